@@ -1,0 +1,50 @@
+# The first command of a newcomer: `make demo`. Everything else: `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check fix bench docs systems clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+# The stamp is newer than what decides the environment, so an unchanged project installs in no time.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
+	touch $@
+
+install: .venv/installed  ## .venv with the project and its tools, from pinned versions
+
+demo: install  ## train a VAE on scanned digits, sample it, measure it (under 3 minutes)
+	$(BIN)/thalweg train vae --data digits --steps 8000 --run runs/demo --overwrite
+	$(BIN)/thalweg evaluate runs/demo
+	$(BIN)/thalweg sample runs/demo -n 64 --out runs/demo/samples/demo.png
+	@echo "picture: runs/demo/samples/demo.png"
+	@echo "run folder: runs/demo"
+
+test: install  ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: install  ## format, lint, types, layout
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layout.py
+
+fix: install  ## format and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install  ## speed, as ratios within one run; figures in benchmarks/speed
+	$(BIN)/python benchmarks/speed/run.py
+
+docs: install  ## the documentation, into docs/_build/html
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+systems: install  ## which systems and oracles of the course no test holds
+	$(BIN)/thalweg systems
+
+clean:  ## remove what was made
+	rm -rf .venv docs/_build build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,26 @@
+"""Thalweg: train, sample, measure, compare and look inside the classic deep networks.
+
+Rooms are imported when they are first named, so that `import thalweg` costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "checks", "config", "data", "evaluation", "models", "nn", "objectives", "problems", "randomness", "recipes", "training",
+)  # fmt: skip
+__all__ = ["__version__", *_ROOMS]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return importlib.import_module(f"thalweg.{name}")
+    raise AttributeError(f"module 'thalweg' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,272 @@
+"""Settings as frozen dataclasses that go to JSON and back; an unknown or ill-typed field is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from thalweg.checks import choice, in_range, positive, suggestion
+
+__all__ = [
+    "DataConfig",
+    "OptimizerConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "coerce",
+    "from_json",
+    "to_json",
+]
+
+OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "amsgrad", "adamw"]
+ScheduleName = Literal[
+    "constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "cosine", "cosine-restarts"
+]
+Scheme = Literal["full", "with-replacement", "without-replacement", "cyclic", "shuffled"]
+Precision = Literal["float32", "bf16"]
+Compile = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data, and how they are read. Fields that do not concern the source are refused by it.
+
+    >>> DataConfig(source="digits").seed
+    0
+    """
+
+    source: str  # an embedded or downloadable name, or a path
+    examples: int | None = None  # how many to draw (generated data) or to keep (read data)
+    image_size: int | None = None
+    channels: Literal["gray", "rgb"] | None = None
+    resize: Literal["crop", "pad", "stretch"] | None = None  # what to do with images of other sizes
+    label_column: str | None = None
+    text_unit: Literal["bytes", "characters"] | None = None
+    window: int | None = None  # tokens per example of text
+    validation: float | None = None  # share of the examples kept for validation, where the source has no split
+    test: float | None = None
+    seed: int = 0  # of generated data and of random splits
+
+    def __post_init__(self) -> None:
+        for name in ("examples", "image_size", "window"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        for name in ("validation", "test"):
+            if getattr(self, name) is not None:
+                in_range(name, getattr(self, name), 0.0, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """A torch optimizer by name. `eps_inside` puts ε under the root, √(v+ε), as lectures write it; papers and torch
+    add it outside, √v+ε.
+
+    >>> OptimizerConfig(name="momentum", lr=0.1).momentum
+    0.9
+    """
+
+    name: OptimizerName = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.9  # of "momentum" alone
+    beta1: float = 0.9
+    beta2: float = 0.999
+    alpha: float = 0.99  # smoothing of RMSprop's second moment
+    eps: float = 1e-8
+    eps_inside: bool = False
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        choice("optimizer", self.name, typing.get_args(OptimizerName))
+        positive("lr", self.lr)
+        positive("eps", self.eps)
+        for name in ("momentum", "beta1", "beta2", "alpha"):
+            value = getattr(self, name)
+            if not 0.0 <= value < 1.0:
+                raise ValueError(f"{name}: got {value}, wanted a number in [0, 1)")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: got {self.weight_decay}, wanted a number of at least 0")
+        if self.eps_inside and self.name not in ("rmsprop", "adam"):
+            raise ValueError(f"eps_inside: got optimizer '{self.name}', wanted rmsprop or adam")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """A learning-rate schedule by name: the factor on the base rate at each step.
+
+    >>> ScheduleConfig(name="cosine").floor
+    0.0
+    """
+
+    name: ScheduleName = "constant"
+    warmup: int = 0  # steps of linear warm-up, before any schedule
+    gamma: float = 0.9  # per epoch, of "exponential"
+    floor: float = 0.0  # the least factor of the cosine schedules
+    period: int | None = None  # steps of half a cosine; None: the whole run
+
+    def __post_init__(self) -> None:
+        choice("schedule", self.name, typing.get_args(ScheduleName))
+        if self.warmup < 0:
+            raise ValueError(f"warmup: got {self.warmup}, wanted a number of steps of at least 0")
+        positive("gamma", self.gamma)
+        in_range("floor", self.floor, 0.0, 1.0)
+        if self.period is not None:
+            positive("period", self.period)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a run is trained, whatever the recipe. None leaves what the recipe chose.
+
+    >>> TrainConfig(steps=100).batch_size is None
+    True
+    """
+
+    seed: int = 0
+    steps: int | None = None  # rounds of the update
+    batch_size: int | None = None
+    scheme: Scheme | None = None  # how examples are drawn
+    optimizer: OptimizerName | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    eps_inside: bool | None = None
+    schedule: ScheduleName | None = None
+    warmup: int | None = None
+    clip_norm: float | None = None  # of each player's whole gradient
+    accumulate: int | None = None  # micro-batches per batch
+    ema: float | None = None  # decay of the averaged weights; 0: none
+    update: Literal["simultaneous", "alternating", "extragradient"] | None = None
+    patience: int | None = None  # validations without progress before stopping; the best model is kept
+    validate_every: int | None = None
+    log_every: int = 50
+    checkpoint_every: int | None = None  # steps; None: once a minute, and at the end
+    precision: Precision = "float32"
+    compile: Compile = "off"
+    device: str = "auto"
+    threads: int = 2  # that gather batches ahead, where the data do not fit the device
+    resident: Literal["auto", "yes", "no"] = "auto"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "clip_norm", "accumulate", "patience", "validate_every"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        positive("log_every", self.log_every)
+        positive("threads", self.threads)
+        if self.checkpoint_every is not None:
+            positive("checkpoint_every", self.checkpoint_every)
+        if self.ema is not None and not 0.0 <= self.ema < 1.0:
+            raise ValueError(f"ema: got {self.ema}, wanted a decay in [0, 1)")
+        if self.weight_decay is not None and not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: got {self.weight_decay}, wanted a number of at least 0")
+        if self.warmup is not None and self.warmup < 0:
+            raise ValueError(f"warmup: got {self.warmup}, wanted a number of steps of at least 0")
+        if self.optimizer is not None:
+            choice("optimizer", self.optimizer, typing.get_args(OptimizerName))
+        if self.schedule is not None:
+            choice("schedule", self.schedule, typing.get_args(ScheduleName))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All that decides a run: what `run.json` holds and what `resume` reads.
+
+    >>> run = RunConfig(recipe="vae", data=DataConfig(source="digits"), options={"latent_dim": 2})
+    >>> from_json(RunConfig, to_json(run)) == run
+    True
+    """
+
+    recipe: str
+    data: DataConfig
+    options: dict[str, Any] = field(default_factory=dict)  # the recipe's own
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> Any:
+    """Return `value`, a dataclass or made of them, as what `json.dumps` takes.
+
+    >>> to_json(ScheduleConfig())["name"]
+    'constant'
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(cls: type[T], value: Any, path: str = "") -> T:
+    """Build the dataclass `cls` from what `to_json` gave.
+
+    Raises ValueError naming the field that is unknown, missing or of the wrong type.
+
+    >>> from_json(ScheduleConfig, {"name": "cosine", "flor": 0.1})
+    Traceback (most recent call last):
+    ValueError: ScheduleConfig: unknown field 'flor' (did you mean 'floor'?)
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{path or cls.__name__}: got {value!r}, wanted an object with the fields of {cls.__name__}")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in value:
+        if name not in fields:
+            raise ValueError(f"{path or cls.__name__}: unknown field '{name}'{suggestion(name, fields)}")
+    for name, f in fields.items():
+        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{path or cls.__name__}: field '{name}' is missing")
+    return cls(**{name: coerce(f"{path}{name}", item, hints[name]) for name, item in value.items()})
+
+
+def coerce(name: str, value: Any, hint: Any) -> Any:
+    """Return `value` as the annotation `hint` wants it, or raise ValueError naming the field.
+
+    Knows what settings are made of: int, float, str, bool, Literal, optional ones, tuples, lists, dicts, dataclasses.
+
+    >>> coerce("lr", 1, float), coerce("shape", [1, 8, 8], tuple[int, ...])
+    (1.0, (1, 8, 8))
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    wanted = hint.__name__ if isinstance(hint, type) and not arguments else str(hint).replace("typing.", "")
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        inner = [a for a in arguments if a is not type(None)]
+        if len(inner) == 1:
+            return coerce(name, value, inner[0])
+        if type(value) in inner:
+            return value
+    elif origin is Literal:
+        if value in arguments:
+            return value
+        wanted = "one of " + ", ".join(map(str, arguments)) + suggestion(str(value), map(str, arguments))
+    elif origin in (tuple, list):
+        if isinstance(value, (list, tuple)):
+            fixed = origin is tuple and arguments[-1] is not Ellipsis
+            kinds = arguments if fixed else [arguments[0]] * len(value)
+            if len(kinds) == len(value):
+                return origin(coerce(f"{name}[{i}]", v, k) for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
+    elif origin is dict or hint is dict:
+        if isinstance(value, dict):
+            return dict(value)
+    elif hint is Any:
+        return value
+    elif dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_json(hint, value, f"{name}.")  # type: ignore[arg-type]
+    elif hint is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        wanted = "a number"
+    elif hint is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        wanted = "a whole number"
+    elif isinstance(value, hint):
+        return value
+    raise ValueError(f"{name}: got {value!r}, wanted {wanted}")

@@ -1,0 +1,76 @@
+"""What a data set is: raw examples in splits, and a `Spec` that says what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Dataset", "Spec", "Split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What the examples are, apart from the examples: all that a recipe needs to build its model.
+
+    Examples are raw: images are whole numbers 0..levels-1 of shape (C, H, W); vectors are floats of shape (D,), in
+    the units of their source; tokens are whole numbers 0..levels-1 of shape (T,). `mean` and `std` are those of the
+    training split: one number a channel for images, one a column for vectors, in raw units.
+
+    >>> Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,)).size
+    64
+    """
+
+    name: str
+    kind: Literal["image", "vector", "tokens"]
+    shape: tuple[int, ...]
+    levels: int | None = None  # whole-number levels a value can take; None for floats
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()  # never 0: a constant column is refused when read
+    classes: tuple[str, ...] | None = None  # names of the labels `y`, where there are any
+    columns: tuple[str, ...] | None = None  # of a table
+    vocabulary: tuple[str, ...] | None = None  # of text by characters
+    fingerprint: str = ""  # of the raw training, validation and test examples
+
+    @property
+    def size(self) -> int:
+        """How many values one example has."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples `x` of shape (N, *spec.shape) and what goes with them. Arrays in memory or memory-mapped.
+
+    `y` are class indices (N,), int64. `factors` are named generative factors (N,) where they are known (`glyphs`).
+    """
+
+    x: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any] | None = None
+    factors: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Raw examples in three splits with their `Spec`. `density` is the exact law of the examples where it is known."""
+
+    spec: Spec
+    train: Split
+    validation: Split
+    test: Split
+    density: Any = None  # has log_prob(x) -> (B,) nats and sample(n, seed) -> (n, D); see toy.py
+
+    def split(self, name: str) -> Split:
+        """Return the split of that name: train, validation or test."""
+        from thalweg.checks import choice
+
+        return getattr(self, choice("split", name, ("train", "validation", "test")))
