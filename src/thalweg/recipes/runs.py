@@ -1,0 +1,233 @@
+"""Runs from beginning to end: what `thalweg train`, `resume` and every reader of a run folder call."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg.checks import suggestion
+from thalweg.config import RunConfig, coerce, from_json, to_json
+from thalweg.data.dataset import Dataset, Spec, Split
+from thalweg.randomness import fold
+from thalweg.recipes import recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from thalweg.training import Run, RunFolder, Sources, Stage
+    from thalweg.training.distributed import World
+    from thalweg.training.progress import Progress
+
+__all__ = ["Opened", "build", "check_options", "open_run", "resume", "train"]
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every option of the recipe, with its default where `options` has none; refuse others by name."""
+    function = recipe(name)
+    hints = typing.get_type_hints(function)
+    known = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    for option in options:
+        if option not in known:
+            raise ValueError(f"{name}: unknown option '{option}'{suggestion(option, known)}")
+    return {o: coerce(o, options.get(o, default), hints[o]) for o, default in known.items()}
+
+
+def build(config: RunConfig, spec: Spec) -> Run:
+    """Return the run that `config` describes for data of that `spec`, its weights drawn from the seed."""
+    import torch
+
+    function, options = recipe(config.recipe), check_options(config.recipe, config.options)
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(fold(config.train.seed, "weights"))
+        run: Run = function(spec, **options)
+    return run.configured(config.train)
+
+
+def train(
+    config: RunConfig,
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = print,
+) -> Path:
+    """Train `config` from the beginning into a new run folder, and return its path.
+
+    Nothing is written before the settings, the data and the model are known to be sound. Raises ValueError for what
+    the caller can mend, and what `thalweg.training.train` raises.
+    """
+    from thalweg import __version__
+    from thalweg.data import load
+    from thalweg.training import RunFolder
+    from thalweg.training.devices import resolve_device
+
+    folder = Path(folder)
+    first = _first_process()
+    if first:
+        RunFolder.check(folder, overwrite=overwrite)
+    resolve_device(config.train.device)
+    config = replace(config, options=check_options(config.recipe, config.options))
+    dataset = load(config.data)
+    run = build(config, dataset.spec)
+    header = {
+        "thalweg": __version__,
+        "python": platform.python_version(),
+        "torch": _torch_version(),
+        "config": to_json(config),
+        "spec": to_json(dataset.spec),
+    }
+    opened = RunFolder.create(folder, header, overwrite=overwrite) if first else None
+    try:
+        _train(run, dataset, config, opened, progress, warn)
+    finally:
+        if opened:
+            opened.close()
+    return folder
+
+
+def resume(
+    folder: Path | str,
+    *,
+    steps: int | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = print,
+) -> Path:
+    """Go on exactly where the run stopped; `steps` sets a new total for the last stage.
+
+    Raises ValueError where the data are no longer those the run began with.
+    """
+    from thalweg.data import load
+    from thalweg.training import RunFolder
+
+    folder = Path(folder)
+    config, spec = _read(folder)
+    if steps is not None:
+        config = replace(config, train=replace(config.train, steps=steps))
+    with RunFolder.open(folder, hold=_first_process()) as opened:
+        dataset = load(config.data)
+        if dataset.spec.fingerprint != spec.fingerprint:
+            raise ValueError(
+                f"data: got {config.data.source} with fingerprint {dataset.spec.fingerprint}, "
+                f"wanted {spec.fingerprint}, which the run began with"
+            )
+        if steps is not None and _first_process():
+            opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
+        _train(build(config, spec), dataset, config, opened, progress, warn)
+    return folder
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run folder's trained model and what it was trained on."""
+
+    path: Path
+    config: RunConfig
+    spec: Spec
+    model: nn.Module
+
+
+def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
+    """Return the trained model of a run folder, in evaluation mode. A run that has not ended is a ValueError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from thalweg.training.devices import resolve_device
+
+    folder = Path(folder)
+    where = resolve_device(device)
+    config, spec = _read(folder)
+    model = build(config, spec).model
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(f"run: got {folder}, which has no model yet; wanted `thalweg resume {folder}` to end it first")
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"run: got {path}, wanted the tensors of {config.recipe} ({reason})") from None
+    return Opened(folder, config, spec, model.to(where).eval())
+
+
+def _read(folder: Path) -> tuple[RunConfig, Spec]:
+    from thalweg.training import RunFolder
+
+    header = RunFolder.read(folder)
+    for key in ("config", "spec"):
+        if key not in header:
+            raise ValueError(f"run: got {folder / 'run.json'} without '{key}'; wanted a run folder")
+    return from_json(RunConfig, header["config"]), from_json(Spec, header["spec"])
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    config: RunConfig,
+    folder: RunFolder | None,
+    progress: Progress | None,
+    warn: Callable[[str], None],
+) -> None:
+    from thalweg.data import Batches
+    from thalweg.training import Sources
+    from thalweg.training import train as train_stages
+    from thalweg.training.devices import resolve_device
+
+    settings = config.train
+    device = resolve_device(settings.device)
+    opened: list[Batches] = []
+
+    def sources(stage: Stage, world: World) -> Sources:
+        batches = Batches(
+            dataset.train,
+            stage.batch_size,
+            scheme=stage.scheme,
+            seed=fold(settings.seed, "order", stage.name),
+            device=device,
+            resident=settings.resident,
+            threads=settings.threads,
+            rank=world.rank,
+            world=world.size,
+        )
+        opened.append(batches)
+        return Sources(batches, Chunks(dataset.validation, device))
+
+    try:
+        train_stages(run, sources, settings, folder=folder, progress=progress, warn=warn)
+    finally:
+        for batches in opened:
+            batches.close()
+
+
+class Chunks:
+    """The examples of a split in order, as tensors on a device, `size` at a time. Can be iterated again."""
+
+    def __init__(self, split: Split, device: torch.device, size: int = 500) -> None:
+        self.split, self.device, self.size = split, device, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        import numpy as np
+        import torch
+
+        x, y = self.split.x, self.split.y
+        for i in range(0, len(x), self.size):
+            labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y[i : i + self.size]))
+            yield (
+                torch.from_numpy(np.array(x[i : i + self.size])).to(self.device),
+                None if labels is None else labels.to(self.device),
+            )
+
+
+def _first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _torch_version() -> str:
+    import torch
+
+    return str(torch.__version__)

@@ -1,0 +1,27 @@
+"""The engine: problems, players, updates, the loop, checkpoints. It knows no model, no loss and no data set."""
+
+from thalweg.training.loop import Interrupted, NonFinite, Sources, train
+from thalweg.training.player import Player
+from thalweg.training.problem import Batch, Loss, Problem, Rows
+from thalweg.training.records import RunFolder
+from thalweg.training.run import Run, Stage
+from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Update
+
+__all__ = [
+    "Alternating",
+    "Batch",
+    "Extragradient",
+    "Interrupted",
+    "Loss",
+    "NonFinite",
+    "Player",
+    "Problem",
+    "Rows",
+    "Run",
+    "RunFolder",
+    "Simultaneous",
+    "Sources",
+    "Stage",
+    "Update",
+    "train",
+]

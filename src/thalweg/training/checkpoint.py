@@ -1,0 +1,89 @@
+"""Checkpoints: one file each, written to a temporary name and renamed, with the checksum in the name.
+
+A file whose bytes do not give the checksum of its name is corrupt: it is reported, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["load_newest", "read_checkpoint", "save_checkpoint", "write_atomic"]
+
+KEEP = 2  # the newest, and one to fall back on
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that, whenever the process dies, `path` holds the old bytes or the new ones."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, must outlive a power cut
+    finally:
+        os.close(folder)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any], *, name: str, keep: int = KEEP) -> Path:
+    """Write `state` as `folder/name.CHECKSUM.pt`; then remove all but the newest `keep` of the name's series.
+
+    The series is what stands before the first "-" of the name: "step-000000100", "best-000000100".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    path = folder / f"{name}.{_digest(data)}.pt"
+    write_atomic(path, data)
+    series = name.split("-")[0]
+    for old in _series(folder, series)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _series(folder: Path, series: str) -> list[Path]:
+    return sorted(folder.glob(f"{series}-*.pt"), key=lambda path: path.name)
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return the state in `path`. A file that is damaged, or that holds more than data, is a ValueError."""
+    data = path.read_bytes()
+    if _digest(data) != path.name.split(".")[-2]:
+        raise ValueError(f"checkpoint {path}: its {len(data)} bytes do not give the checksum in its name")
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    return state
+
+
+def load_newest(
+    folder: Path, *, series: str = "step", device: torch.device | str = "cpu", warn: Callable[[str], None] = print
+) -> dict[str, Any] | None:
+    """Return the newest sound checkpoint's state, or None where there is no checkpoint.
+
+    Each corrupt file passed over is told to `warn`. Where every file is corrupt, ValueError.
+    """
+    files = _series(folder, series)
+    for path in reversed(files):
+        try:
+            return read_checkpoint(path, device)
+        except ValueError as error:
+            warn(f"{error}; using the one before it")
+    if files:
+        raise ValueError(f"checkpoints in {folder}: got {len(files)} damaged files, wanted at least one sound one")
+    return None

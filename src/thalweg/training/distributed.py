@@ -1,0 +1,64 @@
+"""Several processes under torchrun: each takes its rows of the joint batch, gradients are averaged by DDP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+__all__ = ["PlayerLoss", "World", "world"]
+
+
+class World(NamedTuple):
+    """Which process this is, of how many."""
+
+    rank: int = 0
+    size: int = 1
+
+
+@contextmanager
+def world(device: torch.device) -> Iterator[World]:
+    """Join the processes that torchrun started; one process alone is a world of its own."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World()
+        return
+    joined = dist.is_initialized()  # by the caller, who then leaves it, too
+    if not joined:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        if not joined:
+            dist.destroy_process_group()
+
+
+class PlayerLoss(nn.Module):
+    """A player's mean loss as the forward of a module that owns the player's parameters and no others.
+
+    DDP averages gradients of what passes through its forward. With the loss inside, gradient penalties and methods
+    other than `forward` are averaged, too.
+    """
+
+    def __init__(self, module: nn.Module, loss: Callable[[Any], tuple[Tensor, Any]]) -> None:
+        super().__init__()
+        self.module = module
+        self._loss = loss
+
+    def forward(self, batch: Any) -> tuple[Tensor, Any]:
+        """Return the mean loss on the batch and the extras."""
+        return self._loss(batch)
+
+
+def any_rank(flag: bool, world: World, device: torch.device) -> bool:
+    """Whether the flag is up in any process."""
+    if world.size == 1:
+        return flag
+    up = torch.tensor(float(flag), device=device)
+    dist.all_reduce(up, op=dist.ReduceOp.MAX)
+    return bool(up.item())

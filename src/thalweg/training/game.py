@@ -1,0 +1,194 @@
+"""The one place where losses are differentiated and optimizers step: a stage being played, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from thalweg.randomness import fold
+from thalweg.training.distributed import PlayerLoss, World
+from thalweg.training.player import Player
+from thalweg.training.problem import Batch, Rows
+from thalweg.training.run import Stage
+from thalweg.training.schedules import factor
+
+__all__ = ["Play", "Source"]
+
+Differentiable = Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]]
+
+
+class Source(Protocol):
+    """Where mini-batches come from: a function of their number."""
+
+    def get(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Raw examples and labels (or None) of mini-batch `step`: this process's rows of it."""
+        ...
+
+    def epoch(self, step: int) -> float:
+        """Passes through the data before mini-batch `step`."""
+        ...
+
+
+class Play:
+    """A stage being played: its players, and how they are differentiated and moved.
+
+    What is recorded stays on the device: `pending` holds (step, name, value) until somebody fetches it.
+    """
+
+    def __init__(self, stage: Stage, source: Source, config: TrainConfig, device: torch.device, world: World) -> None:
+        self.stage, self.source, self.device, self.world = stage, source, device, world
+        self.seed = fold(config.seed, "noise", stage.name)
+        self.pending: list[tuple[int, str, Tensor]] = []
+        self.step = 0
+        self.autocast: AbstractContextManager[Any] = (
+            torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+        )
+        names = list(stage.problem.players)
+        self.players = {name: self._player(name) for name in names}
+        self.prefix = {name: f"{name}/" if len(names) > 1 else "" for name in names}
+        if config.compile:
+            self._compile()
+        self.losses: dict[str, Differentiable] = {name: self._loss(name) for name in names}
+        self.project = getattr(stage.problem, "project", None)
+        self._generator = _default_generator(device)
+        self._examples: dict[int, tuple[Tensor, Tensor | None]] = {}
+
+    def _player(self, name: str) -> Player:
+        module = self.stage.problem.players[name]
+        if any(isinstance(m, nn.Conv2d) for m in module.modules()):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # measured faster on every device at hand
+        schedule = self.stage.schedules.get(name, ScheduleConfig())
+        if callable(schedule):
+            rate: Callable[[int], float] | None = schedule
+        elif schedule.name == "constant" and not schedule.warmup:
+            rate = None
+        else:
+            batches = self.stage.update.batches
+            rate = lambda step: factor(  # noqa: E731
+                schedule, step, horizon=self.stage.steps, epoch=self.source.epoch(step * batches)
+            )
+        return Player(
+            module,
+            self.stage.optimizers.get(name, OptimizerConfig()),
+            rate=rate,
+            ema=self.stage.ema.get(name, 0.0),
+            clip_norm=self.stage.clip_norm,
+        )
+
+    def _compile(self) -> None:
+        """Compile each player's module and its parts, but for those differentiated twice."""
+        twice = getattr(self.stage.problem, "second_order", ())
+        for name, player in self.players.items():
+            if name not in twice:
+                for module in (player.module, *player.module.children()):
+                    module.compile()
+
+    def _loss(self, name: str) -> Differentiable:
+        mean = partial(self._mean_loss, name)
+        if self.world.size == 1:
+            return mean
+        module = PlayerLoss(self.stage.problem.players[name], mean)
+        return nn.parallel.DistributedDataParallel(module)
+
+    def _mean_loss(self, name: str, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        with self.autocast:
+            loss = self.stage.problem.loss(name, batch)
+            assert loss.values.dim() == 1, (
+                f"{name}: got values of shape {tuple(loss.values.shape)}, wanted one a sample"
+            )
+            return loss.values.mean(), loss.extras
+
+    def round(self, step: int) -> None:
+        """Play the round of that number."""
+        self.step = step
+        self._examples.clear()
+        self.stage.update(self)
+        for player in self.players.values():
+            player.follow()
+
+    def differentiate(self, player: str, batch: int = 0) -> None:
+        """Set the player's gradients to those of its mean loss on the round's mini-batch of that number."""
+        moved, loss = self.players[player], self.losses[player]
+        moved.clear()
+        for micro, last in self._micro_batches(player, batch):
+            wait = nullcontext() if last or self.world.size == 1 else loss.no_sync()  # type: ignore[attr-defined]
+            with wait:
+                mean, extras = loss(micro)
+                share = mean if self.stage.accumulate == 1 else mean / self.stage.accumulate
+                # Only into this player's gradients: nothing leaks into the others, so nothing needs detaching.
+                share.backward(inputs=moved.parameters)
+            self._record(player, mean, extras)
+
+    def _micro_batches(self, player: str, batch: int) -> Iterator[tuple[Batch, bool]]:
+        x, y = self._get(batch)
+        seed = fold(self.seed, self.step, batch, player)
+        # What a module draws by itself (dropout) comes from the global generator: a function of the step, too.
+        self._generator.manual_seed(seed + self.world.rank)
+        pieces, local = self.stage.accumulate, len(x)
+        if pieces == 1 and self.world.size == 1:
+            yield Batch(x, y, seed), True
+            return
+        first, total, size = self.world.rank * local, self.world.size * local, local // pieces
+        for i in range(pieces):
+            rows = slice(i * size, (i + 1) * size)
+            where = Rows(first + rows.start, first + rows.stop, total)
+            yield Batch(x[rows], None if y is None else y[rows], seed, where), i == pieces - 1
+
+    def _get(self, batch: int) -> tuple[Tensor, Tensor | None]:
+        if batch not in self._examples:
+            number = self.step * self.stage.update.batches + batch
+            x, y = self.source.get(number)
+            if self.stage.augment is not None:
+                x = self.stage.augment(x, fold(self.seed, "augment", number, self.world.rank))
+            self._examples[batch] = x, y
+        return self._examples[batch]
+
+    def _record(self, player: str, mean: Tensor, extras: Mapping[str, Tensor]) -> None:
+        prefix = self.prefix[player]
+        self.pending.append((self.step, f"{prefix}loss", mean.detach()))
+        for name, value in extras.items():
+            self.pending.append((self.step, prefix + name, value.detach()))
+
+    def apply(self, player: str) -> None:
+        """Let the player's optimizer move along its gradients; then project."""
+        self.players[player].move(self.step)
+        if self.project is not None:
+            with torch.no_grad():
+                self.project(player)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within, every player has its averaged weights, where it keeps any."""
+        with ExitStack() as stack:
+            for player in self.players.values():
+                stack.enter_context(player.averaged())
+            yield
+
+    def validate(self, batches: Any) -> float:
+        """Return the first player's mean loss over `batches`, in evaluation mode, with noise that never changes."""
+        name, total, count = next(iter(self.players)), torch.zeros((), device=self.device, dtype=torch.float64), 0
+        modules = [player.module for player in self.players.values()]
+        for module in modules:
+            module.eval()
+        with self.averaged(), torch.no_grad():
+            for i, (x, y) in enumerate(batches):
+                seed = fold(self.seed, "validate", i)
+                self._generator.manual_seed(seed)
+                with self.autocast:
+                    total += self.stage.problem.loss(name, Batch(x, y, seed)).values.double().sum()
+                count += len(x)
+        for module in modules:
+            module.train()
+        return float(total) / count
+
+
+def _default_generator(device: torch.device) -> torch.Generator:
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    return torch.default_generator

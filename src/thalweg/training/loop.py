@@ -1,0 +1,275 @@
+"""The loop: play rounds, write down what happened, keep checkpoints, stop cleanly. It knows no model and no loss."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from thalweg.config import TrainConfig
+from thalweg.training.checkpoint import load_newest, save_checkpoint, write_atomic
+from thalweg.training.devices import fast_matmul, resolve_device
+from thalweg.training.distributed import World, any_rank, world
+from thalweg.training.game import Play, Source
+from thalweg.training.progress import Progress, Silent
+from thalweg.training.records import RunFolder
+from thalweg.training.run import Run, Stage
+
+__all__ = ["Interrupted", "NonFinite", "Sources", "train"]
+
+CHECKPOINT_SECONDS = 60.0
+
+
+class Sources(NamedTuple):
+    """The data of a stage: training mini-batches by number, and the validation examples in chunks."""
+
+    train: Source
+    validation: Iterable[tuple[Tensor, Tensor | None]]
+
+
+class NonFinite(RuntimeError):
+    """A loss or a parameter became NaN or infinite."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop by signal `signum`, finished its step, and can go on."""
+
+    def __init__(self, signum: int, stage: int, step: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name} after step {step}")
+        self.signum, self.stage, self.step = signum, stage, step
+
+
+def train(
+    run: Run,
+    sources: Callable[[Stage, World], Sources],
+    config: TrainConfig,
+    *,
+    folder: RunFolder | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = print,
+) -> Run:
+    """Train every stage of `run` in place and return it; with a folder, go on from its newest checkpoint.
+
+    Everything drawn is a function of (config.seed, names, step): a run killed at any instant and resumed ends, bit
+    for bit, where the run that was never killed ends.
+
+    Raises NonFinite naming the step, the player and the last good checkpoint; Interrupted after SIGINT or SIGTERM,
+    with a checkpoint written.
+    """
+    device = resolve_device(config.device)
+    run.model.to(device).eval()
+    devices = [device] if device.type == "cuda" else []
+    with _stop_signals() as stop, torch.random.fork_rng(devices), world(device) as mine, fast_matmul(device):
+        state = load_newest(folder.checkpoints, device=device, warn=warn) if folder else None
+        writer = folder if mine.rank == 0 else None
+        if writer:
+            writer.rewind(*((state["stage"], state["step"]) if state else (-1, 0)))
+        for index, stage in enumerate(run.stages):
+            if state and state["stage"] > index:
+                continue
+            trained = _Stage(run, index, sources(stage, mine), config, device, mine, writer)
+            trained.train(state if state and state["stage"] == index else None, stop, progress or Silent())
+        if writer:
+            save_model(run, writer.path / "model.safetensors")
+    return run
+
+
+def save_model(run: Run, path: Path) -> None:
+    """Write the model's tensors as safetensors, atomically."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.model.state_dict().items()}
+    write_atomic(path, save(tensors))
+
+
+class _Stage:
+    """One stage while it is trained: the play, what is remembered between checkpoints, and when what happens."""
+
+    def __init__(
+        self,
+        run: Run,
+        index: int,
+        sources: Sources,
+        config: TrainConfig,
+        device: torch.device,
+        world: World,
+        folder: RunFolder | None,
+    ) -> None:
+        self.run, self.index, self.stage, self.config, self.folder = run, index, run.stages[index], config, folder
+        self.validation, self.world, self.device = sources.validation, world, device
+        self.play = Play(self.stage, sources.train, config, device, world)
+        self.monitor = {"best": math.inf, "step": 0, "bad": 0}
+        self.seconds = 0.0
+        self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
+        per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
+        self.validate_every = self.stage.validate_every or (math.ceil(per_epoch) if self.stage.patience else None)
+
+    def train(self, saved: dict[str, Any] | None, stop: list[int], progress: Progress) -> None:
+        """Play the rounds that are left."""
+        done = self._restore(saved) if saved else 0
+        finished = bool(saved and saved["finished"])
+        for player in self.play.players.values():
+            player.module.train()
+        label = self.stage.name if len(self.run.stages) == 1 else f"{self.stage.name} ({self.index + 1})"
+        progress.start(label, done, self.stage.steps)
+        self.begun = self.saved_at = time.monotonic()
+        try:
+            while done < self.stage.steps and not finished:
+                self.play.round(done)
+                done += 1
+                finished = self._after(done, progress)
+                if self._stopped(stop, done):
+                    self._save(done, finished)
+                    raise Interrupted(stop[0] if stop else signal.SIGTERM, self.index, done)
+            self._finish(done, finished)
+        finally:
+            progress.close()
+            if self.tensorboard:
+                self.tensorboard.close()
+
+    def _stopped(self, stop: list[int], done: int) -> bool:
+        if self.world.size == 1:
+            return bool(stop)
+        # Processes agree on the step to stop at; now and then, since agreeing costs a synchronization.
+        return done % self.config.log_every == 0 and any_rank(bool(stop), self.world, self.device)
+
+    def _after(self, done: int, progress: Progress) -> bool:
+        """What is due after `done` rounds; returns whether to stop early."""
+        last, finished = done == self.stage.steps, False
+        if done % self.config.log_every == 0 or last:
+            progress.update(done, self._log(done))
+        if self.validate_every and (done % self.validate_every == 0 or last):
+            finished = self._validate(done)
+        every = self.config.checkpoint_every
+        due = done % every == 0 if every else time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
+        if due and not last:
+            self._save(done, finished)
+        return finished
+
+    def _log(self, done: int) -> dict[str, float]:
+        means = self._fetch()
+        self.play.pending.clear()
+        if self.folder:
+            rates = {
+                f"{self.play.prefix[name]}lr": player.optimizer.param_groups[0]["lr"]
+                for name, player in self.play.players.items()
+            }
+            seconds = round(self.seconds + time.monotonic() - self.begun, 3)
+            self.folder.log({"stage": self.index, "step": done, **means, **rates, "seconds": seconds})
+            if self.tensorboard:
+                for name, value in means.items():
+                    self.tensorboard.add_scalar(name, value, done)
+        return means
+
+    def _fetch(self) -> dict[str, float]:
+        """Bring the pending values from the device, as means by name; a loss that is not finite ends the run."""
+        columns: dict[str, list[Tensor]] = {}
+        for _, name, value in self.play.pending:
+            columns.setdefault(name, []).append(value)
+        if not columns:
+            return {}
+        means = torch.stack([torch.stack(values).float().mean() for values in columns.values()]).tolist()
+        for step, name, value in self.play.pending:
+            if name.endswith("loss") and not math.isfinite(means[list(columns).index(name)]) and not value.isfinite():
+                player = name.removesuffix("loss").rstrip("/") or next(iter(self.play.players))
+                raise NonFinite(f"the loss of {player} is {value.item()} at step {step + 1}; {self._last_good()}")
+        return dict(zip(columns, means, strict=True))
+
+    def _last_good(self) -> str:
+        files = sorted(self.folder.checkpoints.glob("step-*.pt")) if self.folder else []
+        return f"the last good checkpoint is {files[-1]}" if files else "no checkpoint was written yet"
+
+    def _validate(self, done: int) -> bool:
+        value = self.play.validate(self.validation)
+        if self.folder:
+            self.folder.log({"stage": self.index, "step": done, "validation/loss": value})
+        if value < self.monitor["best"]:
+            self.monitor = {"best": value, "step": done, "bad": 0}
+            if self.stage.patience and self.folder:
+                name = f"best-{self.index}-{done:09d}"
+                save_checkpoint(self.folder.checkpoints, self._state(done, False), name=name, keep=1)
+        else:
+            self.monitor["bad"] += 1
+        return bool(self.stage.patience and self.monitor["bad"] >= self.stage.patience)
+
+    def _finish(self, done: int, early: bool) -> None:
+        self._save(done, early)
+        if self.stage.patience and self.folder:  # the best model, with the optimizer of the same step
+            best = load_newest(self.folder.checkpoints, series=f"best-{self.index}", device=self.device)
+            if best:
+                self._restore(best)
+        for player in self.play.players.values():
+            player.become_average()
+            player.module.eval()
+
+    def _save(self, done: int, finished: bool) -> None:
+        self._fetch()  # a loss gone wrong must not be saved as good
+        for name, player in self.play.players.items():
+            if not all(bool(p.isfinite().all()) for p in player.parameters):
+                raise NonFinite(f"a parameter of {name} is not finite after step {done}; {self._last_good()}")
+        if self.folder:
+            save_checkpoint(self.folder.checkpoints, self._state(done, finished), name=f"step-{self.index}-{done:09d}")
+        self.saved_at = time.monotonic()
+
+    def _state(self, done: int, finished: bool) -> dict[str, Any]:
+        players = self.play.players
+        owned = {id(t) for p in players.values() for t in p.module.state_dict(keep_vars=True).values()}
+        rest = self.run.model.state_dict(keep_vars=True).items()
+        return {
+            "stage": self.index,
+            "step": done,
+            "finished": finished,
+            "players": {name: player.state_dict() for name, player in players.items()},
+            "rest": {name: t.detach() for name, t in rest if id(t) not in owned},  # of other stages
+            "pending": list(self.play.pending),
+            "monitor": self.monitor,
+            "seconds": self.seconds + time.monotonic() - self.begun,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> int:
+        for name, player in self.play.players.items():
+            player.load_state_dict(state["players"][name])
+        self.run.model.load_state_dict(state["rest"], strict=False)
+        self.play.pending = [tuple(entry) for entry in state["pending"]]
+        self.monitor, self.seconds = state["monitor"], state["seconds"]
+        return int(state["step"])
+
+
+def _tensorboard(folder: RunFolder) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard: not installed; wanted `pip install 'thalweg[track]'`") from None
+    return SummaryWriter(str(folder.path / "tensorboard"))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Within, the first SIGINT or SIGTERM is noted in the list; a second one acts as it always did."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted.append(signum)
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+    for s in before:
+        signal.signal(s, note)
+    try:
+        yield noted
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)

@@ -1,0 +1,89 @@
+"""What a person sees while a run trains: a bar on a terminal, plain lines elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["Bar", "Lines", "Progress", "Silent", "progress"]
+
+
+class Progress(Protocol):
+    """Told where the run is."""
+
+    def start(self, label: str, step: int, steps: int) -> None:
+        """A stage begins, or goes on, at `step` of `steps`."""
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """`step` steps are done."""
+
+    def close(self) -> None:
+        """The stage is over."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, label: str, step: int, steps: int) -> None: ...
+    def update(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Lines:
+    """A line every few seconds, and at the end: for logs."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self.every = every
+
+    def start(self, label: str, step: int, steps: int) -> None:
+        self.label, self.steps, self.first = label, steps, step
+        self.begun = self.told = time.monotonic()
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        if now - self.told < self.every and step < self.steps:
+            return
+        self.told = now
+        rate = (step - self.first) / max(now - self.begun, 1e-9)
+        left = (self.steps - step) / max(rate, 1e-9)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        print(f"{self.label}  {step}/{self.steps}  {shown}  {rate:.0f} it/s  {left:.0f} s left", file=sys.stderr)
+
+    def close(self) -> None: ...
+
+
+class Bar:
+    """A live bar with the loss, steps per second and the time left."""
+
+    def start(self, label: str, step: int, steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task(label, total=steps, completed=step, metrics="", rate="")
+        self.first, self.begun = step, time.monotonic()
+        self.bar.start()
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        rate = (step - self.first) / max(time.monotonic() - self.begun, 1e-9)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self.bar.update(self.task, completed=step, metrics=shown, rate=f"{rate:.0f} it/s")
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+def progress() -> Progress:
+    """Return the display that fits stderr: a bar on a terminal, lines elsewhere."""
+    return Bar() if sys.stderr.isatty() else Lines()

@@ -1,0 +1,94 @@
+"""A `Run`: a model and the stages that train it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+
+from thalweg.checks import choice, positive
+from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from thalweg.training.problem import Problem
+from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Update
+
+__all__ = ["Run", "Stage"]
+
+SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One problem and how it is trained: who moves when (`update`), with which optimizers, how long, on what batches.
+
+    One step is one round of the update: with `Alternating({"critic": 5, "generator": 1})`, five critic moves and one
+    of the generator. Tables are by player's name; a player without an optimizer gets Adam.
+    """
+
+    problem: Problem
+    steps: int
+    batch_size: int
+    optimizers: Mapping[str, OptimizerConfig] = field(default_factory=dict)
+    schedules: Mapping[str, ScheduleConfig | Callable[[int], float]] = field(
+        default_factory=dict
+    )  # or any factor(step)
+    update: Update = field(default_factory=Simultaneous)
+    scheme: str = "shuffled"
+    ema: Mapping[str, float] = field(default_factory=dict)  # decay of the averaged weights
+    clip_norm: float | None = None
+    accumulate: int = 1
+    augment: Callable[[Tensor, int], Tensor] | None = None  # of raw batches, by seed
+    validate_every: int | None = None
+    patience: int | None = None
+    name: str = "train"
+
+    def __post_init__(self) -> None:
+        positive("steps", self.steps)
+        positive("batch_size", self.batch_size)
+        positive("accumulate", self.accumulate)
+        choice("scheme", self.scheme, SCHEMES)
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate: got {self.accumulate}, wanted a divisor of the batch size {self.batch_size}")
+        for table in (self.optimizers, self.schedules, self.ema):
+            for player in table:
+                choice("player", player, self.problem.players)
+
+    def configured(self, train: TrainConfig) -> Stage:
+        """Return the stage with what `train` sets in place of what the recipe chose."""
+        players = self.problem.players
+        fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "name": "optimizer"}
+        optimizer = {f: getattr(train, t) for f, t in fields.items() if getattr(train, t) is not None}
+        schedule = {f: getattr(train, t) for f, t in {"name": "schedule", "warmup": "warmup"}.items()}
+        schedule = {f: value for f, value in schedule.items() if value is not None}
+        own = ("steps", "batch_size", "scheme", "clip_norm", "accumulate", "patience", "validate_every")
+        changed: dict[str, object] = {f: getattr(train, f) for f in own if getattr(train, f) is not None}
+        changed["optimizers"] = {p: replace(self.optimizers.get(p, OptimizerConfig()), **optimizer) for p in players}
+        if schedule:
+            own_schedules = {p: self.schedules.get(p, ScheduleConfig()) for p in players}
+            changed["schedules"] = {
+                p: replace(s if isinstance(s, ScheduleConfig) else ScheduleConfig(), **schedule)
+                for p, s in own_schedules.items()
+            }
+        if train.ema is not None:
+            changed["ema"] = dict.fromkeys(players, train.ema) if train.ema else {}
+        if train.update is not None:
+            kinds = {"simultaneous": Simultaneous, "extragradient": Extragradient}
+            moves = Alternating(dict.fromkeys(players, 1))
+            changed["update"] = moves if train.update == "alternating" else kinds[train.update]()
+        return replace(self, **changed)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model and the stages, usually one, that train it.
+
+    `model` is what is saved and asked for its abilities: every module that sampling, scoring or encoding needs is a
+    submodule of it.
+    """
+
+    model: nn.Module
+    stages: tuple[Stage, ...]
+
+    def configured(self, train: TrainConfig) -> Run:
+        """Return the run with what `train` sets in place of what the recipe chose, in every stage."""
+        return replace(self, stages=tuple(stage.configured(train) for stage in self.stages))

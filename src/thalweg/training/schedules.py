@@ -1,0 +1,48 @@
+"""Learning-rate schedules as functions of the step: the factor on the base rate, so a resumed run needs no state."""
+
+from __future__ import annotations
+
+import math
+
+from thalweg.config import ScheduleConfig
+
+__all__ = ["factor"]
+
+
+def factor(config: ScheduleConfig, step: int, *, horizon: int, epoch: float = 0.0) -> float:
+    """Return the factor on the base learning rate at `step` (0 is the first), `epoch` passes through the data in.
+
+    | name | factor after the warm-up, t steps in |
+    |---|---|
+    | constant, warm-up | 1 |
+    | exponential | γ^⌊epoch⌋ |
+    | per-epoch | 1/(⌊epoch⌋+1): a base rate of C gives C/(epoch+1), finite at epoch 0 |
+    | per-sqrt-step | 1/√(t+1) |
+    | cosine | floor + (1−floor)(1+cos πt/T)/2, T = `period`, or the rest of the `horizon` |
+    | cosine-restarts | the same with t mod T |
+
+    Warm-up is linear over `config.warmup` steps, (step+1)/warmup. Past T the plain cosine rises again, as its formula
+    says.
+
+    *Reference*: SGDR: Stochastic Gradient Descent with Warm Restarts, Loshchilov and Hutter, 2017, arXiv:1608.03983.
+
+    >>> [round(factor(ScheduleConfig(name="cosine", floor=0.1, period=4), t, horizon=8), 6) for t in range(5)]
+    [1.0, 0.868198, 0.55, 0.231802, 0.1]
+    """
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    t = step - config.warmup
+    match config.name:
+        case "exponential":
+            return config.gamma ** math.floor(epoch)
+        case "per-epoch":
+            return 1 / (math.floor(epoch) + 1)
+        case "per-sqrt-step":
+            return 1 / math.sqrt(t + 1)
+        case "cosine" | "cosine-restarts":
+            period = config.period or max(horizon - config.warmup, 1)
+            if config.name == "cosine-restarts":
+                t %= period
+            return config.floor + (1 - config.floor) * (1 + math.cos(math.pi * t / period)) / 2
+        case _:
+            return 1.0

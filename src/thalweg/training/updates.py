@@ -1,0 +1,117 @@
+"""Who moves when. An update is one round of a game: it knows players by name and nothing else.
+
+θ_i are player i's parameters, L_i its loss, α_i its rate; `differentiate` puts ∇_{θ_i} L_i into player i's gradients
+and `apply` lets its optimizer make the move. Minimization is the game with one player.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from thalweg.checks import positive
+from thalweg.training.player import Player
+
+__all__ = ["Alternating", "Extragradient", "Game", "Simultaneous", "Update"]
+
+
+class Game(Protocol):
+    """What an update may ask of the loop."""
+
+    @property
+    def players(self) -> Mapping[str, Player]:
+        """Who plays, by name."""
+        ...
+
+    def differentiate(self, player: str, batch: int = 0) -> None:
+        """Set the player's gradients to those of its loss on the round's mini-batch of that number."""
+
+    def apply(self, player: str) -> None:
+        """Let the player's optimizer move along its gradients; then project."""
+
+
+class Update(Protocol):
+    """One round. `batches` is how many mini-batches a round consumes."""
+
+    @property
+    def batches(self) -> int:
+        """Mini-batches a round consumes."""
+        ...
+
+    def __call__(self, game: Game) -> None:
+        """Play one round."""
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """All gradients at the same point, then all moves: θ_i ← θ_i − α_i ∇_i L_i(θ).
+
+    With one player it is (stochastic) gradient descent. On the bilinear game L = θφ with rate α it diverges: the
+    distance from the saddle grows by √(1+α²) a round.
+    """
+
+    batches: int = field(default=1, init=False)
+
+    def __call__(self, game: Game) -> None:
+        for name in game.players:
+            game.differentiate(name)
+        for name in game.players:
+            game.apply(name)
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """Players move in turn, each seeing the moves before it; player i makes `moves[i]` in a row, each on a new batch.
+
+    >>> Alternating({"critic": 5, "generator": 1}).batches
+    5
+
+    On the bilinear game with one move each the eigenvalues of a round have modulus 1: it circles the saddle.
+    """
+
+    moves: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for name, n in self.moves.items():
+            positive(f"moves of {name}", n)
+
+    @property
+    def batches(self) -> int:
+        """The most moves of any player: those who move less see the last batches of the round."""
+        return max(self.moves.values())
+
+    def __call__(self, game: Game) -> None:
+        for name, n in self.moves.items():
+            for batch in range(self.batches - n, self.batches):
+                game.differentiate(name, batch)
+                game.apply(name)
+
+
+@dataclass(frozen=True)
+class Extragradient:
+    """Look ahead, then move from where one stood with the gradient met there, on the same batch:
+    θ′_i = θ_i − α_i ∇_i L_i(θ),  θ_i ← θ_i − α_i ∇_i L_i(θ′).
+
+    Converges on the bilinear game: a round shrinks the distance by √(1 − α² + α⁴). Optimizers with memory see both
+    gradients, as in ExtraAdam.
+
+    *Reference*: A Variational Inequality Perspective on GANs, Gidel et al., 2019, arXiv:1802.10551.
+    """
+
+    batches: int = field(default=1, init=False)
+
+    def __call__(self, game: Game) -> None:
+        before = {name: [p.detach().clone() for p in player.parameters] for name, player in game.players.items()}
+        for name in game.players:
+            game.differentiate(name)
+        for name in game.players:
+            game.apply(name)
+        for name in game.players:
+            game.differentiate(name)
+        for name, player in game.players.items():
+            with torch.no_grad():
+                torch._foreach_copy_(player.parameters, before[name])
+            game.apply(name)
