@@ -1,0 +1,159 @@
+"""What happens to checkpoints and run folders when things break."""
+
+import errno
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from thalweg.training import RunFolder
+from thalweg.training.checkpoint import load_newest, save_checkpoint, write_atomic
+from toy_problems import play, regression_run
+
+
+def damaged(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "truncated":
+        data = data[: len(data) // 2]
+    elif how == "one bit":
+        data[len(data) // 3] ^= 1
+    else:
+        data = bytearray()
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("how", ["truncated", "one bit", "empty"])
+def test_a_damaged_newest_file_is_named_and_the_one_before_it_used(tmp_path, how):
+    play(regression_run(60), tmp_path / "straight")
+    play(regression_run(50), tmp_path / "run", checkpoint_every=20)
+    newest = max((tmp_path / "run/checkpoints").iterdir())
+    damaged(newest, how)
+    said = []
+    state = load_newest(tmp_path / "run/checkpoints", warn=said.append)
+    assert state["step"] == 40
+    assert len(said) == 1
+    assert str(newest) in said[0]
+    play(regression_run(60), tmp_path / "run", checkpoint_every=20)
+    straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "run"))
+    assert straight == resumed
+
+
+def test_no_sound_checkpoint_is_an_error_not_a_fresh_start(tmp_path):
+    play(regression_run(50), tmp_path / "run", checkpoint_every=20)
+    for path in (tmp_path / "run/checkpoints").iterdir():
+        damaged(path, "truncated")
+    with pytest.raises(ValueError, match="got 2 damaged files, wanted at least one sound one"):
+        load_newest(tmp_path / "run/checkpoints", warn=lambda said: None)
+
+
+def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("true",)
+
+    path = save_checkpoint(tmp_path, {"step": 1}, name="step-0-000000001")
+    import hashlib
+
+    data = pickle.dumps(Evil())
+    path.unlink()
+    bad = tmp_path / f"step-0-000000001.{hashlib.blake2b(data, digest_size=8).hexdigest()}.pt"
+    bad.write_bytes(data)
+    with pytest.raises(ValueError, match="wanted at least one sound one"):
+        load_newest(tmp_path, warn=lambda said: None)
+
+
+def test_old_checkpoints_go_and_series_do_not_mix(tmp_path):
+    for step in (10, 20, 30):
+        save_checkpoint(tmp_path, {"step": step}, name=f"step-0-{step:09d}")
+    save_checkpoint(tmp_path, {"step": 15}, name="best-0-000000015", keep=1)
+    save_checkpoint(tmp_path, {"step": 25}, name="best-0-000000025", keep=1)
+    assert sorted(p.name.split(".")[0] for p in tmp_path.iterdir()) == [
+        "best-0-000000025",
+        "step-0-000000020",
+        "step-0-000000030",
+    ]
+    assert load_newest(tmp_path, series="best")["step"] == 25
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "file", b"old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_atomic(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    with (
+        RunFolder.create(tmp_path / "run", {"a": 1}),
+        pytest.raises(RuntimeError, match=f"in use by another process \\(pid {os.getpid()}\\)"),
+    ):
+        RunFolder.open(tmp_path / "run")
+    RunFolder.open(tmp_path / "run").close()
+
+
+def test_a_killed_process_lets_go_of_its_folder(tmp_path):
+    RunFolder.create(tmp_path / "run", {}).close()
+    script = (
+        "import os, signal, sys, pathlib; from thalweg.training import RunFolder;"
+        "f = RunFolder.open(sys.argv[1]); (f.path / '.model.safetensors.1.tmp').write_text('half');"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], check=False)
+    with RunFolder.open(tmp_path / "run") as folder:
+        assert not list(folder.path.glob(".*.tmp"))
+
+
+def test_overwriting_touches_runs_only(tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/precious.txt").write_text("dear")
+    with pytest.raises(ValueError, match="holds other files"):
+        RunFolder.create(tmp_path / "letters", {}, overwrite=True)
+    assert (tmp_path / "letters/precious.txt").read_text() == "dear"
+    RunFolder.create(tmp_path / "run", {"first": True}).close()
+    with pytest.raises(ValueError, match="or --overwrite"):
+        RunFolder.create(tmp_path / "run", {})
+    RunFolder.create(tmp_path / "run", {"second": True}, overwrite=True).close()
+    assert RunFolder.read(tmp_path / "run") == {"second": True}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="a file, wanted a folder"):
+        RunFolder.create(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "not JSON"), ("[1]", "wanted a JSON object"), (None, "no run.json")])
+def test_what_is_not_a_run_is_said(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        RunFolder.open(tmp_path)
+
+
+def test_rewinding_drops_later_and_cut_lines(tmp_path):
+    with RunFolder.create(tmp_path / "run", {}) as folder:
+        for step in (10, 20, 30):
+            folder.log({"stage": 0, "step": step})
+    with open(tmp_path / "run/metrics.jsonl", "a") as file:
+        file.write('{"stage": 0, "st')
+    with RunFolder.open(tmp_path / "run") as folder:
+        folder.rewind(0, 20)
+        folder.log({"stage": 0, "step": 25})
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 20, 25]
+
+
+def test_state_holds_tensors_and_plain_values_only(tmp_path):
+    play(regression_run(10, ema={"model": 0.9}), tmp_path / "run")
+    (path,) = (tmp_path / "run/checkpoints").iterdir()
+    state = torch.load(path, weights_only=True)
+    assert set(state) == {"stage", "step", "finished", "players", "rest", "pending", "monitor", "seconds"}
+    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "moves"}

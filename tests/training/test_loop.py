@@ -1,0 +1,235 @@
+"""The loop against a plain torch loop, and its promises about stopping, resuming and wrong numbers."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from thalweg.config import OptimizerConfig, TrainConfig
+from thalweg.randomness import fold
+from thalweg.training import Interrupted, Loss, NonFinite, Run, Stage
+from thalweg.training.devices import fast_matmul
+from thalweg.training.distributed import World
+from thalweg.training.game import Play
+from toy_problems import Cyclic, Regression, X, Y, play, regression_run
+
+
+def weights(run: Run) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def metrics(folder) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+@pytest.mark.system("S5")
+def test_one_player_is_bitwise_a_plain_torch_loop():
+    ours = play(regression_run(60, problem=Regression()))
+    problem, source = Regression(), Cyclic(16)
+    optimizer = torch.optim.Adam(problem.model.parameters(), lr=0.01, fused=True)
+    with fast_matmul(torch.device("cpu")):
+        for step in range(60):
+            x, y = source.get(step)
+            optimizer.zero_grad()
+            (problem.model(x)[:, 0] - y).square().mean().backward()
+            optimizer.step()
+    assert torch.equal(weights(ours), torch.cat([p.detach().flatten() for p in problem.model.parameters()]))
+
+
+@pytest.mark.system("S5")
+@pytest.mark.parametrize("settings", [{}, {"ema": {"model": 0.9}}, {"clip_norm": 0.1}, {"patience": 100}])
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "rmsprop"])
+def test_resumed_run_is_the_run_that_never_stopped(tmp_path, settings, optimizer):
+    settings = {"optimizers": {"model": OptimizerConfig(name=optimizer, lr=0.01)}, **settings}
+    play(regression_run(100, **settings), tmp_path / "straight", log_every=7)
+    play(regression_run(38, **settings), tmp_path / "resumed", log_every=7)
+    play(regression_run(100, **settings), tmp_path / "resumed", log_every=7)
+    straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "resumed"))
+    assert straight == resumed
+
+
+def test_metrics_of_an_interrupted_run_are_those_of_the_straight_one(tmp_path):
+    play(regression_run(100), tmp_path / "straight", log_every=7)
+
+    class Stopping(Regression):
+        def loss(self, player, batch):
+            if Stopping.seen == 38:
+                os.kill(os.getpid(), signal.SIGTERM)
+            Stopping.seen += 1
+            return super().loss(player, batch)
+
+    Stopping.seen = 0
+    with pytest.raises(Interrupted, match="SIGTERM after step 39") as stopped:
+        play(regression_run(100, problem=Stopping(0.1)), tmp_path / "resumed", log_every=7)
+    assert stopped.value.signum == signal.SIGTERM
+    assert not (tmp_path / "resumed" / "model.safetensors").exists()
+    play(regression_run(100), tmp_path / "resumed", log_every=7)
+    assert metrics(tmp_path / "straight") == metrics(tmp_path / "resumed")
+
+
+def test_accumulated_micro_batches_are_the_joint_batch():
+    whole = play(regression_run(30, problem=Regression(0.3)))
+    pieces = play(regression_run(30, problem=Regression(0.3), accumulate=4))
+    assert torch.allclose(weights(whole), weights(pieces), atol=1e-6)
+    with pytest.raises(ValueError, match="accumulate: got 3, wanted a divisor of the batch size 16"):
+        regression_run(30, accumulate=3)
+
+
+def test_averaged_weights_follow_their_recursion():
+    run = play(regression_run(5, problem=Regression(), ema={"model": 0.9}))
+    problem, source = Regression(), Cyclic(16)
+    optimizer = torch.optim.Adam(problem.model.parameters(), lr=0.01, fused=True)
+    mean = [p.detach().clone() for p in problem.model.parameters()]
+    for step in range(5):
+        x, y = source.get(step)
+        optimizer.zero_grad()
+        (problem.model(x)[:, 0] - y).square().mean().backward()
+        optimizer.step()
+        decay = min(0.9, (2 + step) / (11 + step))
+        mean = [decay * m + (1 - decay) * p.detach() for m, p in zip(mean, problem.model.parameters(), strict=True)]
+    assert torch.allclose(weights(run), torch.cat([m.flatten() for m in mean]), atol=1e-6)
+
+
+def test_clipping_bounds_the_whole_gradient():
+    run = play(
+        regression_run(
+            1, problem=Regression(), clip_norm=1e-3, optimizers={"model": OptimizerConfig(name="sgd", lr=1.0)}
+        )
+    )
+    moved = weights(run) - torch.cat([p.detach().flatten() for p in Regression().model.parameters()])
+    assert float(moved.norm()) == pytest.approx(1e-3, rel=1e-4)
+
+
+@pytest.mark.system("S39")
+def test_early_stopping_keeps_model_and_optimizer_of_the_best_step(tmp_path):
+    class Worsening(Regression):
+        """Learns for 20 steps, then is led astray; validation data never change."""
+
+        def loss(self, player, batch):
+            loss = super().loss(player, batch)
+            self.calls = getattr(self, "calls", 0) + torch.is_grad_enabled()
+            return Loss(-loss.values) if self.calls > 20 and torch.is_grad_enabled() else loss
+
+    problem = Worsening()
+    sgd = {"model": OptimizerConfig(name="sgd", lr=0.01)}
+    run = regression_run(500, problem=problem, patience=3, validate_every=5, optimizers=sgd)
+    play(run, tmp_path / "run", log_every=5)
+    lines = [line for line in metrics(tmp_path / "run") if "validation/loss" in line]
+    best = min(lines, key=lambda line: line["validation/loss"])
+    assert best["step"] == 20
+    assert lines[-1]["step"] == 35  # three validations without progress
+    with torch.no_grad():
+        kept = float((run.model(X)[:, 0] - Y).square().mean())
+    assert kept == pytest.approx(best["validation/loss"], rel=1e-6)
+
+
+def test_validation_is_weighted_by_examples():
+    run = regression_run(1, problem=Regression(), validate_every=1)
+    data = [(X[:70], Y[:70]), (X[70:], Y[70:])]
+    game = Play(run.stages[0], Cyclic(16), TrainConfig(), torch.device("cpu"), World())
+    value = game.validate(data)
+    with torch.no_grad():
+        expected = float((run.model(X)[:, 0] - Y).square().mean())
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert run.model.training
+
+
+class Exploding(Regression):
+    """Gives NaN from the given call on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def loss(self, player, batch):
+        loss = super().loss(player, batch)
+        self.at -= 1
+        return Loss(loss.values * (float("nan") if self.at < 0 else 1.0))
+
+
+def test_a_loss_gone_wrong_names_step_player_and_last_good_checkpoint(tmp_path):
+    with pytest.raises(NonFinite, match=r"the loss of model is nan at step 48; the last good checkpoint is .*000040"):
+        play(regression_run(100, problem=Exploding(47)), tmp_path / "run", checkpoint_every=20)
+    assert sorted(p.name[:16] for p in (tmp_path / "run/checkpoints").iterdir()) == [
+        "step-0-000000020",
+        "step-0-000000040",
+    ]
+    assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_parameters_gone_wrong_are_never_saved_as_good(tmp_path):
+    class Poisoned(Regression):
+        def project(self, player):
+            self.model.weight.fill_(float("inf"))
+
+    with pytest.raises(NonFinite, match="a parameter of model is not finite after step 1; no checkpoint"):
+        play(regression_run(1, problem=Poisoned()), tmp_path / "run")
+    assert list((tmp_path / "run").glob("checkpoints/*")) == []
+
+
+def test_the_global_generator_is_a_function_of_the_step_and_given_back():
+    drawn = {}
+
+    class Dropping(Regression):
+        def loss(self, player, batch):
+            drawn[len(drawn)] = torch.rand(1).item()
+            return super().loss(player, batch)
+
+    torch.manual_seed(7)
+    expected_after = torch.rand(1)
+    torch.manual_seed(7)
+    play(regression_run(5, problem=Dropping()))
+    assert len(set(drawn.values())) == 5
+    # Constructing the problem seeds the generator with 0; training must leave that state alone.
+    torch.manual_seed(7)
+    run = regression_run(5, problem=Dropping())
+    torch.manual_seed(7)
+    play(run)
+    assert torch.equal(torch.rand(1), expected_after)
+
+
+def test_two_stages_share_one_folder_and_one_resume(tmp_path):
+    def run(steps):
+        first, second = Regression(0.1), Regression(0.1)
+        model = torch.nn.ModuleDict({"first": first.model, "second": second.model})
+        stages = (
+            Stage(problem=first, steps=20, batch_size=16, name="first"),
+            Stage(problem=second, steps=steps, batch_size=16, name="second"),
+        )
+        return Run(model, stages)
+
+    play(run(30), tmp_path / "straight")
+    play(run(11), tmp_path / "resumed")
+    play(run(30), tmp_path / "resumed")
+    straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "resumed"))
+    assert straight == resumed
+    assert [line["stage"] for line in metrics(tmp_path / "straight")] == [0, 1]
+
+
+def test_settings_override_what_the_recipe_chose():
+    run = regression_run(10).configured(
+        TrainConfig(steps=3, lr=0.5, optimizer="sgd", schedule="cosine", batch_size=8, ema=0.5, update="extragradient")
+    )
+    stage = run.stages[0]
+    assert (stage.steps, stage.batch_size, stage.ema) == (3, 8, {"model": 0.5})
+    assert stage.optimizers["model"] == OptimizerConfig(name="sgd", lr=0.5)
+    assert stage.schedules["model"].name == "cosine"
+    assert type(stage.update).__name__ == "Extragradient"
+
+
+def test_bf16_trains_close_to_float32():
+    exact, rough = play(regression_run(50)), play(regression_run(50), precision="bf16")
+    assert torch.allclose(weights(exact), weights(rough), atol=0.05)
+    assert not torch.equal(weights(exact), weights(rough))
+
+
+def test_noise_of_moves_differs_by_step_and_player():
+    assert len({fold(0, "noise", step, player) for step in range(50) for player in ("a", "b")}) == 100
+
+
+def test_tensorboard_is_written_beside(tmp_path):
+    play(regression_run(20), tmp_path / "run", tensorboard=True, log_every=10)
+    assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
