@@ -1,6 +1,7 @@
 """What happens to checkpoints and run folders when things break."""
 
 import errno
+import hashlib
 import json
 import os
 import pickle
@@ -57,9 +58,7 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
             return os.system, ("true",)
 
     path = save_checkpoint(tmp_path, {"step": 1}, name="step-0-000000001")
-    import hashlib
-
-    data = pickle.dumps(Evil())
+    data = pickle.dumps(Evil(), protocol=2)
     path.unlink()
     bad = tmp_path / f"step-0-000000001.{hashlib.blake2b(data, digest_size=8).hexdigest()}.pt"
     bad.write_bytes(data)

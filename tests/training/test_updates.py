@@ -33,7 +33,7 @@ def test_alternating_follows_its_matrix_of_determinant_one():
     assert float(torch.linalg.det(matrix)) == pytest.approx(1)
     assert torch.linalg.eigvals(matrix).abs().numpy() == pytest.approx([1, 1])
     expected = torch.linalg.matrix_power(matrix, ROUNDS) @ torch.tensor([1.0, 0.5], dtype=torch.float64)
-    got = [float(game.model[p].value) for p in ("theta", "phi")]
+    got = [game.model[p].value.item() for p in ("theta", "phi")]
     assert got == pytest.approx(expected.tolist(), abs=1e-12)
 
 
@@ -50,8 +50,8 @@ def test_several_moves_equal_that_many_ascent_steps():
     game = Bilinear()
     play_game(game, Alternating({"phi": 3, "theta": 1}), 1, LR)
     phi = 0.5 + 3 * LR * 1.0
-    assert float(game.model["phi"].value) == pytest.approx(phi)
-    assert float(game.model["theta"].value) == pytest.approx(1.0 - LR * phi)
+    assert game.model["phi"].value.item() == pytest.approx(phi)
+    assert game.model["theta"].value.item() == pytest.approx(1.0 - LR * phi)
 
 
 class ZeroSum:
@@ -79,4 +79,4 @@ def test_gradients_do_not_cancel_between_players(update):
     d, g = 0.7, 0.3
     play_game(game, update, 1, LR)
     slope = g / (1 + math.exp(-d * g))  # d/dd of −log(1 − σ(dg))
-    assert float(game.model["d"].value) == pytest.approx(d - LR * slope)
+    assert game.model["d"].value.item() == pytest.approx(d - LR * slope)

@@ -1,0 +1,107 @@
+"""What goes wrong while running: one line, the right exit code, nothing lost."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from thalweg.cli import main
+from thalweg.cli.errors import report
+from thalweg.training import Interrupted
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("steps: got -3, wanted more"), 2, "thalweg: error: --steps: got -3, wanted more"),
+        (ValueError("other: got\n  two lines"), 2, "thalweg: error: other: got two lines"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "thalweg: error: /x: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.pt"), 1, "thalweg: error: a.pt: No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system", "/r"), 2, "thalweg: error: /r: Read-only file system"),
+        (RuntimeError("run folder x is in use"), 1, "thalweg: error: run folder x is in use"),
+        (FloatingPointError("elbo: 1 of 3 values"), 1, "thalweg: error: elbo: 1 of 3 values"),
+        (MemoryError(), 1, "thalweg: error: MemoryError"),
+        (KeyError("x"), 1, "thalweg: error: KeyError: 'x' (a fault of thalweg; THALWEG_DEBUG=1 shows where)"),
+        (KeyboardInterrupt(), 130, "thalweg: interrupted"),
+        (Interrupted(signal.SIGTERM, 0, 7), 143, "thalweg: interrupted by SIGTERM after step 7"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_codes_and_lines(error, code, line, capsys):
+    assert report(error, {"steps": "--steps"}) == code
+    assert capsys.readouterr().err == line + "\n"
+
+
+def test_long_messages_are_cut(capsys):
+    report(ValueError("x" * 5000), {})
+    assert len(capsys.readouterr().err) < 700
+
+
+def test_debug_shows_the_traceback(capsys, monkeypatch):
+    monkeypatch.setenv("THALWEG_DEBUG", "1")
+    assert main(["trian"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("thalweg: error: verb: got 'trian'")
+
+
+def test_a_folder_in_use(tmp_path, capsys):
+    train = ["train", "softmax-regression", "--data", "digits", "--steps", "2", "--run", str(tmp_path / "run")]
+    assert main(train) == 0
+    from thalweg.training import RunFolder
+
+    capsys.readouterr()
+    with RunFolder.open(tmp_path / "run"):
+        assert main(["resume", str(tmp_path / "run"), "--steps", "3"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("thalweg: error: run folder")
+    assert f"pid {os.getpid()}" in err
+
+
+def test_a_loss_gone_wrong(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    code = main(["train", "vae", "--data", "digits", "--steps", "60", "--log-every", "1", "--run", run,
+                 "--optimizer", "sgd", "--lr", "1e6"])  # fmt: skip
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1
+    assert last.startswith("thalweg: error: ")
+    assert "step" in last
+
+
+def test_evaluate_needs_the_end_of_the_run(tmp_path, capsys, trained):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained["vae"], run)
+    (run / "model.safetensors").unlink()
+    assert main(["evaluate", str(run)]) == 2
+    assert f"thalweg resume {run}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals(signum, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "thalweg.cli", "train", "softmax-regression", "--data", "digits"]
+    command += ["--steps", "100000000", "--log-every", "10", "--run", str(run)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not (run / "metrics.jsonl").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    child.send_signal(signum)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 128 + signum
+    assert out == ""
+    assert f"go on with: thalweg resume {run}" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert list((run / "checkpoints").glob("step-*.pt"))
+
+
+def test_a_broken_pipe_is_quiet():
+    command = f"{sys.executable} -m thalweg.cli systems | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 141

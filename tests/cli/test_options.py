@@ -1,0 +1,117 @@
+"""Arguments from dataclasses and signatures."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from thalweg.cli.arguments import Parser
+from thalweg.cli.options import Option, options_of_dataclass, options_of_function, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A table of settings."""
+
+    size: int | None = None  # of a side; 100 % is all
+    rate: float = 1e-3
+    kind: Literal["a", "b"] = "a"  # which
+    fast: bool = False
+
+
+def function(
+    spec: "NotThere",
+    *,
+    width: int = 3,
+    share: float | None = None,
+    deep: bool = True,
+    mode: Literal["x", "y"] = "x",
+) -> "NorThis":
+    """Do it.
+
+    Args:
+        width: how wide, a line
+            that goes on
+        share: part: a half, say
+        mode: x or y
+
+    Reference: nobody, 1999.
+    """
+
+
+def parser(options):
+    made = Parser("verb", "About.", usage="verb")
+    made.group("options", options)
+    return made
+
+
+def test_dataclass():
+    found = {o.name: o for o in options_of_dataclass(Settings)}
+    assert found["size"].help == "of a side; 100 % is all"
+    assert found["kind"].help == "which"
+    assert found["rate"].default == 1e-3
+    made = parser(found.values())
+    assert made.parse([]) == {"json": False}
+    given = made.parse(["--size", "3", "--rate=1e-2", "--kind", "b", "--fast", "--json"])
+    assert given == {"json": True, "size": 3, "rate": 0.01, "kind": "b", "fast": True}
+    assert made.parse(["--no-fast"])["fast"] is False
+
+
+def test_function():
+    found = {o.name: o for o in options_of_function(function)}
+    assert list(found) == ["width", "share", "deep", "mode"]
+    assert found["width"].help == "how wide, a line that goes on"
+    assert found["share"].help == "part: a half, say"
+    assert found["deep"].default is True
+    given = parser(found.values()).parse(["--width", "4", "--share", "-.5", "--no-deep"])
+    assert given == {"json": False, "width": 4, "share": -0.5, "deep": False}
+
+
+def test_help_shows_defaults_and_percent_signs(capsys):
+    with pytest.raises(SystemExit):
+        parser(options_of_dataclass(Settings)).parse(["-h"])
+    out = capsys.readouterr().out
+    assert "100 % is all" in out
+    assert "(default: 0.001)" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "value"),
+    [
+        ("12", int, 12),
+        ("-12", int | None, -12),
+        ("1e3", int, 1000),
+        ("90071992547409931", int, 90071992547409931),
+        ("1e-3", float, 0.001),
+        ("7", float | None, 7.0),
+        ("b", Literal["a", "b"], "b"),
+        ("3", Literal[3, 5], 3),
+        ("x y", str, "x y"),
+    ],
+)
+def test_read(text, hint, value):
+    got = read("name", text, hint)
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"), [("1.5", int), ("x", int), ("inf", int), ("", float), ("nan", float), ("c", Literal["a", "b"])]
+)
+def test_refuse(text, hint):
+    with pytest.raises(ValueError, match="^name: got '.*', wanted "):
+        read("name", text, hint)
+
+
+def test_two_options_of_one_name_are_our_fault():
+    made = parser([Option("size", int)])
+    with pytest.raises(AssertionError, match="--size"):
+        made.group("more", [Option("size", int)])
+
+
+def test_negative_numbers_are_values_in_every_spelling():
+    made = parser([Option("x", float), Option("n", int, flags=("-n",))])
+    for text in ("-1", "-1e-3", "-.5", "-1.5E+2"):
+        assert made.parse(["--x", text])["x"] == float(text)
+    with pytest.raises(ValueError, match="-n: got nothing"):
+        made.parse(["-n"])

@@ -1,0 +1,175 @@
+"""What the verbs do, on models trained for two steps."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thalweg.cli import main
+from thalweg.recipes import recipe_names
+
+
+def answer(capsys, *arguments):
+    """Run with --json; return the document, the only thing on stdout."""
+    capsys.readouterr()
+    code = main([*map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.system("S5")
+def test_train_says_where_and_what_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for n in (1, 2):
+        assert main(["train", "softmax-regression", "--data", "digits", "--steps", "2", "--lr", "0.01"]) == 0
+        out = capsys.readouterr().out
+        folder = Path("runs") / f"softmax-regression-digits-{n}"
+        assert f"run: {folder}" in out
+        assert f"thalweg evaluate {folder}" in out
+    header = json.loads((folder / "run.json").read_text())
+    assert header["config"]["train"]["lr"] == 0.01
+    assert header["config"]["train"]["steps"] == 2
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_train_takes_the_recipes_options(tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = ["--latent-dim", "3", "--no-learn-sigma", "--sigma", "0.5", "--data-seed", "4", "--seed", "9"]
+    found = answer(capsys, "train", "vae", "--data", "moons", "--steps", 2, "--run", folder, *options)
+    assert found["run"] == str(folder)
+    assert found["last"]["step"] == 2
+    config = json.loads((folder / "run.json").read_text())["config"]
+    assert config["options"]["latent_dim"] == 3
+    assert config["options"]["learn_sigma"] is False
+    assert (config["data"]["seed"], config["train"]["seed"]) == (4, 9)
+
+
+def test_overwrite_and_resume(tmp_path, capsys):
+    folder = tmp_path / "run"
+    train = ["train", "softmax-regression", "--data", "digits", "--run", folder, "--steps", 2]
+    answer(capsys, *train)
+    assert main(list(map(str, train))) == 2
+    answer(capsys, *train, "--overwrite")
+    assert answer(capsys, "resume", folder, "--steps", 5)["last"]["step"] == 5
+
+
+def test_evaluate(trained, capsys):
+    found = answer(capsys, "evaluate", trained["vae"], "--limit", 50)
+    assert json.loads((trained["vae"] / "evaluation.json").read_text()) == found
+    (trained["vae"] / "evaluation.json").unlink()
+    by_name = {e["name"]: e for e in found["estimates"]}
+    assert set(by_name) == {"log-likelihood", "bits/dim", "squared error", "PSNR"}
+    assert by_name["bits/dim"]["kind"] == "upper bound"
+    assert by_name["bits/dim"]["n"] == 50
+    assert found["parameters"] > 10_000
+
+
+def test_evaluate_a_classifier_and_a_flow(trained, capsys):
+    found = answer(capsys, "evaluate", trained["softmax-regression"])
+    assert {e["name"] for e in found["estimates"]} == {"accuracy", "label loss"}
+    found = answer(capsys, "evaluate", trained["real-nvp"], "--limit", 100)
+    divergence = next(e for e in found["estimates"] if e["name"] == "KL from truth")
+    assert divergence["kind"] == "exact"
+    assert divergence["value"] > 0
+    for run in ("softmax-regression", "real-nvp"):
+        (trained[run] / "evaluation.json").unlink()
+
+
+def test_evaluate_prints_a_table(trained, capsys):
+    assert main(["evaluate", str(trained["vae"])]) == 0
+    out = capsys.readouterr().out
+    (trained["vae"] / "evaluation.json").unlink()
+    assert "≤ " in out
+    assert "bits/dim" in out
+    assert "180 test examples" in out
+
+
+@pytest.mark.parametrize("recipe", ["vae", "wgan"])
+def test_sample_a_picture(recipe, trained, tmp_path, capsys):
+    found = answer(capsys, "sample", trained[recipe], "-n", 10, "--out", tmp_path / "a.png")
+    assert found["n"] == 10
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "L"
+        assert image.size == (4 * 34 + 2, 3 * 34 + 2)
+
+
+def test_sample_values(trained, tmp_path, capsys):
+    for name in ("a.npz", "b.npz"):
+        answer(capsys, "sample", trained["vae"], "-n", 7, "--seed", 3, "--out", tmp_path / name)
+    a, b = (np.load(tmp_path / name)["x"] for name in ("a.npz", "b.npz"))
+    assert a.shape == (7, 1, 8, 8)
+    assert a.dtype == np.uint8
+    assert (a == b).all()
+    answer(capsys, "sample", trained["vae"], "-n", 7, "--seed", 4, "--out", tmp_path / "c.npz")
+    assert (np.load(tmp_path / "c.npz")["x"] != a).any()
+
+
+def test_sample_points(trained, tmp_path, capsys):
+    answer(capsys, "sample", trained["real-nvp"], "-n", 12, "--out", tmp_path / "a.csv")
+    with open(tmp_path / "a.csv") as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == 13
+    assert len(rows[0]) == 2
+    assert all(np.isfinite(float(v)) for row in rows[1:] for v in row)
+    answer(capsys, "sample", trained["real-nvp"], "--out", tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (720, 720)
+
+
+def test_pictures_go_into_the_run_folder(trained, tmp_path, capsys):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained["vae"], run)
+    shutil.rmtree(run / "samples", ignore_errors=True)
+    answer(capsys, "sample", run, "--out", run / "samples" / "a.png")
+    assert [path.name for path in (run / "samples").iterdir()] == ["a.png"]
+
+
+def test_encode(trained, tmp_path, capsys):
+    found = answer(capsys, "encode", trained["vae"], "--out", tmp_path / "z.npz", "--batch-size", 33)
+    with np.load(tmp_path / "z.npz") as file:
+        z, y = file["z"], file["y"]
+    assert found["shape"] == [180, 20]
+    assert z.shape == (180, 20)
+    assert y.shape == (180,)
+    answer(capsys, "encode", trained["vae"], "digits", "--split", "validation", "--out", tmp_path / "z.csv")
+    table = np.genfromtxt(tmp_path / "z.csv", delimiter=",", names=True)
+    assert table.dtype.names[-1] == "label"
+    answer(capsys, "encode", trained["real-nvp"], "--out", tmp_path / "points.csv")
+    assert (tmp_path / "points.csv").read_text().startswith("z0,z1\n")
+
+
+@pytest.mark.system("S30")
+def test_models(capsys):
+    found = {m["name"]: m for m in answer(capsys, "models")["models"]}
+    assert list(found) == recipe_names()
+    for model in found.values():
+        assert model["paper"], model["name"]
+        assert model["abilities"], model["name"]
+        assert model["parameters"], model["name"]
+    assert found["softmax-regression"]["parameters"]["image"] == 7850
+    assert found["lenet5"]["parameters"]["image"] > 40_000
+    assert {"elbo", "sample", "encode", "decode"} <= set(found["vae"]["abilities"])
+    assert "log_prob" in found["real-nvp"]["abilities"]
+    assert main(["models", "--family", "gans"]) == 0
+    out = capsys.readouterr().out
+    assert "wgan" in out
+    assert "lenet5" not in out
+
+
+def test_data(capsys):
+    names = {row["name"] for row in answer(capsys, "data", "list")["data"]}
+    assert {"digits", "glyphs", "moons", "mnist"} <= names
+    info = answer(capsys, "data", "info", "digits")["info"]
+    assert info["shape"] == [1, 8, 8]
+    assert info["examples"]["test"] == 180
+    assert answer(capsys, "data", "fetch", "moons")["files"] == []
+    assert main(["data", "info", "moons", "--examples", "100"]) == 0
+    assert "exact_density  True" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert "eight-gaussians" in capsys.readouterr().out

@@ -1,0 +1,15 @@
+"""A cache folder of each test's own, and no data folder of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("THALWEG_CACHE", str(folder))
+    monkeypatch.delenv("THALWEG_DATA", raising=False)
+    return folder

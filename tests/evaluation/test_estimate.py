@@ -1,0 +1,115 @@
+"""Intervals against formulas found elsewhere and by simulation; what an estimate refuses."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from thalweg.evaluation import Estimate, comparable, differences, mean_of, rate
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (991, 1000), (81, 263), (1, 1)])
+def test_wilson_is_scipys(hits, n):
+    interval = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    found = rate("accuracy", hits, n)
+    assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high), abs=1e-10)
+    assert found.value == pytest.approx(100 * hits / n)
+
+
+def test_wilson_by_a_published_value():
+    # Newcombe 1998, table I, method 3: 81 of 263 → .2553 to .3662
+    found = rate("p", 81, 263)
+    assert (round(found.low, 2), round(found.high, 2)) == (25.53, 36.62)
+
+
+def test_student_is_scipys():
+    values = np.random.default_rng(0).normal(3.0, 2.0, 17)
+    found = mean_of("x", values, unit="nats", better="lower")
+    wanted = stats.t.interval(0.95, 16, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.97])
+def test_coverage_of_wilson(p):
+    draws = np.random.default_rng(1).binomial(200, p, 3000)
+    held = [found.low <= 100 * p <= found.high for found in (rate("p", int(k), 200) for k in draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [3, 30])
+def test_coverage_of_student(n):
+    random = np.random.default_rng(2)
+    found = [mean_of("x", random.normal(-1.0, 5.0, n), unit="", better="lower") for _ in range(1000)]
+    assert np.mean([e.low <= -1.0 <= e.high for e in found]) == pytest.approx(0.95, abs=0.03)
+
+
+def test_nan_is_never_dropped_and_infinity_is_said():
+    with pytest.raises(FloatingPointError, match="x: 1 of 3 values are not finite"):
+        mean_of("x", [1.0, math.nan, 2.0], unit="", better="lower")
+    with pytest.raises(FloatingPointError):
+        mean_of("x", [math.inf, -math.inf], unit="", better="lower")
+    found = mean_of("log-likelihood", [-1.0, -math.inf], unit="nats", better="higher")
+    assert found.value == found.low == found.high == -math.inf
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["value"] == "-inf"
+    with pytest.raises(ValueError, match="at least one"):
+        mean_of("x", [], unit="", better="lower")
+
+
+def test_one_value_knows_nothing():
+    found = mean_of("x", [4.0], unit="nats", better="lower")
+    assert str(found) == "4 [-inf, inf] nats"
+
+
+def test_two_protocols_are_refused():
+    a = rate("accuracy", 90, 100, protocol={"split": "test", "fingerprint": "a1"})
+    b = rate("accuracy", 50, 100, protocol={"split": "test", "fingerprint": "b2"})
+    assert differences(a, b) == ["fingerprint"]
+    with pytest.raises(ValueError, match="fingerprint is 'a1' and 'b2'"):
+        a.beats(b)
+    assert a.beats(rate("accuracy", 50, 100, protocol=a.protocol))
+    assert not a.beats(rate("accuracy", 88, 100, protocol=a.protocol))
+
+
+def test_a_bound_and_an_exact_number_share_no_column():
+    a = mean_of("bits/dim", [3.0, 3.1], unit="bits/dim", better="lower", kind="exact")
+    b = mean_of("bits/dim", [3.0, 3.1], unit="bits/dim", better="lower", kind="upper bound")
+    assert differences(a, b) == ["kind"]
+    with pytest.raises(ValueError, match="kind is 'exact' and 'upper bound'"):
+        comparable([a, b])
+
+
+def test_method_may_differ():
+    a = rate("accuracy", 1, 2, method={"draws": 1})
+    b = rate("accuracy", 1, 2, method={"draws": 5})
+    assert comparable([a, b]) == [a, b]
+
+
+def test_lower_is_better_for_losses():
+    a, b = (mean_of("loss", [v, v + 0.1], unit="nats", better="lower") for v in (1.0, 10.0))
+    assert a.beats(b)
+    assert not b.beats(a)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "kind", "text"),
+    [
+        (1.0, 1.5, 2.0, "exact", "1.50 ± 0.50 nats"),
+        (1.49, 1.5, 1.51, "upper bound", "≤ 1.500 ± 0.010 nats"),
+        (-1120.0, -1000.0, -880.0, "lower bound", "≥ -1000 ± 120 nats"),
+        (1.0, 1.1, 2.0, "exact", "1.10 [1.00, 2.00] nats"),
+        (2.0, 2.0, 2.0, "exact", "2 nats"),
+    ],
+)
+def test_standard_form(low, value, high, kind, text):
+    fields = {"unit": "nats", "varies": "test examples", "n": 9, "better": "lower"}
+    assert str(Estimate(name="x", value=value, low=low, high=high, kind=kind, **fields)) == text
+
+
+def test_a_value_outside_its_interval_is_refused():
+    with pytest.raises(ValueError, match="x: got 3"):
+        Estimate(name="x", value=3, low=1, high=2, unit="", kind="exact", varies="seeds", n=2, better="lower")
+    for hits, n in ((3, 2), (-1, 2), (0, 0)):
+        with pytest.raises(ValueError, match="hits"):
+            rate("p", hits, n)

@@ -1,0 +1,264 @@
+"""Measures against closed forms, on models this library never saw."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from thalweg.data import Dataset, Spec, Split
+from thalweg.evaluation import evaluate
+
+
+def images(levels=256, shape=(1, 4, 4), n=300, seed=0, labels=False):
+    x = np.random.default_rng(seed).integers(0, levels, (n, *shape)).astype(np.uint8)
+    y = np.arange(n) % 3 if labels else None
+    classes = ("a", "b", "c") if labels else None
+    spec = Spec(name="noise", kind="image", shape=shape, levels=levels, classes=classes, fingerprint="f00")
+    part = Split(x, y)
+    return Dataset(spec, part, part, part)
+
+
+def vectors(x, density=None):
+    part = Split(x)
+    return Dataset(Spec(name="cloud", kind="vector", shape=x.shape[1:]), part, part, part, density)
+
+
+def by_name(estimates):
+    return {e.name: e for e in estimates}
+
+
+class Uniform(nn.Module):
+    """The uniform law on whole-number levels, or its density on dequantized ones."""
+
+    def __init__(self, levels, observation):
+        super().__init__()
+        self.levels, self.observation = levels, observation
+
+    def log_prob(self, x):
+        return torch.full((len(x),), -x[0].numel() * math.log(self.levels), dtype=torch.float64)
+
+
+class Gaussian(nn.Module):
+    """N(mean, std²) in every coordinate; a density."""
+
+    def __init__(self, mean=0.0, std=1.0):
+        super().__init__()
+        self.law = torch.distributions.Normal(torch.tensor(mean).double(), torch.tensor(std).double())
+
+    def log_prob(self, x):
+        return self.law.log_prob(x.double()).flatten(1).sum(dim=1)
+
+
+class Linear(nn.Module):
+    """A little of everything, with dropout, to see that modes come back."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.line = nn.Linear(16, 3)
+        self.line.eval()
+
+    def logits(self, x):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        return self.line(self.drop(x.flatten(1).float()))
+
+    def encode(self, x):
+        return x.flatten(1).float()
+
+    def decode(self, z):
+        return z.unflatten(1, (1, 4, 4)) + 3.0
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_uniform_noise_has_log2_levels_bits(levels):
+    found = by_name(evaluate(Uniform(levels, "discrete"), images(levels)))
+    assert found["bits/dim"].value == pytest.approx(math.log2(levels), abs=1e-12)
+    assert found["bits/dim"].kind == found["log-likelihood"].kind == "exact"
+    assert found["log-likelihood"].value == pytest.approx(-16 * math.log(levels), abs=1e-10)
+
+
+def test_dequantized_is_a_bound_on_the_discrete():
+    found = by_name(evaluate(Uniform(256, "dequantized"), images()))
+    assert found["log-likelihood"].kind == "lower bound"
+    assert found["bits/dim"].kind == "upper bound"
+    assert found["bits/dim"].value == pytest.approx(8.0, abs=1e-12)
+    exact = by_name(evaluate(Uniform(256, "discrete"), images()))
+    assert found["bits/dim"].protocol == exact["bits/dim"].protocol
+
+
+def test_gaussian_bits():
+    x = np.random.default_rng(3).normal(1.0, 2.0, (20000, 5)).astype(np.float32)
+    found = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x)))["bits/dim"]
+    entropy = 0.5 * math.log2(2 * math.pi * math.e * 4)
+    assert found.low <= entropy <= found.high
+    assert found.high - found.low < 0.02
+    per_example = stats_bits(x, 1.0, 2.0)
+    assert found.value == pytest.approx(per_example.mean(), rel=1e-12)
+
+
+def stats_bits(x, mean, std):
+    x = x.astype(np.float64)
+    return (0.5 * ((x - mean) / std) ** 2 + math.log(std) + 0.5 * math.log(2 * math.pi)).mean(axis=1) / math.log(2)
+
+
+def test_binarized_and_image_densities_have_no_bits():
+    for observation in ("binarized", "continuous"):
+        found = by_name(evaluate(Uniform(2, observation), images()))
+        assert set(found) == {"log-likelihood"}
+    laws = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
+    with pytest.raises(ValueError, match="law is"):
+        laws["binarized"].beats(laws["discrete"])
+
+
+def test_elbo_is_a_bound_and_log_prob_is_preferred():
+    class Bounded(Gaussian):
+        def elbo(self, x):
+            return self.log_prob(x) - 1.0
+
+    x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    exact = by_name(evaluate(Bounded(), vectors(x)))["log-likelihood"]
+    only = OnlyElbo(lambda x: Gaussian().log_prob(x) - 1.0)
+    bound = by_name(evaluate(only, vectors(x)))
+    assert exact.kind == "exact"
+    assert (bound["log-likelihood"].kind, bound["bits/dim"].kind) == ("lower bound", "upper bound")
+    assert bound["log-likelihood"].value == pytest.approx(exact.value - 1.0)
+
+
+class OnlyElbo(nn.Module):
+    observation = "continuous"
+
+    def __init__(self, elbo):
+        super().__init__()
+        self.elbo = elbo
+
+
+def test_divergence_from_a_known_density():
+    truth = Gaussian(0.0, 1.0)
+    x = np.random.default_rng(5).normal(size=(40000, 1)).astype(np.float32)
+    density = SimpleNamespace(log_prob=lambda x: truth.log_prob(torch.as_tensor(x)))
+    found = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x, density)))["KL from truth"]
+    assert found.low <= 0.4431472 <= found.high  # KL(N(0,1) ‖ N(1,4))
+    assert by_name(evaluate(truth, vectors(x, density)))["KL from truth"].value == 0.0
+
+
+def test_accuracy_reconstruction_and_psnr():
+    dataset = images(levels=17, labels=True)
+    model = Linear()
+    found = by_name(evaluate(model, dataset, batch_size=37))
+    logits = model.line(torch.from_numpy(dataset.test.x).flatten(1).float()).double()
+    y = torch.from_numpy(dataset.test.y)
+    assert found["accuracy"].value == pytest.approx(100 * (logits.argmax(1) == y).double().mean().item())
+    assert found["label loss"].value == pytest.approx(nn.functional.cross_entropy(logits, y).item())
+    assert found["squared error"].value == pytest.approx(9.0)
+    assert found["PSNR"].value == pytest.approx(10 * math.log10(16**2 / 9))
+
+
+def test_psnr_is_averaged_over_images_not_pooled():
+    dataset = images(n=2)
+
+    class Halves(nn.Module):
+        def encode(self, x):
+            return x.float()
+
+        def decode(self, z):
+            z[0] += 1.0
+            z[1] += 10.0
+            return z
+
+    found = by_name(evaluate(Halves(), dataset))["PSNR"]
+    assert found.value == pytest.approx((10 * math.log10(255**2) + 10 * math.log10(255**2 / 100)) / 2)
+
+
+def test_model_is_left_as_it_was():
+    model = Linear()
+    before = {name: module.training for name, module in model.named_modules()}
+    state = torch.random.get_rng_state()
+    evaluate(model, images(labels=True))
+    assert {name: module.training for name, module in model.named_modules()} == before
+    assert model.line.weight.requires_grad
+    assert model.line.weight.grad is None
+    assert bool((torch.random.get_rng_state() == state).all())
+    assert torch.is_grad_enabled()
+
+
+def test_modes_come_back_after_an_error():
+    model = Linear()
+    with pytest.raises(ValueError, match="logits: got shape"):
+        evaluate(model, Dataset(*_four_classes()))
+    assert model.training
+    assert model.drop.training
+    assert not model.line.training
+
+
+def _four_classes():
+    dataset = images(labels=True)
+    spec = Spec(name="four", kind="image", shape=(1, 4, 4), levels=256, classes=("a", "b", "c", "d"))
+    return spec, dataset.train, dataset.validation, dataset.test
+
+
+class Noisy(nn.Module):
+    """Spends torch's global generator, as a dequantizing flow does."""
+
+    observation = "dequantized"
+
+    def log_prob(self, x):
+        return -torch.rand(len(x))
+
+
+def test_noise_is_a_function_of_the_seed():
+    dataset = images()
+    a, b, other = (by_name(evaluate(Noisy(), dataset, seed=seed))["log-likelihood"] for seed in (0, 0, 1))
+    assert a == b
+    assert a.value != other.value
+
+
+def test_draws_are_averaged_and_said():
+    dataset = images()
+    found = by_name(evaluate(Noisy(), dataset, draws=20))["log-likelihood"]
+    single = by_name(evaluate(Noisy(), dataset))["log-likelihood"]
+    assert found.method["draws"] == 20
+    assert found.high - found.low < 0.4 * (single.high - single.low)
+
+
+def test_limit_is_drawn_and_said():
+    found = by_name(evaluate(Uniform(256, "discrete"), images(), limit=10))["bits/dim"]
+    assert found.n == 10
+    assert found.protocol["examples"] == 10
+    assert found.protocol["of"] == 300
+    with pytest.raises(ValueError, match="limit: got 0"):
+        evaluate(Uniform(256, "discrete"), images(), limit=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (nn.Linear(2, 2), "nothing to measure on noise"),
+        (Uniform(256, "gaussian"), "observation: got 'gaussian'"),
+        (Uniform(256, None), "observation: Uniform says nothing"),
+    ],
+)
+def test_models_that_cannot_be_measured(model, words):
+    with pytest.raises(ValueError, match=words):
+        evaluate(model, images())
+
+
+def test_values_must_be_one_an_example():
+    model = OnlyElbo(lambda x: x)
+    with pytest.raises(ValueError, match=r"elbo: got values of shape \(5, 2\), wanted \(5,\)"):
+        evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
+
+
+def test_sums_are_in_float64():
+    class Far(nn.Module):
+        observation = "continuous"
+
+        def log_prob(self, x):
+            return torch.full((len(x),), 1.0e8) + x[:, 0]
+
+    x = np.zeros((1000, 1), dtype=np.float32)
+    x[::2] = 8.0
+    assert by_name(evaluate(Far(), vectors(x)))["log-likelihood"].value == 1.0e8 + 4.0

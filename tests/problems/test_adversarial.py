@@ -1,0 +1,185 @@
+"""The Wasserstein game: signs, clipping, the penalty's norm, and that no player's gradient leaks into the other."""
+
+import pytest
+import torch
+from torch import nn
+
+from thalweg.config import OptimizerConfig, TrainConfig
+from thalweg.models.gans.wgan import WGAN, dense_networks
+from thalweg.objectives.adversarial import gradient_penalty
+from thalweg.problems.adversarial import WassersteinGame
+from thalweg.training.distributed import World
+from thalweg.training.game import Play
+from thalweg.training.problem import Batch
+from thalweg.training.run import Stage
+from thalweg.training.updates import Alternating
+
+pytestmark = pytest.mark.system("S98")
+
+
+class Linear(nn.Module):
+    """g(z) = z + θ and f(x) = ⟨w, x⟩, where everything is known by hand."""
+
+    def __init__(self, w, theta):
+        super().__init__()
+        self.latent_dim = len(w)
+        self.critic = nn.Sequential(nn.Linear(len(w), 1, bias=False), nn.Flatten(0))
+        self.generator = nn.Linear(len(w), len(w))
+        with torch.no_grad():
+            self.critic[0].weight.copy_(torch.tensor([w]))
+            self.generator.weight.copy_(torch.eye(len(w)))
+            self.generator.bias.copy_(torch.tensor(theta))
+
+    def prepare(self, x):
+        return x
+
+
+def small():
+    torch.manual_seed(0)
+    return WGAN(dense_networks((2,), 3, 16), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
+
+
+def play(problem, lr=0.05, clip_steps=(5, 1), x=None):
+    class Source:
+        def get(self, step):
+            return (torch.full((8, 2), 2.0) if x is None else x), None
+
+        def epoch(self, step):
+            return 0.0
+
+    optimizer = OptimizerConfig(name="rmsprop", lr=lr)
+    moves = dict(zip(("critic", "generator"), clip_steps, strict=True))
+    stage = Stage(
+        problem=problem,
+        steps=10,
+        batch_size=8,
+        optimizers={"critic": optimizer, "generator": optimizer},
+        update=Alternating(moves),
+    )
+    return Play(stage, Source(), TrainConfig(), torch.device("cpu"), World(0, 1))
+
+
+def test_losses_and_signs_by_hand():
+    model = Linear([2.0, 0.0], [0.5, 0.0])
+    game = WassersteinGame(model)
+    batch = Batch(torch.tensor([[1.0, 7.0], [3.0, 7.0]]), seed=1)
+    z = batch.normal("z", 2)
+    real, fake = 2 * batch.x[:, 0], 2 * (z[:, 0] + 0.5)
+    critic = game.loss("critic", batch)
+    torch.testing.assert_close(critic.values, fake - real)
+    torch.testing.assert_close(critic.extras["gap"], real - fake)
+    torch.testing.assert_close(game.loss("generator", batch).values, -fake)
+
+
+def test_generator_goes_where_the_critic_scores_higher():
+    model = Linear([2.0, -1.0], [0.0, 0.0])
+    loss = WassersteinGame(model).loss("generator", Batch(torch.zeros(16, 2)))
+    (gradient,) = torch.autograd.grad(loss.values.mean(), model.generator.bias)
+    assert gradient.tolist() == [-2.0, 1.0]  # so a step of descent moves θ along w
+
+
+def test_critic_learns_to_score_the_data_higher():
+    model = Linear([0.0, 0.0], [0.0, 0.0])
+    loss = WassersteinGame(model).loss("critic", Batch(torch.full((64, 2), 3.0)))
+    (gradient,) = torch.autograd.grad(loss.values.mean(), model.critic[0].weight)
+    assert (gradient < -2).all()
+
+
+def test_a_game_that_is_played_finds_the_data():
+    model = Linear([0.0, 0.0], [0.0, 0.0])
+    model.generator.weight.requires_grad_(False)
+    running = play(WassersteinGame(model, clip=0.1), lr=0.02)
+    for step in range(200):
+        running.round(step)
+    assert (model.generator.bias.detach() - 2).abs().max() < 0.5
+
+
+@pytest.mark.parametrize("clip", [0.01, 0.2])
+def test_clipping_holds_after_each_step_and_touches_the_critic_alone(clip):
+    model = small()
+    generator = [p.detach().clone() for p in model.generator.parameters()]
+    running = play(WassersteinGame(model, clip=clip))
+    for _ in range(3):
+        running.differentiate("critic")
+        running.apply("critic")
+        largest = [float(p.detach().abs().max()) for p in model.critic.parameters()]
+        assert max(largest) <= clip * (1 + 1e-6)  # the bound is rounded to float32
+    assert max(largest) == pytest.approx(clip)
+    assert all(torch.equal(a, b) for a, b in zip(generator, model.generator.parameters(), strict=True))
+    running.differentiate("generator")
+    running.apply("generator")
+    assert max(float(p.detach().abs().max()) for p in model.generator.parameters()) > clip
+
+
+def test_without_clipping_nothing_is_projected():
+    model = small()
+    game = WassersteinGame(model, clip=None, penalty=10.0)
+    before = [p.detach().clone() for p in model.critic.parameters()]
+    game.project("critic")
+    assert all(torch.equal(a, b) for a, b in zip(before, model.critic.parameters(), strict=True))
+    assert game.second_order == ("critic",)
+    assert WassersteinGame(model).second_order == ()
+
+
+@pytest.mark.parametrize("n", [1, 4, 16, 64])
+def test_penalty_of_a_unit_norm_linear_critic_is_zero_for_any_batch(n):
+    game = WassersteinGame(Linear([0.6, 0.8], [0.0, 0.0]), clip=None, penalty=10.0)
+    penalty = game.loss("critic", Batch(torch.randn(n, 2))).extras["penalty"]
+    assert penalty.shape == (n,)
+    assert penalty.abs().max() < 1e-12
+
+
+def test_penalty_is_added_and_pulls_the_norm_to_one():
+    model = Linear([3.0, 4.0], [0.0, 0.0])
+    batch = Batch(torch.randn(8, 2))
+    plain = WassersteinGame(model, clip=None).loss("critic", batch).values
+    loss = WassersteinGame(model, clip=None, penalty=10.0).loss("critic", batch)
+    torch.testing.assert_close(loss.values, plain + 10 * 16)
+    (gradient,) = torch.autograd.grad(loss.extras["penalty"].mean(), model.critic[0].weight)
+    torch.testing.assert_close(gradient, 8 * torch.tensor([[0.6, 0.8]]))
+
+
+def test_penalty_is_taken_between_the_data_and_the_samples():
+    seen = []
+
+    def critic(x):
+        seen.append(x.detach())
+        return x.flatten(1).sum(1)
+
+    real, fake, epsilon = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2), torch.tensor([[0.0], [0.25], [1.0]])
+    gradient_penalty(critic, real, fake, epsilon)
+    assert seen[0][:, 0, 0, 0].tolist() == [1.0, 0.75, 0.0]
+
+
+@pytest.mark.system("S101")
+@pytest.mark.oracle("O48")
+def test_gradients_do_not_cancel_as_they_do_when_both_losses_fill_them():
+    """Summed naively, the fake term of the critic's gradient cancels to 0; each player's own gradient keeps it."""
+    model = small()
+    game = WassersteinGame(model)
+    batch = Batch(torch.randn(8, 2), seed=5)
+    weights = list(model.critic.parameters())
+    (game.loss("generator", batch).values.mean() + game.loss("critic", batch).values.mean()).backward()
+    naive = [p.grad.clone() for p in weights]
+    real_only = torch.autograd.grad(-model.critic(batch.x).mean(), weights)
+    for a, b in zip(naive, real_only, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+    running = play(game, x=batch.x)
+    running.differentiate("critic")
+    own = [p.grad.clone() for p in weights]
+    running.differentiate("generator")
+    for p, mine, other in zip(weights, own, naive, strict=True):
+        assert torch.equal(p.grad, mine)
+        if p.ndim == 2:
+            assert not torch.allclose(mine, other)
+
+
+def test_refusals():
+    model = small()
+    with pytest.raises(ValueError, match="clip: got 0"):
+        WassersteinGame(model, clip=0)
+    with pytest.raises(ValueError, match="penalty: got -1"):
+        WassersteinGame(model, penalty=-1)
+    with pytest.raises(ValueError, match="did you mean 'critic'"):
+        WassersteinGame(model).loss("critics", Batch(torch.zeros(2, 2)))

@@ -1,0 +1,56 @@
+"""Trains three problems for a few steps and saves their weights: run by one process, or by each of several ranks.
+
+python two_ranks.py OUT
+"""
+
+import os
+import sys
+
+import torch
+
+from thalweg.config import TrainConfig
+from thalweg.data import Batches, Spec, Split
+from thalweg.problems.adversarial import WassersteinGame
+from thalweg.recipes import recipe
+from thalweg.training import Sources, train
+
+STEPS = 4
+SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,), std=(5.0,))
+
+
+def runs():
+    """One run each of a VAE, a clipped WGAN and a WGAN with gradient penalty."""
+    made = {}
+    for name in ("vae", "wgan", "penalty"):
+        torch.manual_seed(0)
+        options = {"latent_dim": 4, "hidden": 16}
+        run = recipe("vae" if name == "vae" else "wgan")(SPEC, **options)
+        (stage,) = run.stages
+        if name == "penalty":
+            from dataclasses import replace
+
+            stage = replace(stage, problem=WassersteinGame(run.model, clip=None, penalty=10.0))
+            run = replace(run, stages=(stage,))
+        made[name] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+    return made
+
+
+def main(out: str) -> None:
+    torch.set_num_threads(1)
+    x = torch.randint(0, 17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8).numpy()
+    split = Split(x)
+    for name, run in runs().items():
+
+        def sources(stage, world):
+            batches = Batches(
+                split, stage.batch_size, scheme="shuffled", seed=1, device=torch.device("cpu"),
+                resident="yes", threads=1, rank=world.rank, world=world.size,
+            )  # fmt: skip
+            return Sources(batches, [])
+
+        train(run, sources, TrainConfig(device="cpu"))
+        torch.save(run.model.state_dict(), f"{out}/{name}.{os.environ.get('RANK', 'alone')}.pt")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
