@@ -82,4 +82,7 @@ def test_no_pickle_is_loaded():
                 name, value = wanted[ast.unparse(node.func).replace("numpy", "np")]
                 given = {k.arg: ast.literal_eval(k.value) for k in node.keywords if isinstance(k.value, ast.Constant)}
                 assert given.get(name) is value, f"{path}:{node.lineno}"
-        assert not {"pickle", "dill", "joblib"} & imports(path) - {"pickle.UnpicklingError"} or path.name == "checkpoint.py"
+        assert (
+            not {"pickle", "dill", "joblib"} & imports(path) - {"pickle.UnpicklingError"}
+            or path.name == "checkpoint.py"
+        )

@@ -19,9 +19,17 @@ from thalweg.training import Interrupted
     [
         (ValueError("steps: got -3, wanted more"), 2, "thalweg: error: --steps: got -3, wanted more"),
         (ValueError("other: got\n  two lines"), 2, "thalweg: error: other: got two lines"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "thalweg: error: /x: Permission denied"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x"),
+            2,
+            "thalweg: error: /x: Permission denied, wanted a place that this user may read and write",
+        ),
         (OSError(errno.ENOSPC, "No space left on device", "a.pt"), 1, "thalweg: error: a.pt: No space left on device"),
-        (OSError(errno.EROFS, "Read-only file system", "/r"), 2, "thalweg: error: /r: Read-only file system"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/r"),
+            2,
+            "thalweg: error: /r: Read-only file system, wanted a place that can be written",
+        ),
         (RuntimeError("run folder x is in use"), 1, "thalweg: error: run folder x is in use"),
         (FloatingPointError("elbo: 1 of 3 values"), 1, "thalweg: error: elbo: 1 of 3 values"),
         (MemoryError(), 1, "thalweg: error: MemoryError"),

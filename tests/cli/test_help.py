@@ -37,7 +37,7 @@ def test_time(code, seconds):
         return time.perf_counter() - begun
 
     # the best of several: others use this machine too
-    assert min(wall(code) for _ in range(7)) - (min(wall("pass") for _ in range(3)) if seconds < 0.2 else 0) < seconds
+    assert min(wall(code) for _ in range(7)) < seconds
 
 
 def test_every_verb_is_listed_and_helped(capsys):

@@ -99,7 +99,7 @@ def test_read(text, hint, value):
     ("text", "hint"), [("1.5", int), ("x", int), ("inf", int), ("", float), ("nan", float), ("c", Literal["a", "b"])]
 )
 def test_refuse(text, hint):
-    with pytest.raises(ValueError, match="^name: got '.*', wanted "):
+    with pytest.raises(ValueError, match=r"^name: got '.*', wanted "):
         read("name", text, hint)
 
 
