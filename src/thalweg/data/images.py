@@ -1,0 +1,177 @@
+"""A folder of image files, decoded once into a memory-mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thalweg.config import DataConfig
+from thalweg.data.assemble import Raw, order
+from thalweg.data.dataset import Split
+from thalweg.data.folder import SUFFIXES, list_images
+
+__all__ = ["read_folder"]
+
+Array = np.ndarray[Any, Any]
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+MOST_PIXELS = 64_000_000  # of one file; what is larger is a mistake or a bomb
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+GRAY = ("1", "L", "LA")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before it is decoded."""
+
+    path: Path
+    size: tuple[int, int]  # width, height, upright
+    gray: bool
+
+
+def read_folder(folder: Path, config: DataConfig) -> Raw:
+    """Read a folder of images, or of one subfolder of images a class, as uint8 (C, H, W).
+
+    Color unless all are gray or `channels` says otherwise; turned upright as EXIF says; what is transparent is laid
+    on white. All must have one size, or `resize` to `image_size`²: crop (scale the shorter side, cut the middle), pad
+    (scale the longer side, black borders), stretch. Decoded once: the cache folder keeps the array under a hash of
+    paths, sizes, times and settings, and what is returned is a memory map of it.
+
+    Raises ValueError naming the file that is no image, is damaged, animated, has more than 8 bits or too many pixels,
+    is a link, or differs in size.
+    """
+    if config.resize is not None and config.image_size is None:
+        raise ValueError(f"resize: got '{config.resize}', wanted image_size with it")
+    files, labels, classes = list_images(folder)
+    if not files:
+        raise ValueError(f"{folder.name}: got no image, wanted files {', '.join(SUFFIXES)} or subfolders of them")
+    chosen = order(len(files), config.seed)[: config.examples]
+    if config.examples is None or config.examples <= len(files):
+        files = [files[i] for i in chosen]
+    target = _cached(folder, files, config)
+    if not target.exists():
+        _decode_all(files, _survey(folder, files, config), config, target)
+    x = np.load(target, mmap_mode="r")
+    y = None if labels is None else np.array(labels, np.int64)[chosen]
+    return Raw(kind="image", train=Split(x, y), levels=256, classes=classes, shuffled=True)
+
+
+def _cached(folder: Path, files: list[Path], config: DataConfig) -> Path:
+    from thalweg.data.download import cache_folder
+
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(repr((1, str(folder.resolve()), config.image_size, config.channels, config.resize)).encode())
+    for path in files:
+        stat = path.stat()
+        digest.update(repr((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)).encode())
+    return cache_folder() / f"images-{digest.hexdigest()}.npy"
+
+
+def _survey(folder: Path, files: list[Path], config: DataConfig) -> tuple[int, int, int]:
+    """Read all headers; return the one shape (C, H, W) that the images will have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's on odd metadata and large files, which `_header` refuses itself
+        headers = [_header(path) for path in files]
+    size = headers[0].size
+    target = None if config.image_size is None else (config.image_size, config.image_size)
+    if config.resize is None:
+        for other in headers:
+            if other.size != size:
+                raise ValueError(
+                    f"{folder.name}: '{files[0].name}' is {_by(size)} and '{other.path.name}' is {_by(other.size)},"
+                    " wanted one size: give --resize crop|pad|stretch --image-size N"
+                )
+        if target not in (None, size):
+            raise ValueError(
+                f"image_size: got {config.image_size}, but the images of '{folder.name}' are {_by(size)}; wanted"
+                " --resize crop|pad|stretch with it"
+            )
+    width, height = target or size
+    gray = config.channels == "gray" or (config.channels is None and all(header.gray for header in headers))
+    return (1 if gray else 3), height, width
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"
+
+
+def _header(path: Path) -> Header:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: photographs of some phones
+            mode, turn = image.mode, image.getexif().get(0x0112)
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path.name}: got more than {MOST_PIXELS} pixels, wanted a smaller image") from None
+    except Exception as error:  # decoders raise what they like on damaged files
+        raise ValueError(
+            f"{path.name}: got no readable image ({_reason(error)}), wanted {', '.join(FORMATS)}"
+        ) from None
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"{path.name}: got {width}×{height} pixels, wanted at most {MOST_PIXELS}")
+    if frames > 1:
+        raise ValueError(f"{path.name}: got an animation of {frames} frames, wanted a single image")
+    if mode.startswith(("I", "F")):
+        raise ValueError(f"{path.name}: got pixels of type {mode}, wanted 8 bits a channel")
+    size = (height, width) if turn in TURNED else (width, height)
+    return Header(path, size, mode in GRAY)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].split(" '/")[0]
+
+
+def _decode(path: Path, shape: tuple[int, int, int], config: DataConfig) -> Array:
+    """Decode one file to (C, H, W)."""
+    from PIL import Image, ImageOps
+
+    channels, height, width = shape
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            image: Any = ImageOps.exif_transpose(file)
+            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = image.convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # decoders raise what they like on damaged files
+        raise ValueError(f"{path.name}: got a damaged image ({_reason(error)}), wanted a whole one") from None
+    if image.size != (width, height):
+        if config.resize == "crop":
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+        elif config.resize == "pad":
+            image = ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC)
+        else:
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _decode_all(files: list[Path], shape: tuple[int, int, int], config: DataConfig, target: Path) -> None:
+    """Decode all files into `target`, which appears only when it is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        out = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(files), *shape))
+
+        def decode(start: int) -> None:
+            for i in range(start, min(start + 64, len(files))):
+                out[i] = _decode(files[i], shape, config)
+
+        with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            warnings.simplefilter("ignore")
+            for _ in pool.map(decode, range(0, len(files), 64)):
+                pass
+        out.flush()
+        del out, decode
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,195 @@
+"""Where data come from: one table of names, and paths told apart by what they end in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from thalweg.checks import suggestion
+from thalweg.config import DataConfig
+from thalweg.data.assemble import Raw, assemble
+from thalweg.data.dataset import Dataset
+
+__all__ = ["SOURCES", "fetch", "info", "load", "names"]
+
+
+class Source(NamedTuple):
+    """One named source: how it is had, what it is, whose it is."""
+
+    origin: str  # embedded: comes with an installed package; made: drawn from the seed; download
+    kind: str
+    description: str
+    license: str
+
+
+_TOY = "Thalweg, Apache-2.0"
+_FASHION = "Zalando Research, MIT"
+
+# fmt: off
+SOURCES: dict[str, Source] = {
+    "digits": Source("embedded", "image", "1,797 scans of handwritten digits, 8×8, 17 levels, 10 classes", "scikit-learn, from UCI ML Repository, CC BY 4.0"),  # noqa: E501
+    "glyphs": Source("made", "image", "letters and digits in 12 fonts under random affine maps, factors known", "DejaVu and STIX fonts of matplotlib, free licenses"),  # noqa: E501
+    "moons": Source("made", "vector", "two interleaved half circles in the plane, exact density", _TOY),
+    "rings": Source("made", "vector", "concentric rings in the plane, exact density", _TOY),
+    "pinwheel": Source("made", "vector", "bent arms around a center, exact density", _TOY),
+    "checkerboard": Source("made", "vector", "uniform on the dark squares of a board, exact density", _TOY),
+    "spiral": Source("made", "vector", "a spiral in the plane, exact density", _TOY),
+    "eight-gaussians": Source("made", "vector", "eight Gaussians on a circle, exact density", _TOY),
+    "grid-gaussians": Source("made", "vector", "Gaussians on a square grid, exact density", _TOY),
+    "three-gaussians": Source("made", "vector", "a mixture of three Gaussians in the plane, exact density", _TOY),
+    "mixture-1d": Source("made", "vector", "a mixture of Gaussians on the line, exact density", _TOY),
+    "mnist": Source("download", "image", "70,000 handwritten digits, 28×28 gray, 10 classes", "LeCun, Cortes, Burges, CC BY-SA 3.0"),  # noqa: E501
+    "fashion-mnist": Source("download", "image", "70,000 pictures of clothing, 28×28 gray, 10 classes", _FASHION),
+    "cifar10": Source("download", "image", "60,000 photographs, 32×32 color, 10 classes", "Krizhevsky 2009, no license stated"),  # noqa: E501
+}
+# fmt: on
+
+_SPLIT = ("validation", "test")
+# which settings of DataConfig each way of reading knows, beside `source` and `seed`
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "digits": ("examples", *_SPLIT),
+    "glyphs": ("examples", "image_size", *_SPLIT),
+    "toy density": ("examples", *_SPLIT),
+    "download": ("examples", "validation"),
+    "folder of images": ("examples", "image_size", "channels", "resize", *_SPLIT),
+    ".npz file": ("examples", *_SPLIT),
+    "IDX data": ("examples", *_SPLIT),
+    "table": ("examples", "label_column", *_SPLIT),
+    "text": ("examples", "text_unit", "window", *_SPLIT),
+}
+
+
+def load(config: DataConfig) -> Dataset:
+    """Read or make the data that `config` names: a name of `names()`, or a path.
+
+    Paths are a folder of images (class subfolders optional), `.npz`, IDX files (or a folder with the four of MNIST),
+    `.csv`, `.parquet`, `.txt`. A name goes before a path: write `./digits` for a folder called so. The result is a
+    function of the configuration and of the files. No pickle is ever loaded.
+
+    Raises ValueError, one line, for a source or a setting that does not fit, and for data that cannot be used.
+
+    >>> data = load(DataConfig(source="digits"))
+    >>> data.train.x.shape, data.train.x.dtype, data.spec.levels
+    ((1437, 1, 8, 8), dtype('uint8'), 17)
+    """
+    way, name, read = _reader(config)
+    _refuse_others(config, way, name)
+    raw = read()
+    for part in _SPLIT:
+        if getattr(raw, part) is not None and getattr(config, part) is not None:
+            raise ValueError(f"{part}: got {getattr(config, part)}, but '{name}' has a {part} set of its own")
+    return assemble(name, raw, config)
+
+
+def _reader(config: DataConfig) -> tuple[str, str, Callable[[], Raw]]:
+    """Which way of reading, under which name, and the call that does it."""
+    name = config.source
+    if name in SOURCES:
+        if SOURCES[name].origin == "download":
+            from thalweg.data import download
+
+            return "download", name, lambda: download.read(name)
+        from thalweg.data import embedded
+
+        if name in ("digits", "glyphs"):
+            return name, name, lambda: getattr(embedded, name)(config)
+        return "toy density", name, lambda: embedded.toy(name, config)
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise ValueError(f"data: got '{name}', wanted a path that exists or one of {', '.join(SOURCES)}"
+                         f"{suggestion(name, SOURCES)}")  # fmt: skip
+    return _path_reader(path, config)
+
+
+def _path_reader(path: Path, config: DataConfig) -> tuple[str, str, Callable[[], Raw]]:
+    from thalweg.data import arrays
+
+    name, suffix = path.resolve().name, path.suffix.lower()
+    if path.is_dir():
+        if arrays.idx_folder(path):
+            return "IDX data", name, lambda: arrays.read_idx(path)
+        from thalweg.data import images
+
+        return "folder of images", name, lambda: images.read_folder(path, config)
+    if suffix == ".npz":
+        return ".npz file", name, lambda: arrays.read_npz(path)
+    if suffix in (".csv", ".parquet"):
+        from thalweg.data import table
+
+        return "table", name, lambda: table.read_table(path, config)
+    if suffix == ".txt":
+        from thalweg.data import text
+
+        return "text", name, lambda: text.read_text(path, config)
+    if "idx" in "".join(path.suffixes).lower() or "-idx" in path.name:
+        return "IDX data", name, lambda: arrays.read_idx(path)
+    raise ValueError(
+        f"data: got '{path.name}', wanted a folder of images, or a file .npz, .csv, .parquet, .txt or IDX (its name has"
+        " 'idx')"
+    )
+
+
+def _refuse_others(config: DataConfig, way: str, name: str) -> None:
+    for field in dataclasses.fields(config):
+        if field.name in ("source", "seed", *_SETTINGS[way]) or getattr(config, field.name) is None:
+            continue
+        owners = [other for other, settings in _SETTINGS.items() if field.name in settings]
+        raise ValueError(
+            f"{field.name}: got {getattr(config, field.name)!r} for '{name}' ({way}), wanted it left out: it concerns"
+            f" {', '.join(owners)}"
+        )
+
+
+def names() -> list[dict[str, str]]:
+    """What `load` knows by name: name, origin, kind, description and license of each.
+
+    >>> [row["name"] for row in names() if row["origin"] == "download"]
+    ['mnist', 'fashion-mnist', 'cifar10']
+    """
+    return [{"name": name, **source._asdict()} for name, source in SOURCES.items()]
+
+
+def fetch(name: str) -> list[Path]:
+    """Make sure that the files of a named source are on this machine, and return them; none for what needs no file.
+
+    Raises ValueError if they can neither be found nor downloaded, or are not what they should be.
+    """
+    from thalweg.checks import choice
+
+    if SOURCES[choice("data", name, SOURCES)].origin != "download":
+        return []
+    from thalweg.data import download
+
+    return download.fetch(name)
+
+
+def info(config: DataConfig) -> dict[str, Any]:
+    """Describe the data in numbers that `json.dumps` takes.
+
+    >>> info(DataConfig(source="digits"))["examples"]
+    {'train': 1437, 'validation': 180, 'test': 180}
+    """
+    import numpy as np
+
+    data = load(config)
+    spec = dataclasses.asdict(data.spec)
+    splits = {part: data.split(part) for part in ("train", "validation", "test")}
+    counts = None
+    if data.spec.classes is not None:
+        counts = {
+            part: dict(zip(data.spec.classes, np.bincount(s.y, minlength=len(data.spec.classes)).tolist(), strict=True))
+            for part, s in splits.items()
+            if s.y is not None
+        }
+    source = SOURCES.get(config.source)
+    return {
+        **{key: list(value) if isinstance(value, tuple) else value for key, value in spec.items()},
+        "examples": {part: len(split) for part, split in splits.items()},
+        "class_counts": counts,
+        "factors": sorted(data.train.factors),
+        "exact_density": data.density is not None,
+        "description": source.description if source else f"read from {config.source}",
+        "license": source.license if source else None,
+    }
