@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import platform
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.checks import suggestion
-from thalweg.config import RunConfig, coerce, from_json, to_json
+from thalweg.config import RunConfig, coerce, from_json, keyword_options, to_json
 from thalweg.data.dataset import Dataset, Spec, Split
 from thalweg.randomness import fold
 from thalweg.recipes import recipe
@@ -30,13 +28,11 @@ __all__ = ["Opened", "build", "check_options", "open_run", "resume", "train"]
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option of the recipe, with its default where `options` has none; refuse others by name."""
-    function = recipe(name)
-    hints = typing.get_type_hints(function)
-    known = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    known = keyword_options(recipe(name))
     for option in options:
         if option not in known:
             raise ValueError(f"{name}: unknown option '{option}'{suggestion(option, known)}")
-    return {o: coerce(o, options.get(o, default), hints[o]) for o, default in known.items()}
+    return {o: coerce(o, options.get(o, default), hint) for o, (hint, default) in known.items()}
 
 
 def build(config: RunConfig, spec: Spec) -> Run:

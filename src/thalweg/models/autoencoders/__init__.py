@@ -1,0 +1,1 @@
+"""Autoencoders: `encode`, `decode`, `reconstruct`, `score`."""

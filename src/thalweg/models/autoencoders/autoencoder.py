@@ -1,0 +1,121 @@
+"""The autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from thalweg.checks import positive
+from thalweg.nn.conv import conv_decoder, conv_encoder
+from thalweg.nn.dense import mlp
+from thalweg.nn.preprocess import ScaleImage, Standardize
+
+__all__ = ["Autoencoder", "TransposedDecoder", "conv_autoencoder", "dense_autoencoder"]
+
+
+class Autoencoder(nn.Module):
+    """Autoencoder: an encoder E to a short code, a decoder D back, trained on ‖x − D(E(x))‖².
+
+    `preprocess` brings raw data to the networks' units: images scaled to [0, 1], vectors standardized. The squared
+    error, in training and in `score`, is in those units, so that no column of a table outweighs the others.
+
+    Reference: Hinton, Salakhutdinov, *Reducing the dimensionality of data with neural networks*, 2006.
+
+    >>> model = dense_autoencoder((1, 8, 8), latent_dim=3, hidden=(32,), levels=17)
+    >>> x = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> model.encode(x).shape, model.reconstruct(x).shape, model.score(x).shape
+    (torch.Size([5, 3]), torch.Size([5, 1, 8, 8]), torch.Size([5]))
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, preprocess: Standardize | ScaleImage) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.preprocess = encoder, decoder, preprocess
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return D(E(y)) of preprocessed data, in the same units."""
+        return self.decoder(self.encoder(y))
+
+    def encode(self, x: Tensor) -> Float[Tensor, "B d"]:
+        """Return the code of raw `x`."""
+        return self.encoder(self.preprocess(x)).float()
+
+    def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
+        """Return what the code stands for, (B, *shape), float, in raw units."""
+        return self.preprocess.inverse(self.decoder(z).float())
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return `decode(encode(x))`."""
+        return self.decode(self.encode(x))
+
+    def score(self, x: Tensor) -> Float[Tensor, " B"]:
+        """Return ‖y − D(E(y))‖² of raw `x`, preprocessed to y: high for what is unlike the training data."""
+        y = self.preprocess(x)
+        return (self(y).float() - y).square().flatten(1).sum(1)
+
+
+class TransposedDecoder(nn.Module):
+    """A decoder with tied weights: the encoder's linear layers in reverse, transposed, each with a bias of its own.
+
+    `encoder` is an `mlp`; it is not registered here, so that its weights are counted once.
+
+    >>> encoder = mlp((4, 3, 2))
+    >>> decoder = TransposedDecoder(encoder)
+    >>> decoder(torch.zeros(1, 2)).shape, [tuple(p.shape) for p in decoder.parameters()]
+    (torch.Size([1, 4]), [(3,), (4,)])
+    """
+
+    def __init__(self, encoder: nn.Sequential) -> None:
+        super().__init__()
+        layers = [layer for layer in encoder if isinstance(layer, nn.Linear)][::-1]
+        self._tied = (layers,)  # inside a tuple: not a submodule
+        self.biases = nn.ParameterList([torch.zeros(layer.in_features) for layer in layers])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the decoded `z`; ReLU after all but the last layer."""
+        layers = self._tied[0]
+        for i, (layer, bias) in enumerate(zip(layers, self.biases, strict=True)):
+            z = F.linear(z, layer.weight.T, bias)
+            z = F.relu(z) if i < len(layers) - 1 else z
+        return z
+
+
+def _preprocess(
+    shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]
+) -> Standardize | ScaleImage:
+    return Standardize(mean, std, shape) if levels is None else ScaleImage(levels)
+
+
+def dense_autoencoder(
+    shape: Sequence[int],
+    latent_dim: int,
+    hidden: Sequence[int],
+    *,
+    tied: bool = False,
+    levels: int | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> Autoencoder:
+    """Return an autoencoder of fully connected layers: `hidden` units on the way to the code, reversed on the way back.
+
+    `tied`: the decoder's weights are the encoder's, transposed. `levels`: of images; None for vectors, which need
+    `mean` and `std`.
+    """
+    sizes = (math.prod(shape), *hidden, positive("latent_dim", latent_dim))
+    encoder = mlp(sizes)
+    decoder: nn.Module = TransposedDecoder(encoder) if tied else mlp(sizes[::-1])
+    return Autoencoder(
+        nn.Sequential(nn.Flatten(), encoder),
+        nn.Sequential(decoder, nn.Unflatten(1, tuple(shape))),
+        _preprocess(shape, levels, mean, std),
+    )
+
+
+def conv_autoencoder(shape: Sequence[int], latent_dim: int, hidden: int, *, levels: int) -> Autoencoder:
+    """Return an autoencoder of images of at least 8×8, with strided convolutions and `hidden` units before the code."""
+    encoder = conv_encoder(shape, positive("latent_dim", latent_dim), hidden=hidden)
+    return Autoencoder(encoder, conv_decoder(latent_dim, shape, hidden=hidden), ScaleImage(levels))

@@ -1,0 +1,1 @@
+"""Normalizing flows: `log_prob`, `sample`, `encode`, `decode`, exact and invertible."""

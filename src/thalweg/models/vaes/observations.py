@@ -1,0 +1,164 @@
+"""What a decoder's output says about raw data: the law p(x|z) of the observation, and its mean in raw units.
+
+Each takes raw data, brings it to the units the networks work in (`prepare`), and gives log-probabilities of the raw
+data from prepared data and the decoder's output `parameters` (B, k·C, ...): `outputs` = k blocks along dimension 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.nn.preprocess import Standardize
+from thalweg.objectives.likelihood import bernoulli_log_prob, discretized_logistic_log_prob, gaussian_log_prob
+
+__all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
+
+LEAST_LOG_SCALE = -7.0  # of a learned scale, in standard deviations of the data: densities stay bounded
+
+
+class Bernoulli(nn.Module):
+    """Images binarized at half range, x > (levels−1)/2, with one probability a value; parameters are its logits.
+
+    >>> law = Bernoulli(levels=17)
+    >>> law.prepare(torch.tensor([8, 9])).tolist(), float(law.mean(torch.zeros(1)))
+    ([0.0, 1.0], 8.0)
+    """
+
+    observation = "binarized"
+    outputs = 1
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.levels = levels
+        self.last_black = (levels - 1) // 2
+
+    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return the binarized image, float32; no noise is used."""
+        return (x > (self.levels - 1) / 2 if x.is_floating_point() else x > self.last_black).float()
+
+    def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
+        """Return log-probabilities of prepared data, (B,) nats."""
+        return bernoulli_log_prob(y, parameters.float())
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the probability of white, times the raw value of white."""
+        return torch.sigmoid(parameters.float()) * (self.levels - 1)
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}"
+
+
+class _LocationScale(nn.Module):
+    """A law with a location and a scale, in standard deviations of the data; the scale fixed or the decoder's too."""
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], shape: Sequence[int], sigma: float, learn_sigma: bool
+    ) -> None:
+        super().__init__()
+        self.scale = Standardize(mean, std, shape)
+        self.outputs = 2 if learn_sigma else 1
+        self.sigma = sigma
+        self.register_buffer("log_sigma", torch.tensor(math.log(sigma)))
+
+    log_sigma: Tensor
+
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Return location and log-scale, in standard deviations of the data."""
+        parameters = parameters.float()
+        if self.outputs == 1:
+            return parameters, self.log_sigma
+        location, log_scale = parameters.chunk(2, dim=1)
+        return location, (log_scale + self.log_sigma).clamp(min=LEAST_LOG_SCALE)
+
+    def extra_repr(self) -> str:
+        return f"sigma={self.sigma:g}, {'learned' if self.outputs == 2 else 'fixed'}"
+
+
+class Gaussian(_LocationScale):
+    """Independent Gaussians N(f(z), σ²), on standardized data with the log-determinant of standardization added: the
+    density of the raw data. σ is fixed, or a second head of the decoder shares all but its last layer.
+
+    Images (`levels` given) are dequantized first, x + u with u uniform on [0, 1): a density of that sum.
+
+    >>> law = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> round(float(law.log_prob(law.prepare(torch.tensor([[3.0]])), torch.zeros(1, 1))), 6)  # N(3, 2²) at 3
+    -1.612086
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        shape: Sequence[int],
+        *,
+        sigma: float,
+        learn_sigma: bool,
+        levels: int | None = None,
+    ) -> None:
+        super().__init__(mean, std, shape, sigma, learn_sigma)
+        self.levels = levels
+        self.observation = "continuous" if levels is None else "dequantized"
+
+    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return standardized data; images with `noise` (B, *shape) in [0, 1) added first, or ½ where it is None."""
+        if self.levels is not None:
+            x = x + (0.5 if noise is None else noise)
+        return self.scale(x)
+
+    def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
+        """Return log-densities of the raw (dequantized) data behind `y`, (B,) nats."""
+        location, log_sigma = self.split(parameters)
+        return gaussian_log_prob(y, location, log_sigma) + self.scale.log_det()
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the mean of the raw data."""
+        mean = self.scale.inverse(self.split(parameters)[0])
+        return mean if self.levels is None else mean - 0.5
+
+    def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return a draw of x given z, raw vectors."""
+        location, log_sigma = self.split(parameters)
+        device = location.device if generator is None else generator.device
+        eps = torch.randn(location.shape, generator=generator, device=device).to(location.device)
+        return self.scale.inverse(location + log_sigma.exp() * eps)
+
+
+class DiscretizedLogistic(_LocationScale):
+    """Exact probabilities of an image's levels: a logistic law around f(z) cut into bins, edge bins take the tails.
+
+    Reference: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, 2017, arXiv:1701.05517.
+    """
+
+    observation = "discrete"
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        shape: Sequence[int],
+        *,
+        sigma: float,
+        learn_sigma: bool,
+        levels: int,
+    ) -> None:
+        super().__init__(mean, std, shape, sigma, learn_sigma)
+        self.levels = levels
+
+    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return standardized data; no noise is used."""
+        return self.scale(x)
+
+    def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
+        """Return log-probabilities of the levels behind `y`, (B,) nats."""
+        location, log_scale = self.split(parameters)
+        mean, std = self.scale.mean, self.scale.std
+        edges = {"lowest": -mean / std, "highest": (self.levels - 1 - mean) / std}
+        return discretized_logistic_log_prob(y, location, log_scale, half_bin=0.5 / std, **edges)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the location within the range of levels: the mean up to the effect of the tails."""
+        return self.scale.inverse(self.split(parameters)[0]).clamp(0, self.levels - 1)

@@ -1,0 +1,1 @@
+"""Blocks with no opinion on the task."""

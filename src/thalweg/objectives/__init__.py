@@ -1,0 +1,1 @@
+"""What is lost: pure functions, one value per sample."""

@@ -1,0 +1,1 @@
+"""Problems: a model and an objective, as players and losses."""

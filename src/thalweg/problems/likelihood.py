@@ -1,0 +1,29 @@
+"""Maximum likelihood of a model with an exact density."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from thalweg.training.problem import Batch, Loss
+
+__all__ = ["Likelihood"]
+
+
+class Likelihood:
+    """One player, "model", that loses −log p(x) in nats per example, about the raw data.
+
+    `model.log_prob(x, noise)` gives log p, (B,); where `model.observation` is "dequantized", `noise` is uniform on
+    [0, 1) in the shape of `x`, else None.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.players: Mapping[str, nn.Module] = {"model": model}
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return −log p of the batch."""
+        noise = batch.uniform("dequantize", *batch.x.shape[1:]) if self.model.observation == "dequantized" else None
+        return Loss(-self.model.log_prob(batch.x, noise))

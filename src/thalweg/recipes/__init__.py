@@ -1,0 +1,57 @@
+"""Recipes: a name on the command line → a function `recipe(spec, **options) -> Run`, a complete run ready to train.
+
+One literal table a family; the functions are imported when asked for, and import torch inside.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from thalweg.checks import choice
+
+__all__ = ["FAMILIES", "recipe", "recipe_names"]
+
+CLASSIFIERS = {
+    "softmax-regression": "thalweg.recipes.classifiers:softmax_regression",
+    "lenet5": "thalweg.recipes.classifiers:lenet5",
+}
+AUTOENCODERS = {
+    "autoencoder": "thalweg.recipes.autoencoders:autoencoder",
+}
+VAES = {
+    "vae": "thalweg.recipes.vaes:vae",
+}
+FLOWS = {
+    "real-nvp": "thalweg.recipes.flows:real_nvp",
+}
+GANS = {
+    "wgan": "thalweg.recipes.gans:wgan",
+}
+
+FAMILIES = {
+    "classifiers": CLASSIFIERS,
+    "autoencoders": AUTOENCODERS,
+    "vaes": VAES,
+    "flows": FLOWS,
+    "gans": GANS,
+}
+
+
+def recipe_names() -> list[str]:
+    """Return every recipe's name, family by family."""
+    return [name for table in FAMILIES.values() for name in table]
+
+
+def recipe(name: str) -> Callable[..., Any]:
+    """Return the recipe function of that name; an unknown one is a ValueError with the nearest.
+
+    >>> recipe("vea")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: recipe: got 'vea', wanted one of ... (did you mean 'vae'?)
+    """
+    choice("recipe", name, recipe_names())
+    module, function = next(table[name] for table in FAMILIES.values() if name in table).split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found

@@ -1,0 +1,112 @@
+"""Every recipe on every kind of data it takes, with tiny options: add a line, and the contracts test it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.data import Spec
+from thalweg.randomness import generator
+from thalweg.recipes import recipe
+from thalweg.training.problem import Batch
+from thalweg.training.run import Run
+
+PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
+DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,), classes=("a", "b", "c"))
+ODD = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=256, mean=(90.0,), std=(70.0,), classes=("a", "b"))
+COLOR = Spec(
+    name="color",
+    kind="image",
+    shape=(3, 16, 16),
+    levels=256,
+    mean=(120.0, 130.0, 110.0),
+    std=(60.0, 62.0, 64.0),
+    classes=("a", "b", "c", "d"),
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One recipe, on one kind of data, with options."""
+
+    recipe: str
+    spec: Spec
+    options: dict[str, Any] = field(default_factory=dict)
+    free: tuple[str, ...] = ()  # parameters that the loss does not depend on, by its form
+
+    def __str__(self) -> str:
+        return "-".join([self.recipe, self.spec.name, *map(str, self.options.values())])
+
+    def run(self, seed: int = 0) -> Run:
+        """Build the run with initial weights from `seed`, leaving torch's global generator as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return recipe(self.recipe)(self.spec, **self.options)
+
+    def moved(self, seed: int = 0) -> Run:
+        """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
+        run = self.run(seed)
+        noise = generator(seed, "off the start")
+        with torch.no_grad():
+            for parameter in run.model.parameters():
+                parameter += 0.02 * torch.randn(parameter.shape, generator=noise)
+        return run
+
+    def trained(self, seed: int = 0) -> nn.Module:
+        """Return the model of `moved`."""
+        return self.moved(seed).model
+
+    def examples(self, n: int, seed: int = 0) -> Tensor:
+        """Return `n` raw examples like the Spec's: uniform levels, or Gaussian columns."""
+        law = generator(seed, "examples")
+        if self.spec.levels is not None:
+            dtype = torch.uint8 if self.spec.kind == "image" else torch.int64
+            return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=law, dtype=dtype)
+        noise = torch.randn(n, *self.spec.shape, generator=law)
+        return noise * torch.tensor(self.spec.std) + torch.tensor(self.spec.mean)
+
+    def batch(self, n: int, seed: int = 0) -> Batch:
+        """Return a batch of `n` examples, with labels where the Spec has classes."""
+        classes = self.spec.classes
+        y = None if classes is None else torch.arange(n) % len(classes)
+        return Batch(self.examples(n, seed), y, seed=seed)
+
+
+CLASSIFIERS = [
+    Member("softmax-regression", PLANE),
+    Member("softmax-regression", DIGITS),
+    Member("softmax-regression", COLOR),
+    Member("lenet5", DIGITS),
+    Member("lenet5", COLOR),
+    Member("lenet5", ODD, {"variant": "original"}),
+]
+AUTOENCODERS = [
+    Member("autoencoder", PLANE, {"latent_dim": 1, "hidden": 8}),
+    Member("autoencoder", PLANE, {"latent_dim": 1, "hidden": 8, "tied": True}),
+    Member("autoencoder", DIGITS, {"latent_dim": 3, "hidden": 8, "architecture": "dense"}),
+    Member("autoencoder", ODD, {"latent_dim": 3, "hidden": 8}),
+    Member("autoencoder", COLOR, {"latent_dim": 3, "hidden": 8, "architecture": "conv"}),
+]
+VAES = [
+    Member("vae", PLANE, {"latent_dim": 2, "hidden": 8}),
+    Member("vae", PLANE, {"latent_dim": 2, "hidden": 8, "sigma": 0.5, "learn_sigma": False}),
+    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8}),
+    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "bernoulli"}),
+    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "gaussian"}),
+    Member("vae", ODD, {"latent_dim": 2, "hidden": 8, "architecture": "conv", "likelihood": "bernoulli"}),
+    Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "architecture": "conv"}),
+    Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "learn_sigma": False}),
+]
+FLOWS = [
+    Member("real-nvp", PLANE, {"layers": 3, "hidden": 8}),
+    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8}),
+]
+GANS = [  # the critic's last bias cancels in a difference of means
+    Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),
+    Member("wgan", DIGITS, {"latent_dim": 2, "hidden": 8}, free=("critic.5.bias",)),
+]
+
+MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *VAES, *FLOWS, *GANS]

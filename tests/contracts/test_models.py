@@ -1,0 +1,193 @@
+"""What every model promises, by the abilities it has: every member of the catalogue goes through all of it."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from typing import Any
+
+import pytest
+import torch
+from catalogue import MEMBERS, Member
+from torch import Tensor, nn
+
+from thalweg.models import MODELS
+from thalweg.recipes import recipe_names
+
+ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "reconstruct", "score", "restore")
+PER_EXAMPLE = ("logits", "log_prob", "elbo", "encode", "reconstruct", "score")
+
+every_member = pytest.mark.parametrize("member", MEMBERS, ids=str)
+
+
+def ask(model: Any, ability: str, x: Tensor) -> Tensor:
+    """Ask for an ability about `x`, with noise that depends on nothing but the place in the whole batch."""
+    noise = {}
+    wanted = inspect.signature(getattr(model, ability)).parameters
+    if "eps" in wanted:
+        noise["eps"] = torch.linspace(-1, 1, len(x))[:, None].repeat(1, model.latent_dim)
+    if "noise" in wanted and model.observation == "dequantized":
+        noise["noise"] = torch.full(x.shape, 0.25)
+    answer: Tensor = getattr(model, ability)(x, **noise)
+    return answer
+
+
+def answers(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return {ability: ask(model, ability, x) for ability in PER_EXAMPLE if hasattr(model, ability)}
+
+
+def test_every_recipe_is_in_the_catalogue_and_the_table() -> None:
+    assert set(MODELS) == set(recipe_names())
+    assert {member.recipe for member in MEMBERS} == set(MODELS)
+
+
+@every_member
+def test_claims_are_what_the_model_can_do(member: Member) -> None:
+    model = member.run().model
+    assert set(MODELS[member.recipe]["abilities"]) == {a for a in ABILITIES if hasattr(model, a)}
+
+
+@every_member
+def test_shapes_and_types(member: Member) -> None:
+    model: Any = member.trained()
+    x, shape = member.examples(5), member.spec.shape
+    got = answers(model, x)
+    for ability, value in got.items():
+        assert value.dtype == torch.float32, ability
+        assert value.isfinite().all(), ability
+    for ability in {"log_prob", "elbo", "score"} & set(got):
+        assert got[ability].shape == (5,), ability
+    if "logits" in got:
+        assert got["logits"].shape == (5, len(member.spec.classes or ()))
+    if "encode" in got:
+        assert got["encode"].ndim == 2
+    if hasattr(model, "decode"):
+        z = (got["encode"].clone() if "encode" in got else torch.randn(5, model.latent_dim)).requires_grad_()
+        decoded = model.decode(z)
+        assert decoded.shape == (5, *shape)
+        decoded.sum().backward()
+        assert z.grad is not None
+        assert z.grad.abs().sum() > 0
+    if "reconstruct" in got:
+        assert got["reconstruct"].shape == (5, *shape)
+    if hasattr(model, "log_prob") or hasattr(model, "elbo"):
+        assert model.observation in ("discrete", "continuous", "dequantized", "binarized")
+        assert (model.observation == "continuous") == (member.spec.kind == "vector")
+
+
+@every_member
+def test_samples_are_raw_data_and_follow_the_generator(member: Member) -> None:
+    model: Any = member.trained()
+    if not hasattr(model, "sample"):
+        pytest.skip("does not sample")
+    first, again, other = (model.sample(7, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert first.shape == (7, *member.spec.shape)
+    assert first.dtype == member.examples(1).dtype
+    assert not first.requires_grad
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    if member.spec.levels is not None:
+        assert int(first.max()) < member.spec.levels
+    assert model.sample(2).shape[0] == 2
+
+
+@every_member
+def test_every_parameter_gets_a_gradient_from_some_player(member: Member) -> None:
+    run = member.moved()
+    moved = set()
+    for stage in run.stages:
+        for name, module in stage.problem.players.items():
+            loss = stage.problem.loss(name, member.batch(16))
+            assert loss.values.shape == (16,)
+            assert loss.values.isfinite().all()
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            assert parameters
+            loss.values.mean().backward(inputs=parameters)
+            assert all(p.grad is not None and p.grad.isfinite().all() for p in parameters), name
+            moved |= {id(p) for p in parameters if p.grad is not None and p.grad.abs().sum() > 0}
+    still = [n for n, p in run.model.named_parameters() if p.requires_grad and id(p) not in moved]
+    assert still == list(member.free)
+
+
+@every_member
+def test_loss_is_a_function_of_the_batch_and_its_seed(member: Member) -> None:
+    one, two = member.run(), member.run()
+    for a, b in zip(one.stages, two.stages, strict=True):
+        for name in a.problem.players:
+            first, again = a.problem.loss(name, member.batch(6)), b.problem.loss(name, member.batch(6))
+            assert torch.equal(first.values, again.values)
+            for extra, value in first.extras.items():
+                assert torch.equal(value, again.extras[extra])
+
+
+@every_member
+def test_evaluation_is_training_where_there_are_no_statistics(member: Member) -> None:
+    model, x = member.trained(), member.examples(6)
+    if any(isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.Dropout)) for m in model.modules()):
+        pytest.skip("has statistics")
+    train, evaluate = answers(model.train(), x), answers(model.eval(), x)
+    for ability, value in train.items():
+        assert torch.equal(value, evaluate[ability]), ability
+
+
+@every_member
+def test_an_example_does_not_depend_on_its_neighbors(member: Member) -> None:
+    model, x = member.trained().eval(), member.examples(6)
+    other = torch.cat([x[:1], member.examples(5, seed=9)])
+    for ability, value in answers(model, x).items():
+        torch.testing.assert_close(value[:1], answers(model, other)[ability][:1], rtol=1e-5, atol=1e-5)
+
+
+@every_member
+def test_saved_and_loaded_is_the_same(member: Member) -> None:
+    model, x = member.trained(seed=0), member.examples(4)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    loaded = member.trained(seed=1)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    before = answers(model, x)
+    for ability, value in answers(loaded, x).items():
+        assert torch.equal(value, before[ability]), ability
+
+
+@every_member
+def test_floats_and_integers_are_the_same_data(member: Member) -> None:
+    if member.spec.kind != "image":
+        pytest.skip("no levels")
+    model, x = member.trained(), member.examples(4)
+    floats = answers(model, x.float())
+    for ability, value in answers(model, x).items():
+        assert torch.equal(value, floats[ability]), ability
+
+
+@every_member
+def test_losses_under_bf16(member: Member) -> None:
+    run, batch = member.run(), member.batch(8)
+    for stage in run.stages:
+        for name, module in stage.problem.players.items():
+            exact = stage.problem.loss(name, batch).values.detach()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                values = stage.problem.loss(name, batch).values
+            assert values.dtype == torch.float32
+            torch.testing.assert_close(values.detach(), exact, rtol=0.1, atol=0.1 * float(exact.abs().mean()) + 0.05)
+            values.mean().backward(inputs=[p for p in module.parameters() if p.requires_grad])
+
+
+@every_member
+def test_repr_fits_a_screen(member: Member) -> None:
+    text = repr(member.run().model)
+    assert len(text.splitlines()) <= 60
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_tokens_are_refused_in_one_line(name: str) -> None:
+    from thalweg.data import Spec
+    from thalweg.recipes import recipe
+
+    text = Spec(name="letters", kind="tokens", shape=(16,), levels=27, classes=("a", "b"))
+    with pytest.raises(ValueError, match="letters.* of (kind )?tokens") as error:
+        recipe(name)(text)
+    assert "\n" not in str(error.value)
