@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -18,16 +20,14 @@ __all__ = [
     "TrainConfig",
     "coerce",
     "from_json",
+    "keyword_options",
     "to_json",
 ]
 
 OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "amsgrad", "adamw"]
-ScheduleName = Literal[
-    "constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "cosine", "cosine-restarts"
-]
+ScheduleName = Literal["constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "cosine", "cosine-restarts"]
 Scheme = Literal["full", "with-replacement", "without-replacement", "cyclic", "shuffled"]
 Precision = Literal["float32", "bf16"]
-Compile = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_every: int | None = None  # steps; None: once a minute, and at the end
     precision: Precision = "float32"
-    compile: Compile = "off"
+    compile: bool = False
     device: str = "auto"
     threads: int = 2  # that gather batches ahead, where the data do not fit the device
     resident: Literal["auto", "yes", "no"] = "auto"
@@ -185,6 +185,20 @@ class RunConfig:
 
 
 T = TypeVar("T")
+
+
+def keyword_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the annotation and the default of each keyword-only parameter of a function.
+
+    >>> def recipe(spec, *, latent_dim: int = 20): ...
+    >>> keyword_options(recipe)
+    {'latent_dim': (<class 'int'>, 20)}
+    """
+    found = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    # Only these annotations are read: the others may name what is imported for type checkers alone.
+    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in found.items()})
+    hints = typing.get_type_hints(holder, globalns=getattr(inspect.unwrap(function), "__globals__", {}))
+    return {name: (hints[name], p.default) for name, p in found.items()}
 
 
 def to_json(value: Any) -> Any:

@@ -83,7 +83,7 @@ VAE = ["train", "vae", "--data"]
 DIGITS = [*VAE, "digits", "--steps", "1"]
 X = IMAGES.astype(object)
 
-# id: (arguments, fragments of the line, what is there before). RUN is a trained vae on digits, LABELS a classifier.
+# id: (arguments, fragments of the line, what is there before). RUN is a trained vae on digits, LABELS a classifier, GAN a wgan.
 CASES = {
     # words
     "verb": (["trian"], ["'trian'", "did you mean 'train'"]),
@@ -231,6 +231,7 @@ CASES = {
     ),
     "evaluate a split": (["evaluate", "RUN", "--split", "tset"], ["--split: got 'tset'", "did you mean 'test'"]),
     "evaluate none": (["evaluate", "RUN", "--limit", "0"], ["--limit: got 0"]),
+    "evaluate a gan": (["evaluate", "GAN"], ["WGAN has nothing to measure on digits", "wanted log_prob, elbo"]),
     "evaluate without data": (["evaluate", "RUN", "--examples", "9"], ["--examples: got 9", "wanted a source"]),
     "encode by a classifier": (["encode", "LABELS", "--out", "z.npz"], ["DIR: got", "wanted a model that can encode"]),
     "encode to png": (["encode", "RUN", "--out", "z.png"], ["--out: got 'z.png'", ".npz, .csv"]),
@@ -255,7 +256,7 @@ def test_mistake(case, tmp_path, monkeypatch, capsys, trained):
     monkeypatch.chdir(tmp_path)
     for make in prepare:
         make(tmp_path)
-    runs = {"RUN": str(trained["vae"]), "LABELS": str(trained["softmax-regression"])}
+    runs = {"RUN": str(trained["vae"]), "LABELS": str(trained["softmax-regression"]), "GAN": str(trained["wgan"])}
     before, kept = tree(tmp_path), {name: tree(path) for name, path in runs.items()}
 
     code = main([runs.get(word, word) for word in arguments])

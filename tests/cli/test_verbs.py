@@ -144,7 +144,6 @@ def test_encode(trained, tmp_path, capsys):
     assert (tmp_path / "points.csv").read_text().startswith("z0,z1\n")
 
 
-@pytest.mark.system("S30")
 def test_models(capsys):
     found = {m["name"]: m for m in answer(capsys, "models")["models"]}
     assert list(found) == recipe_names()

@@ -100,6 +100,8 @@ def test_lower_is_better_for_losses():
         (-1120.0, -1000.0, -880.0, "lower bound", "≥ -1000 ± 120 nats"),
         (1.0, 1.1, 2.0, "exact", "1.10 [1.00, 2.00] nats"),
         (2.0, 2.0, 2.0, "exact", "2 nats"),
+        (5.43e-14, 5.63e-14, 5.83e-14, "exact", "5.63e-14 ± 0.20e-14 nats"),
+        (-1e12, 2e12, 5e12, "exact", "2.0e12 ± 3.0e12 nats"),
     ],
 )
 def test_standard_form(low, value, high, kind, text):

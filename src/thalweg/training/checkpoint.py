@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -67,7 +68,10 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     data = path.read_bytes()
     if _digest(data) != path.name.split(".")[-2]:
         raise ValueError(f"checkpoint {path}: its {len(data)} bytes do not give the checksum in its name")
-    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(f"checkpoint {path}: it holds more than data ({str(error).splitlines()[0]})") from None
     return state
 
 

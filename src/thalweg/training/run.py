@@ -72,9 +72,9 @@ class Stage:
         if train.ema is not None:
             changed["ema"] = dict.fromkeys(players, train.ema) if train.ema else {}
         if train.update is not None:
-            kinds = {"simultaneous": Simultaneous, "extragradient": Extragradient}
-            moves = Alternating(dict.fromkeys(players, 1))
-            changed["update"] = moves if train.update == "alternating" else kinds[train.update]()
+            in_turn = self.update if isinstance(self.update, Alternating) else Alternating(dict.fromkeys(players, 1))
+            kinds = {"simultaneous": Simultaneous(), "extragradient": Extragradient(), "alternating": in_turn}
+            changed["update"] = kinds[train.update]
         return replace(self, **changed)  # type: ignore[arg-type]
 
 

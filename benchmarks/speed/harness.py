@@ -1,0 +1,80 @@
+"""Ratios within one run: every contender in turn, round after round, medians over rounds, JSON beside the script.
+
+A shared machine drifts by tens of percent; what alternates within one process drifts together, so only ratios count,
+and a ratio under 1.15 is not told apart from 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def alternate(contenders: Mapping[str, Callable[[], float]], rounds: int = 7) -> dict[str, list[float]]:
+    """Call each contender once unmeasured, then `rounds` times in turn; each returns its rate."""
+    for run in contenders.values():
+        run()
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            rates[name].append(run())
+    return rates
+
+
+def ratios(rates: Mapping[str, list[float]], ours: str, other: str) -> dict[str, float]:
+    """Median, least and greatest ratio of rates, pair by pair."""
+    pairs = [a / b for a, b in zip(rates[ours], rates[other], strict=True)]
+    return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
+
+
+def report(
+    name: str, unit: str, rates: Mapping[str, list[float]], compared: Mapping[str, tuple[str, str, float]]
+) -> None:
+    """Print medians and ratios, and write them to results/NAME.json. `compared`: label → (ours, other, goal)."""
+    import torch
+
+    document: dict[str, Any] = {
+        "benchmark": name,
+        "unit": unit,
+        "rounds": len(next(iter(rates.values()))),
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "rates": {key: {"median": statistics.median(v), "min": min(v), "max": max(v)} for key, v in rates.items()},
+        "ratios": {label: ratios(rates, a, b) | {"goal": goal} for label, (a, b, goal) in compared.items()},
+    }
+    print(f"\n{name} ({unit})")
+    for key, value in document["rates"].items():
+        print(f"  {key:<44} {value['median']:>12,.1f}   [{value['min']:,.1f}, {value['max']:,.1f}]")
+    for label, value in document["ratios"].items():
+        met = "met" if value["median"] >= value["goal"] else "MISSED"
+        print(
+            f"  {label:<44} {value['median']:>12.3f}   [{value['min']:.3f}, {value['max']:.3f}]  goal {value['goal']} {met}"
+        )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def quick() -> bool:
+    """Whether a trial run of a few steps was asked for: `--quick`."""
+    return "--quick" in sys.argv

@@ -1,0 +1,103 @@
+"""The command line: `thalweg VERB ...`. One file a verb; torch is imported when a verb works, never for `-h`.
+
+A verb's file has `HELP` (one line), `parser(arguments)`, `run(given)`, which does the work and returns what `--json`
+prints, and `show(document)`, which prints the same for people.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from thalweg.cli.arguments import Parser
+from thalweg.cli.errors import BROKEN_PIPE, report
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "train": "train a recipe on data, into a run folder",
+    "resume": "go on with a run exactly where it stopped",
+    "sample": "draw from a trained model, into a picture, table or text",
+    "evaluate": "measure a trained model: every measure that its abilities allow",
+    "encode": "write the codes that a trained model gives examples",
+    "models": "list the recipes: what they are, can do, and come from",
+    "systems": "list the systems of the course, and which tests hold them",
+    "data": "list, describe or fetch data sets",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `thalweg` with these arguments and return the exit code: 0; 2 for a user's mistake; 1 for a failure.
+
+    >>> main(["--version"])
+    thalweg 0.1.0
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    flags: dict[str, str] = {}
+    try:
+        return _answer(arguments, flags)
+    except SystemExit as stop:  # argparse has printed the help
+        return int(stop.code or 0)
+    except BrokenPipeError:
+        # what reads our output has gone; the interpreter must not complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except BaseException as error:
+        return report(error, flags)
+
+
+def _answer(arguments: list[str], flags: dict[str, str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        from thalweg import __version__
+
+        print(f"thalweg {__version__}")
+        return 0
+    module = _verb(arguments[0])
+    parser: Parser = module.parser(arguments[1:])
+    flags.update(parser.flags)
+    given = parser.parse(arguments[1:])
+    as_json = given.pop("json")
+    document: dict[str, Any] = module.run(given)
+    if as_json:
+        import json
+
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        module.show(document)
+    sys.stdout.flush()
+    return 0
+
+
+def _verb(name: str) -> ModuleType:
+    from thalweg.checks import choice
+
+    if name.startswith("-"):
+        raise ValueError(f"{name}: no such option before a verb, wanted -h, --version or one of {', '.join(VERBS)}")
+    return importlib.import_module(f"thalweg.cli.{choice('verb', name, VERBS)}")
+
+
+def _help() -> str:
+    from thalweg import __version__
+
+    verbs = "\n".join(f"  {name:<10} {text}" for name, text in VERBS.items())
+    return f"""thalweg {__version__}: train, sample, measure and look inside the classic deep networks
+
+usage: thalweg VERB ... [--json]
+
+{verbs}
+
+thalweg VERB -h            the options of a verb
+thalweg train RECIPE -h    the options of a recipe
+thalweg --version          the version
+
+start here:
+  thalweg train vae --data digits
+"""

@@ -1,0 +1,130 @@
+"""argparse, with every error as this command line says it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NoReturn
+
+from thalweg.checks import suggestion
+from thalweg.cli.options import Option, plain, read
+
+__all__ = ["Parser"]
+
+JSON = "print one JSON document on stdout and nothing else"
+
+
+class Parser:
+    """argparse, with every error as this command line says it: a ValueError of one line that names the option.
+
+    `hint(flag)` may tell more of an unknown option than the nearest known one.
+    """
+
+    def __init__(self, verb: str, about: str, *, usage: str, hint: Callable[[str], str] | None = None) -> None:
+        self.verb, self.hint = verb, hint
+        self.aliases: dict[str, str] = {}  # other names that the library has for an option
+        self.parser = _Quiet(
+            prog=f"thalweg {verb}",
+            description=about,
+            usage=f"thalweg {usage} [options]",
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.options: dict[str, Option] = {}
+        self.positionals: dict[str, tuple[str, bool]] = {}
+        self.group("output", [Option("json", bool, False, JSON, ("--json",))])
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """The options as typed, by the name Python has for them."""
+        flags = {name: option.typed[-1] for name, option in self.options.items()}
+        return flags | {name: name.upper() for name in self.positionals} | self.aliases
+
+    def positional(self, name: str, about: str, *, required: bool = True) -> None:
+        """Take an argument by its place, called NAME in help and errors."""
+        self.positionals[name] = (about, required)
+        self.parser.add_argument(name, nargs="?", metavar=name.upper(), help=_escaped(about) or argparse.SUPPRESS)
+
+    def group(self, title: str, options: Iterable[Option]) -> None:
+        """Take options, shown together under a title."""
+        group = self.parser.add_argument_group(title)
+        for option in options:
+            assert option.name not in self.options, f"two options are called {option.typed[-1]}"
+            self.options[option.name] = option
+            about = _escaped(
+                option.help + ("" if option.default in (None, "", False) else f" (default: {option.default})")
+            )
+            if option.name == "json":
+                group.add_argument("--json", action="store_true", help=about)
+            elif plain(option.hint) is bool:
+                group.add_argument(*option.typed, dest=option.name, action=argparse.BooleanOptionalAction, help=about)
+            else:
+                metavar = _metavar(plain(option.hint))
+                group.add_argument(*option.typed, dest=option.name, metavar=metavar, help=about)
+
+    def parse(self, arguments: list[str]) -> dict[str, Any]:
+        """Return the options that were given, converted, by Python's names; `json` always."""
+        known, extra = self.parser.parse_known_args(self._joined(arguments))
+        for token in extra:
+            flag = token.partition("=")[0]
+            if not flag.startswith("-"):
+                raise ValueError(f"{self.verb}: got '{token}', wanted no further argument (see thalweg {self.verb} -h)")
+            typed = [flag for option in self.options.values() for flag in option.typed]
+            hint = (self.hint(flag) if self.hint else "") or suggestion(flag, typed)
+            raise ValueError(f"{flag}: no such option of thalweg {self.verb}, wanted one that its -h lists{hint}")
+        given = {"json": False, **vars(known)}
+        for name, (about, required) in self.positionals.items():
+            if given.get(name) is None:
+                given.pop(name, None)
+                if required:
+                    raise ValueError(f"{name.upper()}: got nothing, wanted {about}")
+        for name, value in given.items():
+            if name in self.options and isinstance(value, str):
+                given[name] = read(name, value, self.options[name].hint)
+        return given
+
+    def require(self, given: dict[str, Any], name: str) -> Any:
+        """Return what was given for an option that has no default, or raise ValueError."""
+        if name not in given:
+            raise ValueError(f"{name}: got nothing, wanted {self.options[name].help}")
+        return given[name]
+
+    def _joined(self, arguments: list[str]) -> list[str]:
+        """`--lr -1e-3` → `--lr=-1e-3`: argparse would take the number for an option."""
+        takes = {f for o in self.options.values() if plain(o.hint) is not bool for f in o.typed if f.startswith("--")}
+        joined: list[str] = []
+        for token in arguments:
+            if joined and joined[-1] in takes and re.fullmatch(r"-[\d.inf][\w.+-]*", token):
+                joined[-1] += f"={token}"
+            else:
+                joined.append(token)
+        return joined
+
+
+class _Quiet(argparse.ArgumentParser):
+    """argparse's own complaints, in our words."""
+
+    def error(self, message: str) -> NoReturn:
+        told = re.fullmatch(r"argument (\S+): (.*)", message)
+        if not told:
+            raise ValueError(message)
+        flag, what = told[1].split("/")[0], told[2]
+        value = re.fullmatch(r"ignored explicit argument '?(.*?)'?", what)
+        if value:
+            raise ValueError(f"{flag}: got '{value[1]}', wanted no value")
+        raise ValueError(
+            f"{flag}: got nothing, wanted a value" if what == "expected one argument" else f"{flag}: {what}"
+        )
+
+
+def _metavar(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "{" + ",".join(map(str, typing.get_args(hint))) + "}"
+    return {int: "N", float: "X"}.get(hint, "TEXT")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")

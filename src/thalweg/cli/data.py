@@ -1,0 +1,70 @@
+"""`thalweg data list | info D | fetch NAME`: what there is to train on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thalweg.cli.arguments import Parser
+from thalweg.cli.shared import add_data, data_config, print_table
+
+HELP = "list, describe or fetch data sets"
+ACTIONS = ("list", "info", "fetch")
+
+
+def parser(arguments: list[str]) -> Parser:
+    """What to do, and with which data."""
+    made = Parser(
+        "data",
+        f"{HELP}\n\nlist: the names; info D: shape, splits, classes of a name or a path; fetch NAME",
+        usage="data list | info D | fetch NAME",
+    )
+    made.positional("action", "one of list, info, fetch")
+    made.positional("source", "name or path", required=False)
+    made.aliases["data"] = "SOURCE"
+    add_data(made, source=False)
+    return made
+
+
+def run(given: dict[str, Any]) -> dict[str, Any]:
+    """List, describe or fetch."""
+    from thalweg.checks import choice
+
+    action, source = choice("action", given["action"], ACTIONS), given.get("source")
+    if action != "list" and source is None:
+        raise ValueError(f"SOURCE: got nothing, wanted data to {action} (see thalweg data list)")
+    if action == "list" and source is not None:
+        raise ValueError(f"SOURCE: got '{source}', wanted nothing after list")
+    config = data_config(given, source)
+
+    from thalweg import data
+
+    if action == "list":
+        return {"data": data.names()}
+    if action == "fetch":
+        return {"name": source, "files": [str(path) for path in data.fetch(str(source))]}
+    assert config is not None
+    return {"info": data.info(config)}
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print a table, or lines."""
+    if "data" in document:
+        columns = ["name", "kind", "origin", "description", "license"]
+        print_table("data", columns, [[row[c] for c in columns] for row in document["data"]])
+        print("Or a path: a folder of images, .npz, IDX files, .csv, .parquet, .txt")
+    elif "files" in document:
+        print("\n".join(document["files"]) or f"{document['name']}: needs no files")
+    else:
+        for name, value in document["info"].items():
+            if value not in (None, [], ""):
+                print(f"{name:<14} {_line(value)}")
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_line(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value[:12]) + (
+            " ..." if len(value) > 12 else ""
+        )
+    return str(value)

@@ -1,0 +1,64 @@
+"""What went wrong, in one line on stderr, and the exit code that says whose fault it was."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+
+__all__ = ["BROKEN_PIPE", "report"]
+
+MISTAKE, FAILURE, SIGNAL, BROKEN_PIPE = 2, 1, 128, 141
+LONGEST = 600
+
+# system errors which the user mends by other arguments; a full disk or a dead device is not among them
+WANTED = {
+    errno.ENOENT: "a path that exists",
+    errno.EEXIST: "a new name",
+    errno.ENOTDIR: "a folder where there is a file",
+    errno.EISDIR: "a file where there is a folder",
+    errno.EACCES: "a place that this user may read and write",
+    errno.EPERM: "a place that this user may read and write",
+    errno.EROFS: "a place that can be written",
+    errno.ENAMETOOLONG: "a shorter name",
+    errno.ELOOP: "a path without a loop of links",
+}
+
+
+def report(error: BaseException, flags: Mapping[str, str]) -> int:
+    """Print `thalweg: error: ...` for the error and return the exit code.
+
+    `flags` are the options by Python's name: a message that begins with such a name gets the option's. With
+    THALWEG_DEBUG=1 the traceback comes first.
+    """
+    if os.environ.get("THALWEG_DEBUG") == "1":
+        traceback.print_exception(error)
+    signum = getattr(error, "signum", signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
+    if signum is not None:
+        print(f"thalweg: {_line(error) or 'interrupted'}", file=sys.stderr)
+        return SIGNAL + int(signum)
+    message = _message(error, flags)
+    if len(message) > LONGEST:
+        message = message[: LONGEST - 1] + "…"
+    print(f"thalweg: error: {message}", file=sys.stderr)
+    users = isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in WANTED)
+    return MISTAKE if users else FAILURE
+
+
+def _message(error: BaseException, flags: Mapping[str, str]) -> str:
+    line = _line(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
+        return f"{where}{error.strerror}{wanted}"
+    if isinstance(error, (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)):
+        name, colon, rest = line.partition(":")
+        return f"{flags[name]}:{rest}" if colon and name in flags else line or type(error).__name__
+    return f"{type(error).__name__}: {line} (a fault of thalweg; THALWEG_DEBUG=1 shows where)"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

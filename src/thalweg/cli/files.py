@@ -1,0 +1,103 @@
+"""Samples and codes as files: a picture, raw values, or text. Each is written whole or not at all."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thalweg.cli.shared import written_whole
+
+__all__ = ["check_fits", "grid", "write_codes", "write_values"]
+
+SHOWN = 100_000  # points of a scatter
+
+
+def check_fits(path: Path, spec: Any) -> None:
+    """Raise ValueError if examples of that kind cannot be written to a file of that suffix."""
+    kind, suffix = spec.kind, path.suffix.lower()
+    fits = {
+        ".png": kind == "image" or (kind == "vector" and spec.size <= 2),
+        ".txt": kind == "tokens",
+        ".npz": True,
+        ".csv": True,
+    }
+    if not fits[suffix]:
+        wanted = ", ".join(s for s in fits if fits[s])
+        raise ValueError(f"out: got '{path}' for {kind}s of shape {tuple(spec.shape)}, wanted a suffix of {wanted}")
+
+
+def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
+    """Write examples `x` (n, *shape) as the suffix says."""
+    suffix = path.suffix.lower()
+    with written_whole(path) as temporary:
+        if suffix == ".npz":
+            np.savez(temporary, x=x)
+        elif suffix == ".csv":
+            names = list(spec.columns or [f"x{i}" for i in range(spec.size)])
+            np.savetxt(temporary, x.reshape(len(x), -1), delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+        elif suffix == ".txt":
+            temporary.write_text("\n".join(_text(row, spec.vocabulary) for row in x) + "\n")
+        elif spec.kind == "image":
+            from PIL import Image
+
+            Image.fromarray(grid(x, spec.levels)).save(temporary)
+        else:
+            _scatter(temporary, x)
+
+
+def _text(row: np.ndarray[Any, Any], vocabulary: tuple[str, ...] | None) -> str:
+    if vocabulary is None:
+        return bytes(row.astype(np.uint8)).decode(errors="replace")
+    return "".join(vocabulary[i] for i in row)
+
+
+def grid(x: np.ndarray[Any, Any], levels: int) -> np.ndarray[Any, Any]:
+    """Return images (n, C, H, W) of whole numbers 0..levels−1 side by side, uint8 (H', W') or (H', W', 3).
+
+    Small images are magnified by a whole factor, so that they are at least 28 dots high.
+
+    >>> grid(np.full((4, 1, 28, 28), 16), levels=17).shape
+    (62, 62)
+    """
+    n, channels, height, width = x.shape
+    columns = math.ceil(math.sqrt(n * height / width))
+    rows = math.ceil(n / columns)
+    zoom, gap = max(1, math.ceil(28 / height)), 2
+    shown = np.clip(np.rint(x.astype(np.float64) * 255 / (levels - 1)), 0, 255).astype(np.uint8)
+    shown = shown.repeat(zoom, axis=2).repeat(zoom, axis=3).transpose(0, 2, 3, 1)
+    high, wide = height * zoom + gap, width * zoom + gap
+    page = np.full((rows * high + gap, columns * wide + gap, channels), 255, dtype=np.uint8)
+    for i, image in enumerate(shown):
+        top, left = gap + i // columns * high, gap + i % columns * wide
+        page[top : top + high - gap, left : left + wide - gap] = image
+    return page[:, :, 0] if channels == 1 else page[:, :, :3]
+
+
+def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot()
+    if x.shape[1] == 1:
+        axes.hist(x[:, 0], bins=max(10, min(200, len(x) // 10)), density=True)
+        axes.set_ylabel("density")
+    else:
+        axes.scatter(x[:SHOWN, 0], x[:SHOWN, 1], s=2000 / max(len(x[:SHOWN]), 200), linewidths=0)
+        axes.set_aspect("equal")
+    axes.set_title(f"{len(x):,} samples")
+    figure.savefig(path, dpi=120)
+
+
+def write_codes(path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> None:
+    """Write codes `z` (n, d) and labels `y` (n,) as .npz or .csv."""
+    with written_whole(path) as temporary:
+        if path.suffix.lower() == ".npz":
+            arrays: dict[str, Any] = {"z": z} if y is None else {"z": z, "y": y}
+            np.savez(temporary, **arrays)
+            return
+        names = [f"z{i}" for i in range(z.shape[1])] + ([] if y is None else ["label"])
+        table = z if y is None else np.column_stack([z, y])
+        np.savetxt(temporary, table, delimiter=",", header=",".join(names), comments="", fmt="%.9g")

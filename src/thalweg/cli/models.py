@@ -1,0 +1,88 @@
+"""`thalweg models`: what there is to train, what it can do, and where it comes from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from thalweg.cli.arguments import Parser
+from thalweg.cli.options import Option, options_of_function
+from thalweg.cli.scan import source_tree, tests_naming
+from thalweg.cli.shared import print_table
+from thalweg.recipes import FAMILIES, recipe, recipe_names
+
+HELP = "list the recipes: what they are, can do, and come from"
+ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "restore", "score")
+
+
+def parser(arguments: list[str]) -> Parser:
+    """Nothing but --family."""
+    made = Parser(
+        "models",
+        f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane.",
+        usage="models",
+    )
+    made.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
+    return made
+
+
+def run(given: dict[str, Any]) -> dict[str, Any]:
+    """Build each recipe's model on standard data, and ask what it can do."""
+    from thalweg.checks import choice
+
+    asked = [choice("family", given["family"], FAMILIES)] if "family" in given else list(FAMILIES)
+    root = source_tree()
+    tests = tests_naming(root, recipe_names()) if root else {}
+    return {"models": [describe(f, name, tests.get(name, [])) for f in asked for name in FAMILIES[f]]}
+
+
+def describe(family: str, name: str, tests: list[str]) -> dict[str, Any]:
+    """Return what is known of a recipe."""
+    function = recipe(name)
+    doc = inspect.getdoc(function) or ""
+    paper = re.search(r"^References?: ((?:.+\n?)+)", doc, re.MULTILINE)
+    built: dict[str, dict[str, Any]] = {}
+    for spec in standard_specs():
+        try:
+            model = function(spec).model
+        except ValueError:  # the recipe says that it is not for such data
+            continue
+        count = sum(p.numel() for p in model.parameters())
+        built[spec.kind] = {"parameters": count, "abilities": [a for a in ABILITIES if hasattr(model, a)]}
+    return {
+        "name": name,
+        "family": family,
+        "about": doc.split("\n\n")[0].replace("\n", " "),
+        "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=ABILITIES.index),
+        "parameters": {kind: b["parameters"] for kind, b in built.items()},
+        "options": {o.name: o.default for o in options_of_function(function)},
+        "paper": " ".join(paper[1].split()) if paper else None,
+        "tests": tests,
+    }
+
+
+def standard_specs() -> list[Any]:
+    """Specs of 28×28 gray images with ten classes, and of points of the plane with two."""
+    from thalweg.data import Spec
+
+    digits = tuple("0123456789")
+    image = Spec(name="28×28", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,), classes=digits)
+    plane = {"mean": (0.0, 0.0), "std": (1.0, 1.0), "classes": ("a", "b")}
+    return [image, Spec(name="plane", kind="vector", shape=(2,), **plane)]  # type: ignore[arg-type]
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print a table."""
+    rows = [
+        [
+            m["name"],
+            m["family"],
+            ", ".join(m["abilities"]),
+            ", ".join(f"{n:,} ({kind})" for kind, n in m["parameters"].items()),
+            len(m["tests"]) or "-",
+            m["paper"] or "",
+        ]
+        for m in document["models"]
+    ]
+    print_table("recipes", ["name", "family", "can", "parameters", "test files", "paper"], rows)

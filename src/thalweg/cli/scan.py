@@ -1,0 +1,88 @@
+"""Which tests hold which system of the course, and which name a recipe: read from the source tree by `ast`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Found", "source_tree", "tests_naming", "tests_of"]
+
+MARKS = ("system", "oracle")
+
+
+@dataclass
+class Found:
+    """Tests that carry a mark, and what of the library they use."""
+
+    tests: list[str] = field(default_factory=list)
+    uses: list[str] = field(default_factory=list)
+
+
+def source_tree() -> Path | None:
+    """Return the source tree that this package runs from, or None where it is installed without its tests."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "tests").is_dir() and (root / "src" / "thalweg").is_dir() else None
+
+
+def tests_of(root: Path) -> dict[str, Found]:
+    """Return by mark ("S16", "O12") the tests that carry it: of a function, a class, a parameter or a whole file."""
+    found: dict[str, Found] = {}
+    for path, tree in _files(root):
+        imported = _imports(tree)
+        for names, node, test in _marked(tree, path):
+            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & set(imported)
+            for name in names:
+                entry = found.setdefault(name, Found())
+                entry.tests += [test] if test not in entry.tests else []
+                entry.uses += sorted({imported[u] for u in used} - set(entry.uses))
+    return found
+
+
+def tests_naming(root: Path, words: list[str]) -> dict[str, list[str]]:
+    """Return by word the test files that hold it as a literal string."""
+    named: dict[str, list[str]] = {word: [] for word in words}
+    for path, tree in _files(root):
+        literals = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        for word in words:
+            if word in literals:
+                named[word].append(path)
+    return named
+
+
+def _files(root: Path) -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((root / "tests").rglob("*.py")):
+        yield str(path.relative_to(root)), ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _marked(tree: ast.Module, path: str) -> Iterator[tuple[list[str], ast.AST, str]]:
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names = _names(node)
+            if names:
+                yield names, node, f"{path}::{node.name}"
+        elif names := _names(node):
+            # pytestmark, or a table of parameters: the whole file is what it says
+            yield names, tree, path
+
+
+def _names(node: ast.AST) -> list[str]:
+    """The names in `mark.system(...)` and `mark.oracle(...)` anywhere within the node."""
+    return [
+        argument.value
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in MARKS
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+
+
+def _imports(tree: ast.Module) -> dict[str, str]:
+    """Names of the file that come from the library → where they are."""
+    imported = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "thalweg":
+            for alias in node.names:
+                imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return imported

@@ -1,0 +1,145 @@
+"""What several verbs share: the options of data and device, run folders, files written whole, tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from thalweg.checks import choice
+from thalweg.cli.arguments import Parser
+from thalweg.cli.options import Option, options_of_dataclass
+from thalweg.config import DataConfig
+
+__all__ = [
+    "add_data",
+    "data_config",
+    "device_option",
+    "out_file",
+    "print_table",
+    "same_kind",
+    "seed_option",
+    "split_choice",
+    "warn",
+    "written_whole",
+]
+
+DATA = "embedded or downloadable name, or a path (see thalweg data list)"
+# seed and the shares of splits would be ambiguous beside --seed and --split
+RENAMED = {"source": "data", "seed": "data_seed"}
+
+
+def add_data(parser: Parser, *, source: bool = True) -> None:
+    """Take the options that say which data, and how they are read."""
+    options = []
+    if source:
+        parser.aliases["data"] = "--data"
+    for option in options_of_dataclass(DataConfig):
+        if option.name == "source":
+            if source:
+                options.append(Option("source", str, None, DATA, ("--data",)))
+        else:
+            flag = "--" + RENAMED.get(option.name, option.name).replace("_", "-")
+            name = RENAMED.get(option.name, option.name)
+            options.append(Option(name, option.hint, option.default, option.help, (flag,)))
+    parser.group("data", options)
+
+
+def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig | None:
+    """Return the data that were asked for, or None where no source was named."""
+    fields = {f: f if f == "source" else RENAMED.get(f, f) for f in DataConfig.__dataclass_fields__}
+    found = {field: given[name] for field, name in fields.items() if name in given}
+    if source is not None:
+        found["source"] = source
+    if "source" not in found:
+        loose = [name for name in found if name != "seed"]
+        if loose:
+            raise ValueError(f"{loose[0]}: got {found[loose[0]]!r} without data to read so, wanted a source beside it")
+        return None
+    return DataConfig(**found)
+
+
+def device_option() -> Option:
+    """--device."""
+    return Option("device", str, "auto", "auto, cpu, cuda, cuda:1, mps ...")
+
+
+def seed_option(what: str) -> Option:
+    """--seed."""
+    return Option("seed", int, 0, f"of {what}")
+
+
+def same_kind(spec: Any, wanted: Any) -> None:
+    """Raise ValueError unless the data are of the kind, shape, levels and classes that the run was trained on."""
+    for name in ("kind", "shape", "levels", "classes"):
+        got, known = getattr(spec, name), getattr(wanted, name)
+        if got != known and not (name == "classes" and None in (got, known)):
+            raise ValueError(
+                f"data: got {spec.name} with {name} {_told(got)}, wanted {_told(known)}, as the run was trained on"
+            )
+
+
+def _told(value: Any) -> str:
+    return (
+        "×".join(map(str, value)) if isinstance(value, tuple) and all(isinstance(v, int) for v in value) else str(value)
+    )
+
+
+def out_file(text: str, suffixes: Iterable[str]) -> Path:
+    """Return the path to write to; raise ValueError for a suffix that is not known, or a place that is not there."""
+    path, suffixes = Path(text), list(suffixes)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"out: got '{text}', wanted a file name ending in {', '.join(suffixes)}")
+    if path.is_dir():
+        raise ValueError(f"out: got '{text}', a folder, wanted a file name")
+    parent = path.parent
+    in_run = (parent.parent / "run.json").is_file() and parent.name == "samples"
+    place = parent.parent if in_run and not parent.exists() else parent
+    if not place.is_dir():
+        raise ValueError(f"out: got '{text}', wanted a folder that exists, but {place} does not")
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"out: got '{text}', wanted a folder that can be written, but {place} cannot")
+    return path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, which becomes `path` if all goes well and is removed if not."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix.lower()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def split_choice(name: str) -> str:
+    """Return the split's name, or raise ValueError with the nearest."""
+    return choice("split", name, ("train", "validation", "test"))
+
+
+def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *, caption: str = "") -> None:
+    """Print a table on stdout, as wide as what it holds where stdout is no terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(
+        title=title, caption=caption or None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left"
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
+
+
+def warn(message: str) -> None:
+    """Say something on stderr, in one line."""
+    print(f"thalweg: {' '.join(message.split())}", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""`thalweg train RECIPE --data D`: one run, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from thalweg.cli.arguments import Parser
+from thalweg.cli.options import Option, options_of_dataclass, options_of_function
+from thalweg.cli.shared import add_data, data_config, warn
+from thalweg.config import RunConfig, TrainConfig
+from thalweg.recipes import FAMILIES, recipe, recipe_names
+
+HELP = "train a recipe on data, into a run folder"
+
+
+def parser(arguments: list[str]) -> Parser:
+    """The options of training, of the data, and of the recipe that the first argument names."""
+    name = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if name is None:
+        if not {"-h", "--help"} & set(arguments):
+            got = f"'{arguments[0]}'" if arguments else "nothing"
+            raise ValueError(f"RECIPE: got {got} first, wanted a recipe: {', '.join(recipe_names())}")
+        listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
+        made = Parser(
+            "train",
+            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h adds the recipe's own options",
+            usage="train RECIPE --data D",
+        )
+        made.positional("recipe", "recipe")
+    else:
+        function = recipe(name)
+        about = (function.__doc__ or name).split("\n\n")[0]
+        made = Parser(f"train {name}", about, usage=f"train {name} --data D", hint=lambda flag: _elsewhere(name, flag))
+        made.positional("recipe", "")
+        made.group(f"options of {name}", options_of_function(function))
+    add_data(made)
+    run = [
+        Option("run", str, None, "run folder to make (default: runs/RECIPE-DATA-N)"),
+        Option("overwrite", bool, False, "replace the run that is in the folder"),
+    ]
+    made.group("run", run)
+    made.group("training (what is not given, the recipe chooses)", options_of_dataclass(TrainConfig))
+    return made
+
+
+def _elsewhere(name: str, flag: str) -> str:
+    """Say which other recipes have an option."""
+    option = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
+    have = [other for other in recipe_names() if option in {o.name for o in options_of_function(recipe(other))}]
+    return f" (it is an option of {', '.join(have)}, not of {name})" if have else ""
+
+
+def configuration(given: dict[str, Any]) -> RunConfig:
+    """Return the settings that the arguments ask for; what was not given is left to the recipe."""
+    name = given["recipe"]
+    data = data_config(given)
+    if data is None:
+        raise ValueError("source: got nothing, wanted data to train on (see thalweg data list)")
+    own = [option.name for option in options_of_function(recipe(name))]
+    train = {field: given[field] for field in TrainConfig.__dataclass_fields__ if field in given}
+    options = {option: given[option] for option in own if option in given}
+    return RunConfig(recipe=name, data=data, options=options, train=TrainConfig(**train))
+
+
+def default_folder(config: RunConfig) -> Path:
+    """Return runs/RECIPE-DATA-N with the least N that is free."""
+    stem = f"{config.recipe}-{Path(config.data.source).stem or 'data'}"
+    n = 1
+    while (folder := Path("runs") / f"{stem}-{n}").exists():
+        n += 1
+    return folder
+
+
+def run(given: dict[str, Any]) -> dict[str, Any]:
+    """Train, and say where the run is and what it came to."""
+    config = configuration(given)
+    folder = Path(given["run"]) if "run" in given else default_folder(config)
+
+    from thalweg.recipes import runs
+    from thalweg.training.progress import progress
+
+    with resumable(folder):
+        runs.train(config, folder, overwrite=given.get("overwrite", False), progress=progress(), warn=warn)
+    return summary(folder)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Say how to go on with a run that a signal stops."""
+    from thalweg.training import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        stop.args = (f"{stop}; go on with: thalweg resume {folder}",)
+        raise
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Return where a run is, and the last of its records."""
+    header = json.loads((folder / "run.json").read_text())
+    lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").is_file() else []
+    config = header.get("config", header)
+    return {
+        "run": str(folder),
+        "recipe": config.get("recipe"),
+        "data": config.get("data"),
+        "last": json.loads(lines[-1]) if lines else None,
+    }
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print the run folder and what one can do with it."""
+    folder = document["run"]
+    print(f"run: {folder}")
+    print(f"  thalweg evaluate {folder}")
+    print(f"  thalweg sample {folder} -n 64 --out samples.png")
+    print(f"  thalweg resume {folder} --steps N")

@@ -1,0 +1,91 @@
+"""The examples that are measured, in batches, and the model held still meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thalweg.checks import positive
+from thalweg.randomness import fold
+
+__all__ = ["Examples", "frozen", "per_example", "seeded"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Raw examples `x` (N, *shape) to measure on, with labels `y` (N,) where there are any; numpy or memory-mapped.
+
+    `protocol` says which they are, for the estimates made of them.
+    """
+
+    x: Any
+    y: Any = None
+    protocol: Any = None
+    batch_size: int = 500
+    seed: int = 0
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        positive("batch_size", self.batch_size)
+        if len(self.x) == 0:
+            raise ValueError("split: got no examples, wanted at least one")
+
+    def batches(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the examples in order: their rows, and the raw tensor (B, *shape) on the device."""
+        for start in range(0, len(self.x), self.batch_size):
+            rows = slice(start, min(start + self.batch_size, len(self.x)))
+            yield rows, torch.from_numpy(np.array(self.x[rows])).to(self.device)
+
+    def noise(self, name: str, rows: slice) -> AbstractContextManager[None]:
+        """Within, torch's generators are seeded by (seed, name, first row)."""
+        return seeded(self.seed, name, rows.start, device=self.device)
+
+
+def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tensor]) -> np.ndarray[Any, Any]:
+    """Return `measure(batch)` (B,) of every example, float64 (N,), its noise drawn from (seed, name, first row).
+
+    Raises ValueError if the measure gives anything but one value an example.
+    """
+    values = np.empty(len(examples.x))
+    for rows, x in examples.batches():
+        with examples.noise(name, rows):
+            value = measure(x)
+        if value.shape != (len(x),):
+            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({len(x)},), one an example")
+        values[rows] = value.double().cpu().numpy()
+    return values
+
+
+@contextmanager
+def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Within, torch's global generators start from `fold(seed, *names)`; afterwards they are as they were."""
+    device = torch.device(device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(fold(seed, *names))
+        yield
+
+
+@contextmanager
+def frozen(model: nn.Module, device: torch.device | str | None = None) -> Iterator[torch.device]:
+    """Within, `model` is on `device`, in eval mode and without gradients; afterwards all is as it was.
+
+    Gives the device; None leaves the model where it is.
+    """
+    modes = {module: module.training for module in model.modules()}
+    first = next(model.parameters(), None)
+    home = torch.device("cpu") if first is None else first.device
+    place = home if device is None else torch.device(device)
+    try:
+        model.to(place).eval()
+        with torch.no_grad():
+            yield place
+    finally:
+        model.to(home)
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,0 +1,112 @@
+"""Log-likelihood of the raw data, in nats and bits/dim: exact or a bound, and of which law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.checks import choice, positive
+from thalweg.evaluation.estimate import Estimate, mean_of
+from thalweg.evaluation.examples import Examples, per_example
+
+__all__ = ["divergence", "likelihood"]
+
+# What a model's observation makes its log_prob speak of. Two laws never share a column.
+LAWS = {
+    "discrete": "probability of the raw levels",
+    "dequantized": "probability of the raw levels",
+    "continuous": "density of the raw values",
+    "binarized": "probability of the data binarized at half range",
+}
+
+
+def likelihood(
+    log_prob: Callable[[Tensor], Tensor],
+    examples: Examples,
+    *,
+    observation: str,
+    bound: bool = False,
+    draws: int = 1,
+    bits: bool = True,
+) -> list[Estimate]:
+    """Return the mean of `log_prob(x)` (B,) in nats an example and, of the raw data, in bits/dim.
+
+    bits/dim = −nats / (D ln 2), so a lower bound in nats is an upper bound in bits/dim. `observation` says what
+    log_prob speaks of: "discrete", the probability of raw whole-number levels; "continuous", a density of raw values;
+    "dequantized", a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the
+    discrete log-probability (Jensen); "binarized", the probability of the data cut at half range, which says nothing
+    of the raw data and has no bits/dim. `bound`: log_prob is an evidence lower bound. `draws` are averaged.
+
+    Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
+    arXiv:1511.01844.
+
+    >>> x = np.zeros((10, 4), dtype=np.uint8)
+    >>> fair = lambda x: torch.full((len(x),), -4 * math.log(256), dtype=torch.float64)
+    >>> [str(e) for e in likelihood(fair, Examples(x), observation="discrete")]
+    ['-22.1807 nats', '8 bits/dim']
+    """
+    choice("observation", observation, LAWS)
+    positive("draws", draws)
+    name = "elbo" if bound else "log_prob"
+    values = _mean_over_draws(log_prob, examples, name, draws)
+    size = int(np.prod(np.shape(examples.x)[1:]))
+    bounded = bound or observation == "dequantized"
+    shared: dict[str, Any] = {
+        "protocol": {**(examples.protocol or {}), "law": LAWS[observation]},
+        "method": {
+            "by": name,
+            "observation": observation,
+            "draws": draws,
+            "seed": examples.seed,
+            "batch size": examples.batch_size,
+        },
+    }
+    kind = "lower bound" if bounded else "exact"
+    found = [mean_of("log-likelihood", values, unit="nats", better="higher", kind=kind, **shared)]
+    if bits and observation != "binarized":
+        kind = "upper bound" if bounded else "exact"
+        found.append(
+            mean_of("bits/dim", -values / (size * math.log(2)), unit="bits/dim", better="lower", kind=kind, **shared)
+        )
+    return found
+
+
+def divergence(
+    truth: Callable[[Any], Any],
+    log_prob: Callable[[Tensor], Tensor],
+    examples: Examples,
+    *,
+    bound: bool = False,
+    draws: int = 1,
+) -> Estimate:
+    """Return KL(truth‖model) in nats: the mean of log p(x) − log q(x) over examples x of the truth.
+
+    The interval is of the differences, example by example, so what p and q share cancels. Where log_prob is a lower
+    bound on log q, the value is an upper bound. It may come out below 0 by chance, never by more than the interval.
+
+    >>> x = np.zeros((5, 2), dtype=np.float32)
+    >>> str(divergence(lambda x: torch.zeros(len(x)), lambda x: torch.full((len(x),), -0.5), Examples(x)))
+    '0.5 nats'
+    """
+    name = "elbo" if bound else "log_prob"
+    model = _mean_over_draws(log_prob, examples, name, draws)
+    exact = per_example(examples, "density", lambda x: torch.as_tensor(truth(x.cpu())))
+    return mean_of(
+        "KL from truth",
+        exact - model,
+        unit="nats",
+        better="lower",
+        kind="upper bound" if bound else "exact",
+        protocol=dict(examples.protocol or {}),
+        method={"by": name, "draws": draws, "seed": examples.seed, "batch size": examples.batch_size},
+    )
+
+
+def _mean_over_draws(log_prob: Callable[[Tensor], Tensor], examples: Examples, name: str, draws: int) -> Any:
+    total = sum(per_example(examples, name if i == 0 else f"{name} {i}", log_prob) for i in range(draws))
+    return total / draws
