@@ -100,6 +100,8 @@ def test_positive_shear_leans_to_the_right_and_scale_enlarges():
     x[..., 4] = 255  # an upright stroke
     leaning = affine(x, **{**still(1), "shear": torch.ones(1)})[0, 0]
     torch.testing.assert_close(leaning, 255 * torch.eye(9).flip(1), atol=1e-2, rtol=0)
+    turned = affine(x, **{**still(1), "shear": torch.ones(1), "rotation": torch.full((1,), 90.0)})[0, 0]
+    torch.testing.assert_close(turned, 255 * torch.eye(9), atol=1e-2, rtol=0)  # sheared first, then turned
     dot = torch.zeros(1, 1, 9, 9)
     dot[..., 4, 6] = 255
     far = affine(dot, **{**still(1), "scale": torch.full((1,), 2.0)})[0, 0]

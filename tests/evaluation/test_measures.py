@@ -262,3 +262,9 @@ def test_sums_are_in_float64():
     x = np.zeros((1000, 1), dtype=np.float32)
     x[::2] = 8.0
     assert by_name(evaluate(Far(), vectors(x)))["log-likelihood"].value == 1.0e8 + 4.0
+
+
+def test_the_split_is_said():
+    found = evaluate(Linear(), images(labels=True), split="validation")
+    assert {e.varies for e in found} == {"validation examples"}
+    assert {e.protocol["split"] for e in found} == {"validation"}

@@ -85,7 +85,7 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
         axes.hist(x[:, 0], bins=max(10, min(200, len(x) // 10)), density=True)
         axes.set_ylabel("density")
     else:
-        axes.scatter(x[:SHOWN, 0], x[:SHOWN, 1], s=2000 / max(len(x[:SHOWN]), 200), linewidths=0)
+        axes.scatter(x[:SHOWN, 0], x[:SHOWN, 1], s=min(max(8000 / len(x), 1), 20), linewidths=0)
         axes.set_aspect("equal")
     axes.set_title(f"{len(x):,} samples")
     figure.savefig(path, dpi=120)

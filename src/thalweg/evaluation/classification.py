@@ -44,6 +44,6 @@ def classification(
         loss[rows] = torch.nn.functional.cross_entropy(out, wanted, reduction="none").cpu().numpy()
     protocol = dict(examples.protocol or {})
     return [
-        rate("accuracy", hits, len(y), protocol=protocol),
-        mean_of("label loss", loss, unit="nats", better="lower", protocol=protocol),
+        rate("accuracy", hits, len(y), varies=examples.varies, protocol=protocol),
+        mean_of("label loss", loss, unit="nats", better="lower", varies=examples.varies, protocol=protocol),
     ]

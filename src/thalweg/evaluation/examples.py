@@ -36,6 +36,11 @@ class Examples:
         if len(self.x) == 0:
             raise ValueError("split: got no examples, wanted at least one")
 
+    @property
+    def varies(self) -> str:
+        """What varies in a mean over them."""
+        return f"{(self.protocol or {}).get('split', 'test')} examples"
+
     def batches(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the examples in order: their rows, and the raw tensor (B, *shape) on the device."""
         for start in range(0, len(self.x), self.batch_size):

@@ -57,6 +57,7 @@ def likelihood(
     size = int(np.prod(np.shape(examples.x)[1:]))
     bounded = bound or observation == "dequantized"
     shared: dict[str, Any] = {
+        "varies": examples.varies,
         "protocol": {**(examples.protocol or {}), "law": LAWS[observation]},
         "method": {
             "by": name,
@@ -101,6 +102,7 @@ def divergence(
         exact - model,
         unit="nats",
         better="lower",
+        varies=examples.varies,
         kind="upper bound" if bound else "exact",
         protocol=dict(examples.protocol or {}),
         method={"by": name, "draws": draws, "seed": examples.seed, "batch size": examples.batch_size},

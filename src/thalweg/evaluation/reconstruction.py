@@ -35,10 +35,11 @@ def reconstruction(
         return (rebuilt.double() - x.double()).square().flatten(1).mean(dim=1)
 
     errors = per_example(examples, "reconstruction", squared)
-    protocol = dict(examples.protocol or {})
-    found = [mean_of("squared error", errors, unit="", better="lower", protocol=protocol)]
+    protocol, varies = dict(examples.protocol or {}), examples.varies
+    found = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
     if peak is not None:
         with np.errstate(divide="ignore"):
             decibels = 10 * np.log10(peak**2 / errors)
-        found.append(mean_of("PSNR", decibels, unit="dB", better="higher", protocol={**protocol, "peak": peak}))
+        protocol = {**protocol, "peak": peak}
+        found.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import gradient_penalty, wasserstein_critic_loss, wasserstein_generator_loss
@@ -49,19 +49,23 @@ class WassersteinGame:
         """Return the loss of "critic" or "generator" on the batch, with fresh latent noise."""
         z = batch.normal("z", self.model.latent_dim)
         if choice("player", player, self.players) == "generator":
-            return Loss(wasserstein_generator_loss(self.model.critic(self.model.generator(z))))
+            return Loss(wasserstein_generator_loss(self._scores(self.model.generator(z))))
         real = self.model.prepare(batch.x)
         with torch.no_grad():
             fake = self.model.generator(z).to(real.dtype)
         # One pass for both: the critic has no layer that mixes the examples of a batch.
-        real_scores, fake_scores = self.model.critic(torch.cat([real, fake])).chunk(2)
+        real_scores, fake_scores = self._scores(torch.cat([real, fake])).chunk(2)
         values = wasserstein_critic_loss(real_scores, fake_scores)
         extras = {"gap": real_scores - fake_scores}
         if self.penalty:
             epsilon = batch.uniform("epsilon", 1)
-            extras["penalty"] = gradient_penalty(self.model.critic, real, fake, epsilon)
+            extras["penalty"] = gradient_penalty(self._scores, real, fake, epsilon)
             values = values + self.penalty * extras["penalty"]
         return Loss(values, extras)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.model.critic(x)
+        return scores.float()  # under autocast, too: their differences are small
 
     @torch.no_grad()
     def project(self, player: str) -> None:

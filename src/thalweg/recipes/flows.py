@@ -14,8 +14,8 @@ __all__ = ["real_nvp"]
 def real_nvp(
     spec: Spec,
     *,
-    layers: int = 10,
-    hidden: int = 128,
+    layers: int = 12,
+    hidden: int = 64,
     depth: int = 2,
     alpha: float = 0.05,
 ) -> Run:

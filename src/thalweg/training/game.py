@@ -145,7 +145,9 @@ class Play:
             number = self.step * self.stage.update.batches + batch
             x, y = self.source.get(number)
             if self.stage.augment is not None:
-                x = self.stage.augment(x, fold(self.seed, "augment", number, self.world.rank))
+                first = self.world.rank * len(x)
+                rows = Rows(first, first + len(x), self.world.size * len(x))
+                x = self.stage.augment(x, fold(self.seed, "augment", number), rows)
             self._examples[batch] = x, y
         return self._examples[batch]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
-from thalweg.training.problem import Problem
+from thalweg.training.problem import Problem, Rows
 from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Update
 
 __all__ = ["Run", "Stage"]
@@ -37,7 +37,7 @@ class Stage:
     ema: Mapping[str, float] = field(default_factory=dict)  # decay of the averaged weights
     clip_norm: float | None = None
     accumulate: int = 1
-    augment: Callable[[Tensor, int], Tensor] | None = None  # of raw batches, by seed
+    augment: Callable[[Tensor, int, Rows], Tensor] | None = None  # of raw examples, by seed and rows
     validate_every: int | None = None
     patience: int | None = None
     name: str = "train"

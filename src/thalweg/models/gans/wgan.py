@@ -82,7 +82,7 @@ class WGAN(nn.Module):
 
 
 def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:
-    """Three hidden layers each, ReLU in the generator, leaky ReLU in the critic; data of any shape, flattened.
+    """Three hidden layers each, ReLU in the generator, leaky ReLU in the critic; for vectors.
 
     >>> dense_networks((3,), latent_dim=2, hidden=4).generator(torch.zeros(5, 2)).shape
     torch.Size([5, 3])
@@ -90,7 +90,7 @@ def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> 
     size = math.prod(shape)
     generator = mlp((latent_dim, hidden, hidden, hidden, size))
     critic = mlp((size, hidden, hidden, hidden, 1), activation=lambda: nn.LeakyReLU(0.2))
-    return Networks(generator, nn.Sequential(nn.Flatten(), critic, nn.Flatten(0)))
+    return Networks(generator, critic.append(nn.Flatten(0)))
 
 
 def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:

@@ -1,0 +1,102 @@
+"""The MLP VAE (784-512-20, batch 128): images per second against Pythae and the classic DataLoader loop.
+
+    python benchmarks/speed/vae.py [--quick]
+
+Pythae lives in an environment of its own, made on the first run; without it, its lines are left out with a message.
+"shipped": as it comes. "equal": with our float32 route and a fused Adam. Every contender has Pythae's default widths.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from engine import B, N, X, ours
+from harness import alternate, quick, report
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from thalweg.config import TrainConfig
+
+HERE = Path(__file__).parent
+STEPS = N // B
+
+
+def pythae(mode: str) -> Callable[[], float] | None:
+    """A contender in a process of its own, or None where Pythae cannot be had."""
+    folder = HERE / ".venv-pythae"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print("installing pythae into an environment of its own ...", flush=True)
+        venv.create(folder, with_pip=True)
+        wanted = [f"torch=={torch.__version__.split('+')[0]}", "pythae"]
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted], check=False)
+    if subprocess.run([str(python), "-W", "ignore", "-c", "import pythae"], capture_output=True).returncode:
+        print("pythae cannot be imported here: its lines are left out")
+        return None
+    process = subprocess.Popen(
+        [str(python), str(HERE / "peer_pythae.py"), mode],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+    def go() -> float:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    return go
+
+
+def classic() -> float:
+    """The loop of a hundred tutorials: a DataLoader over float images, Adam, the default float32 route."""
+    data = TensorDataset((torch.from_numpy(X) > 127).float())
+    loader = DataLoader(data, batch_size=B, shuffle=True, drop_last=True)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 40))
+    decoder = nn.Sequential(nn.Linear(20, 512), nn.ReLU(), nn.Linear(512, 784))
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    began = time.perf_counter()
+    for (x,) in loader:
+        mean, log_var = encoder(x).chunk(2, dim=1)
+        logits = decoder(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x.flatten(1), reduction="sum")
+        loss = (reconstruction - 0.5 * (1 + log_var - mean.square() - log_var.exp()).sum()) / len(x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return STEPS * B / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Run all contenders in turn."""
+    adam = {"optimizer": "adam", "lr": 1e-3, "batch_size": B, "steps": STEPS, "device": "cpu"}
+    options = {"likelihood": "bernoulli", "architecture": "dense", "hidden": 512}
+
+    def images(run: Callable[[], float]) -> Callable[[], float]:
+        return lambda: run() * B
+
+    contenders: dict[str, Callable[[], float]] = {
+        "thalweg": images(ours("vae", STEPS, TrainConfig(**adam), **options)),
+        "thalweg bf16": images(ours("vae", STEPS, TrainConfig(precision="bf16", **adam), **options)),
+        "classic DataLoader loop": classic,
+    }
+    compared = {"thalweg / classic loop": ("thalweg", "classic DataLoader loop", 2.5)}
+    for mode, goal in (("shipped", 2.0), ("equal", 1.4)):
+        peer = pythae(mode)
+        if peer:
+            contenders[f"pythae, {mode}"] = peer
+            compared[f"thalweg / pythae, {mode}"] = ("thalweg", f"pythae, {mode}", goal)
+    if "pythae, shipped" in contenders:
+        compared["thalweg bf16 / pythae, shipped"] = ("thalweg bf16", "pythae, shipped", 2.4)
+    report("vae", "images/s", alternate(contenders, rounds=3 if quick() else 7), compared)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
