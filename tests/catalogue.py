@@ -105,7 +105,7 @@ FLOWS = [
     Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8}),
 ]
 GANS = [  # the critic's last bias cancels in a difference of means
-    Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.1.6.bias",)),
+    Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),
     Member("wgan", DIGITS, {"latent_dim": 2, "hidden": 8}, free=("critic.5.bias",)),
 ]
 

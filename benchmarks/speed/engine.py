@@ -82,13 +82,13 @@ def bare(
     return go
 
 
-def softmax_regression():  # noqa: D103
+def softmax_regression():
     model = nn.Linear(784, 10)
     x = torch.from_numpy(X).flatten(1).float() / 255
     return model, lambda x, y: F.cross_entropy(model(x), y), torch.optim.Adam(model.parameters(), 1e-3, fused=True), x
 
 
-def lenet5():  # noqa: D103
+def lenet5():
     model = nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
@@ -97,7 +97,7 @@ def lenet5():  # noqa: D103
     return model, lambda x, y: F.cross_entropy(model(x), y), torch.optim.Adam(model.parameters(), 1e-3, fused=True), x
 
 
-def vae():  # noqa: D103
+def vae():
     encoder = nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 40))
     decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784))
     model = nn.ModuleList([encoder, decoder])

@@ -166,11 +166,11 @@ def test_binarization_at_half_range(levels: int, last_black: int):
 
 @pytest.mark.system("S80")
 def test_training_raises_the_elbo_to_the_truth():
-    """Data from N(3, 2²): log-density's mean is −½ log(2πe·4), which an unneeded latent must not cost."""
+    """Of a linear VAE (probabilistic PCA) the bound is tight: the loss falls to the entropy ½ log(2πe·s²) of the data."""
     x = 3.0 + 2.0 * torch.randn(512, 1, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    law = Gaussian((3.0,), (2.0,), (1,), sigma=0.3, learn_sigma=True)
-    model = VAE(nn.Linear(1, 4), nn.Linear(2, 2), law, latent_dim=2)
+    law = Gaussian((3.0,), (2.0,), (1,), sigma=0.6, learn_sigma=False)
+    model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2)
     problem, optimizer = Variational(model), torch.optim.Adam(model.parameters(), lr=0.02)
     for step in range(400):
         loss = problem.loss("model", Batch(x, seed=step)).values.mean()
@@ -178,7 +178,7 @@ def test_training_raises_the_elbo_to_the_truth():
         loss.backward()
         optimizer.step()
     exact = 0.5 * math.log(2 * math.pi * math.e * float(x.var(correction=0)))
-    assert exact - 0.01 < loss.item() < exact + 0.15
+    assert exact - 0.01 < loss.item() < exact + 0.1
 
 
 @pytest.mark.system("S80")

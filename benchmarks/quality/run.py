@@ -1,0 +1,91 @@
+"""Recipes with their defaults on real data: the number that came out, beside the goal or the paper's.
+
+    THALWEG_DATA=folder/with/mnist.npz python benchmarks/quality/run.py [LINE ...]
+
+Each line is the two commands a user would type, `thalweg train ...` and `thalweg evaluate ...`; results go to
+results/LINE.json with the minutes they took and the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Line(NamedTuple):
+    """A recipe on data: the arguments of train, the measure looked at, and what it is held against."""
+
+    train: str
+    measure: str
+    goal: float | None
+    better: str
+    source: str
+
+
+LINES = {
+    "softmax-regression-mnist": Line("softmax-regression --data mnist", "accuracy", 0.92, "higher", "goal"),
+    "lenet5-mnist": Line("lenet5 --data mnist", "accuracy", 0.99, "higher", "goal"),
+    "real-nvp-moons": Line("real-nvp --data moons", "KL(truth‖model)", 0.01, "lower", "goal"),
+    "real-nvp-eight-gaussians": Line("real-nvp --data eight-gaussians", "KL(truth‖model)", 0.05, "lower", "goal"),
+    "real-nvp-checkerboard": Line("real-nvp --data checkerboard", "KL(truth‖model)", 0.10, "lower", "goal"),
+    "vae-mnist-binarized": Line(
+        "vae --data mnist --likelihood bernoulli --architecture dense", "elbo", None, "higher", "printed"
+    ),
+    "vae-mnist-raw": Line("vae --data mnist", "bits/dim", None, "lower", "printed"),
+    "autoencoder-mnist": Line("autoencoder --data mnist", "PSNR", None, "higher", "printed"),
+}
+
+
+def thalweg(*arguments: str) -> dict:
+    """Run a verb as a user would, and return its JSON."""
+    command = [sys.executable, "-m", "thalweg", *arguments, "--json"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def measure(name: str, folder: Path) -> None:
+    """Train, evaluate, print and keep one line."""
+    line = LINES[name]
+    began = time.perf_counter()
+    thalweg("train", *line.train.split(), "--run", str(folder / name), "--overwrite")
+    minutes = (time.perf_counter() - began) / 60
+    evaluated = thalweg("evaluate", str(folder / name))
+    found = [e for e in evaluated["estimates"] if line.measure in (e["name"], e["unit"])]
+    assert found, f"{name}: no measure {line.measure} among {[e['name'] for e in evaluated['estimates']]}"
+    estimate = found[0]
+    met = None
+    if line.goal is not None:
+        met = estimate["value"] >= line.goal if line.better == "higher" else estimate["value"] <= line.goal
+    document = {
+        "line": name,
+        "commands": [f"thalweg train {line.train} --run DIR", "thalweg evaluate DIR"],
+        "estimate": estimate,
+        "all": evaluated["estimates"],
+        line.source: line.goal,
+        "met": met,
+        "minutes of training": round(minutes, 2),
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    verdict = "" if met is None else f"  {line.source} {line.goal}: {'met' if met else 'MISSED'}"
+    print(
+        f"{name:<28} {estimate['name']} {estimate['value']:.5g} [{estimate['low']:.5g}, {estimate['high']:.5g}] "
+        f"{estimate['unit']}, {minutes:.1f} min{verdict}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    keep = os.environ.get("THALWEG_RUNS")
+    where = Path(keep) if keep else Path(tempfile.mkdtemp())
+    for chosen in sys.argv[1:] or LINES:
+        measure(chosen, where)
