@@ -60,9 +60,8 @@ def report(
         print(f"  {key:<44} {value['median']:>12,.1f}   [{value['min']:,.1f}, {value['max']:,.1f}]")
     for label, value in document["ratios"].items():
         met = "met" if value["median"] >= value["goal"] else "MISSED"
-        print(
-            f"  {label:<44} {value['median']:>12.3f}   [{value['min']:.3f}, {value['max']:.3f}]  goal {value['goal']} {met}"
-        )
+        spread = f"[{value['min']:.3f}, {value['max']:.3f}]"
+        print(f"  {label:<44} {value['median']:>12.3f}   {spread}  goal {value['goal']:.3g} {met}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
 

@@ -11,8 +11,18 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _ROOMS = (
-    "checks", "config", "data", "evaluation", "models", "nn", "objectives", "problems", "randomness", "recipes", "training",
-)  # fmt: skip
+    "checks",
+    "config",
+    "data",
+    "evaluation",
+    "models",
+    "nn",
+    "objectives",
+    "problems",
+    "randomness",
+    "recipes",
+    "training",
+)
 __all__ = ["__version__", *_ROOMS]
 
 

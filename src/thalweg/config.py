@@ -40,14 +40,14 @@ class DataConfig:
 
     source: str  # an embedded or downloadable name, or a path
     examples: int | None = None  # how many to draw (generated data) or to keep (read data)
-    image_size: int | None = None
-    channels: Literal["gray", "rgb"] | None = None
+    image_size: int | None = None  # side of the square that images are brought to
+    channels: Literal["gray", "rgb"] | None = None  # bring images to gray or rgb
     resize: Literal["crop", "pad", "stretch"] | None = None  # what to do with images of other sizes
-    label_column: str | None = None
-    text_unit: Literal["bytes", "characters"] | None = None
+    label_column: str | None = None  # column of a table that holds the classes
+    text_unit: Literal["bytes", "characters"] | None = None  # what a token is
     window: int | None = None  # tokens per example of text
     validation: float | None = None  # share of the examples kept for validation, where the source has no split
-    test: float | None = None
+    test: float | None = None  # share of the examples kept for testing, where the source has no split
     seed: int = 0  # of generated data and of random splits
 
     def __post_init__(self) -> None:
@@ -124,30 +124,30 @@ class TrainConfig:
     True
     """
 
-    seed: int = 0
+    seed: int = 0  # of everything drawn: weights, order, noise
     steps: int | None = None  # rounds of the update
-    batch_size: int | None = None
+    batch_size: int | None = None  # examples in a mini-batch
     scheme: Scheme | None = None  # how examples are drawn
-    optimizer: OptimizerName | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    eps_inside: bool | None = None
-    schedule: ScheduleName | None = None
-    warmup: int | None = None
+    optimizer: OptimizerName | None = None  # of every player
+    lr: float | None = None  # base learning rate
+    weight_decay: float | None = None  # L2 penalty; decoupled with adamw
+    eps_inside: bool | None = None  # adam and rmsprop: epsilon under the root, as lectures write it
+    schedule: ScheduleName | None = None  # of the learning rate
+    warmup: int | None = None  # steps of linear warm-up
     clip_norm: float | None = None  # of each player's whole gradient
     accumulate: int | None = None  # micro-batches per batch
     ema: float | None = None  # decay of the averaged weights; 0: none
-    update: Literal["simultaneous", "alternating", "extragradient"] | None = None
+    update: Literal["simultaneous", "alternating", "extragradient"] | None = None  # who moves when, in games
     patience: int | None = None  # validations without progress before stopping; the best model is kept
-    validate_every: int | None = None
-    log_every: int = 50
-    checkpoint_every: int | None = None  # steps; None: once a minute, and at the end
-    precision: Precision = "float32"
-    compile: bool = False
-    device: str = "auto"
+    validate_every: int | None = None  # steps between validations; default: an epoch, with patience
+    log_every: int = 50  # steps between lines of metrics.jsonl
+    checkpoint_every: int | None = None  # steps between checkpoints; default: once a minute
+    precision: Precision = "float32"  # of the forward pass; parameters stay float32
+    compile: bool = False  # torch.compile the models
+    device: str = "auto"  # auto, cpu, cuda, ...
     threads: int = 2  # that gather batches ahead, where the data do not fit the device
-    resident: Literal["auto", "yes", "no"] = "auto"
-    tensorboard: bool = False
+    resident: Literal["auto", "yes", "no"] = "auto"  # keep the data on the device; auto: where they fit
+    tensorboard: bool = False  # write TensorBoard events beside the metrics
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "lr", "clip_norm", "accumulate", "patience", "validate_every"):

@@ -90,10 +90,51 @@ def test_evaluate_needs_the_end_of_the_run(tmp_path, capsys, trained):
     assert f"thalweg resume {run}" in capsys.readouterr().err
 
 
+def test_a_full_disk_loses_nothing(tmp_path, trained):
+    """A limit on the size of files stands in for a full disk: the write fails half-way just the same."""
+    run = tmp_path / "run"
+    train = ["train", "softmax-regression", "--data", "digits", "--steps", "40", "--checkpoint-every", "10"]
+    limited = (
+        "import resource, sys; from thalweg.cli import main;"
+        "from thalweg.training import checkpoint; real = checkpoint.save_checkpoint; n = [0]\n"
+        "def save(*a, **k):\n"
+        "    n[0] += 1\n"
+        "    if n[0] == 3: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))\n"
+        "    return real(*a, **k)\n"
+        "import thalweg.training.loop as loop; loop.save_checkpoint = save\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *train, "--run", str(run)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"thalweg: error: {run}/checkpoints/step-0-000000030")
+    assert last.endswith("make room, then `thalweg resume`")
+    assert "Traceback" not in done.stderr
+    assert not list(run.rglob(".*.tmp"))
+    assert main([*train, "--run", str(tmp_path / "straight")]) == 0
+    assert main(["resume", str(run)]) == 0
+    resumed, straight = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("run", "straight"))
+    assert resumed == straight
+
+
+def test_a_read_only_place(tmp_path, monkeypatch, capsys):
+    def refused(*arguments, **settings):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "ro/run"))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refused)
+    code = main(["train", "softmax-regression", "--data", "digits", "--run", str(tmp_path / "ro/run")])
+    assert code == 2
+    assert capsys.readouterr().err == (
+        f"thalweg: error: {tmp_path}/ro/run: Read-only file system, wanted a place that can be written\n"
+    )
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_signals(signum, tmp_path):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "thalweg.cli", "train", "softmax-regression", "--data", "digits"]
+    command = [sys.executable, "-m", "thalweg", "train", "softmax-regression", "--data", "digits"]
     command += ["--steps", "100000000", "--log-every", "10", "--run", str(run)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
@@ -109,7 +150,7 @@ def test_signals(signum, tmp_path):
 
 
 def test_a_broken_pipe_is_quiet():
-    command = f"{sys.executable} -m thalweg.cli systems | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m thalweg systems | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode == 141

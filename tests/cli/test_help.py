@@ -66,7 +66,7 @@ def test_every_option_of_a_recipe_is_told(name, capsys):
 
 def test_installed_module_runs():
     done = subprocess.run(
-        [sys.executable, "-m", "thalweg.cli", "--version"], capture_output=True, text=True, env=os.environ, check=False
+        [sys.executable, "-m", "thalweg", "--version"], capture_output=True, text=True, env=os.environ, check=False
     )
     assert done.returncode == 0
     assert done.stdout.startswith("thalweg ")

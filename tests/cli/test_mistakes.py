@@ -195,7 +195,7 @@ CASES = {
     "few examples": ([*VAE, "in.npz"], ["in.npz", "got 3", "at least 10"], npz(x=IMAGES[:3])),
     # folders of runs
     "run exists": ([*DIGITS, "--run", "RUN"], ["--run: got RUN", "which holds a run", "--overwrite"]),
-    "run is a file": ([*DIGITS, "--run", "in"], ["--run: got in, a file"], file("in")),
+    "run is a file": ([*DIGITS, "--run", "in"], ["--run: got in, but in is a file"], file("in")),
     "run holds files": (
         [*DIGITS, "--run", "in", "--overwrite"],
         ["--run: got in", "other files"],
@@ -203,13 +203,14 @@ CASES = {
     ),
     "run under a file": (
         [*DIGITS, "--run", "in/run"],
-        ["in/run: Not a directory, wanted a folder where there is a file"],
+        ["in/run, but in is a file; wanted a folder to make"],
         file("in"),
     ),
     "resume nothing": (["resume"], ["DIR: got nothing, wanted a run folder"]),
     "resume elsewhere": (["resume", "in"], ["DIR: got in", "no run.json", "run folder"], folder("in")),
     "resume nowhere": (["resume", "gone"], ["DIR: got gone", "run folder"]),
     "resume what is broken": (["resume", "in"], ["run.json", "run folder"], folder("in", "run.json")),
+    "resume for fewer steps": (["resume", "RUN", "--steps", "1"], ["--steps: got 1", "2"]),
     "resume for no steps": (["resume", "RUN", "--steps", "0"], ["--steps: got 0"]),
     "resume with an option of training": (["resume", "RUN", "--lr", "1"], ["--lr: no such option of thalweg resume"]),
     # sampling

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from catalogue import MEMBERS, Member
 from torch import Tensor, nn
 
+from catalogue import MEMBERS, Member
 from thalweg.models import MODELS
 from thalweg.recipes import recipe_names
 
@@ -188,6 +188,6 @@ def test_tokens_are_refused_in_one_line(name: str) -> None:
     from thalweg.recipes import recipe
 
     text = Spec(name="letters", kind="tokens", shape=(16,), levels=27, classes=("a", "b"))
-    with pytest.raises(ValueError, match="letters.* of (kind )?tokens") as error:
+    with pytest.raises(ValueError, match=r"letters.* of (kind )?tokens") as error:
         recipe(name)(text)
     assert "\n" not in str(error.value)

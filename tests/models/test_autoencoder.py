@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from catalogue import AUTOENCODERS, DIGITS, PLANE, Member
 
+from catalogue import AUTOENCODERS, DIGITS, PLANE, Member
 from thalweg.models.autoencoders.autoencoder import dense_autoencoder
 from thalweg.problems.autoencoding import Autoencoding
 from thalweg.training.problem import Batch

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from catalogue import DIGITS, PLANE, Member
 from torch import nn
 
+from catalogue import DIGITS, PLANE, Member
 from thalweg.models.classifiers.lenet5 import LeNet5
 from thalweg.models.classifiers.lenet5_1998 import C3_TABLE, OriginalLeNet5, PartialConv2d, RBFCodes, Subsampling
 from thalweg.models.classifiers.softmax_regression import SoftmaxRegression

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from catalogue import COLOR, DIGITS, PLANE, VAES, Member
 from torch import Tensor, nn
 from torch import distributions as td
 
+from catalogue import COLOR, DIGITS, PLANE, VAES, Member
 from thalweg.models.vaes.observations import Bernoulli, DiscretizedLogistic, Gaussian
 from thalweg.models.vaes.vae import VAE
 from thalweg.problems.variational import Variational
@@ -166,7 +166,7 @@ def test_binarization_at_half_range(levels: int, last_black: int):
 
 @pytest.mark.system("S80")
 def test_training_raises_the_elbo_to_the_truth():
-    """Of a linear VAE (probabilistic PCA) the bound is tight: the loss falls to the entropy ½ log(2πe·s²) of the data."""
+    """The bound of a linear VAE (probabilistic PCA) is tight: the loss falls to the entropy of the data."""
     x = 3.0 + 2.0 * torch.randn(512, 1, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     law = Gaussian((3.0,), (2.0,), (1,), sigma=0.6, learn_sigma=False)

@@ -28,6 +28,9 @@ WANTED = {
 }
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
 def report(error: BaseException, flags: Mapping[str, str]) -> int:
     """Print `thalweg: error: ...` for the error and return the exit code.
 
@@ -53,7 +56,8 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
-        return f"{where}{error.strerror}{wanted}"
+        full = "; the last checkpoint stands: make room, then `thalweg resume`" if error.errno in FULL else ""
+        return f"{where}{error.strerror}{wanted}{full}"
     if isinstance(error, (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)):
         name, colon, rest = line.partition(":")
         return f"{flags[name]}:{rest}" if colon and name in flags else line or type(error).__name__

@@ -58,7 +58,7 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     target = _cached(folder, files, config)
     if not target.exists():
         _decode_all(files, _survey(folder, files, config), config, target)
-    x = np.load(target, mmap_mode="r")
+    x = np.load(target, mmap_mode="r", allow_pickle=False)
     y = None if labels is None else np.array(labels, np.int64)[chosen]
     return Raw(kind="image", train=Split(x, y), levels=256, classes=classes, shuffled=True)
 

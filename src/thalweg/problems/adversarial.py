@@ -33,6 +33,13 @@ class WassersteinGame:
 
     Reference: Wasserstein GAN, Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875. Improved
     Training of Wasserstein GANs, Ishaan Gulrajani et al., 2017, arXiv 1704.00028.
+
+    >>> from thalweg.models.gans.wgan import WGAN, dense_networks
+    >>> networks = dense_networks((2,), latent_dim=3, hidden=8)
+    >>> game = WassersteinGame(WGAN(networks, (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0]))
+    >>> game.project("critic")
+    >>> max(float(p.detach().abs().max()) for p in networks.critic.parameters()) < 0.0101
+    True
     """
 
     def __init__(self, model: Any, *, clip: float | None = 0.01, penalty: float = 0.0) -> None:

@@ -17,6 +17,12 @@ class Likelihood:
 
     `model.log_prob(x, noise)` gives log p, (B,); where `model.observation` is "dequantized", `noise` is uniform on
     [0, 1) in the shape of `x`, else None.
+
+    >>> import torch
+    >>> from thalweg.models.flows.real_nvp import RealNVP
+    >>> problem = Likelihood(RealNVP((2,), mean=[0.0, 0.0], std=[1.0, 1.0]))
+    >>> problem.loss("model", Batch(torch.zeros(1, 2))).values.detach()  # log 2π
+    tensor([1.8379])
     """
 
     def __init__(self, model: Any) -> None:

@@ -52,7 +52,7 @@ def train(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Train `config` from the beginning into a new run folder, and return its path.
 
@@ -93,7 +93,7 @@ def resume(
     *,
     steps: int | None = None,
     progress: Progress | None = None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Go on exactly where the run stopped; `steps` sets a new total for the last stage.
 
@@ -101,11 +101,15 @@ def resume(
     """
     from thalweg.data import load
     from thalweg.training import RunFolder
+    from thalweg.training.checkpoint import newest_step
 
     folder = Path(folder)
     config, spec = _read(folder)
     if steps is not None:
         config = replace(config, train=replace(config.train, steps=steps))
+        done = newest_step(folder / "checkpoints")
+        if steps < done:
+            raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has done")
     with RunFolder.open(folder, hold=_first_process()) as opened:
         dataset = load(config.data)
         if dataset.spec.fingerprint != spec.fingerprint:
@@ -115,6 +119,8 @@ def resume(
             )
         if steps is not None and _first_process():
             opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
+        if _first_process():
+            (folder / "evaluation.json").unlink(missing_ok=True)  # of the model as it was
         _train(build(config, spec), dataset, config, opened, progress, warn)
     return folder
 
@@ -167,12 +173,13 @@ def _train(
     config: RunConfig,
     folder: RunFolder | None,
     progress: Progress | None,
-    warn: Callable[[str], None],
+    warn: Callable[[str], None] | None,
 ) -> None:
     from thalweg.data import Batches
     from thalweg.training import Sources
     from thalweg.training import train as train_stages
     from thalweg.training.devices import resolve_device
+    from thalweg.training.loop import to_stderr
 
     settings = config.train
     device = resolve_device(settings.device)
@@ -194,7 +201,7 @@ def _train(
         return Sources(batches, Chunks(dataset.validation, device))
 
     try:
-        train_stages(run, sources, settings, folder=folder, progress=progress, warn=warn)
+        train_stages(run, sources, settings, folder=folder, progress=progress, warn=warn or to_stderr)
     finally:
         for batches in opened:
             batches.close()

@@ -29,6 +29,9 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # what was being written, which a full disk does not say
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -76,7 +79,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def load_newest(
-    folder: Path, *, series: str = "step", device: torch.device | str = "cpu", warn: Callable[[str], None] = print
+    folder: Path, *, series: str = "step", device: torch.device | str = "cpu", warn: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """Return the newest sound checkpoint's state, or None where there is no checkpoint.
 
@@ -91,3 +94,9 @@ def load_newest(
     if files:
         raise ValueError(f"checkpoints in {folder}: got {len(files)} damaged files, wanted at least one sound one")
     return None
+
+
+def newest_step(folder: Path) -> int:
+    """Return the step in the name of the newest checkpoint, 0 where there is none."""
+    files = _series(folder, "step")
+    return int(files[-1].name.split(".")[0].split("-")[2]) if files else 0

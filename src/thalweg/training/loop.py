@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,11 @@ class NonFinite(RuntimeError):
     """A loss or a parameter became NaN or infinite."""
 
 
+def to_stderr(message: str) -> None:
+    """Say it where it does not mix with results."""
+    print(message, file=sys.stderr)
+
+
 class Interrupted(Exception):
     """The run was asked to stop by signal `signum`, finished its step, and can go on."""
 
@@ -55,7 +61,7 @@ def train(
     *,
     folder: RunFolder | None = None,
     progress: Progress | None = None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] = to_stderr,
 ) -> Run:
     """Train every stage of `run` in place and return it; with a folder, go on from its newest checkpoint.
 
@@ -204,7 +210,7 @@ class _Stage:
     def _finish(self, done: int, early: bool) -> None:
         self._save(done, early)
         if self.stage.patience and self.folder:  # the best model, with the optimizer of the same step
-            best = load_newest(self.folder.checkpoints, series=f"best-{self.index}", device=self.device)
+            best = load_newest(self.folder.checkpoints, series=f"best-{self.index}", device=self.device, warn=to_stderr)
             if best:
                 self._restore(best)
         for player in self.play.players.values():

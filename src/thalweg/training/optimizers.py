@@ -60,7 +60,7 @@ class _EpsInside(Optimizer):
             with torch.no_grad():
                 gradients = [p.grad for p in parameters if p.grad is not None]
                 if group["weight_decay"]:
-                    gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+                    gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
                 for p in parameters:
                     if not self.state[p]:
                         self.state[p] = {"step": torch.zeros(())} | {m: torch.zeros_like(p) for m in self.moments}

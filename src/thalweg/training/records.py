@@ -79,8 +79,11 @@ class RunFolder:
     def check(path: Path | str, *, overwrite: bool = False) -> None:
         """Raise ValueError if `create` would refuse the path."""
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"run: got {path}, a file, wanted a folder to make")
+        for above in (path, *path.parents):
+            if above.exists():
+                if not above.is_dir():
+                    raise ValueError(f"run: got {path}, but {above} is a file; wanted a folder to make")
+                break
         if (path / "run.json").is_file():
             if not overwrite:
                 raise ValueError(f"run: got {path}, which holds a run; wanted a new folder, or --overwrite")

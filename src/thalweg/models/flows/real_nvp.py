@@ -65,8 +65,8 @@ class RealNVP(Flow):
             if k and k % 2 == 0 and self.size > 2:
                 joined = torch.cat([kept, moved], 1)
                 kept, moved = joined.index_select(1, self.order[k // 2]).split(self.sizes, 1)
-            (moved, log_scale), kept = coupling(kept, moved), kept
-            kept, moved = moved, kept
+            changed, log_scale = coupling(kept, moved)
+            kept, moved = changed, kept
             scales.append(log_scale)
         return Moved(torch.cat([kept, moved], 1), torch.cat(scales, 1).sum(1))
 

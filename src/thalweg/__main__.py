@@ -1,4 +1,4 @@
-"""`python -m thalweg.cli` is `thalweg`."""
+"""`python -m thalweg` is `thalweg`."""
 
 import sys
 
