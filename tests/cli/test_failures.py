@@ -24,7 +24,12 @@ from thalweg.training import Interrupted
             2,
             "thalweg: error: /x: Permission denied, wanted a place that this user may read and write",
         ),
-        (OSError(errno.ENOSPC, "No space left on device", "a.pt"), 1, "thalweg: error: a.pt: No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.pt"),
+            1,
+            "thalweg: error: a.pt: No space left on device; "
+            "the last checkpoint stands: make room, then `thalweg resume`",
+        ),
         (
             OSError(errno.EROFS, "Read-only file system", "/r"),
             2,

@@ -66,6 +66,8 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     given = parser.parse(arguments[1:])
     as_json = given.pop("json")
     document: dict[str, Any] = module.run(given)
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # under torchrun the first process speaks
     if as_json:
         import json
 

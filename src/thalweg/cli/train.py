@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,8 @@ def default_folder(config: RunConfig) -> Path:
 def run(given: dict[str, Any]) -> dict[str, Any]:
     """Train, and say where the run is and what it came to."""
     config = configuration(given)
+    if "run" not in given and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ValueError("run: got nothing, wanted a folder that all processes share")
     folder = Path(given["run"]) if "run" in given else default_folder(config)
 
     from thalweg.recipes import runs
@@ -101,22 +104,45 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return where a run is, and the last of its records."""
+    """Return where a run is, and the last of its records; nothing in a process that is not the first."""
+    if os.environ.get("RANK", "0") != "0":
+        return {}
     header = json.loads((folder / "run.json").read_text())
     lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").is_file() else []
     config = header.get("config", header)
     return {
         "run": str(folder),
+        "picture": picture(folder),
         "recipe": config.get("recipe"),
         "data": config.get("data"),
         "last": json.loads(lines[-1]) if lines else None,
     }
 
 
+def picture(folder: Path) -> str | None:
+    """Draw samples into the run folder, where the model can sample and its samples can be seen; return their path."""
+    from thalweg.cli.files import check_fits, write_values
+    from thalweg.cli.sample import draw
+    from thalweg.recipes.runs import open_run
+
+    path, opened = folder / "samples" / "samples.png", open_run(folder)
+    if not hasattr(opened.model, "sample"):
+        return None
+    try:
+        check_fits(path, opened.spec)
+    except ValueError:  # more than two columns: nothing to look at
+        return None
+    path.parent.mkdir(exist_ok=True)
+    write_values(path, draw(opened.model, 64 if opened.spec.kind == "image" else 5000, 0), opened.spec)
+    return str(path)
+
+
 def show(document: dict[str, Any]) -> None:
     """Print the run folder and what one can do with it."""
     folder = document["run"]
     print(f"run: {folder}")
+    if document["picture"]:
+        print(f"samples: {document['picture']}")
     print(f"  thalweg evaluate {folder}")
     print(f"  thalweg sample {folder} -n 64 --out samples.png")
     print(f"  thalweg resume {folder} --steps N")

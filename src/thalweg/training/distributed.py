@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["PlayerLoss", "World", "world"]
+__all__ = ["PlayerLoss", "World", "any_rank", "average", "world"]
 
 
 class World(NamedTuple):
@@ -62,3 +62,12 @@ def any_rank(flag: bool, world: World, device: torch.device) -> bool:
     up = torch.tensor(float(flag), device=device)
     dist.all_reduce(up, op=dist.ReduceOp.MAX)
     return bool(up.item())
+
+
+def average(means: dict[str, float], world: World, device: torch.device) -> dict[str, float]:
+    """The means over all processes, whose batches are of one size."""
+    if world.size == 1:
+        return means
+    values = torch.tensor(list(means.values()), device=device)
+    dist.all_reduce(values)
+    return dict(zip(means, (values / world.size).tolist(), strict=True))

@@ -19,7 +19,7 @@ from torch import Tensor
 from thalweg.config import TrainConfig
 from thalweg.training.checkpoint import load_newest, save_checkpoint, write_atomic
 from thalweg.training.devices import fast_matmul, resolve_device
-from thalweg.training.distributed import World, any_rank, world
+from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
 from thalweg.training.records import RunFolder
@@ -162,7 +162,7 @@ class _Stage:
         return finished
 
     def _log(self, done: int) -> dict[str, float]:
-        means = self._fetch()
+        means = average(self._fetch(), self.world, self.device)
         self.play.pending.clear()
         if self.folder:
             rates = {

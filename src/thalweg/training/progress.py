@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -85,5 +86,7 @@ class Bar:
 
 
 def progress() -> Progress:
-    """Return the display that fits stderr: a bar on a terminal, lines elsewhere."""
+    """Return the display that fits stderr: a bar on a terminal, lines elsewhere; the first process alone has one."""
+    if os.environ.get("RANK", "0") != "0":
+        return Silent()
     return Bar() if sys.stderr.isatty() else Lines()
