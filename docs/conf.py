@@ -4,7 +4,7 @@ import thalweg
 
 project = "Thalweg"
 author = "The Thalweg authors"
-copyright = author  # noqa: A001
+copyright = author
 release = version = thalweg.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]

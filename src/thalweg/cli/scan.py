@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["Found", "source_tree", "tests_naming", "tests_of"]
 
 MARKS = ("system", "oracle")
+SHARED = ([], ["checks"], ["cli"], ["config"], ["randomness"], ["recipes"])
 
 
 @dataclass
@@ -79,10 +80,10 @@ def _names(node: ast.AST) -> list[str]:
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:
-    """Names of the file that come from the library → where they are."""
+    """Names of the file that come from the library → the modules that implement them; what all share is left out."""
     imported = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "thalweg":
-            for alias in node.names:
-                imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        if isinstance(node, ast.ImportFrom) and node.module and (node.module + ".").startswith("thalweg."):
+            if node.module.split(".")[1:2] not in SHARED:
+                imported |= {alias.asname or alias.name: node.module for alias in node.names}
     return imported

@@ -58,9 +58,9 @@ def lenet5(spec: Spec, *, variant: Literal["modern", "original"] = "modern") -> 
     model = kind(spec.shape, classes, levels=spec.levels)
     stage = Stage(
         problem=Supervised(model),
-        steps=5_000,
+        steps=6_000,
         batch_size=128,
-        optimizers={"model": OptimizerConfig(lr=2e-3)},
+        optimizers={"model": OptimizerConfig(name="adamw", lr=2e-3, weight_decay=0.1)},
         schedules={"model": ScheduleConfig(name="cosine")},
     )
     return Run(model, (stage,))

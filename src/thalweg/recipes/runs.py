@@ -213,6 +213,9 @@ class Chunks:
     def __init__(self, split: Split, device: torch.device, size: int = 500) -> None:
         self.split, self.device, self.size = split, device, size
 
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.size)
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         import numpy as np
         import torch

@@ -55,6 +55,11 @@ def vae(
     outputs: int = getattr(observation, "outputs")  # noqa: B009
     model = VAE(*networks(spec.shape, outputs, latent_dim, hidden), observation, latent_dim)
     stage = Stage(
-        problem=Variational(model), steps=10_000, batch_size=128, optimizers={"model": OptimizerConfig(lr=1e-3)}
+        problem=Variational(model),
+        steps=10_000,
+        batch_size=128,
+        optimizers={"model": OptimizerConfig(lr=1e-3)},
+        validate_every=500,
+        patience=5,  # on a thousand images it begins to learn them by heart after some 1,500 steps
     )
     return Run(model, (stage,))

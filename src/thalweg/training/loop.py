@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -30,11 +30,18 @@ __all__ = ["Interrupted", "NonFinite", "Sources", "train"]
 CHECKPOINT_SECONDS = 60.0
 
 
+class Chunked(Protocol):
+    """Examples and labels (or None) in chunks, again and again. Without any, nothing is validated."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]: ...
+
+
 class Sources(NamedTuple):
     """The data of a stage: training mini-batches by number, and the validation examples in chunks."""
 
     train: Source
-    validation: Iterable[tuple[Tensor, Tensor | None]]
+    validation: Chunked
 
 
 class NonFinite(RuntimeError):
@@ -118,6 +125,8 @@ class _Stage:
         self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
         per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
         self.validate_every = self.stage.validate_every or (math.ceil(per_epoch) if self.stage.patience else None)
+        if not len(sources.validation):
+            self.validate_every = None
 
     def train(self, saved: dict[str, Any] | None, stop: list[int], progress: Progress) -> None:
         """Play the rounds that are left."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from thalweg.checks import positive
@@ -63,7 +63,7 @@ class WGAN(nn.Module):
         scale = ([middle] * shape[0], [middle] * shape[0]) if levels else (mean, std)
         self.scaling = Standardize(*scale, shape)
 
-    def prepare(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""
         return self.scaling(x)
 
