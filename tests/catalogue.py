@@ -94,7 +94,7 @@ VAES = [
     Member("vae", PLANE, {"latent_dim": 2, "hidden": 8}),
     Member("vae", PLANE, {"latent_dim": 2, "hidden": 8, "sigma": 0.5, "learn_sigma": False}),
     Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8}),
-    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "bernoulli"}),
+    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "bernoulli", "architecture": "dense"}),
     Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "gaussian"}),
     Member("vae", ODD, {"latent_dim": 2, "hidden": 8, "architecture": "conv", "likelihood": "bernoulli"}),
     Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "architecture": "conv"}),

@@ -124,6 +124,8 @@ def test_early_stopping_keeps_model_and_optimizer_of_the_best_step(tmp_path):
     with torch.no_grad():
         kept = float((run.model(X)[:, 0] - Y).square().mean())
     assert kept == pytest.approx(best["validation/loss"], rel=1e-6)
+    again = regression_run(500, problem=Worsening(), patience=3, validate_every=5, optimizers=sgd)
+    assert torch.equal(weights(play(again)), weights(run))  # without a folder, too
 
 
 def test_validation_is_weighted_by_examples():

@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["Found", "source_tree", "tests_naming", "tests_of"]
 
 MARKS = ("system", "oracle")
-SHARED = ([], ["checks"], ["cli"], ["config"], ["randomness"], ["recipes"])
+SHARED: tuple[list[str], ...] = ([], ["checks"], ["cli"], ["config"], ["randomness"], ["recipes"])
 
 
 @dataclass
@@ -81,7 +81,7 @@ def _names(node: ast.AST) -> list[str]:
 
 def _imports(tree: ast.Module) -> dict[str, str]:
     """Names of the file that come from the library → the modules that implement them; what all share is left out."""
-    imported = {}
+    imported: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and (node.module + ".").startswith("thalweg."):
             if node.module.split(".")[1:2] not in SHARED:

@@ -60,7 +60,7 @@ def lenet5(spec: Spec, *, variant: Literal["modern", "original"] = "modern") -> 
         problem=Supervised(model),
         steps=6_000,
         batch_size=128,
-        optimizers={"model": OptimizerConfig(name="adamw", lr=2e-3, weight_decay=0.1)},
+        optimizers={"model": OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.3)},
         schedules={"model": ScheduleConfig(name="cosine")},
     )
     return Run(model, (stage,))

@@ -16,7 +16,7 @@ def vae(
     *,
     latent_dim: int = 20,
     hidden: int = 400,
-    architecture: Literal["dense", "conv"] = "dense",
+    architecture: Literal["auto", "dense", "conv"] = "auto",
     likelihood: Literal["auto", "bernoulli", "gaussian", "discretized-logistic"] = "auto",
     sigma: float = 1.0,
     learn_sigma: bool = True,
@@ -26,7 +26,7 @@ def vae(
     Args:
         latent_dim: numbers in the latent code z
         hidden: units of the hidden layer (dense), or between the convolutions and z (conv)
-        architecture: dense is one hidden layer each way; conv, for images, halves them down to 4×4
+        architecture: dense is one hidden layer each way; conv halves images down to 4×4; auto is conv for images
         likelihood: law of x given z; auto is discretized-logistic for images and gaussian for vectors
         sigma: scale of x given z, in standard deviations of the data; the starting point where it is learned
         learn_sigma: let the decoder say the scale of every value
@@ -41,7 +41,7 @@ def vae(
 
     if spec.kind == "tokens":
         raise ValueError(f"vae: got data '{spec.name}' of tokens, wanted images or vectors")
-    choice("architecture", architecture, ("dense", "conv"))
+    choice("architecture", architecture, ("auto", "dense", "conv"))
     choice("likelihood", likelihood, ("auto", "bernoulli", "gaussian", "discretized-logistic"))
     positive("latent_dim", latent_dim)
     positive("hidden", hidden)
@@ -51,7 +51,8 @@ def vae(
     law = ("discretized-logistic" if image else "gaussian") if likelihood == "auto" else likelihood
     levels = spec.levels if image else None
     observation = observation_of(law, spec.shape, levels, spec.mean, spec.std, sigma=sigma, learn_sigma=learn_sigma)
-    networks = conv_networks if architecture == "conv" else dense_networks
+    conv = architecture == "conv" or (architecture == "auto" and image and min(spec.shape[1:]) >= 8)
+    networks = conv_networks if conv else dense_networks
     outputs: int = getattr(observation, "outputs")  # noqa: B009
     model = VAE(*networks(spec.shape, outputs, latent_dim, hidden), observation, latent_dim)
     stage = Stage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -121,6 +122,7 @@ class _Stage:
         self.validation, self.world, self.device = sources.validation, world, device
         self.play = Play(self.stage, sources.train, config, device, world)
         self.monitor = {"best": math.inf, "step": 0, "bad": 0}
+        self.best: dict[str, Any] | None = None  # where there is no folder to keep it in
         self.seconds = 0.0
         self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
         per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
@@ -209,17 +211,27 @@ class _Stage:
             self.folder.log({"stage": self.index, "step": done, "validation/loss": value})
         if value < self.monitor["best"]:
             self.monitor = {"best": value, "step": done, "bad": 0}
-            if self.stage.patience and self.folder:
-                name = f"best-{self.index}-{done:09d}"
-                save_checkpoint(self.folder.checkpoints, self._state(done, False), name=name, keep=1)
+            if self.stage.patience:
+                self._keep_best(done)
         else:
             self.monitor["bad"] += 1
         return bool(self.stage.patience and self.monitor["bad"] >= self.stage.patience)
 
+    def _keep_best(self, done: int) -> None:
+        state = self._state(done, False)
+        if self.folder:
+            name = f"best-{self.index}-{done:09d}"
+            save_checkpoint(self.folder.checkpoints, state, name=name, keep=1)
+        else:
+            self.best = copy.deepcopy(state)
+
     def _finish(self, done: int, early: bool) -> None:
         self._save(done, early)
-        if self.stage.patience and self.folder:  # the best model, with the optimizer of the same step
-            best = load_newest(self.folder.checkpoints, series=f"best-{self.index}", device=self.device, warn=to_stderr)
+        if self.stage.patience:  # the best model, with the optimizer of the same step
+            best = self.best
+            if self.folder:
+                series = f"best-{self.index}"
+                best = load_newest(self.folder.checkpoints, series=series, device=self.device, warn=to_stderr)
             if best:
                 self._restore(best)
         for player in self.play.players.values():

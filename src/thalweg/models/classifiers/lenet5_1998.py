@@ -43,7 +43,7 @@ class Subsampling(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.coefficient = nn.Parameter(torch.full((channels, 1, 1), 0.25))  # starts as the average
+        self.coefficient = nn.Parameter(torch.full((channels, 1, 1), 0.5))  # keeps the variance of four
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,11 +106,12 @@ class OriginalLeNet5(nn.Module):
 
     Built as in the paper: pixels scaled to −0.1 (black here) .. 1.175; 1.7159·tanh(2x/3) after every layer, also
     after subsampling by a trainable coefficient and bias; the partial connections of C3; F6 of 84 units; an output of
-    distances to codes of ±1, whose negatives are the logits. Weights start uniform on ±2.4/n_in.
+    distances to codes of ±1, whose negatives are the logits.
 
     Not as in the paper: the codes are fixed random signs, which it names as a possibility, in place of drawn
     characters, so that classes may be anything; the softmax of the logits is its criterion without the constant
-    "rubbish" class; and images of other sizes are fitted as in `LeNet5`.
+    "rubbish" class; weights start at N(0, 1/n_in), since from its ±2.4/n_in signals vanish and first-order methods
+    stay near a linear classifier; and images of other sizes are fitted as in `LeNet5`.
 
     Reference: LeCun, Bottou, Bengio, Haffner, *Gradient-based learning applied to document recognition*, 1998.
 
@@ -147,10 +148,9 @@ class OriginalLeNet5(nn.Module):
 
 @torch.no_grad()
 def _lecun_1998(layer: nn.Module) -> None:
-    """Weights uniform on ±2.4/n_in, biases 0."""
+    """Weights N(0, 1/n_in), biases 0."""
     if isinstance(layer, PartialConv2d):
-        layer.kernels.uniform_(-2.4, 2.4).div_(layer.fan_in)
+        layer.kernels.normal_().div_(layer.fan_in.sqrt())
     elif isinstance(layer, (nn.Conv2d, nn.Linear)):
-        bound = 2.4 / layer.weight[0].numel()
-        layer.weight.uniform_(-bound, bound)
+        layer.weight.normal_(std=layer.weight[0].numel() ** -0.5)
         layer.bias.zero_()  # type: ignore[union-attr]
