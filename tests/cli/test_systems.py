@@ -44,7 +44,7 @@ def test_marks_are_found(tmp_path):
     found = held_by(tmp_path)
     path = "tests/models/test_a.py"
     assert found["S16"].tests == [f"{path}::test_count", f"{path}::TestMore"]
-    assert found["S16"].uses == ["thalweg.models.classifiers.lenet5.LeNet5", "thalweg.nn.dense.mlp"]
+    assert found["S16"].uses == ["thalweg.models.classifiers.lenet5", "thalweg.nn.dense"]
     assert found["O14"].tests == [f"{path}::test_count"]
     assert found["O9"].tests == [path]
     assert naming(tmp_path, ["lenet5", "vae"]) == {"lenet5": [path], "vae": []}

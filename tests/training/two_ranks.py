@@ -53,4 +53,6 @@ def main(out: str) -> None:
 
 
 if __name__ == "__main__":
+    if "RANK" in os.environ:
+        torch.distributed.init_process_group("gloo")  # once for all three; the engine joins what stands
     main(sys.argv[1])
