@@ -83,7 +83,9 @@ def _imports(tree: ast.Module) -> dict[str, str]:
     """Names of the file that come from the library → the modules that implement them; what all share is left out."""
     imported: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and (node.module + ".").startswith("thalweg."):
-            if node.module.split(".")[1:2] not in SHARED:
-                imported |= {alias.asname or alias.name: node.module for alias in node.names}
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        parts = node.module.split(".")
+        if parts[0] == "thalweg" and parts[1:2] not in SHARED:
+            imported |= {alias.asname or alias.name: node.module for alias in node.names}
     return imported
