@@ -15,3 +15,25 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Thalweg"
 suppress_warnings = ["autodoc.mocked_object"]
+
+
+def _write_systems() -> None:
+    """Make systems.md: the systems of the course and which tests hold them."""
+    from pathlib import Path
+
+    from thalweg.cli import systems
+
+    document = systems.run({})
+    lines = ["# Systems", "", "The systems of the course, the modules behind them, and the tests that hold them.", ""]
+    for kind in ("systems", "oracles"):
+        lines += [f"## {kind.capitalize()}: {document['held'][kind]} of {len(document[kind])} held", ""]
+        lines += ["| | name | implemented by | tests |", "|---|---|---|---|"]
+        for entry in document[kind]:
+            modules = ", ".join(f"`{name.removeprefix('thalweg.')}`" for name in entry["implemented_by"][:4])
+            tests = ", ".join(sorted({test.split("::")[0].removeprefix("tests/") for test in entry["tests"]}))
+            lines.append(f"| {entry['number']} | {entry['name'].replace('|', chr(92) + '|')} | {modules} | {tests} |")
+        lines.append("")
+    Path(__file__).with_name("systems.md").write_text("\n".join(lines))
+
+
+_write_systems()

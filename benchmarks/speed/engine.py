@@ -119,8 +119,8 @@ def main() -> None:
     adam = {"optimizer": "adam", "lr": 1e-3, "batch_size": B, "schedule": "constant", "weight_decay": 0.0, "ema": 0.0}
     lines = [
         ("softmax-regression", 8000, {}, softmax_regression),
-        ("vae", 2000, {"likelihood": "bernoulli", "architecture": "dense"}, vae),
-        ("lenet5", 400, {}, lenet5),
+        ("vae", 4000, {"likelihood": "bernoulli", "architecture": "dense"}, vae),
+        ("lenet5", 800, {}, lenet5),
     ]
     for name, steps, options, make in lines:
         steps //= scale

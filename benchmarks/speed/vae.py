@@ -15,12 +15,14 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from engine import B, N, X, ours
 from harness import alternate, quick, report
+from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from thalweg.config import TrainConfig
 
@@ -55,15 +57,25 @@ def pythae(mode: str) -> Callable[[], float] | None:
     return go
 
 
+class Scans(Dataset):
+    """MNIST as torch's own VAE example reads it: an item is a PIL image that becomes a tensor in [0, 1]."""
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        image = Image.fromarray(X[i, 0])
+        return torch.from_numpy(np.array(image, np.uint8, copy=True)).view(1, 28, 28).to(torch.float32).div(255)
+
+
 def classic() -> float:
-    """The loop of a hundred tutorials: a DataLoader over float images, Adam, the default float32 route."""
-    data = TensorDataset((torch.from_numpy(X) > 127).float())
-    loader = DataLoader(data, batch_size=B, shuffle=True, drop_last=True)
+    """The loop of a hundred tutorials: a DataLoader over items, Adam, the default float32 route."""
+    loader = DataLoader(Scans(), batch_size=B, shuffle=True, drop_last=True)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 40))
     decoder = nn.Sequential(nn.Linear(20, 512), nn.ReLU(), nn.Linear(512, 784))
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
     began = time.perf_counter()
-    for (x,) in loader:
+    for x in loader:
         mean, log_var = encoder(x).chunk(2, dim=1)
         logits = decoder(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
         reconstruction = F.binary_cross_entropy_with_logits(logits, x.flatten(1), reduction="sum")

@@ -20,7 +20,7 @@ def bernoulli_log_prob(x: Float[Tensor, B * shape], logits: Float[Tensor, B * sh
     >>> round(float(bernoulli_log_prob(torch.ones(1, 1), torch.zeros(1, 1))), 6)  # log ½
     -0.693147
     """
-    return (x * logits - F.softplus(logits)).flatten(1).sum(1)
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
 
 def gaussian_log_prob(

@@ -39,7 +39,7 @@ def world(device: torch.device) -> Iterator[World]:
 
 
 class PlayerLoss(nn.Module):
-    """A player's mean loss as the forward of a module that owns the player's parameters and no others.
+    """A player's loss as the forward of a module that owns the player's parameters and no others.
 
     DDP averages gradients of what passes through its forward. With the loss inside, gradient penalties and methods
     other than `forward` are averaged, too.
@@ -51,7 +51,7 @@ class PlayerLoss(nn.Module):
         self._loss = loss
 
     def forward(self, batch: Any) -> tuple[Tensor, Any]:
-        """Return the mean loss on the batch and the extras."""
+        """Return the losses of the batch and the extras."""
         return self._loss(batch)
 
 

@@ -58,6 +58,7 @@ class Play:
         self.project = getattr(stage.problem, "project", None)
         self._generator = _default_generator(device)
         self._examples: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._shares: dict[tuple[int, torch.dtype], Tensor] = {}
 
     def _player(self, name: str) -> Player:
         module = self.stage.problem.players[name]
@@ -90,19 +91,17 @@ class Play:
                     module.compile()
 
     def _loss(self, name: str) -> Differentiable:
-        mean = partial(self._mean_loss, name)
+        values = partial(self._values, name)
         if self.world.size == 1:
-            return mean
-        module = PlayerLoss(self.stage.problem.players[name], mean)
+            return values
+        module = PlayerLoss(self.stage.problem.players[name], values)
         return nn.parallel.DistributedDataParallel(module)
 
-    def _mean_loss(self, name: str, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _values(self, name: str, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         with self.autocast:
             loss = self.stage.problem.loss(name, batch)
-            assert loss.values.dim() == 1, (
-                f"{name}: got values of shape {tuple(loss.values.shape)}, wanted one a sample"
-            )
-            return loss.values.mean(), loss.extras
+        assert loss.values.dim() == 1, f"{name}: got values of shape {tuple(loss.values.shape)}, wanted one a sample"
+        return loss.values, loss.extras
 
     def round(self, step: int) -> None:
         """Play the round of that number."""
@@ -119,11 +118,18 @@ class Play:
         for micro, last in self._micro_batches(player, batch):
             wait = nullcontext() if last or self.world.size == 1 else loss.no_sync()  # type: ignore[attr-defined]
             with wait:
-                mean, extras = loss(micro)
-                share = mean if self.stage.accumulate == 1 else mean / self.stage.accumulate
-                # Only into this player's gradients: nothing leaks into the others, so nothing needs detaching.
-                share.backward(inputs=moved.parameters)
-            self._record(player, mean, extras)
+                values, extras = loss(micro)
+                # The mean over the batch, as a gradient of 1/B for each value; and only into this player's gradients:
+                # nothing leaks into the others, so nothing needs detaching.
+                values.backward(self._share(values), inputs=moved.parameters)
+            self._record(player, values, extras)
+
+    def _share(self, values: Tensor) -> Tensor:
+        key = (len(values), values.dtype)
+        if key not in self._shares:
+            share = 1 / (len(values) * self.stage.accumulate)
+            self._shares[key] = torch.full(values.shape, share, dtype=values.dtype, device=values.device)
+        return self._shares[key]
 
     def _micro_batches(self, player: str, batch: int) -> Iterator[tuple[Batch, bool]]:
         x, y = self._get(batch)
@@ -151,9 +157,9 @@ class Play:
             self._examples[batch] = x, y
         return self._examples[batch]
 
-    def _record(self, player: str, mean: Tensor, extras: Mapping[str, Tensor]) -> None:
+    def _record(self, player: str, values: Tensor, extras: Mapping[str, Tensor]) -> None:
         prefix = self.prefix[player]
-        self.pending.append((self.step, f"{prefix}loss", mean.detach()))
+        self.pending.append((self.step, f"{prefix}loss", values.detach()))
         for name, value in extras.items():
             self.pending.append((self.step, prefix + name, value.detach()))
 

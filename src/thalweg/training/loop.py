@@ -196,9 +196,15 @@ class _Stage:
             return {}
         means = torch.stack([torch.stack(values).float().mean() for values in columns.values()]).tolist()
         for step, name, value in self.play.pending:
-            if name.endswith("loss") and not math.isfinite(means[list(columns).index(name)]) and not value.isfinite():
+            if (
+                name.endswith("loss")
+                and not math.isfinite(means[list(columns).index(name)])
+                and not value.isfinite().all()
+            ):
                 player = name.removesuffix("loss").rstrip("/") or next(iter(self.play.players))
-                raise NonFinite(f"the loss of {player} is {value.item()} at step {step + 1}; {self._last_good()}")
+                raise NonFinite(
+                    f"the loss of {player} is {value.float().mean().item()} at step {step + 1}; {self._last_good()}"
+                )
         return dict(zip(columns, means, strict=True))
 
     def _last_good(self) -> str:

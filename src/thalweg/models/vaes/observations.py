@@ -38,7 +38,8 @@ class Bernoulli(nn.Module):
 
     def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the binarized image, float32; no noise is used."""
-        return (x > (self.levels - 1) / 2 if x.is_floating_point() else x > self.last_black).float()
+        edge = (self.levels - 1) / 2 if x.is_floating_point() else self.last_black
+        return torch.gt(x.detach(), edge, out=torch.empty(x.shape, device=x.device))  # compared and cast in one pass
 
     def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
         """Return log-probabilities of prepared data, (B,) nats."""
