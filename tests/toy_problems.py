@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from thalweg.config import OptimizerConfig, TrainConfig
 from thalweg.training import Batch, Loss, Run, RunFolder, Sources, Stage, Update, train
+from thalweg.training.progress import Progress
 
 N = 96
 X = torch.randn(N, 5, generator=torch.Generator().manual_seed(1))
@@ -50,14 +51,20 @@ def regression_run(steps: int, *, problem: Regression | None = None, **settings)
     return Run(problem.model, (Stage(problem=problem, steps=steps, **settings),))
 
 
-def play(run: Run, folder: Path | None = None, **settings) -> Run:
+def play(run: Run, folder: Path | None = None, *, progress: Progress | None = None, **settings) -> Run:
     """Train the run on the regression's data; with a folder, make it or go on in it."""
     config = TrainConfig(device="cpu", **settings)
     opened = None
     if folder is not None:
         opened = RunFolder.open(folder) if (folder / "run.json").exists() else RunFolder.create(folder, {})
     try:
-        return train(run, lambda stage, world: Sources(Cyclic(stage.batch_size), [(X, Y)]), config, folder=opened)
+        return train(
+            run,
+            lambda stage, world: Sources(Cyclic(stage.batch_size), [(X, Y)]),
+            config,
+            folder=opened,
+            progress=progress,
+        )
     finally:
         if opened:
             opened.close()

@@ -235,3 +235,30 @@ def test_noise_of_moves_differs_by_step_and_player():
 def test_tensorboard_is_written_beside(tmp_path):
     play(regression_run(20), tmp_path / "run", tensorboard=True, log_every=10)
     assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.system("S43")
+@pytest.mark.oracle("O25")
+def test_a_schedule_may_be_any_function_of_the_step(tmp_path):
+    # A base rate of 1e-2 and 1/(epoch+1): the lecture's factor 1/epoch divides by zero at epoch 0.
+    per_epoch = N // 16
+    settings = {"schedules": {"model": lambda step: 1 / (step // per_epoch + 1)}}
+    settings |= {"optimizers": {"model": OptimizerConfig(name="sgd", lr=1e-2)}}
+    play(regression_run(3 * per_epoch, **settings), tmp_path / "run", log_every=per_epoch)
+    assert [line["lr"] for line in metrics(tmp_path / "run")] == pytest.approx([1e-2, 5e-3, 1e-2 / 3])
+
+
+def test_compiled_run_has_the_same_names_and_nearly_the_same_weights(tmp_path):
+    class Deep(Regression):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+            self.players = {"model": self.model}
+
+    plain = play(regression_run(20, problem=Deep()))
+    compiled = play(regression_run(20, problem=Deep()), tmp_path / "run", compile=True)
+    assert list(plain.model.state_dict()) == list(compiled.model.state_dict())
+    assert torch.allclose(weights(plain), weights(compiled), atol=1e-5)
+    again = play(regression_run(20, problem=Deep()), tmp_path / "run")  # the checkpoint fits the plain model
+    assert torch.equal(weights(again), weights(compiled))

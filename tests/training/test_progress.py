@@ -1,0 +1,67 @@
+"""What a person sees while a run trains."""
+
+import re
+import sys
+
+import pytest
+from toy_problems import play, regression_run
+
+from thalweg.training.progress import Bar, Lines, Silent, progress
+
+
+def test_plain_lines_where_there_is_no_terminal(capsys):
+    shown = Lines(every=0.0)
+    shown.start("train", 0, 100)
+    shown.update(50, {"loss": 0.123456})
+    shown.update(100, {"loss": 0.1})
+    shown.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, last = err.splitlines()
+    assert re.fullmatch(r"train  50/100  loss 0.1235  \d+ it/s  \d+ s left", first)
+    assert "100/100" in last
+
+
+def test_lines_are_seldom(capsys):
+    shown = Lines(every=60.0)
+    shown.start("train", 0, 100)
+    for step in range(1, 100):
+        shown.update(step, {})
+    assert capsys.readouterr().err == ""
+    shown.update(100, {})
+    assert "100/100" in capsys.readouterr().err
+
+
+def test_a_bar_on_a_terminal(capsys):
+    shown = Bar()
+    shown.start("train", 10, 100)
+    shown.update(50, {"loss": 0.5})
+    shown.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "50/100" in err
+    assert "loss 0.5" in err
+
+
+@pytest.mark.parametrize(("terminal", "rank", "kind"), [(True, "0", Bar), (False, "0", Lines), (True, "1", Silent)])
+def test_the_display_fits_stderr_and_the_first_process_alone_has_one(monkeypatch, terminal, rank, kind):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("RANK", rank)
+    assert type(progress()) is kind
+
+
+def test_a_run_tells_where_it_is():
+    told = []
+
+    class Ear(Silent):
+        def start(self, label, step, steps):
+            told.append((label, step, steps))
+
+        def update(self, step, metrics):
+            told.append((step, sorted(metrics)))
+
+        def close(self):
+            told.append("closed")
+
+    play(regression_run(20), progress=Ear(), log_every=10)
+    assert told == [("train", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]
