@@ -4,9 +4,9 @@ import re
 import sys
 
 import pytest
-from toy_problems import play, regression_run
 
 from thalweg.training.progress import Bar, Lines, Silent, progress
+from toy_problems import play, regression_run
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys):
