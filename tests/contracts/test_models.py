@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from catalogue import MEMBERS, Member
-from thalweg.models import MODELS
 from thalweg.recipes import recipe_names
 
-ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "reconstruct", "score", "restore")
 PER_EXAMPLE = ("logits", "log_prob", "elbo", "encode", "reconstruct", "score")
 
 every_member = pytest.mark.parametrize("member", MEMBERS, ids=str)
@@ -37,15 +35,8 @@ def answers(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         return {ability: ask(model, ability, x) for ability in PER_EXAMPLE if hasattr(model, ability)}
 
 
-def test_every_recipe_is_in_the_catalogue_and_the_table() -> None:
-    assert set(MODELS) == set(recipe_names())
-    assert {member.recipe for member in MEMBERS} == set(MODELS)
-
-
-@every_member
-def test_claims_are_what_the_model_can_do(member: Member) -> None:
-    model = member.run().model
-    assert set(MODELS[member.recipe]["abilities"]) == {a for a in ABILITIES if hasattr(model, a)}
+def test_every_recipe_is_in_the_catalogue() -> None:
+    assert {member.recipe for member in MEMBERS} == set(recipe_names())
 
 
 @every_member
@@ -182,7 +173,7 @@ def test_repr_fits_a_screen(member: Member) -> None:
     assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", recipe_names())
 def test_tokens_are_refused_in_one_line(name: str) -> None:
     from thalweg.data import Spec
     from thalweg.recipes import recipe
