@@ -80,7 +80,7 @@ CLASSIFIERS = [
     Member("softmax-regression", DIGITS),
     Member("softmax-regression", COLOR),
     Member("lenet5", DIGITS),
-    Member("lenet5", COLOR),
+    Member("lenet5", COLOR, {"shift": 2, "hflip": True}),
     Member("lenet5", ODD, {"variant": "original"}),
 ]
 AUTOENCODERS = [

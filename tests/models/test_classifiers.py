@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from catalogue import DIGITS, PLANE, Member
+from catalogue import COLOR, DIGITS, PLANE, Member
 from thalweg.models.classifiers.lenet5 import LeNet5
 from thalweg.models.classifiers.lenet5_1998 import C3_TABLE, OriginalLeNet5, PartialConv2d, RBFCodes, Subsampling
 from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
@@ -29,6 +29,14 @@ def test_softmax_regression_is_linear_in_scaled_pixels():
     x = torch.randn(4, 2)
     wanted = vectors.linear((x - torch.tensor(PLANE.mean)) / torch.tensor(PLANE.std))
     torch.testing.assert_close(vectors.logits(x), wanted)
+
+
+@pytest.mark.system("S31")
+def test_lenet5_augments_what_it_is_told_to():
+    (plain,) = Member("lenet5", COLOR).run().stages
+    assert plain.augment is None
+    (shifted,) = Member("lenet5", COLOR, {"shift": 2, "rotate": 5.0}).run().stages
+    assert (shifted.augment.crop, shifted.augment.rotate, shifted.augment.levels) == (2, 5.0, 256)
 
 
 @pytest.mark.system("S9")

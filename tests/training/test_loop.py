@@ -13,7 +13,7 @@ from thalweg.training import Interrupted, Loss, NonFinite, Run, Stage
 from thalweg.training.devices import fast_matmul
 from thalweg.training.distributed import World
 from thalweg.training.game import Play
-from toy_problems import Cyclic, Regression, X, Y, play, regression_run
+from toy_problems import Cyclic, N, Regression, X, Y, play, regression_run
 
 
 def weights(run: Run) -> torch.Tensor:
@@ -248,6 +248,7 @@ def test_a_schedule_may_be_any_function_of_the_step(tmp_path):
     assert [line["lr"] for line in metrics(tmp_path / "run")] == pytest.approx([1e-2, 5e-3, 1e-2 / 3])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # from within the compiler
 def test_compiled_run_has_the_same_names_and_nearly_the_same_weights(tmp_path):
     class Deep(Regression):
         def __init__(self):
@@ -258,7 +259,26 @@ def test_compiled_run_has_the_same_names_and_nearly_the_same_weights(tmp_path):
 
     plain = play(regression_run(20, problem=Deep()))
     compiled = play(regression_run(20, problem=Deep()), tmp_path / "run", compile=True)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0  # it was compiled indeed
     assert list(plain.model.state_dict()) == list(compiled.model.state_dict())
     assert torch.allclose(weights(plain), weights(compiled), atol=1e-5)
     again = play(regression_run(20, problem=Deep()), tmp_path / "run")  # the checkpoint fits the plain model
     assert torch.equal(weights(again), weights(compiled))
+
+
+@pytest.mark.system("S31")
+def test_augmentation_is_a_function_of_the_batch_and_of_training_alone():
+    seen = []
+
+    def augment(x, seed, rows):
+        seen.append((len(x), seed, tuple(rows)))
+        return x + 1
+
+    run = regression_run(3, problem=Regression(), augment=augment, accumulate=2, validate_every=1)
+    play(run)
+    assert [(n, rows) for n, _, rows in seen] == [(16, (0, 16, 16))] * 3  # once a batch, never on validation data
+    again = list(seen)
+    seen.clear()
+    play(regression_run(3, problem=Regression(), augment=augment))
+    assert seen == again
+    assert len({seed for _, seed, _ in seen}) == 3

@@ -36,16 +36,27 @@ def softmax_regression(spec: Spec) -> Run:
     return Run(model, (stage,))
 
 
-def lenet5(spec: Spec, *, variant: Literal["modern", "original"] = "modern") -> Run:
+def lenet5(
+    spec: Spec,
+    *,
+    variant: Literal["modern", "original"] = "modern",
+    shift: int = 0,
+    rotate: float = 0.0,
+    hflip: bool = False,
+) -> Run:
     """LeNet-5, the convolutional classifier of images, trained on the cross-entropy.
 
     Args:
         variant: modern has ReLU, max pooling and full connections; original is the network of 1998
+        shift: pixels by which a training image is shifted at random, each way
+        rotate: degrees by which it is rotated at random, each way
+        hflip: mirror it left-right at random; not for digits or letters
 
     Reference: LeCun, Bottou, Bengio, Haffner, *Gradient-based learning applied to document recognition*, 1998.
     """
     from thalweg.checks import choice
     from thalweg.config import OptimizerConfig, ScheduleConfig
+    from thalweg.data.augment import Augment
     from thalweg.models.classifiers.lenet5 import LeNet5
     from thalweg.models.classifiers.lenet5_1998 import OriginalLeNet5
     from thalweg.problems.supervised import Supervised
@@ -56,12 +67,14 @@ def lenet5(spec: Spec, *, variant: Literal["modern", "original"] = "modern") -> 
     classes = _classes("lenet5", spec)
     kind = {"modern": LeNet5, "original": OriginalLeNet5}[choice("variant", variant, ("modern", "original"))]
     model = kind(spec.shape, classes, levels=spec.levels)
+    augment = Augment(crop=shift, rotate=rotate, hflip=hflip, levels=spec.levels)
     stage = Stage(
         problem=Supervised(model),
         steps=6_000,
         batch_size=128,
         optimizers={"model": OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.3)},
         schedules={"model": ScheduleConfig(name="cosine")},
+        augment=augment if shift or rotate or hflip else None,
     )
     return Run(model, (stage,))
 
