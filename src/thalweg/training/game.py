@@ -83,12 +83,17 @@ class Play:
         )
 
     def _compile(self) -> None:
-        """Compile each player's module and its parts, but for those differentiated twice."""
+        """Compile each player's module, or the parts of one that only holds parts; not those differentiated twice."""
         twice = getattr(self.stage.problem, "second_order", ())
         for name, player in self.players.items():
             if name not in twice:
-                for module in (player.module, *player.module.children()):
-                    module.compile()
+                module = player.module
+                holds = type(module).forward is nn.Module.forward
+                for part in module.children() if holds else [module]:
+                    if type(part).__module__.startswith("torch."):
+                        part.forward = torch.compile(part.forward)  # `compile()` passes over torch's own classes
+                    else:
+                        part.compile()
 
     def _loss(self, name: str) -> Differentiable:
         values = partial(self._values, name)
