@@ -12,6 +12,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_mock_imports: list[str] = []
 exclude_patterns = ["_build"]
+default_role = "code"  # what stands in backticks is code, as in the sources
 html_theme = "furo"
 html_title = "Thalweg"
 suppress_warnings = ["autodoc.mocked_object"]

@@ -76,7 +76,7 @@ class Batches:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thalweg-batches")
 
     def get(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return (x, y) of batch `step`: x (B, *shape) as stored, y (B,) or None, on the device."""
+        """Return (x, y) of batch `step`: x `(B, *shape)` as stored, y (B,) or None, on the device."""
         if self._pool is not None:
             return self._gathered(step)
         where = self._indices(step)

@@ -46,7 +46,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Split:
-    """Examples `x` of shape (N, *spec.shape) and what goes with them. Arrays in memory or memory-mapped.
+    """Examples `x` of shape `(N, *spec.shape)` and what goes with them. Arrays in memory or memory-mapped.
 
     `y` are class indices (N,), int64. `factors` are named generative factors (N,) where they are known (`glyphs`).
     """

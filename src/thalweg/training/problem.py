@@ -26,7 +26,7 @@ class Rows(NamedTuple):
 class Batch:
     """Raw examples of one move, and the noise that belongs to them.
 
-    `x`: (B, *shape), as they came. `y`: (B,) class indices, or None.
+    `x`: `(B, *shape)`, as they came. `y`: (B,) class indices, or None.
 
     Noise is a function of (seed, name): the generator draws for the whole joint batch and hands out this batch's
     rows, so two processes, or two micro-batches, see what one process on the joint batch would see.
@@ -47,11 +47,11 @@ class Batch:
         return len(self.x)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Standard normal noise (B, *shape), float32, on the device of `x`."""
+        """Standard normal noise `(B, *shape)`, float32, on the device of `x`."""
         return self._draw(torch.randn, name, shape)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """Uniform noise on [0, 1), (B, *shape), float32, on the device of `x`."""
+        """Uniform noise on [0, 1), `(B, *shape)`, float32, on the device of `x`."""
         return self._draw(torch.rand, name, shape)
 
     def _draw(self, law: object, name: str, shape: tuple[int, ...]) -> Tensor:

@@ -12,14 +12,14 @@ __all__ = ["factor"]
 def factor(config: ScheduleConfig, step: int, *, horizon: int, epoch: float = 0.0) -> float:
     """Return the factor on the base learning rate at `step` (0 is the first), `epoch` passes through the data in.
 
-    | name | factor after the warm-up, t steps in |
-    |---|---|
-    | constant, warm-up | 1 |
-    | exponential | γ^⌊epoch⌋ |
-    | per-epoch | 1/(⌊epoch⌋+1): a base rate of C gives C/(epoch+1), finite at epoch 0 |
-    | per-sqrt-step | 1/√(t+1) |
-    | cosine | floor + (1−floor)(1+cos πt/T)/2, T = `period`, or the rest of the `horizon` |
-    | cosine-restarts | the same with t mod T |
+    With t steps since the warm-up:
+
+    - constant, warm-up: 1
+    - exponential: γ^⌊epoch⌋
+    - per-epoch: 1/(⌊epoch⌋+1), so that a base rate of C gives C/(epoch+1), finite at epoch 0
+    - per-sqrt-step: 1/√(t+1)
+    - cosine: floor + (1−floor)(1+cos πt/T)/2, T = `period`, or the rest of the `horizon`
+    - cosine-restarts: the same with t mod T
 
     Warm-up is linear over `config.warmup` steps, (step+1)/warmup. Past T the plain cosine rises again, as its formula
     says.
