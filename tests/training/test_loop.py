@@ -71,8 +71,9 @@ def test_metrics_of_an_interrupted_run_are_those_of_the_straight_one(tmp_path):
 
 
 def test_accumulated_micro_batches_are_the_joint_batch():
-    whole = play(regression_run(30, problem=Regression(0.3)))
-    pieces = play(regression_run(30, problem=Regression(0.3), accumulate=4))
+    sgd = {"model": OptimizerConfig(name="sgd", lr=0.05)}  # Adam would hide a wrong scale
+    whole = play(regression_run(30, problem=Regression(0.3), optimizers=sgd))
+    pieces = play(regression_run(30, problem=Regression(0.3), optimizers=sgd, accumulate=4))
     assert torch.allclose(weights(whole), weights(pieces), atol=1e-6)
     with pytest.raises(ValueError, match="accumulate: got 3, wanted a divisor of the batch size 16"):
         regression_run(30, accumulate=3)

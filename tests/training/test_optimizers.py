@@ -48,6 +48,13 @@ def test_rmsprop_first_step_with_epsilon_inside_and_outside_the_root(inside, mov
 
 
 @pytest.mark.system("S42")
+@pytest.mark.parametrize(("inside", "moved"), [(True, 1e-3 / (1e-6 + 1e-8) ** 0.5), (False, 1e-3 / (1e-3 + 1e-8))])
+def test_adam_first_step_with_epsilon_inside_and_outside_the_root(inside, moved):
+    p = steps(OptimizerConfig(name="adam", lr=0.1, eps_inside=inside), [1e-3])
+    assert 1 - float(p) == pytest.approx(0.1 * moved, rel=1e-9)
+
+
+@pytest.mark.system("S42")
 def test_the_variants_agree_with_torch_where_epsilon_does_not_matter():
     gradients = [3.0, -1.0, 0.5, 2.0]
     for name in ("adam", "rmsprop"):
