@@ -198,3 +198,11 @@ def test_wrong_arrays_in_the_users_folder(own, monkeypatch):
     monkeypatch.setenv("THALWEG_DATA", str(own / "nowhere"))
     with pytest.raises(ValueError, match=r"THALWEG_DATA: got .*nowhere', wanted a folder that exists"):
         read("mnist")
+
+
+def test_a_download_is_shown_on_a_terminal(server: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    fetch("cifar10")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert download.CIFAR_FILE[:12] in err

@@ -16,6 +16,7 @@ import numpy as np
 from thalweg.data.arrays import IDX_FILES, idx_folder, read_idx_file, read_npz
 from thalweg.data.assemble import Raw
 from thalweg.data.dataset import Split
+from thalweg.data.meter import meter
 
 __all__ = ["cache_folder", "fetch", "read"]
 
@@ -144,8 +145,9 @@ def _get(name: str, file: str, home: Path) -> bytes:
 
     home.mkdir(parents=True, exist_ok=True)
     partial = home / f"{file}.{os.getpid()}.partial"
+    shown = meter(file)
     try:
-        pooch.HTTPDownloader(timeout=30)(URLS[name] + file, str(partial), None)
+        pooch.HTTPDownloader(timeout=30, progressbar=shown or False)(URLS[name] + file, str(partial), None)
         return partial.read_bytes()
     except OSError as error:  # all that requests raises is one
         if getattr(error, "response", None) is not None:
@@ -155,6 +157,8 @@ def _get(name: str, file: str, home: Path) -> bytes:
             f" original files in a folder {name}, into a folder and name it in THALWEG_DATA"
         ) from None
     finally:
+        if shown:
+            shown.close()
         partial.unlink(missing_ok=True)
 
 
