@@ -98,7 +98,7 @@ def autoencoder(runs: Path) -> Any:
         again = opened.model.reconstruct(x)
     figure, axes = plt.subplots(2, 1, figsize=(7, 1.7), layout="constrained")
     show(axes[0], tile(x[:, 0].float().numpy(), 12), "test images")
-    show(axes[1], tile(again[:, 0].numpy(), 12), "reconstructions")
+    show(axes[1], tile(again[:, 0].clamp(0, 255).numpy(), 12), "reconstructions")
     return figure
 
 

@@ -84,7 +84,7 @@ DIGITS = [*VAE, "digits", "--steps", "1"]
 X = IMAGES.astype(object)
 
 # id: (arguments, fragments of the line, what is there before). RUN is a trained vae on digits, LABELS a classifier,
-# GAME a wgan.
+# OWN one of a file's images.
 CASES = {
     # words
     "verb": (["trian"], ["'trian'", "did you mean 'train'"]),
@@ -232,7 +232,11 @@ CASES = {
     ),
     "evaluate a split": (["evaluate", "RUN", "--split", "tset"], ["--split: got 'tset'", "did you mean 'test'"]),
     "evaluate none": (["evaluate", "RUN", "--limit", "0"], ["--limit: got 0"]),
-    "evaluate a gan": (["evaluate", "GAME"], ["WGAN has nothing to measure on digits", "wanted log_prob, elbo"]),
+    "evaluate a classifier without labels": (
+        ["evaluate", "OWN", "--data", "in.npz"],
+        ["SoftmaxRegression has nothing to measure on in", "wanted log_prob, elbo", "logits with labels"],
+        npz(x=IMAGES),
+    ),
     "evaluate without data": (["evaluate", "RUN", "--examples", "9"], ["--examples: got 9", "wanted a source"]),
     "encode by a classifier": (["encode", "LABELS", "--out", "z.npz"], ["DIR: got", "wanted a model that can encode"]),
     "encode to png": (["encode", "RUN", "--out", "z.png"], ["--out: got 'z.png'", ".npz, .csv"]),
@@ -257,7 +261,7 @@ def test_mistake(case, tmp_path, monkeypatch, capsys, trained):
     monkeypatch.chdir(tmp_path)
     for make in prepare:
         make(tmp_path)
-    runs = {"RUN": str(trained["vae"]), "LABELS": str(trained["softmax-regression"]), "GAME": str(trained["wgan"])}
+    runs = {"RUN": str(trained["vae"]), "LABELS": str(trained["softmax-regression"]), "OWN": str(trained["own"])}
     before, kept = tree(tmp_path), {name: tree(path) for name, path in runs.items()}
 
     code = main([runs.get(word, word) for word in arguments])

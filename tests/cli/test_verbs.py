@@ -57,12 +57,15 @@ def test_overwrite_and_resume(tmp_path, capsys):
     assert answer(capsys, "resume", folder, "--steps", 5)["last"]["step"] == 5
 
 
+SAMPLED = {"Fréchet distance", "MMD²", "sliced W1", "precision", "recall", "density", "coverage"}
+
+
 def test_evaluate(trained, capsys):
     found = answer(capsys, "evaluate", trained["vae"], "--limit", 50)
     assert json.loads((trained["vae"] / "evaluation.json").read_text()) == found
     (trained["vae"] / "evaluation.json").unlink()
     by_name = {e["name"]: e for e in found["estimates"]}
-    assert set(by_name) == {"log-likelihood", "bits/dim", "squared error", "PSNR"}
+    assert set(by_name) == {"log-likelihood", "bits/dim", "squared error", "PSNR"} | SAMPLED
     assert by_name["bits/dim"]["kind"] == "upper bound"
     assert by_name["bits/dim"]["n"] == 50
     assert found["parameters"] > 10_000
@@ -77,6 +80,16 @@ def test_evaluate_a_classifier_and_a_flow(trained, capsys):
     assert divergence["value"] > 0
     for run in ("softmax-regression", "real-nvp"):
         (trained[run] / "evaluation.json").unlink()
+
+
+def test_evaluate_a_gan(trained, capsys):
+    found = answer(capsys, "evaluate", trained["wgan"])
+    (trained["wgan"] / "evaluation.json").unlink()
+    by_name = {e["name"]: e for e in found["estimates"]}
+    assert set(by_name) == SAMPLED
+    assert {e["varies"] for e in by_name.values()} == {"samples"}
+    assert by_name["coverage"]["protocol"]["n_fake"] == 180
+    assert by_name["MMD²"]["method"]["p-value"] == 0.005  # after two steps no sample is a digit
 
 
 def test_evaluate_prints_a_table(trained, capsys):

@@ -14,6 +14,7 @@ from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples, frozen
 from thalweg.evaluation.likelihood import divergence, likelihood
 from thalweg.evaluation.reconstruction import reconstruction
+from thalweg.evaluation.samples import FEWEST, sample_measures
 from thalweg.randomness import fold
 
 __all__ = ["evaluate"]
@@ -33,9 +34,11 @@ def evaluate(
     """Return the estimates that the abilities of `model` allow on a split of `dataset`.
 
     `logits` gives accuracy and label loss; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where the
-    data's density is known, the KL divergence from it; `encode` with `decode` the squared error and PSNR. The model is
-    measured in eval mode and left as it was. Noise is a function of `seed` and the batch. `limit` keeps that many
-    examples, drawn by `seed`; `draws` of a likelihood's noise are averaged.
+    data's density is known, the KL divergence from it; `encode` with `decode` the squared error and PSNR; `sample`, of
+    images or vectors, the Fréchet distance, MMD², sliced W₁, precision, recall, density and coverage of up to 2,000
+    samples against as many examples, where there are 20 or more. The model is measured in eval mode and left as it
+    was. Noise is a function of `seed` and the batch. `limit` keeps that many examples, drawn by `seed`; `draws` of a
+    likelihood's noise are averaged.
 
     Raises ValueError for a model without any of these abilities, or one that does not fit the data.
 
@@ -64,7 +67,7 @@ def evaluate(
     if not found:
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {spec.name}, "
-            "wanted log_prob, elbo, encode and decode, or logits with labels"
+            f"wanted log_prob, elbo, encode and decode, sample and {FEWEST} examples, or logits with labels"
         )
     return found
 
@@ -85,6 +88,8 @@ def _measures(model: Any, spec: Any, examples: Examples, density: Any, draws: in
     if hasattr(model, "encode") and hasattr(model, "decode"):
         peak = spec.levels - 1 if spec.kind == "image" else None
         found += reconstruction(lambda x: model.decode(model.encode(x)), examples, peak=peak)
+    if hasattr(model, "sample") and spec.kind != "tokens" and len(examples.x) >= FEWEST:
+        found += sample_measures(model, examples, spec)
     return found
 
 
