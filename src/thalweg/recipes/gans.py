@@ -15,7 +15,7 @@ def wgan(
     spec: Spec,
     *,
     latent_dim: int = 64,
-    hidden: int = 128,
+    hidden: int = 256,
     clip: float = 0.01,
     n_critic: int = 5,
 ) -> Run:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from thalweg.checks import positive
 from thalweg.nn.conv import halvings
-from thalweg.nn.dense import he_initialize, mlp
+from thalweg.nn.dense import mlp
 from thalweg.nn.preprocess import Standardize
 
 __all__ = ["WGAN", "Networks", "conv_networks", "dense_networks"]
@@ -94,7 +94,11 @@ def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> 
 
 
 def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:
-    """Strided convolutions as in DCGAN, for images (C, H, W) of any size from 8×8, without batch normalization.
+    """Strided convolutions as in DCGAN, for images (C, H, W) of any size from 8×8, weights from N(0, 0.02²).
+
+    Where DCGAN normalizes over the batch, the generator normalizes over each example, in groups of channels: a sample
+    does not depend on its neighbors, and several processes give what one gives. The critic has no normalization, which
+    would undo the bound that clipping puts on its slope.
 
     The smallest map, 4×4 (2×2 for images up to 16×16), has `hidden` channels; each doubling of the size halves them. A
     side of even length is halved or doubled by a kernel of 4, an odd one by a kernel of 3. The generator ends in tanh.
@@ -116,11 +120,15 @@ def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> N
         kernel = (4 - height % 2, 4 - width % 2)
         outer, inner = channels[i], channels[i + 1]
         down += [nn.Conv2d(outer, inner, kernel, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        up = [nn.ReLU(), nn.ConvTranspose2d(inner, outer, kernel, stride=2, padding=1), *up]
+        rise = nn.ConvTranspose2d(inner, outer, kernel, stride=2, padding=1)
+        up = [nn.GroupNorm(math.gcd(8, inner), inner), nn.ReLU(), rise, *up]
     smallest = (channels[-1], *sizes[-1])
     flat = math.prod(smallest)
     generator = nn.Sequential(nn.Linear(latent_dim, flat), nn.Unflatten(1, smallest), *up)
     critic = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 1), nn.Flatten(0))
-    for network in (generator, critic):
-        he_initialize(network)
+    for layer in (*generator.modules(), *critic.modules()):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return Networks(generator.append(nn.Tanh()), critic)
