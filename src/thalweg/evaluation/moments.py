@@ -61,7 +61,7 @@ class Moments:
 def frechet(a: Moments, b: Moments) -> float:
     """Return the squared Fréchet (2-Wasserstein) distance of the Gaussians with these moments, in squared units of x.
 
-    |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ = FFᵀ from the eigenvalues, the trace of the root is the sum
+    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ = FFᵀ from the eigenvalues, the trace of the root is the sum
     of the singular values of F_aᵀF_b: no root of a nonsymmetric matrix, nothing complex, and no loss of half the
     digits where a covariance is singular, as with fewer examples than features. Of finite samples it is biased upwards.
 
