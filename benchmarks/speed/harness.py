@@ -62,6 +62,8 @@ def report(
         met = "met" if value["median"] >= value["goal"] else "MISSED"
         spread = f"[{value['min']:.3f}, {value['max']:.3f}]"
         print(f"  {label:<44} {value['median']:>12.3f}   {spread}  goal {value['goal']:.3g} {met}")
+    if quick():  # a trial is no figure to keep
+        return
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
 
