@@ -1,7 +1,6 @@
 # The first command of a newcomer: `make demo`. Everything else: `make help`.
 PYTHON ?= python3
 BIN := .venv/bin
-QUIET := --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check fix bench docs systems clean
@@ -12,8 +11,7 @@ help:  ## this list
 # The stamp is newer than what decides the environment, so an unchanged project installs in no time.
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(QUIET) --upgrade pip  # an old one cannot read every package
-	$(BIN)/python -m pip install $(QUIET) --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 install: .venv/installed  ## .venv with the project and its tools, from pinned versions
