@@ -55,6 +55,7 @@ LINES = {
         "higher",
         "printed",
     ),
+    "wgan-digits": Line("wgan --data digits --steps 3000", "precision", None, "higher", "printed"),
     "autoencoder-mnist": Line("autoencoder --data mnist", "PSNR", None, "higher", "printed"),
 }
 

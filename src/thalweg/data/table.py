@@ -96,11 +96,10 @@ def _labels(path: Path, column: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     values = column.to_pylist()
     if None in values:
         raise ValueError(f"{path.name}: got no value in row {values.index(None)}, column '{name}', wanted a label")
-    if pa.types.is_floating(column.type) and any(value != int(value) for value in values if value == value):
-        raise ValueError(f"{path.name}: label column '{name}' has fractions, wanted whole numbers or text")
     if pa.types.is_floating(column.type):
-        if any(value != value for value in values):
-            raise ValueError(f"{path.name}: got nan in label column '{name}', wanted whole numbers or text")
+        for value in values:
+            if not value.is_integer():  # nan and infinity are not, either
+                raise ValueError(f"{path.name}: got {value} in label column '{name}', wanted whole numbers or text")
         values = [int(value) for value in values]
     whole = all(isinstance(value, int) for value in values)
     classes, (y,) = classify(f"{path.name}: {name}", np.array(values if whole else [str(v) for v in values]))
