@@ -26,8 +26,12 @@ def vectors(x, density=None):
     return Dataset(Spec(name="cloud", kind="vector", shape=x.shape[1:]), part, part, part, density)
 
 
-def by_name(estimates):
-    return {e.name: e for e in estimates}
+def by_name(found):
+    return {e.name: e for e in found.estimates}
+
+
+def reasons(found):
+    return {m.name: m.reason for m in found.missing}
 
 
 class Uniform(nn.Module):
@@ -187,8 +191,7 @@ def test_model_is_left_as_it_was():
 
 def test_modes_come_back_after_an_error():
     model = Linear()
-    with pytest.raises(ValueError, match="logits: got shape"):
-        evaluate(model, Dataset(*_four_classes()))
+    assert reasons(evaluate(model, Dataset(*_four_classes())))["classification"].startswith("logits: got shape")
     assert model.training
     assert model.drop.training
     assert not model.line.training
@@ -233,23 +236,38 @@ def test_limit_is_drawn_and_said():
         evaluate(Uniform(256, "discrete"), images(), limit=0)
 
 
+def test_a_model_without_abilities_cannot_be_measured():
+    with pytest.raises(ValueError, match="nothing to measure on noise"):
+        evaluate(nn.Linear(2, 2), images())
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (nn.Linear(2, 2), "nothing to measure on noise"),
         (Uniform(256, "gaussian"), "observation: got 'gaussian'"),
         (Uniform(256, None), "observation: Uniform says nothing"),
     ],
 )
-def test_models_that_cannot_be_measured(model, words):
-    with pytest.raises(ValueError, match=words):
-        evaluate(model, images())
+def test_a_measure_that_cannot_be_had_says_why(model, words):
+    found = evaluate(model, images())
+    assert not found.estimates
+    assert reasons(found)["likelihood"].startswith(words)
+
+
+def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
+    class Broken(Linear):
+        def log_prob(self, x):
+            raise RuntimeError("no\nmemory")
+
+    found = evaluate(Broken(), images(labels=True))
+    assert reasons(found) == {"likelihood": "RuntimeError: no memory"}
+    assert {"accuracy", "PSNR"} <= by_name(found).keys()
 
 
 def test_values_must_be_one_an_example():
     model = OnlyElbo(lambda x: x)
-    with pytest.raises(ValueError, match=r"elbo: got values of shape \(5, 2\), wanted \(5,\)"):
-        evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
+    found = evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
+    assert reasons(found)["likelihood"].startswith("elbo: got values of shape (5, 2), wanted (5,)")
 
 
 def test_sums_are_in_float64():

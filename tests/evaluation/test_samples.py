@@ -292,8 +292,8 @@ def cloud(n=600, seed=0, mean=(0.0, 0.0), std=(1.0, 1.0)):
     return Dataset(Spec(name="cloud", kind="vector", shape=(2,), mean=mean, std=std), part, part, part)
 
 
-def by_name(estimates):
-    return {e.name: e for e in estimates}
+def by_name(found):
+    return {e.name: e for e in found.estimates}
 
 
 def test_a_right_model_and_a_wrong_one():

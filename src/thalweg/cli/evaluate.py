@@ -52,14 +52,15 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     dataset = load(other or opened.config.data)
     same_kind(dataset.spec, opened.spec)
     asked = {name: given[name] for name in ("limit", "draws", "batch_size", "seed") if name in given}
-    estimates = evaluate(opened.model, dataset, split=split, device=device, **asked)
+    found = evaluate(opened.model, dataset, split=split, device=device, **asked)
     document = {
         "run": str(given["dir"]),
         "recipe": opened.config.recipe,
         "data": dataset.spec.name,
         "split": split,
         "parameters": sum(p.numel() for p in opened.model.parameters()),
-        "estimates": [estimate.to_json() | {"text": str(estimate)} for estimate in estimates],
+        "estimates": [estimate.to_json() | {"text": str(estimate)} for estimate in found.estimates],
+        "missing": [{"name": m.name, "reason": m.reason} for m in found.missing],
     }
     import json
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.evaluation.estimate import Estimate, mean_of, rate
+from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.intervals import mean_of, rate
+from thalweg.evaluation.reference import Reference
 
-__all__ = ["classification"]
+__all__ = ["classification", "classification_measures"]
+
+
+def classification_measures(model: Any, reference: Reference) -> Findings:
+    """Return what `classification` gives of a model with `logits`, where the examples have labels."""
+    found, classes = Findings(), reference.spec.classes
+    if hasattr(model, "logits") and reference.test.y is not None:
+        found.add(classification(model.logits, reference.test, classes and len(classes)))
+    return found
 
 
 def classification(

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
 
-__all__ = ["Estimate", "comparable", "differences", "mean_of", "rate"]
+__all__ = ["Estimate", "comparable", "difference", "differences"]
 
 Kind = Literal["exact", "lower bound", "upper bound", "estimate"]
 SIGNS = {"lower bound": "≥ ", "upper bound": "≤ "}
-Z95 = 1.959963984540054  # the 97.5 % point of the standard normal law
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,8 @@ class Estimate:
     better: Literal["higher", "lower"]
     protocol: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
+    # what the interval was made of: a value an example, or a pseudo-value a block; pairs two models' numbers
+    parts: np.ndarray[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.low <= self.value <= self.high:
@@ -56,6 +57,7 @@ class Estimate:
     def interval(self) -> str:
         """Return `value ± half-width`, or `value [low, high]` where it is lopsided, to two digits of the width.
 
+        >>> from thalweg.evaluation.intervals import rate
         >>> rate("accuracy", 991, 1000).interval()
         '99.10 [98.30, 99.53]'
         """
@@ -77,88 +79,76 @@ class Estimate:
         return f"{told(self.value)} ± {told(width)}"
 
     def beats(self, other: Estimate) -> bool:
-        """Whether this number is better than `other` beyond both intervals. Two protocols are refused.
+        """Whether this number is better than `other` beyond the interval of their `difference`.
 
+        >>> from thalweg.evaluation.intervals import rate
         >>> rate("accuracy", 99, 100).beats(rate("accuracy", 60, 100))
         True
         """
-        comparable([self, other])
-        return self.low > other.high if self.better == "higher" else self.high < other.low
+        apart = difference(self, other)
+        return apart.low > 0 if self.better == "higher" else apart.high < 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as what `json.dumps` takes; infinities are the strings "inf" and "-inf"."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "parts"}
         for name in ("value", "low", "high"):
             if not math.isfinite(fields[name]):
                 fields[name] = str(fields[name])
         return {**fields, "protocol": dict(self.protocol), "method": dict(self.method)}
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], parts: np.ndarray[Any, Any] | None = None) -> Estimate:
+        """Return the estimate that `to_json` gave."""
+        numbers = {name: float(fields[name]) for name in ("value", "low", "high")}
+        known = {f.name: fields[f.name] for f in dataclasses.fields(cls) if f.name in fields}
+        return cls(**{**known, **numbers, "parts": parts})
 
-def rate(
-    name: str, hits: int, n: int, *, varies: str = "test examples", better: str = "higher", **rest: Any
-) -> Estimate:
-    """Return the rate `hits`/`n` in %, with Wilson's interval: right for rates near 0 and 100 % too.
 
-    The centre is (p + z²/2n) / (1 + z²/n) and the half-width z √(p(1−p)/n + z²/4n²) / (1 + z²/n).
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """Return a − b with its interval: Student's of the differences where both have the same parts, else of two samples.
 
-    Raises ValueError unless 0 ≤ hits ≤ n and n ≥ 1.
+    Parts are paired example by example or block by block, so what two models share cancels. Without them the ends are
+    (a − b) ∓ √(l² + u²) of the half-widths towards each other, the method of variance estimates recovery.
 
-    Reference: Probable inference, the law of succession, and statistical inference, E. B. Wilson, 1927.
+    Raises ValueError naming what differs in their protocols.
 
-    >>> print(rate("accuracy", 9, 10))
-    90 [60, 98] %
+    Reference: Construction of confidence limits about effect measures: a general approach, G. Y. Zou, A. Donner, 2008.
+
+    >>> from thalweg.evaluation.intervals import mean_of
+    >>> one, two = (mean_of("error", x, unit="", better="lower") for x in ([1.0, 5.0], [1.5, 5.5]))
+    >>> print(one)
+    3 ± 25
+    >>> print(difference(one, two))
+    -0.5
     """
-    if not (n >= 1 and 0 <= hits <= n):
-        raise ValueError(f"{name}: got {hits} hits of {n}, wanted 0 ≤ hits ≤ n and n ≥ 1")
-    p, shrink = hits / n, 1 + Z95**2 / n
-    centre = (p + Z95**2 / (2 * n)) / shrink
-    half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / shrink
-    low, high = min(centre - half, p), max(centre + half, p)  # at p = 0 and 1 they meet but for rounding
-    fields: dict[str, Any] = {"unit": "%", "kind": "exact", "varies": varies, "n": n, "better": better, **rest}
-    return Estimate(name=name, value=100 * p, low=100 * max(low, 0.0), high=100 * min(high, 1.0), **fields)
+    comparable([a, b])
+    value = a.value - b.value
+    paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts) and "seeds" not in a.protocol
+    if paired and math.isfinite(value):
+        from thalweg.evaluation.intervals import student
 
-
-def mean_of(
-    name: str,
-    values: ArrayLike,
-    *,
-    unit: str,
-    better: str,
-    kind: str = "exact",
-    varies: str = "test examples",
-    **rest: Any,
-) -> Estimate:
-    """Return the mean of `values` (n,), with Student's interval: mean ± t₀.₉₇₅(n−1) s / √n. Sums are in float64.
-
-    One value gives an infinite interval, an infinite value an infinite mean. A NaN is never dropped from the mean:
-    it raises FloatingPointError.
-
-    >>> print(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
-    2.0 ± 2.5
-    """
-    import numpy as np
-    from scipy.special import stdtrit
-
-    array = np.asarray(values, dtype=np.float64).reshape(-1)
-    n = len(array)
-    if n == 0:
-        raise ValueError(f"{name}: got no values, wanted at least one")
-    infinite = np.unique(array[~np.isfinite(array)])
-    if len(infinite) > 1 or np.isnan(infinite).any():
-        raise FloatingPointError(f"{name}: {int((~np.isfinite(array)).sum())} of {n} values are not finite")
-    if len(infinite):
-        value = low = high = float(infinite[0])
+        half = student(a.parts - b.parts)  # type: ignore[operator]
+        low, high, how = value - half, value + half, "Student, of paired differences"
     else:
-        value = float(array.mean())
-        half = float(stdtrit(n - 1, 0.975) * array.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-        low, high = value - half, value + half
-    fields: dict[str, Any] = {"unit": unit, "kind": kind, "varies": varies, "n": n, "better": better, **rest}
-    return Estimate(name=name, value=value, low=low, high=high, **fields)
+        low = value - math.hypot(a.value - a.low, b.high - b.value)
+        high = value + math.hypot(a.high - a.value, b.value - b.low)
+        how = "of two independent samples"
+    return dataclasses.replace(
+        a,
+        name=f"difference of {a.name}",
+        value=value,
+        low=low,
+        high=high,
+        kind="estimate",
+        parts=None,
+        method={"interval": how},
+    )
 
 
 def differences(a: Estimate, b: Estimate) -> list[str]:
     """Name what keeps two estimates out of one column: fields that say what is measured, and protocol fields.
 
+    >>> from thalweg.evaluation.intervals import rate
     >>> differences(rate("accuracy", 1, 2, protocol={"split": "test"}), rate("accuracy", 1, 2))
     ['split']
     """
@@ -170,6 +160,7 @@ def differences(a: Estimate, b: Estimate) -> list[str]:
 def comparable(estimates: list[Estimate]) -> list[Estimate]:
     """Return the estimates if they may share a column; else raise ValueError naming what differs.
 
+    >>> from thalweg.evaluation.intervals import rate
     >>> comparable([rate("accuracy", 1, 2, protocol={"split": "test"}), rate("accuracy", 1, 2)])
     Traceback (most recent call last):
     ValueError: accuracy: got two protocols, wanted one: split is 'test' and None

@@ -77,11 +77,15 @@ def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> 
 
 
 @contextmanager
-def frozen(model: nn.Module, device: torch.device | str | None = None) -> Iterator[torch.device]:
+def frozen(model: Any, device: torch.device | str | None = None) -> Iterator[torch.device]:
     """Within, `model` is on `device`, in eval mode and without gradients; afterwards all is as it was.
 
-    Gives the device; None leaves the model where it is.
+    Gives the device; None leaves the model where it is. What is no module is left alone.
     """
+    if not isinstance(model, nn.Module):
+        with torch.no_grad():
+            yield torch.device(device or "cpu")
+        return
     modes = {module: module.training for module in model.modules()}
     first = next(model.parameters(), None)
     home = torch.device("cpu") if first is None else first.device

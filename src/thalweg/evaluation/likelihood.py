@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from thalweg.checks import choice, positive
-from thalweg.evaluation.estimate import Estimate, mean_of
+from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples, per_example
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.reference import Reference
 
-__all__ = ["divergence", "likelihood"]
+__all__ = ["divergence", "likelihood", "likelihood_measures"]
 
 # What a model's observation makes its log_prob speak of. Two laws never share a column.
 LAWS = {
@@ -23,6 +26,29 @@ LAWS = {
     "continuous": "density of the raw values",
     "binarized": "probability of the data binarized at half range",
 }
+
+
+def likelihood_measures(model: Any, reference: Reference) -> Findings:
+    """Return what `likelihood` gives of a model with `log_prob`, or else `elbo`, and its divergence from the truth."""
+    found, spec, exact = Findings(), reference.spec, hasattr(model, "log_prob")
+    if not (exact or hasattr(model, "elbo")):
+        return found
+    law = model.log_prob if exact else model.elbo
+    observation, shared = observation_of(model, spec), {"bound": not exact, "draws": reference.draws}
+    # a density at whole-number levels can be as high as one likes: it says nothing of their bits
+    bits = not (spec.levels and observation == "continuous")
+    found.add(likelihood(law, reference.test, observation=observation, bits=bits, **shared))
+    if reference.density is not None and observation == "continuous":
+        found.add(divergence(reference.density.log_prob, law, reference.test, **shared))
+    return found
+
+
+def observation_of(model: Any, spec: Any) -> str:
+    """Return what the model's log_prob or elbo speaks of: what it says, or what the kind of data makes certain."""
+    told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
+    if told is None:
+        raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
+    return str(told)
 
 
 def likelihood(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,28 @@ import torch
 from torch import nn
 
 from thalweg.checks import positive
-from thalweg.evaluation.classification import classification
-from thalweg.evaluation.estimate import Estimate
+from thalweg.evaluation.classification import classification_measures
 from thalweg.evaluation.examples import Examples, frozen
-from thalweg.evaluation.likelihood import divergence, likelihood
-from thalweg.evaluation.reconstruction import reconstruction
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.likelihood import likelihood_measures
+from thalweg.evaluation.reconstruction import reconstruction_measures
+from thalweg.evaluation.reference import Features, Reference, raw_features
 from thalweg.evaluation.samples import FEWEST, sample_measures
 from thalweg.randomness import fold
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "reference_of"]
+
+# Who is asked what: each takes (model, reference), asks the model for abilities, and gives nothing where it has none.
+GROUPS: Mapping[str, Callable[[Any, Reference], Findings]] = {
+    "classification": classification_measures,
+    "likelihood": likelihood_measures,
+    "reconstruction": reconstruction_measures,
+    "samples": sample_measures,
+}
 
 
 def evaluate(
-    model: nn.Module,
+    model: Any,
     dataset: Any,
     *,
     split: str = "test",
@@ -29,18 +39,17 @@ def evaluate(
     device: torch.device | str | None = None,
     seed: int = 0,
     limit: int | None = None,
-    draws: int = 1,
-) -> list[Estimate]:
-    """Return the estimates that the abilities of `model` allow on a split of `dataset`.
+    **settings: Any,
+) -> Findings:
+    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and why others are missing.
 
-    `logits` gives accuracy and label loss; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where the
-    data's density is known, the KL divergence from it; `encode` with `decode` the squared error and PSNR; `sample`, of
-    images or vectors, the Fréchet distance, MMD², sliced W₁, precision, recall, density and coverage of up to 2,000
-    samples against as many examples, where there are 20 or more. The model is measured in eval mode and left as it
-    was. Noise is a function of `seed` and the batch. `limit` keeps that many examples, drawn by `seed`; `draws` of a
-    likelihood's noise are averaged.
+    `logits` gives the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where
+    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, of images
+    or vectors, distances and neighbors. The model is measured in eval mode and left as it was. A measure that cannot be
+    had, or a model that raises in one, takes no other down: it is in `missing`, with the reason. Noise is a function of
+    `seed` and the batch. `limit` keeps that many examples, drawn by `seed`. `settings` are fields of `Reference`.
 
-    Raises ValueError for a model without any of these abilities, or one that does not fit the data.
+    Raises ValueError for a model without any of these abilities, and for an empty split.
 
     >>> from thalweg.data import Dataset, Spec, Split
     >>> class Fair(nn.Module):
@@ -49,8 +58,40 @@ def evaluate(
     ...         return torch.full((len(x),), -x[0].numel() * np.log(16.0))
     >>> part = Split(np.zeros((20, 1, 2, 2), dtype=np.uint8))
     >>> dataset = Dataset(Spec(name="dark", kind="image", shape=(1, 2, 2), levels=16), part, part, part)
-    >>> [str(e) for e in evaluate(Fair(), dataset)]
+    >>> [str(e) for e in evaluate(Fair(), dataset).estimates]
     ['-11.0904 nats', '4 bits/dim']
+    """
+    place = _place(model, device)
+    reference = reference_of(
+        dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
+    )
+    found = Findings()
+    with frozen(model, place):
+        for name, measures in GROUPS.items():
+            found.attempt(name, lambda measures=measures: measures(model, reference))  # type: ignore[misc]
+    if not found.estimates and not found.missing:
+        raise ValueError(
+            f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
+            f"wanted log_prob, elbo, encode and decode, sample and {FEWEST} examples, or logits with labels"
+        )
+    return found
+
+
+def reference_of(
+    dataset: Any,
+    *,
+    split: str = "test",
+    batch_size: int = 500,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    limit: int | None = None,
+    features: Features | None = None,
+    anomalies: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Reference:
+    """Return what models are measured against: a split of `dataset`, its other splits, and data sets of anomalies.
+
+    `features` are by default the data themselves.
     """
     spec, part = dataset.spec, dataset.split(split)
     chosen = np.arange(len(part))
@@ -61,40 +102,29 @@ def evaluate(
         protocol |= {"of": len(part), "chosen by seed": seed}
     whole = len(chosen) == len(part)
     x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
-    with frozen(model, device) as place:
-        examples = Examples(x, y, protocol, batch_size, seed, place)
-        found = _measures(model, spec, examples, dataset.density, draws)
-    if not found:
-        raise ValueError(
-            f"model: {type(model).__name__} has nothing to measure on {spec.name}, "
-            f"wanted log_prob, elbo, encode and decode, sample and {FEWEST} examples, or logits with labels"
-        )
-    return found
+
+    def examples(other: Any, name: str) -> Examples | None:
+        beside = {"data": spec.name, "split": name}
+        return Examples(other.x, other.y, beside, batch_size, seed, device) if len(other) else None
+
+    against = {
+        name: Examples(other.x, None, {"data": name, "split": split}, batch_size, seed, device)
+        for name, other in (anomalies or {}).items()
+    }
+    return Reference(
+        spec=spec,
+        test=Examples(x, y, protocol, batch_size, seed, device),
+        training=examples(dataset.train, "train"),
+        validation=examples(dataset.validation, "validation"),
+        features=features or raw_features(spec),
+        density=dataset.density,
+        anomalies=against,
+        **settings,
+    )
 
 
-def _measures(model: Any, spec: Any, examples: Examples, density: Any, draws: int) -> list[Estimate]:
-    found: list[Estimate] = []
-    if hasattr(model, "logits") and examples.y is not None:
-        found += classification(model.logits, examples, spec.classes and len(spec.classes))
-    exact = hasattr(model, "log_prob")
-    if exact or hasattr(model, "elbo"):
-        law = model.log_prob if exact else model.elbo
-        observation = _observation(model, spec)
-        # a density at whole-number levels can be as high as one likes: it says nothing of their bits
-        bits = not (spec.levels and observation == "continuous")
-        found += likelihood(law, examples, observation=observation, bound=not exact, draws=draws, bits=bits)
-        if density is not None and observation == "continuous":
-            found.append(divergence(density.log_prob, law, examples, bound=not exact, draws=draws))
-    if hasattr(model, "encode") and hasattr(model, "decode"):
-        peak = spec.levels - 1 if spec.kind == "image" else None
-        found += reconstruction(lambda x: model.decode(model.encode(x)), examples, peak=peak)
-    if hasattr(model, "sample") and spec.kind != "tokens" and len(examples.x) >= FEWEST:
-        found += sample_measures(model, examples, spec)
-    return found
-
-
-def _observation(model: Any, spec: Any) -> str:
-    told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
-    if told is None:
-        raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
-    return str(told)
+def _place(model: Any, device: torch.device | str | None) -> torch.device:
+    if device is not None:
+        return torch.device(device)
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from thalweg.evaluation.estimate import Estimate, mean_of
+from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples, per_example
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.reference import Reference
 
-__all__ = ["reconstruction"]
+__all__ = ["reconstruction", "reconstruction_measures"]
+
+
+def reconstruction_measures(model: Any, reference: Reference) -> Findings:
+    """Return what `reconstruction` gives of a model with `encode` and `decode`."""
+    found, spec = Findings(), reference.spec
+    if hasattr(model, "encode") and hasattr(model, "decode"):
+        peak = spec.levels - 1 if spec.kind == "image" else None
+        found.add(reconstruction(lambda x: model.decode(model.encode(x)), reference.test, peak=peak))
+    return found
 
 
 def reconstruction(

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.evaluation.distances import median_distance, mmd2, sliced_wasserstein
-from thalweg.evaluation.estimate import Estimate, rate
+from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples, frozen, seeded
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.intervals import rate
 from thalweg.evaluation.moments import Moments, frechet, frechet_of_few
 from thalweg.evaluation.neighbors import Prdc, distances, prdc_of
+from thalweg.evaluation.reference import Reference
 from thalweg.randomness import fold, generator
 
-__all__ = ["FEWEST", "MOST", "drawn", "features", "sample_measures"]
+__all__ = ["FEWEST", "MOST", "drawn", "sample_measures"]
 
 FEWEST, MOST = 20, 2000  # examples: below, a block of them is not worth leaving out; above, neighbors take long
 BLOCKS, NEAREST, PERMUTATIONS, PROJECTIONS = 10, 5, 199, 128
@@ -25,47 +28,25 @@ T975 = 2.262157162798205  # the 97.5 % point of Student's law of BLOCKS − 1 de
 HOW = f"delete-a-block jackknife, {BLOCKS} blocks of both samples"
 
 
-def sample_measures(
-    model: Any, reference: Examples, spec: Any, n: int | None = None, seed: int | None = None
-) -> list[Estimate]:
-    """Return the distances of `n` samples of `model` to as many examples of the reference, and precision to coverage.
+def sample_measures(model: Any, reference: Reference) -> Findings:
+    """Return the distances of samples of the model to as many test examples, and precision to coverage.
 
-    `model.sample(count, generator)` gives raw examples. They and the examples are compared by their features: columns
-    standardized by the training split for vectors, pixels / (levels − 1) for images; tokens have none and give
-    nothing. The squared Fréchet distance and sliced W₁ of finite samples are biased upwards, whatever their intervals;
-    MMD² is unbiased and may be negative; its p-value, in `method`, is that of the hypothesis that the model is right.
-
-    Intervals are value ± t √((B−1)/B Σ(θ_b − θ̄)²) over the values θ_b with block b of both samples left out. The
-    bootstrap's repeated examples would shift a Fréchet distance, W₁ and neighbors; the jackknife has none. Those of
-    shares are never narrower than Wilson's. By default n is the number of examples, up to 2,000, and seed is theirs.
-
-    Raises ValueError for fewer than 20 examples or samples of a wrong shape, FloatingPointError if one is not finite.
-
-    Reference: The jackknife, the bootstrap and other resampling plans, B. Efron, 1982.
-
-    >>> from thalweg.data import Spec
-    >>> class Normal:
-    ...     def sample(self, n, generator=None):
-    ...         return torch.randn(n, 2, generator=generator)
-    >>> x = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
-    >>> spec = Spec(name="cloud", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
-    >>> [e.name for e in sample_measures(Normal(), Examples(x), spec)]
-    ['Fréchet distance', 'MMD²', 'sliced W1', 'precision', 'recall', 'density', 'coverage']
+    Nothing for a model without `sample(count, generator)`, and for tokens.
     """
-    if spec.kind == "tokens":
-        return []
-    n, seed = min(len(reference.x), MOST) if n is None else n, reference.seed if seed is None else seed
-    if not FEWEST <= n <= len(reference.x):
-        raise ValueError(f"n: got {n}, wanted from {FEWEST} to the {len(reference.x)} examples there are")
-    rows = np.random.default_rng(fold(seed, "real")).permutation(len(reference.x))[:n]  # shuffled: blocks are random
-    real, kind = features(torch.from_numpy(np.array(reference.x[rows])), spec)
-    fake, _ = features(drawn(model, n, spec, reference, seed), spec)
-    protocol = {**(reference.protocol or {}), "features": kind, "n_real": n, "n_fake": n, "seed": seed}
+    found, test, spec = Findings(), reference.test, reference.spec
+    if not hasattr(model, "sample") or spec.kind == "tokens" or len(test.x) < FEWEST:
+        return found
+    n, seed = reference.samples or min(len(test.x), MOST), reference.seed
+    if not FEWEST <= n <= len(test.x):
+        raise ValueError(f"n: got {n}, wanted from {FEWEST} to the {len(test.x)} examples there are")
+    rows = np.random.default_rng(fold(seed, "real")).permutation(len(test.x))[:n]  # shuffled: blocks are random
+    real = reference.features.of(torch.from_numpy(np.array(test.x[rows])))
+    fake = reference.features.of(drawn(model, n, spec, test, seed))
+    protocol = {**(test.protocol or {}), "features": reference.features.name, "n_real": n, "n_fake": n, "seed": seed}
     shared: dict[str, Any] = {"varies": "samples", "n": n}
-    return [
-        *_distances(real, fake, seed, protocol, shared),
-        *_neighbors(real, fake, {**protocol, "k": NEAREST}, shared),
-    ]
+    found.attempt("distances", lambda: _distances(real, fake, seed, protocol, shared))
+    found.attempt("neighbors", lambda: _neighbors(real, fake, {**protocol, "k": NEAREST}, shared))
+    return found
 
 
 def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
@@ -87,16 +68,6 @@ def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tens
 
 def _still(model: Any) -> AbstractContextManager[Any]:
     return frozen(model) if isinstance(model, nn.Module) else nullcontext()
-
-
-def features(x: Tensor, spec: Any) -> tuple[Tensor, str]:
-    """Return the features (n, d), float64, of raw examples (n, *shape), and what they are."""
-    x = x.double().flatten(1)
-    if spec.kind == "image":
-        return (x / (spec.levels - 1) if spec.levels else x), "pixels"
-    if not spec.mean:
-        return x, "columns"
-    return (x - torch.tensor(spec.mean).double()) / torch.tensor(spec.std).double(), "standardized columns"
 
 
 def _distances(
