@@ -256,6 +256,8 @@ def test_a_measure_that_cannot_be_had_says_why(model, words):
 
 def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
     class Broken(Linear):
+        observation = "discrete"
+
         def log_prob(self, x):
             raise RuntimeError("no\nmemory")
 
