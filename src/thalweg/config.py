@@ -126,6 +126,8 @@ class TrainConfig:
 
     seed: int = 0  # of everything drawn: weights, order, noise
     steps: int | None = None  # rounds of the update
+    examples: int | None = None  # training examples to be seen, in place of steps
+    minutes: float | None = None  # of training, in place of steps; schedules follow the clock
     batch_size: int | None = None  # examples in a mini-batch
     scheme: Scheme | None = None  # how examples are drawn
     optimizer: OptimizerName | None = None  # of every player
@@ -150,7 +152,10 @@ class TrainConfig:
     tensorboard: bool = False  # write TensorBoard events beside the metrics
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr", "clip_norm", "accumulate", "patience", "validate_every"):
+        budget = [name for name in ("steps", "examples", "minutes") if getattr(self, name) is not None]
+        if len(budget) > 1:
+            raise ValueError(f"{budget[1]}: got {getattr(self, budget[1])} beside {budget[0]}, wanted one of them")
+        for name in ("steps", "examples", "minutes", "batch_size", "lr", "clip_norm", "accumulate", "patience", "validate_every"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
         positive("log_every", self.log_every)

@@ -12,8 +12,8 @@ from toy_problems import play, regression_run
 def test_plain_lines_where_there_is_no_terminal(capsys):
     shown = Lines(every=0.0)
     shown.start("train", 0, 100)
-    shown.update(50, {"loss": 0.123456})
-    shown.update(100, {"loss": 0.1})
+    shown.update(50, {"loss": 0.123456}, 100)
+    shown.update(100, {"loss": 0.1}, 100)
     shown.close()
     out, err = capsys.readouterr()
     assert out == ""
@@ -26,16 +26,16 @@ def test_lines_are_seldom(capsys):
     shown = Lines(every=60.0)
     shown.start("train", 0, 100)
     for step in range(1, 100):
-        shown.update(step, {})
+        shown.update(step, {}, 100)
     assert capsys.readouterr().err == ""
-    shown.update(100, {})
+    shown.update(100, {}, 100)
     assert "100/100" in capsys.readouterr().err
 
 
 def test_a_bar_on_a_terminal(capsys):
     shown = Bar()
     shown.start("train", 10, 100)
-    shown.update(50, {"loss": 0.5})
+    shown.update(50, {"loss": 0.5}, 100)
     shown.close()
     out, err = capsys.readouterr()
     assert out == ""
@@ -57,7 +57,7 @@ def test_a_run_tells_where_it_is():
         def start(self, label, step, steps):
             told.append((label, step, steps))
 
-        def update(self, step, metrics):
+        def update(self, step, metrics, steps):
             told.append((step, sorted(metrics)))
 
         def close(self):

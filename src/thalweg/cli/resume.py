@@ -20,7 +20,11 @@ def parser(arguments: list[str]) -> Parser:
     made = Parser("resume", f"{HELP}, from its saved configuration", usage="resume DIR")
     made.aliases["run"] = "DIR"
     made.positional("dir", "a run folder")
-    made.group("run", [Option("steps", int, None, "steps to reach in all (default: what the run was to have)")])
+    budget = [
+        Option("steps", int, None, "steps to reach in all (default: what the run was to have)"),
+        Option("minutes", float, None, "minutes of training in all, in place of steps"),
+    ]
+    made.group("run", budget)
     return made
 
 
@@ -30,10 +34,10 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     from thalweg.recipes import runs
     from thalweg.training.progress import progress
 
-    steps = given.get("steps")
-    if steps is not None:
-        positive("steps", steps)
+    budget = {name: positive(name, given[name]) for name in ("steps", "minutes") if name in given}
+    if len(budget) > 1:
+        raise ValueError(f"minutes: got {given['minutes']} beside steps, wanted one of them")
     folder = Path(given["dir"])
     with resumable(folder):
-        runs.resume(folder, steps=steps, progress=progress(), warn=warn)
+        runs.resume(folder, **budget, progress=progress(), warn=warn)
     return summary(folder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from thalweg.training.distributed import World
     from thalweg.training.progress import Progress
 
-__all__ = ["Opened", "build", "check_options", "open_run", "resume", "train"]
+__all__ = ["Opened", "build", "check_options", "cost", "open_run", "read_records", "resume", "train"]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,10 +93,11 @@ def resume(
     folder: Path | str,
     *,
     steps: int | None = None,
+    minutes: float | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Go on exactly where the run stopped; `steps` sets a new total for the last stage.
+    """Go on exactly where the run stopped; `steps` or `minutes` set a new total in place of what the run was to have.
 
     Raises ValueError where the data are no longer those the run began with.
     """
@@ -105,8 +107,10 @@ def resume(
 
     folder = Path(folder)
     config, spec = _read(folder)
+    changed = steps is not None or minutes is not None
+    if changed:
+        config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
     if steps is not None:
-        config = replace(config, train=replace(config.train, steps=steps))
         done = newest_step(folder / "checkpoints")
         if steps < done:
             raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has done")
@@ -117,7 +121,7 @@ def resume(
                 f"data: got {config.data.source} with fingerprint {dataset.spec.fingerprint}, "
                 f"wanted {spec.fingerprint}, which the run began with"
             )
-        if steps is not None and _first_process():
+        if changed and _first_process():
             opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
         if _first_process():
             (folder / "evaluation.json").unlink(missing_ok=True)  # of the model as it was
@@ -133,6 +137,38 @@ class Opened:
     config: RunConfig
     spec: Spec
     model: nn.Module
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl."""
+        return read_records(self.path)
+
+
+def read_records(folder: Path | str) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl; a line that a killed process cut ends them."""
+    path, records = Path(folder) / "metrics.jsonl", []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what a training came to, by its records: steps, seconds and the peak memory in MiB.
+
+    >>> cost([{"stage": 0, "step": 50, "seconds": 2.0, "memory": 300.0}, {"stage": 1, "step": 9, "seconds": 1.0}])
+    {'steps': 59, 'seconds': 3.0, 'memory': 300.0}
+    """
+    last: dict[int, Mapping[str, Any]] = {}
+    for record in records:
+        if "seconds" in record:
+            last[record["stage"]] = record
+    return {
+        "steps": sum(record["step"] for record in last.values()),
+        "seconds": sum(record["seconds"] for record in last.values()),
+        "memory": max((record.get("memory", 0.0) for record in records), default=0.0),
+    }
 
 
 def open_run(folder: Path | str, *, device: str = "auto") -> Opened:

@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-__all__ = ["fast_matmul", "resolve_device"]
+__all__ = ["fast_matmul", "peak_memory", "resolve_device"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -58,3 +58,18 @@ def _medium_is_exact() -> bool:
     finally:
         torch.set_float32_matmul_precision(before)
     return bool(error < 1e-3)  # float32 gives 3e-5, bfloat16 0.3
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory held so far, in MiB: of the accelerator's allocator, or resident of this process.
+
+    >>> peak_memory(torch.device("cpu")) > 1
+    True
+    """
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -45,7 +45,7 @@ class Play:
         self.stage, self.source, self.device, self.world = stage, source, device, world
         self.seed = fold(config.seed, "noise", stage.name)
         self.pending: list[tuple[int, str, Tensor]] = []
-        self.step = 0
+        self.step = self.at = 0
         self.autocast: AbstractContextManager[Any] = (
             torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
         )
@@ -108,9 +108,9 @@ class Play:
         assert loss.values.dim() == 1, f"{name}: got values of shape {tuple(loss.values.shape)}, wanted one a sample"
         return loss.values, loss.extras
 
-    def round(self, step: int) -> None:
-        """Play the round of that number."""
-        self.step = step
+    def round(self, step: int, at: int | None = None) -> None:
+        """Play the round of that number, schedules being `at` that step: by default the same."""
+        self.step, self.at = step, step if at is None else at
         self._examples.clear()
         self.stage.update(self)
         for player in self.players.values():
@@ -170,7 +170,7 @@ class Play:
 
     def apply(self, player: str) -> None:
         """Let the player's optimizer move along its gradients; then project."""
-        self.players[player].move(self.step)
+        self.players[player].move(self.at)
         if self.project is not None:
             with torch.no_grad():
                 self.project(player)

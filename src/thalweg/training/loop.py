@@ -19,7 +19,7 @@ from torch import Tensor
 
 from thalweg.config import TrainConfig
 from thalweg.training.checkpoint import load_newest, save_checkpoint, write_atomic
-from thalweg.training.devices import fast_matmul, resolve_device
+from thalweg.training.devices import fast_matmul, peak_memory, resolve_device
 from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
@@ -129,21 +129,25 @@ class _Stage:
         self.validate_every = self.stage.validate_every or (math.ceil(per_epoch) if self.stage.patience else None)
         if not len(sources.validation):
             self.validate_every = None
+        if self.stage.seconds is not None and world.size > 1:
+            raise ValueError(f"minutes: got {config.minutes} for {world.size} processes, wanted steps or examples")
 
     def train(self, saved: dict[str, Any] | None, stop: list[int], progress: Progress) -> None:
         """Play the rounds that are left."""
         done = self._restore(saved) if saved else 0
-        finished = bool(saved and saved["finished"])
         for player in self.play.players.values():
             player.module.train()
         label = self.stage.name if len(self.run.stages) == 1 else f"{self.stage.name} ({self.index + 1})"
         progress.start(label, done, self.stage.steps)
         self.begun = self.saved_at = time.monotonic()
+        finished = bool(saved and saved["finished"])
+        over = self._over(done)
         try:
-            while done < self.stage.steps and not finished:
-                self.play.round(done)
+            while not (finished or over):
+                self.play.round(done, self._scheduled(done))
                 done += 1
-                finished = self._after(done, progress)
+                over = self._over(done)
+                finished = self._after(done, over, progress)
                 if self._stopped(stop, done):
                     self._save(done, finished)
                     raise Interrupted(stop[0] if stop else signal.SIGTERM, self.index, done)
@@ -159,11 +163,30 @@ class _Stage:
         # Processes agree on the step to stop at; now and then, since agreeing costs a synchronization.
         return done % self.config.log_every == 0 and any_rank(bool(stop), self.world, self.device)
 
-    def _after(self, done: int, progress: Progress) -> bool:
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self.begun
+
+    def _over(self, done: int) -> bool:
+        if self.stage.seconds is not None:
+            return self._elapsed() >= self.stage.seconds
+        return done >= self.stage.steps
+
+    def _scheduled(self, done: int) -> int:
+        """The step that schedules are at: where time is the budget, as far through `steps` as the clock through it."""
+        if self.stage.seconds is None:
+            return done
+        return int(self.stage.steps * min(self._elapsed() / self.stage.seconds, 1.0))
+
+    def _expected(self, done: int, last: bool) -> int:
+        if self.stage.seconds is None or last:
+            return done if last else self.stage.steps
+        return max(done + 1, round(done * self.stage.seconds / max(self._elapsed(), 1e-9)))
+
+    def _after(self, done: int, last: bool, progress: Progress) -> bool:
         """What is due after `done` rounds; returns whether to stop early."""
-        last, finished = done == self.stage.steps, False
+        finished = False
         if done % self.config.log_every == 0 or last:
-            progress.update(done, self._log(done))
+            progress.update(done, self._log(done), self._expected(done, last))
         if self.validate_every and (done % self.validate_every == 0 or last):
             finished = self._validate(done)
         every = self.config.checkpoint_every
@@ -180,8 +203,8 @@ class _Stage:
                 f"{self.play.prefix[name]}lr": player.optimizer.param_groups[0]["lr"]
                 for name, player in self.play.players.items()
             }
-            seconds = round(self.seconds + time.monotonic() - self.begun, 3)
-            self.folder.log({"stage": self.index, "step": done, **means, **rates, "seconds": seconds})
+            spent = {"seconds": round(self._elapsed(), 3), "memory": peak_memory(self.device)}
+            self.folder.log({"stage": self.index, "step": done, **means, **rates, **spent})
             if self.tensorboard:
                 for name, value in means.items():
                     self.tensorboard.add_scalar(name, value, done)
@@ -265,7 +288,7 @@ class _Stage:
             "rest": {name: t.detach() for name, t in rest if id(t) not in owned},  # of other stages
             "pending": list(self.play.pending),
             "monitor": self.monitor,
-            "seconds": self.seconds + time.monotonic() - self.begun,
+            "seconds": self._elapsed(),
         }
 
     def _restore(self, state: dict[str, Any]) -> int:

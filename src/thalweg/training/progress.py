@@ -17,8 +17,8 @@ class Progress(Protocol):
     def start(self, label: str, step: int, steps: int) -> None:
         """A stage begins, or goes on, at `step` of `steps`."""
 
-    def update(self, step: int, metrics: Mapping[str, float]) -> None:
-        """`step` steps are done."""
+    def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
+        """`step` of `steps` steps are done; how many there will be is a guess where time is the budget."""
 
     def close(self) -> None:
         """The stage is over."""
@@ -28,7 +28,7 @@ class Silent:
     """Says nothing."""
 
     def start(self, label: str, step: int, steps: int) -> None: ...
-    def update(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -39,18 +39,18 @@ class Lines:
         self.every = every
 
     def start(self, label: str, step: int, steps: int) -> None:
-        self.label, self.steps, self.first = label, steps, step
+        self.label, self.first = label, step
         self.begun = self.told = time.monotonic()
 
-    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+    def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         now = time.monotonic()
-        if now - self.told < self.every and step < self.steps:
+        if now - self.told < self.every and step < steps:
             return
         self.told = now
         rate = (step - self.first) / max(now - self.begun, 1e-9)
-        left = (self.steps - step) / max(rate, 1e-9)
+        left = (steps - step) / max(rate, 1e-9)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        print(f"{self.label}  {step}/{self.steps}  {shown}  {rate:.0f} it/s  {left:.0f} s left", file=sys.stderr)
+        print(f"{self.label}  {step}/{steps}  {shown}  {rate:.0f} it/s  {left:.0f} s left", file=sys.stderr)
 
     def close(self) -> None: ...
 
@@ -76,10 +76,10 @@ class Bar:
         self.first, self.begun = step, time.monotonic()
         self.bar.start()
 
-    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+    def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         rate = (step - self.first) / max(time.monotonic() - self.begun, 1e-9)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        self.bar.update(self.task, completed=step, metrics=shown, rate=f"{rate:.0f} it/s")
+        self.bar.update(self.task, completed=step, total=steps, metrics=shown, rate=f"{rate:.0f} it/s")
 
     def close(self) -> None:
         self.bar.stop()

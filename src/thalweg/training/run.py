@@ -40,6 +40,7 @@ class Stage:
     augment: Callable[[Tensor, int, Rows], Tensor] | None = None  # of raw examples, by seed and rows
     validate_every: int | None = None
     patience: int | None = None
+    seconds: float | None = None  # a budget of time in place of `steps`, which then is only the span of schedules
     name: str = "train"
 
     def __post_init__(self) -> None:
@@ -90,5 +91,14 @@ class Run:
     stages: tuple[Stage, ...]
 
     def configured(self, train: TrainConfig) -> Run:
-        """Return the run with what `train` sets in place of what the recipe chose, in every stage."""
-        return replace(self, stages=tuple(stage.configured(train) for stage in self.stages))
+        """Return the run with what `train` sets in place of what the recipe chose, in every stage.
+
+        A budget of examples or minutes is shared by the stages as the recipe shares its steps.
+        """
+        stages, whole = tuple(stage.configured(train) for stage in self.stages), sum(s.steps for s in self.stages)
+        if train.examples is not None:
+            shares = [train.examples * s.steps / whole / (s.batch_size * s.update.batches) for s in stages]
+            stages = tuple(replace(s, steps=max(1, round(share))) for s, share in zip(stages, shares, strict=True))
+        if train.minutes is not None:
+            stages = tuple(replace(s, seconds=60 * train.minutes * s.steps / whole) for s in stages)
+        return replace(self, stages=stages)
