@@ -155,7 +155,17 @@ class TrainConfig:
         budget = [name for name in ("steps", "examples", "minutes") if getattr(self, name) is not None]
         if len(budget) > 1:
             raise ValueError(f"{budget[1]}: got {getattr(self, budget[1])} beside {budget[0]}, wanted one of them")
-        for name in ("steps", "examples", "minutes", "batch_size", "lr", "clip_norm", "accumulate", "patience", "validate_every"):
+        for name in (
+            "steps",
+            "examples",
+            "minutes",
+            "batch_size",
+            "lr",
+            "clip_norm",
+            "accumulate",
+            "patience",
+            "validate_every",
+        ):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
         positive("log_every", self.log_every)

@@ -123,7 +123,7 @@ CASES = {
     "uneven parts": ([*DIGITS, "--accumulate", "3"], ["--accumulate: got 3", "divisor of the batch size 128"]),
     "share of test": ([*DIGITS, "--test", "2"], ["--test: got 2.0", "from 0.0 to 0.9"]),
     "share of validation": ([*DIGITS, "--validation", "-0.5"], ["--validation: got -0.5"]),
-    "no examples": ([*DIGITS, "--examples", "0"], ["--examples: got 0"]),
+    "no examples": ([*DIGITS, "--data-examples", "0"], ["--data-examples: got 0"]),
     "no window": ([*DIGITS, "--window", "0"], ["--window: got 0"]),
     "no latent": ([*DIGITS, "--latent-dim", "0"], ["--latent-dim: got 0"]),
     "latent in words": ([*DIGITS, "--latent-dim", "two"], ["--latent-dim: got 'two', wanted a whole number"]),
@@ -227,7 +227,7 @@ CASES = {
     # measuring
     "evaluate on points": (["evaluate", "RUN", "--data", "moons"], ["--data: got moons", "kind vector, wanted image"]),
     "evaluate on other images": (
-        ["evaluate", "RUN", "--data", "glyphs", "--image-size", "16", "--examples", "40"],
+        ["evaluate", "RUN", "--data", "glyphs", "--image-size", "16", "--data-examples", "40"],
         ["--data: got glyphs", "shape 1×16×16, wanted 1×8×8"],
     ),
     "evaluate a split": (["evaluate", "RUN", "--split", "tset"], ["--split: got 'tset'", "did you mean 'test'"]),
@@ -237,7 +237,10 @@ CASES = {
         ["SoftmaxRegression has nothing to measure on in", "wanted log_prob, elbo", "logits with labels"],
         npz(x=IMAGES),
     ),
-    "evaluate without data": (["evaluate", "RUN", "--examples", "9"], ["--examples: got 9", "wanted a source"]),
+    "evaluate without data": (
+        ["evaluate", "RUN", "--data-examples", "9"],
+        ["--data-examples: got 9", "wanted a source"],
+    ),
     "encode by a classifier": (["encode", "LABELS", "--out", "z.npz"], ["DIR: got", "wanted a model that can encode"]),
     "encode to png": (["encode", "RUN", "--out", "z.png"], ["--out: got 'z.png'", ".npz, .csv"]),
     "encode points": (["encode", "RUN", "rings", "--out", "z.npz"], ["INPUT: got rings", "kind vector, wanted image"]),

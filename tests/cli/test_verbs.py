@@ -181,7 +181,7 @@ def test_data(capsys):
     assert info["shape"] == [1, 8, 8]
     assert info["examples"]["test"] == 180
     assert answer(capsys, "data", "fetch", "moons")["files"] == []
-    assert main(["data", "info", "moons", "--examples", "100"]) == 0
+    assert main(["data", "info", "moons", "--data-examples", "100"]) == 0
     assert "exact_density  True" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
     assert "eight-gaussians" in capsys.readouterr().out

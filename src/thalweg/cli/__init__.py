@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -19,6 +20,7 @@ from thalweg.cli.errors import BROKEN_PIPE, report
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "compare": "train models of different families under one budget, and measure all alike",
     "train": "train a recipe on data, into a run folder",
     "resume": "go on with a run exactly where it stopped",
     "sample": "draw from a trained model, into a picture, table or text",
@@ -65,6 +67,7 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     flags.update(parser.flags)
     given = parser.parse(arguments[1:])
     as_json = given.pop("json")
+    given["command"] = shlex.join(["thalweg", *arguments])
     document: dict[str, Any] = module.run(given)
     if os.environ.get("RANK", "0") != "0":
         return 0  # under torchrun the first process speaks

@@ -24,6 +24,7 @@ class Parser:
 
     def __init__(self, verb: str, about: str, *, usage: str, hint: Callable[[str], str] | None = None) -> None:
         self.verb, self.hint = verb, hint
+        self.many = False
         self.aliases: dict[str, str] = {}  # other names that the library has for an option
         self.parser = _Quiet(
             prog=f"thalweg {verb}",
@@ -43,10 +44,12 @@ class Parser:
         flags = {name: option.typed[-1] for name, option in self.options.items()}
         return flags | {name: name.upper() for name in self.positionals} | self.aliases
 
-    def positional(self, name: str, about: str, *, required: bool = True) -> None:
-        """Take an argument by its place, called NAME in help and errors."""
+    def positional(self, name: str, about: str, *, required: bool = True, many: bool = False) -> None:
+        """Take an argument, or `many`, by its place, called NAME in help and errors."""
         self.positionals[name] = (about, required)
-        self.parser.add_argument(name, nargs="?", metavar=name.upper(), help=_escaped(about) or argparse.SUPPRESS)
+        self.many = self.many or many
+        nargs = "*" if many else "?"
+        self.parser.add_argument(name, nargs=nargs, metavar=name.upper(), help=_escaped(about) or argparse.SUPPRESS)
 
     def group(self, title: str, options: Iterable[Option]) -> None:
         """Take options, shown together under a title."""
@@ -67,7 +70,8 @@ class Parser:
 
     def parse(self, arguments: list[str]) -> dict[str, Any]:
         """Return the options that were given, converted, by Python's names; `json` always."""
-        known, extra = self.parser.parse_known_args(self._joined(arguments))
+        parse = self.parser.parse_known_intermixed_args if self.many else self.parser.parse_known_args
+        known, extra = parse(self._joined(arguments))
         for token in extra:
             flag = token.partition("=")[0]
             if not flag.startswith("-"):
@@ -77,7 +81,7 @@ class Parser:
             raise ValueError(f"{flag}: no such option of thalweg {self.verb}, wanted one that its -h lists{hint}")
         given = {"json": False, **vars(known)}
         for name, (about, required) in self.positionals.items():
-            if given.get(name) is None:
+            if not given.get(name):
                 given.pop(name, None)
                 if required:
                     raise ValueError(f"{name.upper()}: got nothing, wanted {about}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option
-from thalweg.cli.shared import add_data, data_config, device_option, out_file, same_kind, split_choice
+from thalweg.cli.shared import add_data, data_config, device_option, out_file, split_choice
 
 HELP = "write the codes that a trained model gives examples"
 SUFFIXES = (".npz", ".csv")
@@ -46,6 +46,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     from thalweg.cli.files import write_codes
     from thalweg.data import load
+    from thalweg.data.dataset import same_kind
     from thalweg.evaluation.examples import Examples, frozen
     from thalweg.recipes.runs import open_run
     from thalweg.training.devices import resolve_device

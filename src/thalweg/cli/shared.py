@@ -20,7 +20,6 @@ __all__ = [
     "device_option",
     "out_file",
     "print_table",
-    "same_kind",
     "seed_option",
     "split_choice",
     "warn",
@@ -28,8 +27,8 @@ __all__ = [
 ]
 
 DATA = "embedded or downloadable name, or a path (see thalweg data list)"
-# seed and the shares of splits would be ambiguous beside --seed and --split
-RENAMED = {"source": "data", "seed": "data_seed"}
+# --seed and --examples are those of training
+RENAMED = {"source": "data", "seed": "data_seed", "examples": "data_examples"}
 
 
 def add_data(parser: Parser, *, source: bool = True) -> None:
@@ -57,9 +56,15 @@ def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig 
     if "source" not in found:
         loose = [name for name in found if name != "seed"]
         if loose:
-            raise ValueError(f"{loose[0]}: got {found[loose[0]]!r} without data to read so, wanted a source beside it")
+            raise ValueError(
+                f"{RENAMED.get(loose[0], loose[0])}: got {found[loose[0]]!r} without data to read so, wanted a source beside it"
+            )
         return None
-    return DataConfig(**found)
+    try:
+        return DataConfig(**found)
+    except ValueError as error:
+        field, colon, rest = str(error).partition(":")
+        raise ValueError(f"{RENAMED.get(field, field)}{colon}{rest}") from None
 
 
 def device_option() -> Option:
@@ -70,22 +75,6 @@ def device_option() -> Option:
 def seed_option(what: str) -> Option:
     """--seed."""
     return Option("seed", int, 0, f"of {what}")
-
-
-def same_kind(spec: Any, wanted: Any) -> None:
-    """Raise ValueError unless the data are of the kind, shape, levels and classes that the run was trained on."""
-    for name in ("kind", "shape", "levels", "classes"):
-        got, known = getattr(spec, name), getattr(wanted, name)
-        if got != known and not (name == "classes" and None in (got, known)):
-            raise ValueError(
-                f"data: got {spec.name} with {name} {_told(got)}, wanted {_told(known)}, as the run was trained on"
-            )
-
-
-def _told(value: Any) -> str:
-    return (
-        "×".join(map(str, value)) if isinstance(value, tuple) and all(isinstance(v, int) for v in value) else str(value)
-    )
 
 
 def out_file(text: str, suffixes: Iterable[str]) -> Path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Dataset", "Spec", "Split"]
+__all__ = ["Dataset", "Spec", "Split", "same_kind"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +74,18 @@ class Dataset:
         from thalweg.checks import choice
 
         return getattr(self, choice("split", name, ("train", "validation", "test")))
+
+
+def same_kind(spec: Spec, wanted: Spec, fields: Sequence[str] = ("kind", "shape", "levels", "classes")) -> None:
+    """Raise ValueError unless data are of the kind, shape, levels and classes of those a model was trained on."""
+    for name in fields:
+        got, known = getattr(spec, name), getattr(wanted, name)
+        if got != known and not (name == "classes" and None in (got, known)):
+            raise ValueError(
+                f"data: got {spec.name} with {name} {_told(got)}, wanted {_told(known)}, as {wanted.name} has"
+            )
+
+
+def _told(value: Any) -> str:
+    numbers = isinstance(value, tuple) and all(isinstance(v, int) for v in value)
+    return "×".join(map(str, value)) if numbers else str(value)

@@ -122,9 +122,11 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     -0.5
     """
     comparable([a, b])
-    value = a.value - b.value
-    paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts) and "seeds" not in a.protocol
-    if paired and math.isfinite(value):
+    value = 0.0 if a.value == b.value else a.value - b.value  # two infinities are not apart
+    paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts)
+    if not (math.isfinite(a.value) and math.isfinite(b.value)):
+        low, high, how = value, value, "none, of an infinite value"
+    elif paired and a.varies != "training seeds":
         from thalweg.evaluation.intervals import student
 
         half = student(a.parts - b.parts)  # type: ignore[operator]

@@ -17,6 +17,7 @@ class Missing:
 
     name: str
     reason: str
+    group: str = ""
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Findings:
     >>> found = Findings()
     >>> found.attempt("half", lambda: 1 / 0)
     >>> found.missing
-    [Missing(name='half', reason='ZeroDivisionError: division by zero')]
+    [Missing(name='half', reason='ZeroDivisionError: division by zero', group='')]
     """
 
     estimates: list[Estimate] = field(default_factory=list)

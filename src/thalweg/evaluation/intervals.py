@@ -136,7 +136,7 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
         better=first.better,
         kind=first.kind,
         varies="training seeds",
-        protocol={**first.protocol, "seeds": len(estimates)},
+        protocol=first.protocol,
         method={**first.method, "interval": f"Student, over {len(estimates)} trainings"},
     )
 

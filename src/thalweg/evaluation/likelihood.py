@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,17 @@ from thalweg.evaluation.findings import Findings
 from thalweg.evaluation.intervals import mean_of
 from thalweg.evaluation.reference import Reference
 
-__all__ = ["divergence", "likelihood", "likelihood_measures"]
+__all__ = ["MEANINGS", "bits_of", "divergence", "likelihood", "likelihood_measures", "nats_and_bits", "observation_of"]
+
+MEANINGS = {
+    "log-likelihood": "How probable the model finds the held-out examples, in nats an example; higher is better. Only "
+    "numbers of one law and one kind compare: a bound sits below the truth by an unknown gap, and a density of raw "
+    "values changes with their units.",
+    "bits/dim": "Bits that a lossless code made of the model would spend on one value of an example; lower is better, "
+    "and 8 is no compression of 256 levels. A bound from above unless it is said to be exact.",
+    "KL from truth": "How many nats an example the model loses to the law that made the data, where that is known; 0 "
+    "is perfect. It may come out below 0 by chance, never by more than its interval.",
+}
 
 # What a model's observation makes its log_prob speak of. Two laws never share a column.
 LAWS = {
@@ -34,9 +44,9 @@ def likelihood_measures(model: Any, reference: Reference) -> Findings:
     if not (exact or hasattr(model, "elbo")):
         return found
     law = model.log_prob if exact else model.elbo
-    observation, shared = observation_of(model, spec), {"bound": not exact, "draws": reference.draws}
-    # a density at whole-number levels can be as high as one likes: it says nothing of their bits
-    bits = not (spec.levels and observation == "continuous")
+    observation = observation_of(model, spec)
+    shared: dict[str, Any] = {"bound": not exact, "draws": reference.draws}
+    bits = bits_of(observation, spec)
     found.add(likelihood(law, reference.test, observation=observation, bits=bits, **shared))
     if reference.density is not None and observation == "continuous":
         found.add(divergence(reference.density.log_prob, law, reference.test, **shared))
@@ -49,6 +59,12 @@ def observation_of(model: Any, spec: Any) -> str:
     if told is None:
         raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
     return str(told)
+
+
+def bits_of(observation: str, spec: Any) -> bool:
+    """Return whether a log-probability of that observation says anything of the bits of the raw data."""
+    # a density at whole-number levels can be as high as one likes: it says nothing of their bits
+    return observation != "binarized" and not (spec.levels and observation == "continuous")
 
 
 def likelihood(
@@ -66,7 +82,10 @@ def likelihood(
     log_prob speaks of: "discrete", the probability of raw whole-number levels; "continuous", a density of raw values;
     "dequantized", a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the
     discrete log-probability (Jensen); "binarized", the probability of the data cut at half range, which says nothing
-    of the raw data and has no bits/dim. `bound`: log_prob is an evidence lower bound. `draws` are averaged.
+    of the raw data and has no bits/dim. `bound`: log_prob is an evidence lower bound.
+
+    `draws` of its noise are averaged; `method` has the standard deviation between the means of single draws, √draws
+    times that of the value.
 
     Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844.
@@ -77,28 +96,59 @@ def likelihood(
     ['-22.1807 nats', '8 bits/dim']
     """
     choice("observation", observation, LAWS)
-    positive("draws", draws)
     name = "elbo" if bound else "log_prob"
-    values = _mean_over_draws(log_prob, examples, name, draws)
-    size = int(np.prod(np.shape(examples.x)[1:]))
+    values = _draws(log_prob, examples, name, draws)
     bounded = bound or observation == "dequantized"
+    method: dict[str, Any] = {"by": name, "observation": observation, "draws": draws, **_seeds(examples)}
+    if draws == 1 and observation == "dequantized":
+        method["noise"] = "one dequantization draw"
+    spread = float(values.mean(axis=1).std(ddof=1)) if draws > 1 else None
+    return nats_and_bits(
+        "log-likelihood",
+        values.mean(axis=0),
+        examples,
+        observation=observation,
+        bound=bounded,
+        bits=bits and observation != "binarized",
+        spread=spread,
+        method=method,
+    )
+
+
+def nats_and_bits(
+    name: str,
+    values: np.ndarray[Any, Any],
+    examples: Examples,
+    *,
+    observation: str,
+    bits: bool,
+    method: Mapping[str, Any],
+    bound: bool = True,
+    spread: float | None = None,
+    protocol: Mapping[str, Any] | None = None,
+) -> list[Estimate]:
+    """Return the mean of log-probabilities `values` (n,) in nats and, where they have `bits`, in bits/dim.
+
+    bits/dim = −nats / (D ln 2). `bound`: they are lower bounds, so the bits are upper bounds. `spread` is the standard
+    deviation between draws, in nats.
+    """
+    size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
-        "protocol": {**(examples.protocol or {}), "law": LAWS[observation]},
-        "method": {
-            "by": name,
-            "observation": observation,
-            "draws": draws,
-            "seed": examples.seed,
-            "batch size": examples.batch_size,
-        },
+        "protocol": {**(examples.protocol or {}), **(protocol or {}), "law": LAWS[observation]},
     }
-    kind = "lower bound" if bounded else "exact"
-    found = [mean_of("log-likelihood", values, unit="nats", better="higher", kind=kind, **shared)]
-    if bits and observation != "binarized":
-        kind = "upper bound" if bounded else "exact"
+
+    def told(scale: float) -> dict[str, Any]:
+        return dict(method) if spread is None else {**method, "standard deviation between draws": spread * scale}
+
+    kind = "lower bound" if bound else "exact"
+    found = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
+    if bits:
+        kind, scale = "upper bound" if bound else "exact", 1 / (size * math.log(2))
+        of_bits = "bits/dim" if name == "log-likelihood" else f"{name} bits/dim"
+        method = told(scale)
         found.append(
-            mean_of("bits/dim", -values / (size * math.log(2)), unit="bits/dim", better="lower", kind=kind, **shared)
+            mean_of(of_bits, -scale * values, unit="bits/dim", better="lower", kind=kind, method=method, **shared)
         )
     return found
 
@@ -121,7 +171,7 @@ def divergence(
     '0.5 nats'
     """
     name = "elbo" if bound else "log_prob"
-    model = _mean_over_draws(log_prob, examples, name, draws)
+    model = _draws(log_prob, examples, name, draws).mean(axis=0)
     exact = per_example(examples, "density", lambda x: torch.as_tensor(truth(x.cpu())))
     return mean_of(
         "KL from truth",
@@ -131,10 +181,15 @@ def divergence(
         varies=examples.varies,
         kind="upper bound" if bound else "exact",
         protocol=dict(examples.protocol or {}),
-        method={"by": name, "draws": draws, "seed": examples.seed, "batch size": examples.batch_size},
+        method={"by": name, "draws": draws, **_seeds(examples)},
     )
 
 
-def _mean_over_draws(log_prob: Callable[[Tensor], Tensor], examples: Examples, name: str, draws: int) -> Any:
-    total = sum(per_example(examples, name if i == 0 else f"{name} {i}", log_prob) for i in range(draws))
-    return total / draws
+def _draws(log_prob: Callable[[Tensor], Tensor], examples: Examples, name: str, draws: int) -> np.ndarray[Any, Any]:
+    """Return the values (draws, N), the noise of each draw its own."""
+    positive("draws", draws)
+    return np.stack([per_example(examples, name if i == 0 else f"{name} {i}", log_prob) for i in range(draws)])
+
+
+def _seeds(examples: Examples) -> dict[str, Any]:
+    return {"seed": examples.seed, "batch size": examples.batch_size}

@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from thalweg.checks import positive
-from thalweg.evaluation.classification import classification_measures
+from thalweg.evaluation import classification, cost, likelihood, reconstruction, samples
 from thalweg.evaluation.examples import Examples, frozen
 from thalweg.evaluation.findings import Findings
-from thalweg.evaluation.likelihood import likelihood_measures
-from thalweg.evaluation.reconstruction import reconstruction_measures
 from thalweg.evaluation.reference import Features, Reference, raw_features
-from thalweg.evaluation.samples import FEWEST, sample_measures
+from thalweg.evaluation.samples import FEWEST
 from thalweg.randomness import fold
 
 __all__ = ["evaluate", "reference_of"]
 
-# Who is asked what: each takes (model, reference), asks the model for abilities, and gives nothing where it has none.
-GROUPS: Mapping[str, Callable[[Any, Reference], Findings]] = {
-    "classification": classification_measures,
-    "likelihood": likelihood_measures,
-    "reconstruction": reconstruction_measures,
-    "samples": sample_measures,
-}
+
+class Group(NamedTuple):
+    """Measures that belong together: who takes them, what each means, what a model needs, and where a report has them.
+
+    `measures(model, reference)` asks the model for abilities, and gives nothing where it has none.
+    """
+
+    name: str
+    room: str
+    needs: str
+    measures: Callable[[Any, Reference], Findings]
+    meanings: Mapping[str, str]
+
+
+# fmt: off
+GROUPS = (
+    Group("likelihood", "likelihood", "log_prob or elbo",
+          likelihood.likelihood_measures, getattr(likelihood, "MEANINGS", {"log-likelihood": "x", "bits/dim": "x", "KL from truth": "x"})),
+    Group("samples", "samples", "sample",
+          samples.sample_measures, getattr(samples, "MEANINGS", dict.fromkeys(["Fréchet distance", "MMD²", "sliced W1", "precision", "recall", "density", "coverage"], "x"))),
+    Group("reconstruction", "reconstruction", "encode and decode",
+          reconstruction.reconstruction_measures, getattr(reconstruction, "MEANINGS", {"squared error": "x", "PSNR": "x"})),
+    Group("classification", "classification", "logits, and labels",
+          classification.classification_measures, getattr(classification, "MEANINGS", {"accuracy": "x", "label loss": "x"})),
+    Group("cost", "cost", "a module",
+          cost.cost_measures, cost.MEANINGS),
+)
+# fmt: on
+
+
+def group_of(name: str) -> Group:
+    """Return the group of a measure; what follows a colon in its name says against what it was measured."""
+    known = name.partition(":")[0]
+    return next(group for group in GROUPS if known in group.meanings)
 
 
 def evaluate(
@@ -67,9 +93,12 @@ def evaluate(
     )
     found = Findings()
     with frozen(model, place):
-        for name, measures in GROUPS.items():
-            found.attempt(name, lambda measures=measures: measures(model, reference))  # type: ignore[misc]
-    if not found.estimates and not found.missing:
+        for group in GROUPS:
+            part = Findings()
+            part.attempt(group.name, lambda group=group: group.measures(model, reference))  # type: ignore[misc]
+            part.missing = [replace(m, group=group.name) for m in part.missing]
+            found.add(part)
+    if not found.missing and all(group_of(e.name).room == "cost" for e in found):
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
             f"wanted log_prob, elbo, encode and decode, sample and {FEWEST} examples, or logits with labels"

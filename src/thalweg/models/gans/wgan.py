@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
+from torch.distributions import Independent, Normal
 
 from thalweg.checks import positive
 from thalweg.nn.conv import halvings
@@ -62,6 +63,12 @@ class WGAN(nn.Module):
         middle = (levels - 1) / 2 if levels else 0.0
         scale = ([middle] * shape[0], [middle] * shape[0]) if levels else (mean, std)
         self.scaling = Standardize(*scale, shape)
+
+    @property
+    def prior(self) -> Independent:
+        """The law of z, N(0, I)."""
+        zero = self.scaling.mean.new_zeros(self.latent_dim)  # on the model's device
+        return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1)
 
     def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""

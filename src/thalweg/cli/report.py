@@ -1,0 +1,66 @@
+"""A report on the terminal: rows of measures, columns of models, the best marked and who is not told from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["print_report"]
+
+LEGEND = (
+    "★ best of the models   ≈ not separated from the best: 0 is in the 95 % interval of the difference   "
+    "≥ ≤ bounds   – why: report.html"
+)
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """Print the table of a report on stdout; intervals are 95 %."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [model["name"] for model in report["models"]]
+    names = [n for n in names if any("estimate" in row["cells"].get(n, {}) for row in report["measures"])]
+    yardsticks = {model["name"] for model in report["models"] if model["family"] == "yardstick"}
+    table = Table(title=report["title"], box=box.SIMPLE_HEAD, title_justify="left", caption=LEGEND,
+                  caption_justify="left", pad_edge=False, show_edge=False)  # fmt: skip
+    table.add_column("measure", overflow="fold")
+    for name in names:
+        table.add_column(Text(name, style="italic" if name in yardsticks else "bold"), overflow="fold")
+    group = None
+    for row in report["measures"]:
+        if row["group"] != group:
+            group = row["group"]
+            table.add_section()
+            table.add_row(Text(group, style="bold underline"))
+        note = f"\n  ({row['note']})" if row["note"] else ""
+        sense = {"higher": " ↑", "lower": " ↓", None: ""}[row["better"]]
+        unit = f", {row['unit']}" if row["unit"] and row["unit"] != row["name"] else ""
+        table.add_row(
+            Text(f"{row['name']}{unit}{sense}{note}"), *(Text(_cell(row, n), style=_style(row, n)) for n in names)
+        )
+    wide = None if sys.stdout.isatty() else 40 + 30 * len(names)
+    console = Console(file=sys.stdout, width=wide, highlight=False)
+    console.print(table)
+    for model in report["models"]:
+        for seed in model["seeds"]:
+            if seed["state"] == "failed":
+                console.print(Text(f"{model['name']} (seed {seed['seed']}) failed: {seed['reason']}", style="red"))
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    cell = row["cells"].get(name, {})
+    if "estimate" not in cell:
+        return "–"
+    text = cell["estimate"]["text"]
+    unit = f" {row['unit']}"
+    text = text.removesuffix(unit) if row["unit"] else text
+    mark = " ★" if cell["best"] else " ≈" if cell["separated"] is False else ""
+    return text + mark + (f"\n! {cell['flag']}" if cell["flag"] else "")
+
+
+def _style(row: Mapping[str, Any], name: str) -> str:
+    cell = row["cells"].get(name, {})
+    return "bold" if cell.get("best") else "dim" if "estimate" not in cell else ""

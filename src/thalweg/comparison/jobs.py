@@ -1,0 +1,202 @@
+"""Trainings side by side: each in a process of its own, one after another, or spread over a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from thalweg.config import RunConfig, to_json
+
+__all__ = ["Board", "Job", "train_here", "train_on_ray"]
+
+State = Literal["waiting", "training", "done", "failed"]
+
+
+@dataclass
+class Job:
+    """One training: where it goes, what became of it, and why if it failed."""
+
+    name: str
+    config: RunConfig
+    folder: Path
+    log: Path
+    state: State = "waiting"
+    reason: str | None = None
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Take what the worker says."""
+        if "failed" in message:
+            self.state, self.reason = "failed", str(message["failed"])
+
+    def end(self) -> None:
+        """Note whether there is a model."""
+        if (self.folder / "model.safetensors").is_file() and self.state != "failed":
+            self.state, self.reason = "done", None
+        else:
+            self.state, self.reason = "failed", self.reason or f"no model was written; see {self.log}"
+
+
+class Board(Protocol):
+    """Shows where each training is."""
+
+    def show(self, job: Job, message: Mapping[str, Any]) -> None:
+        """`job` changed, or its worker said something."""
+
+
+def train_here(jobs: Sequence[Job], board: Board) -> None:
+    """Train the jobs one after another: side by side they would take the time budget from each other.
+
+    A job that fails takes no other down. On an interrupt the one that trains writes a checkpoint, and goes on from it
+    when asked for again.
+    """
+    for job in jobs:
+        job.state = "training"
+        board.show(job, {})
+        _in_a_process(job, board)
+        board.show(job, {})
+
+
+def _in_a_process(job: Job, board: Board) -> None:
+    work = json.dumps({"config": to_json(job.config), "folder": str(job.folder)})
+    command = [sys.executable, "-m", "thalweg.comparison.worker", work]
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(job.log, "a") as log:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                message = _read(line)
+                job.hear(message)
+                board.show(job, message)
+            code = child.wait()
+        except BaseException:  # an interrupt: a terminal has told the child too; else its stdin tells it
+            assert child.stdin is not None
+            child.stdin.close()
+            child.wait()
+            raise
+        finally:
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+    if code and job.state != "failed":
+        died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        job.state, job.reason = "failed", f"the process ended by {died}; see {job.log}"
+    job.end()
+
+
+def _read(line: str) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except json.JSONDecodeError:  # something that a library printed
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
+    """Spread the trainings over a Ray cluster: each takes one core, or one GPU where the run asks for it.
+
+    A node that sees the job's folder trains in it; another trains in a folder of its own, whose files come back at
+    the end. `address` is Ray's: "auto", "local", "host:port" or "ray://host:port".
+    """
+    try:
+        import ray
+        from ray.util.queue import Empty, Queue
+    except ImportError:
+        raise ValueError("ray: not installed; wanted `pip install 'thalweg[scale]'`") from None
+    started = not ray.is_initialized()
+    if started:
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"ray: got {address}, wanted the address of a cluster ({str(error).splitlines()[0]})"
+            ) from None
+    try:
+        queue = Queue()
+        remote = ray.remote(_on_a_node)
+        waiting = {}
+        for job in jobs:
+            gpus = int(job.config.train.device.startswith("cuda"))
+            token = job.folder.parent / f".{job.name}.here"
+            token.parent.mkdir(parents=True, exist_ok=True)
+            token.write_text(job.name)
+            files = _files(job.folder)
+            task = remote.options(num_cpus=1, num_gpus=gpus, max_retries=0)
+            waiting[task.remote(to_json(job.config), str(job.folder), str(token), files, job.name, queue)] = job
+        by_name = {job.name: job for job in jobs}
+        while waiting:
+            done, _ = ray.wait(list(waiting), timeout=0.2)
+            while True:
+                try:
+                    name, message = queue.get_nowait()
+                except Empty:
+                    break
+                job = by_name[name]
+                job.state = "training" if job.state == "waiting" else job.state
+                job.hear(message)
+                board.show(job, message)
+            for reference in done:
+                _fetch(waiting.pop(reference), reference, board)
+    finally:
+        for job in jobs:
+            (job.folder.parent / f".{job.name}.here").unlink(missing_ok=True)
+        if started:
+            ray.shutdown()
+
+
+def _fetch(job: Job, reference: Any, board: Board) -> None:
+    """Take a task's result: the files of a folder that is not here."""
+    import ray
+
+    try:
+        for name, data in (ray.get(reference) or {}).items():
+            path = job.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except Exception as error:  # whatever the task raised, in Ray's wrapping
+        cause = getattr(error, "cause", None) or error
+        reason = " ".join(str(cause).split())[:300]
+        job.state, job.reason = "failed", job.reason or (reason or type(cause).__name__)
+    job.end()
+    board.show(job, {})
+
+
+def _on_a_node(
+    config: dict[str, Any], folder: str, token: str, files: dict[str, bytes], name: str, queue: Any
+) -> dict[str, bytes] | None:
+    """Train on the node of a cluster; return the files of the run where its folder is not seen from there."""
+    import tempfile
+
+    from thalweg.comparison.worker import train_or_resume
+    from thalweg.config import from_json
+
+    here = Path(folder)
+    shared = Path(token).is_file() and Path(token).read_text() == name
+
+    def tell(message: dict[str, Any]) -> None:
+        queue.put((name, message))
+
+    run = from_json(RunConfig, config)
+    if shared:
+        train_or_resume(run, here, tell)
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        there = Path(place) / here.name
+        for path, data in files.items():
+            (there / path).parent.mkdir(parents=True, exist_ok=True)
+            (there / path).write_bytes(data)
+        train_or_resume(run, there, tell)
+        return _files(there)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return a folder's files by their path in it, without its lock."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in found}

@@ -1,0 +1,129 @@
+"""All models of a comparison measured alike: the same examples, features, anomalies and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from thalweg.comparison.plan import YARDSTICKS, Measuring
+from thalweg.comparison.store import load_findings, save_findings
+from thalweg.config import DataConfig, to_json
+from thalweg.data import Dataset, load
+from thalweg.data.dataset import same_kind
+from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
+from thalweg.evaluation.cost import told
+from thalweg.randomness import fold
+from thalweg.recipes.runs import cost, open_run
+
+__all__ = ["Bench"]
+
+
+class Bench:
+    """Where models are measured: a data set, its features and anomalies, the yardsticks.
+
+    Raises ValueError for settings that cannot be followed, before anything is measured.
+    """
+
+    def __init__(
+        self, data: DataConfig, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
+    ) -> None:
+        from thalweg.evaluation.anomaly import simple_anomalies
+        from thalweg.recipes.features import features_for
+        from thalweg.training.devices import resolve_device
+
+        self.device, self.measuring = resolve_device(device), measuring
+        self.dataset: Dataset = load(data)
+        spec = self.dataset.spec
+        part = self.dataset.split(measuring.split)
+        if not len(part):
+            raise ValueError(f"split: got {measuring.split}, which has no examples, wanted one that has some")
+        self.anomalies: dict[str, Any] = {}
+        if spec.kind != "tokens":
+            self.anomalies = dict(simple_anomalies(spec, part.x, fold(measuring.seed, "anomalies")))
+        for name in filter(None, (name.strip() for name in measuring.anomalies.split(","))):
+            other = load(DataConfig(source=name))
+            same_kind(other.spec, spec, ("kind", "shape", "levels"))
+            self.anomalies[other.spec.name] = other.split(measuring.split).x
+        made = features_for(self.dataset, measuring.features, device=self.device, say=say)
+        self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
+
+    def measure(self, model: Any) -> Findings:
+        """Return all that the model's abilities allow."""
+        settings, held_out = self.measuring, len(self.dataset.validation)
+        n = settings.samples or self._samples(held_out)
+        return evaluate(
+            model,
+            self.dataset,
+            split=settings.split,
+            limit=settings.limit,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            device=self.device,
+            features=self.features,
+            anomalies=self.anomalies,
+            draws=settings.draws,
+            samples=n,
+            temperatures=settings.temperatures,
+        )
+
+    def _samples(self, held_out: int) -> int:
+        from thalweg.evaluation.samples import MOST
+
+        n = min(self.settings_examples(), MOST)
+        return min(n, held_out) if held_out else n  # as many as the held-out examples that set the floor
+
+    def settings_examples(self) -> int:
+        """How many examples models are measured on."""
+        there = len(self.dataset.split(self.measuring.split))
+        return min(there, self.measuring.limit or there)
+
+    def run(self, folder: Path, stem: Path) -> Findings:
+        """Return the findings of a trained run, kept as STEM.json and STEM.npz, with what its training cost."""
+        key = self._key((folder / "model.safetensors").read_bytes())
+        found = load_findings(stem, key)
+        if found is None:
+            opened = open_run(folder, device=str(self.device))
+            same_kind(self.dataset.spec, opened.spec)
+            found = self.measure(opened.model)
+            found.add(_spent(cost(opened.records())))
+            save_findings(found, stem, key)
+        return found
+
+    def yardsticks(self, stem: Path, found: Mapping[str, Findings], say: Callable[[str], None]) -> dict[str, Findings]:
+        """Return the findings of the yardsticks that share a measure with any of the models."""
+        from thalweg.comparison.yardsticks import yardsticks
+        from thalweg.evaluation.measures import group_of
+
+        rooms = {group_of(e.name).room for findings in found.values() for e in findings}
+        if not rooms & {"likelihood", "samples"}:
+            return {}
+        made: dict[str, Any] = {}
+        measured: dict[str, Findings] = {}
+        for name in YARDSTICKS:
+            place, key = stem / name, self._key(name.encode())
+            kept = load_findings(place, key)
+            if kept is None:
+                say(f"measuring the yardstick {name}")
+                made = made or yardsticks(self.dataset, self.measuring.seed)
+                kept = self.measure(made[name])
+                save_findings(kept, place, key)
+            measured[name] = kept
+        return measured
+
+    def _key(self, content: bytes) -> str:
+        import hashlib
+        import json
+
+        from thalweg import __version__
+
+        settings = [__version__, self.dataset.spec.fingerprint, to_json(self.measuring), self.features.name]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + content).hexdigest()
+
+
+def _spent(spent: Mapping[str, float]) -> list[Estimate]:
+    return [
+        told("training time", spent["seconds"], "s"),
+        told("training steps", spent["steps"]),
+        told("peak memory", spent["memory"], "MiB"),
+    ]

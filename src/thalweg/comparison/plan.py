@@ -1,0 +1,148 @@
+"""What a comparison is: which models on which data, under which budget, measured how."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thalweg.checks import choice, positive
+from thalweg.config import DataConfig, RunConfig, TrainConfig, coerce, keyword_options, to_json
+from thalweg.recipes import recipe
+
+__all__ = ["Candidate", "Measuring", "Plan"]
+
+YARDSTICKS = ("real", "gaussian", "gaussian-mixture")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """How trained models are measured, all alike."""
+
+    split: str = "test"  # train, validation or test
+    limit: int | None = None  # how many examples, drawn by the seed (default: all)
+    samples: int | None = None  # how many samples a model is asked for (default: as many as examples, at most 10,000)
+    draws: int = 3  # of a likelihood's noise, averaged
+    temperatures: int = 300  # steps of annealed importance sampling; 0: none
+    features: str = "auto"  # what images are compared by: auto, pixels, a module:factory, or an Inception weight file
+    anomalies: str = ""  # data sets beside which the model's own should look normal, separated by commas
+    batch_size: int = 500  # examples at a time
+    seed: int = 0  # of every draw
+
+    def __post_init__(self) -> None:
+        choice("split", self.split, ("train", "validation", "test"))
+        for name in ("limit", "samples"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        positive("draws", self.draws)
+        positive("batch_size", self.batch_size)
+        if self.temperatures < 0:
+            raise ValueError(f"temperatures: got {self.temperatures}, wanted a number of at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A recipe with its options, and training settings of its own; `name` is how the comparison calls it.
+
+    >>> Candidate.read("vae:latent_dim=2,lr=1e-3").train
+    {'lr': 0.001}
+    """
+
+    name: str
+    recipe: str
+    options: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str) -> Candidate:
+        """Read `RECIPE` or `RECIPE:option=value,...`, the options being the recipe's or those of training."""
+        name, _, rest = text.partition(":")
+        own = keyword_options(recipe(name))
+        shared = {f: (hint, None) for f, hint in _train_hints().items()}
+        options: dict[str, Any] = {}
+        train: dict[str, Any] = {}
+        for entry in filter(None, rest.split(",")):
+            option, equals, value = entry.partition("=")
+            key = choice("option", option.strip().replace("-", "_"), [*own, *shared])
+            if not equals:
+                raise ValueError(f"{name}: got '{entry}', wanted option=value")
+            hint = own[key][0] if key in own else shared[key][0]
+            (options if key in own else train)[key] = coerce(key, _plain(value), hint)
+        if "seed" in train:
+            raise ValueError(f"seed: got it of {text}, wanted --seeds, the number of trainings of every model")
+        return cls(name=text, recipe=name, options=options, train=train)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A comparison: candidates on data, `seeds` trainings of each, a budget and device in `train`, and how to measure.
+
+    >>> plan = Plan(models=(Candidate(name="vae", recipe="vae"),), data=DataConfig(source="digits"), seeds=2)
+    >>> [name for name, _ in plan.runs()]
+    ['vae-0', 'vae-1']
+    """
+
+    models: tuple[Candidate, ...]
+    data: DataConfig
+    seeds: int = 1
+    train: TrainConfig = field(default_factory=TrainConfig)
+    measuring: Measuring = field(default_factory=Measuring)
+
+    def __post_init__(self) -> None:
+        positive("seeds", self.seeds)
+        names = [model.name for model in self.models]
+        if not names:
+            raise ValueError("RECIPE: got nothing, wanted one or more recipes")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"RECIPE: got '{name}' twice, wanted different models (see RECIPE:option=value)")
+
+    def runs(self) -> list[tuple[str, RunConfig]]:
+        """Return every training by the name of its folder: model by model, seed by seed."""
+        found = []
+        for model in self.models:
+            for seed in range(self.seeds):
+                train = TrainConfig(**{**_given(self.train), **model.train, "seed": seed})
+                config = RunConfig(recipe=model.recipe, data=self.data, options=dict(model.options), train=train)
+                found.append((f"{folder_name(model.name)}-{seed}", config))
+        return found
+
+    def digest(self) -> str:
+        """Return a hash of all that decides the comparison."""
+        return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def default_folder(self) -> Path:
+        """Return runs/compare-MODELS-DATA: the same for the same models and data, so that it is gone on with."""
+        stem = Path(self.data.source).stem or "data"
+        return Path("runs") / "-".join(["compare", *(folder_name(m.name) for m in self.models), stem])
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a model as a name of a folder.
+
+    >>> folder_name("vae:latent_dim=2,lr=1e-3")
+    'vae_latent_dim=2_lr=1e-3'
+    """
+    return "".join(c if c.isalnum() or c in "-=." else "_" for c in name)
+
+
+def _given(train: TrainConfig) -> Mapping[str, Any]:
+    default = TrainConfig()
+    return {f: getattr(train, f) for f in _train_hints() if getattr(train, f) != getattr(default, f)}
+
+
+def _train_hints() -> dict[str, Any]:
+    import typing
+
+    return typing.get_type_hints(TrainConfig)
+
+
+def _plain(text: str) -> Any:
+    """Return what the text is as JSON, or the text."""
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,125 @@
+"""The report of a comparison: one document, `report.json`, from which the table and the page are made."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from thalweg.comparison.plan import YARDSTICKS
+from thalweg.comparison.rows import rows
+from thalweg.config import RunConfig, TrainConfig
+from thalweg.data import Dataset
+from thalweg.evaluation import Findings
+from thalweg.recipes import FAMILIES
+from thalweg.recipes.runs import read_records
+
+__all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
+
+SCHEMA, VERSION = "thalweg-report", 1
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
+
+
+def document(
+    *,
+    title: str,
+    command: str,
+    dataset: Dataset,
+    budget: Mapping[str, float],
+    models: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Findings],
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return report.json: what was compared, and every measure of every model as an estimate or the reason for none.
+
+    `found` is by model, yardsticks among them; `models` say what each is and what became of its trainings.
+    """
+    import datetime
+
+    spec = dataset.spec
+    sizes = {name: len(dataset.split(name)) for name in ("train", "validation", "test")}
+    yardsticks = [name for name in found if name in YARDSTICKS]
+    told = [
+        *models,
+        *({"name": n, "family": "yardstick", "options": {}, "parameters": None, "seeds": []} for n in yardsticks),
+    ]
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "title": title,
+        "made": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "data": {
+            "name": spec.name,
+            "fingerprint": spec.fingerprint,
+            "kind": spec.kind,
+            "shape": list(spec.shape),
+            "levels": spec.levels,
+            "classes": list(spec.classes) if spec.classes else None,
+            **sizes,
+        },
+        "budget": dict(budget),
+        "versions": versions(),
+        "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
+        "measures": rows(found, yardsticks),
+        "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
+        "warnings": list(warnings),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return what the numbers depend on beside the seeds."""
+    from thalweg import __version__
+
+    own = {"thalweg": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    return own | {name: version(name) for name in PACKAGES}
+
+
+def family(recipe: str) -> str:
+    """Return the family of a recipe."""
+    return next(name for name, table in FAMILIES.items() if recipe in table)
+
+
+def train_command(config: RunConfig, folder: Path | str) -> str:
+    """Return the `thalweg train` that makes the same run.
+
+    >>> from thalweg.config import DataConfig
+    >>> config = RunConfig(recipe="vae", data=DataConfig(source="digits"), train=TrainConfig(seed=1, minutes=0.5))
+    >>> train_command(config, "runs/vae-1")
+    'thalweg train vae --data digits --seed 1 --minutes 0.5 --run runs/vae-1'
+    """
+    from thalweg.config import DataConfig
+
+    words = ["thalweg", "train", config.recipe, "--data", config.data.source]
+    named = {"seed": "data-seed"}  # seed alone is that of training
+    tables = [
+        (config.data, DataConfig(source=config.data.source), named),
+        (config.train, TrainConfig(), {}),
+    ]
+    changed = {}
+    for given, default, names in tables:
+        for name in given.__dataclass_fields__:
+            if name != "source" and getattr(given, name) != getattr(default, name):
+                changed[names.get(name, name)] = getattr(given, name)
+    for name, value in {**config.options, **changed}.items():
+        flag = "--" + name.replace("_", "-")
+        words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
+    return shlex.join([*words, "--run", str(folder)])
+
+
+def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the training records of each model: its seeds, and the lines of their metrics.jsonl."""
+    return {
+        name: [{"seed": seed, "records": read_records(folder)} for seed, folder in seeds]
+        for name, seeds in folders.items()
+    }
+
+
+def _parameters(found: Findings | None) -> int | None:
+    for estimate in found or ():
+        if estimate.name == "parameters":
+            return int(estimate.value)
+    return None

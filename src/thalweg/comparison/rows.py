@@ -1,0 +1,129 @@
+"""The table of a comparison: a row a measure and protocol, a cell a model, who is best and who is not told from him."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thalweg.evaluation import Estimate, Findings, difference, differences, over_seeds
+from thalweg.evaluation.measures import GROUPS, group_of
+
+__all__ = ["averaged", "rows"]
+
+
+def averaged(seeds: Sequence[Findings]) -> Findings:
+    """Return the findings of several trainings of one model as one: estimates over seeds, pictures of the first."""
+    if len(seeds) == 1:
+        return seeds[0]
+    found = Findings([], list(seeds[0].missing), dict(seeds[0].tables), dict(seeds[0].pictures))
+    for estimate in seeds[0].estimates:
+        same = [e for e in (_same(estimate, other) for other in seeds) if e is not None]
+        if estimate.varies == "nothing" and len({e.value for e in same}) == 1:
+            found.add(estimate)
+        elif len(same) == len(seeds):
+            found.add(over_seeds(same))
+        else:
+            found.add(estimate)
+    return found
+
+
+def _same(estimate: Estimate, found: Findings) -> Estimate | None:
+    return next((e for e in found.estimates if not differences(e, estimate)), None)
+
+
+def rows(found: Mapping[str, Findings], yardsticks: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the rows of report.json's `measures`; `found` has the findings of each model, by name.
+
+    Estimates share a row if they may share a column: name, unit, kind and every field of the protocol. Of a measure
+    with several rows each says what keeps it apart. The best is told among models, not yardsticks; another is
+    separated from it where 0 is outside the interval of their difference.
+    """
+    made: list[dict[str, Any]] = []
+    for name in _names(found):
+        held: list[dict[str, Estimate]] = []
+        for model, findings in found.items():
+            for estimate in findings.estimates:
+                if estimate.name == name:
+                    row = next((row for row in held if _may_join(estimate, next(iter(row.values())))), None)
+                    if row is None:
+                        held.append({model: estimate})
+                    else:
+                        row[model] = estimate
+        made += [_row(name, row, held, found, yardsticks) for row in held]
+    return made
+
+
+def _may_join(a: Estimate, b: Estimate) -> bool:
+    # what varies may differ: a yardstick is not trained, and each cell says what its own interval is over
+    return not [d for d in differences(a, b) if d != "varies"]
+
+
+def _names(found: Mapping[str, Findings]) -> list[str]:
+    names = dict.fromkeys(e.name for findings in found.values() for e in findings.estimates)
+    order = [group.name for group in GROUPS]
+    return sorted(names, key=lambda name: order.index(group_of(name).name))  # stable within a group
+
+
+def _row(
+    name: str,
+    row: Mapping[str, Estimate],
+    held: Sequence[Mapping[str, Estimate]],
+    found: Mapping[str, Findings],
+    yardsticks: Sequence[str],
+) -> dict[str, Any]:
+    first, group = next(iter(row.values())), group_of(name)
+    rivals = {m: e for m, e in row.items() if m not in yardsticks} if group.room != "cost" else {}
+    best = _best(rivals)
+    cells: dict[str, Any] = {}
+    for model, findings in found.items():
+        if model in row:
+            flag = row[model].method.get("flag")
+            told = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
+            ranked = model in rivals and len(rivals) > 1
+            separated = _separated(row[model], rivals[best]) if ranked and best and model != best else None
+            cells[model] = told | {"best": ranked and model == best, "separated": separated}
+        else:
+            elsewhere = any(model in other for other in held)
+            cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}
+    return {
+        "name": name,
+        "group": group.room,
+        "unit": first.unit,
+        "kind": first.kind,
+        "better": None if group.room == "cost" else first.better,
+        "varies": first.varies,
+        "meaning": group.meanings[name.partition(":")[0]],
+        "protocol": dict(first.protocol),
+        "note": _note(first, [next(iter(other.values())) for other in held if other is not row]),
+        "cells": cells,
+    }
+
+
+def _best(rivals: Mapping[str, Estimate]) -> str | None:
+    if not rivals:
+        return None
+    sign = 1 if next(iter(rivals.values())).better == "higher" else -1
+    return max(rivals, key=lambda m: sign * rivals[m].value)
+
+
+def _separated(a: Estimate, best: Estimate) -> bool | None:
+    if differences(a, best):
+        return None  # an interval over seeds beside one over examples
+    apart = difference(a, best)
+    return not apart.low <= 0 <= apart.high
+
+
+def _reason(name: str, group: Any, findings: Findings) -> str:
+    for wanted in (name, name.partition(":")[0]):
+        for missing in findings.missing:
+            if missing.name == wanted:
+                return missing.reason
+    inside = [m.reason for m in findings.missing if m.group == group.name]
+    return inside[0] if inside else f"needs {group.needs}"
+
+
+def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
+    """Say what keeps a row apart from the others of its name."""
+    fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
+    told = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
+    return ", ".join(told) or None

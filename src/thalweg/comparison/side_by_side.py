@@ -1,0 +1,170 @@
+"""Models of different families on the same data under the same budget, side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from thalweg.comparison.board import board
+from thalweg.comparison.html import html
+from thalweg.comparison.jobs import Job, train_here, train_on_ray
+from thalweg.comparison.measure import Bench
+from thalweg.comparison.plan import Plan, folder_name
+from thalweg.comparison.report import curves_of, document, family, train_command
+from thalweg.comparison.rows import averaged
+from thalweg.comparison.store import written
+from thalweg.config import RunConfig, to_json
+from thalweg.evaluation import Findings
+from thalweg.recipes.runs import build
+from thalweg.training.checkpoint import write_atomic
+
+__all__ = ["compare", "evaluate_run"]
+
+
+def compare(
+    plan: Plan, folder: Path | str, *, command: str = "", overwrite: bool = False, ray: str | None = None
+) -> dict[str, Any]:
+    """Train every model of the plan, measure all alike, and return the report, also written into the folder.
+
+    ```
+    compare.json      the plan
+    runs/             a run folder for every training: MODEL-SEED
+    measured/         what was measured, with the values the intervals were made of
+    report.json       every number, in a documented schema
+    report.html       the same with pictures, in one file
+    ```
+
+    Asked again for the same plan and folder it goes on where it stopped. A training that fails takes no other down:
+    the report says why. Raises ValueError for what the caller can mend, before anything is trained.
+    """
+    folder = Path(folder)
+    prepare(plan, folder, overwrite=overwrite)
+    jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
+    with board(jobs) as shown:
+        shown.say("reading the data, and the features that images are compared by")
+        bench = Bench(plan.data, plan.measuring, device=plan.train.device, say=shown.say)
+        for model in plan.models:
+            build(next(config for _, config in plan.runs() if config.recipe == model.recipe), bench.dataset.spec)
+        shown.say("training")
+        if ray is None:
+            train_here(jobs, shown)
+        else:
+            train_on_ray(jobs, shown, ray)
+        found, warnings = _measured(plan, jobs, bench, folder / "measured", shown.say)
+        shown.say("writing the report")
+        budget = {
+            b: getattr(plan.train, b) for b in ("minutes", "steps", "examples") if getattr(plan.train, b) is not None
+        }
+        report = document(
+            title=f"{', '.join(m.name for m in plan.models)} on {bench.dataset.spec.name}",
+            command=command,
+            dataset=bench.dataset,
+            budget=budget,
+            models=[_told(plan, model.name, jobs, folder) for model in plan.models],
+            found=found,
+            warnings=warnings,
+        )
+        seeds = {
+            m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
+            for m in plan.models
+        }
+        _write(report, found, curves_of(seeds), bench, folder)
+    return report
+
+
+def prepare(plan: Plan, folder: Path, *, overwrite: bool) -> None:
+    """Make the comparison's folder, or accept the one where the same plan was begun."""
+    path = folder / "compare.json"
+    if path.is_file() and overwrite:
+        shutil.rmtree(folder)
+    if path.is_file():
+        begun = json.loads(path.read_text())
+        now = to_json(plan)
+        changed = [name for name in now if begun.get("plan", {}).get(name) != now[name]]
+        if changed:
+            raise ValueError(
+                f"out: got {folder}, which holds a comparison with other {', '.join(changed)}; "
+                "wanted the same, another --out, or --overwrite"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"out: got {folder}, which holds other files; wanted a new or empty folder")
+    else:
+        written(path, {"plan": to_json(plan)})
+
+
+def _measured(
+    plan: Plan, jobs: Sequence[Job], bench: Bench, folder: Path, say: Callable[[str], None]
+) -> tuple[dict[str, Findings], list[str]]:
+    """Return the findings of each model and yardstick by name, and what there is to warn of."""
+    found: dict[str, Findings] = {}
+    warnings = [f"{job.name} failed: {job.reason}" for job in jobs if job.state == "failed"]
+    for model in plan.models:
+        seeds = []
+        for job in _jobs_of(plan, model.name, jobs):
+            if job.state == "done":
+                say(f"measuring {job.name}")
+                seeds.append(bench.run(job.folder, folder / job.name))
+        if seeds:
+            found[model.name] = averaged(seeds)
+    found |= bench.yardsticks(folder, found, say)
+    return found, warnings
+
+
+def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
+    first = [model.name for model in plan.models].index(name) * plan.seeds
+    return list(jobs[first : first + plan.seeds])
+
+
+def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """Return what the report says of a model and its trainings."""
+    from thalweg.recipes.runs import cost, read_records
+
+    seeds = []
+    for job in _jobs_of(plan, name, jobs):
+        spent = cost(read_records(job.folder))
+        run = job.folder.relative_to(folder)
+        command = train_command(job.config, job.folder)
+        seeds.append({"seed": job.config.train.seed, "run": str(run), "state": job.state, "reason": job.reason,
+                      "seconds": spent["seconds"], "steps": spent["steps"], "command": command})  # fmt: skip
+    model = next(m for m in plan.models if m.name == name)
+    return {"name": name, "family": family(model.recipe), "options": {**model.options, **model.train}, "seeds": seeds}
+
+
+def evaluate_run(
+    folder: Path | str, bench: Bench, config: RunConfig, *, command: str = "", say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return the report of one trained run, beside the yardsticks, also written into its folder."""
+    from thalweg.recipes.runs import cost, read_records
+
+    folder = Path(folder)
+    say(f"measuring {config.recipe}")
+    found = {config.recipe: bench.run(folder, folder / "measured" / "model")}
+    found |= bench.yardsticks(folder / "measured", found, say)
+    spent = cost(read_records(folder))
+    seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
+            "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip
+    name = config.recipe
+    report = document(
+        title=f"{name} on {bench.dataset.spec.name}",
+        command=command,
+        dataset=bench.dataset,
+        budget={},
+        models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
+        found=found,
+    )
+    _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
+    return report
+
+
+def _write(
+    report: dict[str, Any], found: dict[str, Findings], curves: dict[str, Any], bench: Bench, folder: Path
+) -> None:
+    pictures = {name: dict(findings.pictures) for name, findings in found.items()}
+    part = bench.dataset.split(bench.measuring.split)
+    pictures.setdefault("real", {}).setdefault("samples", part.x[:64])
+    page = html(report, pictures, curves)
+    written(folder / "report.json", report)
+    write_atomic(folder / "report.html", page.encode())

@@ -1,0 +1,100 @@
+"""One training in a process of its own: `python -m thalweg.comparison.worker JOB`, JOB a JSON object.
+
+It trains, or goes on with, the run of the folder, and says where it is on stdout, a JSON object a line. When whoever
+started it is gone, its stdin ends: it finishes the step, writes a checkpoint and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from thalweg.config import RunConfig, from_json
+
+__all__ = ["train_or_resume"]
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Teller:
+    """Progress, told at most twice a second."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell, self.told = tell, 0.0
+
+    def start(self, label: str, step: int, steps: int) -> None:
+        self.label, self.begun, self.first = label, time.monotonic(), step
+        self.tell({"stage": label, "step": step, "steps": steps})
+
+    def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
+        now = time.monotonic()
+        if now - self.told < 0.5 and step < steps:
+            return
+        self.told = now
+        rate = (step - self.first) / max(now - self.begun, 1e-9)
+        told = {
+            "stage": self.label,
+            "step": step,
+            "steps": steps,
+            "rate": rate,
+            "left": (steps - step) / max(rate, 1e-9),
+        }
+        self.tell(told | {"metrics": dict(metrics)})
+
+    def close(self) -> None: ...
+
+
+def train_or_resume(config: RunConfig, folder: Path, tell: Tell) -> None:
+    """Train the run, or go on with what is in the folder; one that has ended is left as it is."""
+    from thalweg.recipes import runs
+
+    def warn(message: str) -> None:
+        tell({"warning": " ".join(message.split())})
+
+    if (folder / "model.safetensors").is_file():
+        return
+    if (folder / "run.json").is_file():
+        runs.resume(folder, progress=Teller(tell), warn=warn)
+    else:
+        runs.train(config, folder, progress=Teller(tell), warn=warn)
+
+
+def main(job: str) -> int:
+    """Do the job and return the exit code."""
+    given = json.loads(job)
+
+    def tell(message: dict[str, Any]) -> None:
+        print(json.dumps(message), flush=True)
+
+    threading.Thread(target=_stop_with_starter, daemon=True).start()
+    try:
+        train_or_resume(from_json(RunConfig, given["config"]), Path(given["folder"]), tell)
+    except BaseException as error:
+        from thalweg.training import Interrupted
+
+        if isinstance(error, Interrupted):
+            return 128 + error.signum
+        reason = " ".join(str(error).split()) or type(error).__name__
+        expected = isinstance(error, (ValueError, RuntimeError)) and not isinstance(error, NotImplementedError)
+        tell({"failed": reason if expected else f"{type(error).__name__}: {reason}"})
+        if not isinstance(error, ValueError):
+            raise
+        return 2
+    return 0
+
+
+def _stop_with_starter() -> None:
+    while os.read(0, 1):  # not sys.stdin: a reader that waits in its lock would break the interpreter's end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,159 @@
+"""Log-likelihood between two bounds: annealed importance sampling, and its reverse on data the model made itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.evaluation.estimate import Estimate
+from thalweg.evaluation.examples import seeded
+from thalweg.evaluation.findings import Findings, Missing
+from thalweg.evaluation.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
+from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.likelihood import LAWS, bits_of, nats_and_bits, observation_of
+from thalweg.evaluation.observation import GaussianObservation, fit_observation
+from thalweg.evaluation.reference import Reference
+from thalweg.evaluation.subset import subset
+
+__all__ = ["MEANINGS", "Bounds", "annealed_bounds", "annealing_measures"]
+
+MOST, SIMULATED, CHAINS, PILOTS = 32, 8, 8, 2  # examples, simulated examples, chains of each, chains that find steps
+
+MEANINGS = {
+    "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats: it needs a decoder and a "
+    "prior, no encoder, so GANs have one too; higher is better. How tight it is, BDMC tells.",
+    "AIS bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
+    "BDMC lower": "The same lower bound on examples that the model itself made. It belongs to the model's own data: "
+    "never compare it between models, only with BDMC upper.",
+    "BDMC upper": "An upper bound on the log-likelihood of the same simulated examples. Its distance from BDMC lower "
+    "is how far AIS may be from the truth, if real examples are as easy as simulated ones.",
+}
+
+
+def annealing_measures(model: Any, reference: Reference) -> Findings:
+    """Return the bound of annealed importance sampling on log p(x) of test examples, and both bounds on simulated ones.
+
+    For a model with `prior` and `log_likelihood(x, z)`; a decoder with `prior` and `decode(z)` and no law of the data
+    gets a Gaussian around decode(z), its σ fitted on validation examples. `observe(z)`, a draw of x given z, is what
+    simulated examples are made by. Nothing for other models, and where `reference.temperatures` is 0.
+    """
+    found = Findings()
+    if not reference.temperatures or not hasattr(model, "prior"):
+        return found
+    if hasattr(model, "log_likelihood"):
+        law: Any = model
+    elif hasattr(model, "decode") and not any(hasattr(model, ability) for ability in ("log_prob", "elbo")):
+        law = fit_observation(model, reference)
+    else:
+        return found
+    told = found.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
+    if law.prior.support.check(law.prior.sample((1,)).fill_(1e6)).all():
+        found.attempt("AIS", lambda: _of_test(law, reference, told))
+        found.attempt("BDMC", lambda: _of_simulated(law, reference, told))
+    else:
+        found.missing.append(Missing("AIS", f"prior: got {law.prior}, wanted one on all of R^d, where chains can go"))
+    return found
+
+
+def _effort(reference: Reference) -> dict[str, Any]:
+    return {"temperatures": reference.temperatures, "chains": CHAINS, "leapfrog steps": LEAPFROG}
+
+
+class Bounds(NamedTuple):
+    """Bounds on log p(x) of each example, nats (N,), valid in expectation, and how many proposals were accepted."""
+
+    lower: np.ndarray[Any, Any]
+    upper: np.ndarray[Any, Any] | None
+    acceptance: float
+
+
+@torch.no_grad()
+def annealed_bounds(
+    law: Any, x: Tensor, temperatures: int, *, codes: Tensor | None = None, dequantized: bool = False
+) -> Bounds:
+    """Return log 1/C Σ w_c of C = 8 annealed chains an example and, with `codes`, −log 1/C Σ w'_c of reversed ones.
+
+    `codes` (N, d) are exact draws of the posterior: those that `x` was drawn from. E[w] = p(x) and E[w'] = 1/p(x), so
+    by Jensen's inequality the first is below and the second above log p(x) in expectation, whatever the chains do, and
+    both meet it as `temperatures` grow. For this the steps of the chains are fixed before they start, by two pilot
+    chains an example whose weights are thrown away. Noise is from torch's global generator.
+
+    A law of `dequantized` data takes its noise as `law.log_likelihood(x, z, noise=u)`: one more latent, uniform, drawn
+    with each chain and kept, so that the bound is on the probability of the levels. With `codes`, `x` has its noise.
+
+    Reference: Sandwiching the marginal likelihood using bidirectional Monte Carlo, R. Grosse, Z. Ghahramani,
+    R. P. Adams, 2015, arXiv:1511.02543; On the quantitative analysis of decoder-based generative models, Y. Wu et al.,
+    2017, arXiv:1611.04273.
+    """
+    count, prior = len(x), law.prior
+
+    def likelihood(copies: int) -> Callable[[Tensor], Tensor]:
+        rows = x.repeat(copies, *[1] * (x.ndim - 1))
+        if not dequantized:
+            return lambda z: law.log_likelihood(rows, z)
+        noise = torch.rand(rows.shape, device=x.device) if codes is None else torch.zeros(rows.shape, device=x.device)
+        return lambda z: law.log_likelihood(rows, z, noise=noise)
+
+    ahead, starts = sigmoid_schedule(temperatures)[:, None].to(x.device), prior.sample((PILOTS * count,))
+    pilot = anneal(prior.log_prob, likelihood(PILOTS), starts, ahead, chains=PILOTS)
+    steps, z = pilot.steps[:, :count].repeat(1, CHAINS), prior.sample((CHAINS * count,))
+    betas, copies = ahead.expand(-1, len(z)), CHAINS
+    if codes is not None:  # the same laws, and at each the same step, from the end to the beginning
+        z, copies = torch.cat([z, codes.repeat(CHAINS, 1)]), 2 * CHAINS
+        betas = torch.cat([betas, betas.flip(0)], dim=1)
+        steps = torch.cat([steps, torch.cat([steps[:-1].flip(0), steps[-1:]])], dim=1)
+    run = anneal(prior.log_prob, likelihood(copies), z, betas, steps=steps)
+    means = (run.log_weights[-1].view(-1, CHAINS, count).logsumexp(dim=1) - math.log(CHAINS)).cpu().numpy()
+    return Bounds(means[0], None if codes is None else -means[1], run.acceptance)
+
+
+def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    test, observation = reference.test, observation_of(law, reference.spec)
+    examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
+    values, acceptance = np.empty(len(examples.x)), []
+    for rows, x in examples.batches():
+        with examples.noise("annealing", rows):
+            bounds = annealed_bounds(law, x, reference.temperatures, dequantized=observation == "dequantized")
+        values[rows] = bounds.lower
+        acceptance.append(bounds.acceptance)
+    told |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
+    method: dict[str, Any] = {"by": "prior and log_likelihood", "observation": observation, "seed": test.seed}
+    if isinstance(law, GaussianObservation):
+        method |= {"by": "prior and decode", "observation": str(law)}
+        told["σ"] = law.sigma
+    if observation == "dequantized":
+        method["noise"] = "drawn anew with each chain"
+    return nats_and_bits(
+        "AIS",
+        values,
+        examples,
+        observation=observation,
+        bits=bits_of(observation, reference.spec),
+        protocol=_effort(reference),
+        method=method,
+    )
+
+
+def _of_simulated(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    if not hasattr(law, "observe"):
+        raise ValueError(f"observe: {type(law).__name__} cannot draw x given z, wanted observe(z) to simulate examples")
+    test, observation = reference.test, observation_of(law, reference.spec)
+    with seeded(test.seed, "simulated", device=test.device), torch.no_grad():
+        codes = law.prior.sample((SIMULATED,))
+        x, dequantized = law.observe(codes), observation == "dequantized"
+        bounds = annealed_bounds(law, x, reference.temperatures, codes=codes, dequantized=dequantized)
+    assert bounds.upper is not None
+    protocol = {"data": "simulated by the model", "seed": test.seed, "law": LAWS[observation], **_effort(reference)}
+    shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": "simulated examples", "protocol": protocol}
+    gap = mean_of("gap", bounds.upper - bounds.lower, unit="nats", better="lower")
+    told |= {"simulated examples": SIMULATED, "gap": gap.value, "gap low": gap.low, "gap high": gap.high}
+    return [
+        mean_of("BDMC lower", bounds.lower, kind="lower bound", **shared),
+        mean_of("BDMC upper", bounds.upper, kind="upper bound", **shared),
+    ]

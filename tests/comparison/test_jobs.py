@@ -1,0 +1,167 @@
+"""Trainings in processes of their own: done, failed, killed, gone on with."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from thalweg.comparison.board import LiveBoard, PlainBoard, line_of
+from thalweg.comparison.jobs import Job, _on_a_node, train_here, train_on_ray
+from thalweg.comparison.worker import main
+from thalweg.config import DataConfig, RunConfig, TrainConfig, to_json
+from thalweg.recipes.runs import cost, read_records
+
+DIGITS = DataConfig(source="digits")
+
+
+def job(tmp_path, name="a", recipe="softmax-regression", **train):
+    train = TrainConfig(**{"steps": 5, "device": "cpu", "log_every": 1, **train})
+    config = RunConfig(recipe=recipe, data=DIGITS, train=train)
+    return Job(name, config, tmp_path / "runs" / name, tmp_path / "logs" / f"{name}.txt")
+
+
+class Ears:
+    def __init__(self):
+        self.told = []
+
+    def show(self, job, message):
+        self.told.append((job.name, job.state, dict(message)))
+
+
+def test_a_failure_takes_no_other_down(tmp_path):
+    jobs = [
+        job(tmp_path, "grows without bound", "wgan", lr=1e30, steps=50),
+        job(tmp_path, "sound"),
+        job(tmp_path, "impossible", "lenet5", batch_size=8, accumulate=3),
+    ]
+    ears = Ears()
+    train_here(jobs, ears)
+    assert [j.state for j in jobs] == ["failed", "done", "failed"]
+    assert "not finite" in jobs[0].reason or "the loss of" in jobs[0].reason
+    assert "accumulate: got 3" in jobs[2].reason
+    assert (tmp_path / "runs" / "sound" / "model.safetensors").is_file()
+    steps = [message["step"] for name, _, message in ears.told if name == "sound" and "step" in message]
+    assert steps[-1] == 5
+    again = Ears()
+    train_here([jobs[1]], again)  # ended already: nothing is done again
+    assert not any("step" in message for _, _, message in again.told)
+
+
+def test_a_killed_training_is_reported_and_gone_on_with(tmp_path):
+    settings = {"steps": 1500, "checkpoint_every": 50, "log_every": 25}
+    killed, straight = job(tmp_path, "killed", **settings), job(tmp_path, "straight", **settings)
+
+    class Killer(Ears):
+        def show(self, job, message):
+            if message.get("step", 0) > 100:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int((job.folder / "lock").read_text()), signal.SIGKILL)
+
+    train_here([killed], Killer())
+    assert killed.state == "failed"
+    assert "SIGKILL" in killed.reason
+    assert list((killed.folder / "checkpoints").glob("step-*.pt"))
+    killed.state, killed.reason = "waiting", None
+    train_here([killed, straight], Ears())
+    models = [(j.folder / "model.safetensors").read_bytes() for j in (killed, straight)]
+    assert models[0] == models[1]
+
+
+def test_a_worker_stops_when_its_starter_is_gone(tmp_path):
+    config = job(tmp_path, steps=1_000_000).config
+    work = json.dumps({"config": to_json(config), "folder": str(tmp_path / "run")})
+    child = subprocess.Popen([sys.executable, "-m", "thalweg.comparison.worker", work],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    for line in child.stdout:
+        if json.loads(line).get("step", 0) > 10:
+            break
+    child.stdin.close()
+    child.stdout.read()
+    child.stdout.close()
+    assert child.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*.pt"))
+
+
+def test_minutes_are_kept(tmp_path):
+    timed = job(tmp_path, steps=None, minutes=0.02)
+    train_here([timed], Ears())
+    spent = cost(read_records(timed.folder))
+    assert timed.state == "done"
+    assert 1.2 <= spent["seconds"] < 2.4
+    assert spent["steps"] > 20
+    assert spent["memory"] > 50
+
+
+def test_a_mistake_is_told_and_has_its_code(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("thalweg.comparison.worker._stop_with_starter", lambda: None)
+    wrong = RunConfig(recipe="lenet5", data=DataConfig(source="moons"), train=TrainConfig(steps=2))
+    code = main(json.dumps({"config": to_json(wrong), "folder": str(tmp_path / "run")}))
+    assert code == 2
+    assert "failed" in json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert not (tmp_path / "run").exists()
+
+
+def test_boards_say_where_each_training_is(tmp_path, capsys):
+    one, two = job(tmp_path, "one"), job(tmp_path, "two")
+    with PlainBoard([one, two], every=0.0) as board:
+        one.state = "training"
+        message = {"step": 1500, "steps": 9000, "metrics": {"loss": 1.25}, "rate": 120.0, "left": 62.5}
+        board.show(one, message)
+        two.state, two.reason = "failed", "no memory"
+        board.show(two, {})
+        board.say("measuring")
+    err = capsys.readouterr().err
+    assert "one  1,500/9,000  loss 1.25  120 it/s  62 s left" in err
+    assert "two  failed: no memory" in err
+    with LiveBoard([one, two]) as board:
+        board.show(one, message)
+        board.say("measuring one")
+    assert "measuring one" in capsys.readouterr().err
+    assert line_of(job(tmp_path), {}) == "waiting"
+
+
+def test_ray_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="ray: not installed; wanted"):
+        train_on_ray([job(tmp_path)], Ears(), "local")
+
+
+def test_on_a_local_ray_trainings_are_the_same_bytes(tmp_path):
+    pytest.importorskip("ray")
+    here, there, wrong = (
+        job(tmp_path, "here"),
+        job(tmp_path, "there"),
+        job(tmp_path, "wrong", accumulate=3, batch_size=8),
+    )
+    train_here([here], Ears())
+    ears = Ears()
+    begun = time.monotonic()
+    train_on_ray([there, wrong], ears, "local")
+    print(f"ray: {time.monotonic() - begun:.1f} s")
+    assert (there.state, wrong.state) == ("done", "failed")
+    assert "accumulate: got 3" in wrong.reason
+    models = [(j.folder / "model.safetensors").read_bytes() for j in (here, there)]
+    assert models[0] == models[1]
+    assert any("step" in message for name, _, message in ears.told if name == "there")
+    assert not list((tmp_path / "runs").glob(".*"))
+
+
+def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):
+    away, told = job(tmp_path, "away"), []
+
+    class Queue:
+        def put(self, entry):
+            told.append(entry)
+
+    arguments = (to_json(away.config), str(away.folder), str(tmp_path / "no such token"))
+    files = _on_a_node(*arguments, {}, "away", Queue())
+    assert {"model.safetensors", "run.json", "metrics.jsonl"} <= files.keys()
+    assert not away.folder.exists()
+    assert {name for name, _ in told} == {"away"}
+    again = _on_a_node(*arguments, files, "away", Queue())  # it ended there: nothing is trained again
+    assert again["model.safetensors"] == files["model.safetensors"]

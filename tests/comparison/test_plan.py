@@ -1,0 +1,82 @@
+"""What is asked for: candidates, budgets, the trainings that follow."""
+
+import pytest
+
+from thalweg.comparison import Candidate, Measuring, Plan
+from thalweg.comparison.side_by_side import prepare
+from thalweg.config import DataConfig, TrainConfig, from_json, to_json
+
+DIGITS = DataConfig(source="digits")
+
+
+def plan(*names, **fields):
+    return Plan(models=tuple(Candidate.read(n) for n in names or ("vae", "wgan")), data=DIGITS, **fields)
+
+
+def test_a_candidate_may_have_options_and_training_settings():
+    read = Candidate.read("vae:latent-dim=2,learn_sigma=false,lr=1e-3,batch_size=64")
+    assert (read.recipe, read.options, read.train) == (
+        "vae",
+        {"latent_dim": 2, "learn_sigma": False},
+        {"lr": 0.001, "batch_size": 64},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("vea", "did you mean 'vae'"),
+        ("vae:latent_dims=2", "did you mean 'latent_dim'"),
+        ("vae:latent_dim=two", "latent_dim: got 'two', wanted a whole number"),
+        ("vae:latent_dim", "got 'latent_dim', wanted option=value"),
+        ("vae:seed=3", "wanted --seeds"),
+    ],
+)
+def test_candidates_that_cannot_be(text, words):
+    with pytest.raises(ValueError, match=words):
+        Candidate.read(text)
+
+
+def test_every_training_has_its_seed_its_folder_and_the_budget():
+    runs = plan("vae", "vae:latent_dim=2,batch_size=32", seeds=2, train=TrainConfig(minutes=0.5)).runs()
+    assert [name for name, _ in runs] == [
+        "vae-0", "vae-1", "vae_latent_dim=2_batch_size=32-0", "vae_latent_dim=2_batch_size=32-1",
+    ]  # fmt: skip
+    assert [config.train.seed for _, config in runs] == [0, 1, 0, 1]
+    assert {config.train.minutes for _, config in runs} == {0.5}
+    assert [config.train.batch_size for _, config in runs] == [None, None, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: plan("vae", "vae"), "got 'vae' twice"),
+        (lambda: Plan(models=(), data=DIGITS), "wanted one or more recipes"),
+        (lambda: plan(seeds=0), "seeds: got 0"),
+        (lambda: plan(train=TrainConfig(minutes=1, steps=2)), "minutes: got 1 beside steps, wanted one of them"),
+        (lambda: plan("vae:steps=3", train=TrainConfig(minutes=1.0)).runs(), "minutes: got 1.0 beside steps"),
+        (lambda: Measuring(temperatures=-1), "temperatures: got -1"),
+        (lambda: Measuring(split="tset"), "did you mean 'test'"),
+    ],
+)
+def test_plans_that_cannot_be(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_plan_survives_json():
+    made = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0))
+    assert from_json(Plan, to_json(made)) == made
+
+
+def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
+    folder = tmp_path / "compared"
+    prepare(plan(), folder, overwrite=False)
+    prepare(plan(), folder, overwrite=False)
+    with pytest.raises(ValueError, match="holds a comparison with other seeds, train"):
+        prepare(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
+    prepare(plan(seeds=2), folder, overwrite=True)
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(ValueError, match="holds other files"):
+        prepare(plan(), tmp_path, overwrite=True)
+    assert (tmp_path / "letters.txt").read_text() == "dear"

@@ -1,0 +1,215 @@
+"""Reports as `thalweg compare` writes them, made up: every part of the page, and each part missing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+MODELS = {"vae": "vaes", "real-nvp": "flows", "wgan": "gans", "lenet5": "classifiers"}
+YARDSTICKS = ["training examples", "Gaussian"]
+Measure = tuple[str, str, str, str, str | None, str, dict[str, tuple[float, float]]]
+NONE: dict[str, tuple[float, float]] = {}
+MEASURES: list[Measure] = [
+    ("bits/dim", "likelihood", "bits/dim", "upper bound", "lower", "test examples",
+     {"vae": (1.438, 0.008), "real-nvp": (1.612, 0.013)}),
+    ("bits/dim", "likelihood", "bits/dim", "exact", "lower", "test examples", {"Gaussian": (2.31, 0.02)}),
+    ("log-likelihood", "likelihood", "nats", "lower bound", "higher", "test examples",
+     {"vae": (-63.79, 0.35), "real-nvp": (-71.5, 0.58)}),
+    ("Fréchet distance", "samples", "", "estimate", "lower", "samples",
+     {"vae": (8.61, 0.92), "real-nvp": (9.05, 0.98), "wgan": (6.93, 0.88), "training examples": (2.11, 0.3),
+      "Gaussian": (211.0, 9.0)}),
+    ("MMD²", "samples", "", "estimate", "lower", "samples",
+     {"vae": (0.0041, 0.0011), "real-nvp": (0.0049, 0.0012), "wgan": (-0.0002, 0.0009),
+      "training examples": (-0.0004, 0.0008), "Gaussian": (0.061, 0.004)}),
+    ("precision", "samples", "%", "estimate", "higher", "samples",
+     {"vae": (81.7, 7.7), "real-nvp": (78.3, 8.1), "wgan": (89.4, 9.6), "training examples": (97.2, 2.6),
+      "Gaussian": (2.2, 2.1)}),
+    ("recall", "samples", "%", "estimate", "higher", "samples",
+     {"vae": (90.5, 5.9), "real-nvp": (93.9, 4.9), "wgan": (92.8, 6.8), "training examples": (96.1, 3.3),
+      "Gaussian": (7.2, 3.7)}),
+    ("PSNR", "reconstruction", "dB", "exact", "higher", "test examples", {"vae": (19.37, 0.21)}),
+    ("active units", "latents", "", "estimate", None, "test examples", {"vae": (14.0, 0.0)}),
+    ("accuracy", "classification", "%", "exact", "higher", "test examples", {"lenet5": (98.3, 1.7)}),
+    ("calibration error", "classification", "%", "estimate", "lower", "test examples", {"lenet5": (1.9, 1.1)}),
+    ("anomaly AUROC: noise", "anomaly", "%", "exact", "higher", "test examples",
+     {"vae": (99.1, 0.5), "real-nvp": (98.7, 0.7), "lenet5": (91.2, 2.4)}),
+    ("training time", "cost", "s", "exact", "lower", "nothing",
+     {"vae": (58.2, 0.0), "real-nvp": (60.0, 0.0), "wgan": (60.1, 0.0), "lenet5": (12.4, 0.0)}),
+    ("sampling", "cost", "samples/s", "estimate", "higher", "rounds",
+     {"vae": (152000.0, 9100.0), "real-nvp": (31300.0, 2500.0), "wgan": (148000.0, 11000.0)}),
+]  # fmt: skip
+REASONS = {"likelihood": "no log_prob or elbo", "samples": "no sample", "classification": "no logits"}
+
+
+def text(value: float, half: float, kind: str, unit: str) -> str:
+    sign = {"upper bound": "≤ ", "lower bound": "≥ "}.get(kind, "")
+    places = max(0, 1 - math.floor(math.log10(half))) if half else 0
+    told = f"{value:.{places}f} ± {half:.{places}f}" if half else f"{value:.6g}"
+    return f"{sign}{told} {unit}".strip()
+
+
+def cell(measure: Measure, model: str, best: str | None) -> dict[str, Any]:
+    name, group, unit, kind, better, varies, values = measure
+    if model not in values:
+        return {"reason": REASONS.get(group, f"no ability for {group}")}
+    value, half = values[model]
+    estimate = {
+        "name": name, "value": value, "low": value - half, "high": value + half, "unit": unit, "kind": kind,
+        "varies": varies, "n": 180, "better": better or "lower", "protocol": {"data": "digits", "split": "test"},
+        "method": {"interval": "Student", "by": model}, "text": text(value, half, kind, unit),
+    }  # fmt: skip
+    apart = None
+    if best not in (None, model):
+        apart = abs(value - values[best][0]) > math.hypot(half, values[best][1])  # type: ignore[index]
+    flag = "copies the training data" if (name, model) == ("precision", "wgan") else None
+    return {"estimate": estimate, "best": model == best, "separated": apart, "flag": flag}
+
+
+def measure(known: Measure, models: list[str]) -> dict[str, Any]:
+    name, group, unit, kind, better, varies, values = known
+    there = {model: values[model][0] for model in models if model in values}
+    pick = {"lower": min, "higher": max}.get(better or "")
+    best = pick(there, key=lambda model: there[model]) if pick and there else None
+    return {
+        "name": name, "group": group, "unit": unit, "kind": kind, "better": better, "varies": varies,
+        "meaning": f"What {name} means, in a sentence or two that a newcomer understands, with its known trap.",
+        "protocol": {"data": "digits", "fingerprint": "9f2c1a7e", "split": "test", "examples": 180, "n_real": 180},
+        "note": "exact: not in one row with bounds" if name == "bits/dim" and kind == "exact" else None,
+        "cells": {model: cell(known, model, best) for model in models},
+    }  # fmt: skip
+
+
+def trained(name: str, family: str, seeds: int) -> dict[str, Any]:
+    runs = [
+        {"seed": seed, "run": f"runs/{name}-{seed}", "state": "done", "reason": None, "seconds": 58.2, "steps": 4100,
+         "command": f"thalweg train {name} --data digits --minutes 1 --seed {seed} --run runs/{name}-{seed}"}
+        for seed in range(seeds)
+    ]  # fmt: skip
+    return {"name": name, "family": family, "options": {"latent": 16}, "parameters": 412_305, "seeds": runs}
+
+
+def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int, ...] = (1, 8, 8)) -> dict[str, Any]:
+    """Return a report of these models, yardsticks last."""
+    names = [*MODELS, *YARDSTICKS] if models is None else models
+    known = [
+        trained(name, MODELS[name], seeds) if name in MODELS
+        else {"name": name, "family": "yardstick", "options": {}, "parameters": None, "seeds": []}
+        for name in names
+    ]  # fmt: skip
+    return {
+        "schema": "thalweg-report", "version": 1, "title": f"{', '.join(n for n in names if n in MODELS)} on digits",
+        "made": "2026-11-20T09:00:00Z",
+        "command": f"thalweg compare {' '.join(n for n in names if n in MODELS)} --data digits --minutes 1 --out out",
+        "data": {"name": "digits", "fingerprint": "9f2c1a7e54b0d3c8", "kind": "image", "shape": list(shape),
+                 "levels": 17 if shape[-1] == 8 else 256, "classes": [str(i) for i in range(10)], "train": 1437,
+                 "validation": 180, "test": 180},
+        "budget": {"minutes": 1.0},
+        "versions": {"thalweg": "0.2.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.1.0", "platform": "Linux"},
+        "models": known, "measures": [measure(m, names) for m in MEASURES], "tables": tables(names), "warnings": [],
+    }  # fmt: skip
+
+
+def tables(names: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: {} for name in names}
+    rng, ks = np.random.default_rng(1), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    if "vae" in names:
+        value = [-63.8 + 2.1 * (1 - k**-0.4) for k in ks]
+        found["vae"]["IWAE-K"] = {"K": ks, "value": value, "low": [v - 0.3 for v in value],
+                                  "high": [v + 0.3 for v in value]}  # fmt: skip
+    rate = np.linspace(0, 1, 181)
+    for name, power in {"vae": 0.02, "real-nvp": 0.05, "lenet5": 0.12}.items():
+        if name in names:
+            curves = {"noise": power, "letters": 6 * power}
+            found[name]["ROC"] = {
+                against: {"false positive rate": rate.tolist(), "true positive rate": (rate**p).tolist(),
+                          "AUROC": 100 / (1 + p)} for against, p in curves.items()
+            }  # fmt: skip
+    if "lenet5" in names:
+        counts = rng.poisson(0.3, (10, 10)) + np.diag(rng.integers(15, 19, 10))
+        classes = [str(i) for i in range(10)]
+        rows = [{"class": c, "n": 18, "precision": 97.1, "recall": 95.0, "F1": 96.04} for c in classes]
+        bins = np.linspace(0.05, 0.95, 10)
+        found["lenet5"] |= {
+            "confusion matrix": {"classes": classes, "counts": counts.tolist()}, "per class": rows,
+            "calibration": {"confidence": bins.tolist(), "accuracy": (bins**1.2).tolist(),
+                            "n": [0, 0, 1, 1, 2, 2, 4, 7, 23, 140]},
+        }  # fmt: skip
+    return found
+
+
+def digits(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return real scans of that size: 17 levels at 8 × 8, 256 at others."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    x = load_digits().images
+    if shape[-1] == 8:
+        return x.astype(np.uint8)[:, None]
+    size = shape[-2:][::-1]
+    large = [np.asarray(Image.fromarray((image * 15).astype(np.uint8)).resize(size, 3)) for image in x[:400]]
+    return np.repeat(np.stack(large)[:, None], shape[0], axis=1)
+
+
+def pictures(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+    """Return pictures of every kind that each model of the report may have."""
+    rng, shape = np.random.default_rng(0), tuple(known["data"]["shape"])
+    x = digits(shape)
+    top = known["data"]["levels"] - 1
+
+    def noisy(images: np.ndarray[Any, Any], much: float) -> np.ndarray[Any, Any]:
+        return np.clip(images + rng.normal(0, much * top, images.shape), 0, top).astype(np.uint8)
+
+    found = {"real": {"samples": x[-64:]}}
+    for i, model in enumerate(known["models"]):
+        name, chosen = model["name"], x[i * 40 : i * 40 + 64]
+        if name == "lenet5":
+            continue
+        found[name] = {"samples": noisy(chosen, 0.04 * (i + 1)), "nearest": np.stack([noisy(chosen, 0.1), chosen], 1)}
+        if name in ("vae", "real-nvp"):
+            pair = np.stack([chosen[:20], noisy(chosen[:20], 0.1)], 1)
+            way = np.linspace(0, 1, 9)[None, :, None, None, None]
+            steps = chosen[:6, None] * (1 - way) + chosen[6:12, None] * way
+            found[name] |= {"reconstructions": pair, "interpolations": steps}
+    return found
+
+
+def plane(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+    """Return pictures of two-dimensional vectors: two moons."""
+    rng = np.random.default_rng(0)
+
+    def moons(n: int, noise: float) -> np.ndarray[Any, Any]:
+        t, side = rng.uniform(0, math.pi, n), rng.integers(0, 2, n)
+        x = np.stack([np.cos(t) * (1 - 2 * side) + side, np.sin(t) * (1 - 2 * side) + 0.5 * side], 1)
+        return (x + rng.normal(0, noise, x.shape)).astype(np.float32)
+
+    found = {"real": {"samples": moons(1500, 0.08)}}
+    for i, model in enumerate(known["models"]):
+        x = moons(1500, 0.1 + 0.05 * i)
+        path = np.stack([np.linspace(a, b, 8) for a, b in zip(x[:6], x[6:12], strict=True)])
+        found[model["name"]] = {"samples": x, "nearest": np.stack([x[:40], x[:40] + 0.05], 1), "interpolations": path}
+    return found
+
+
+def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return metrics of each training: losses that start enormous, two players for the game, validation for most."""
+    rng, found = np.random.default_rng(0), {}
+    for i, model in enumerate(known["models"]):
+        seeds = []
+        for run in model["seeds"]:
+            records: list[dict[str, Any]] = []
+            for step in range(50, 4101, 5):
+                line: dict[str, Any] = {"stage": 0, "step": step, "seconds": step * 58.2 / 4100, "lr": 1e-3}
+                if model["name"] == "wgan":
+                    gap = math.exp(-step / 1500) + 0.05 * rng.normal()
+                    line |= {"critic/loss": -gap, "generator/loss": 0.3 * gap - 0.5 + 0.05 * rng.normal()}
+                else:
+                    line["loss"] = 64 + i + 9 * math.exp(-step / 800) + 0.5 * rng.normal() + 3e5 * math.exp(-step / 8)
+                records.append(line)
+                if step % 500 == 0 and model["name"] != "wgan":
+                    records.append({"stage": 0, "step": step, "validation/loss": 66 + i + 8 * math.exp(-step / 700)})
+            seeds.append({"seed": run["seed"], "records": records})
+        if seeds:
+            found[model["name"]] = seeds
+    return found
