@@ -103,6 +103,8 @@ VAES = [
 FLOWS = [
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8}),
     Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8}),
+    Member("real-nvp", PLANE, {"layers": 3, "hidden": 8, "conditional": True}),
+    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "conditional": True}),
 ]
 GANS = [  # the critic's last bias cancels in a difference of means
     Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),

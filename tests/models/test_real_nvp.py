@@ -116,7 +116,7 @@ def test_noise_is_drawn_only_when_not_given():
     noise = torch.rand(5, 1, 2, 3)
     assert torch.equal(flow.log_prob(x, noise), flow.log_prob(x, noise))
     assert not torch.equal(flow.log_prob(x), flow.log_prob(x))
-    torch.testing.assert_close(flow.log_prob(x, noise), flow(x + noise))
+    torch.testing.assert_close(flow.log_prob(x, noise), flow().log_prob(x + noise))
 
 
 def test_logit_is_finite_at_the_ends():

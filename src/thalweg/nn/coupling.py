@@ -35,6 +35,7 @@ class AffineCoupling(nn.Module):
         moved: size of x_B.
         hidden: width of the hidden layers.
         depth: number of hidden layers.
+        context: how many numbers more the network reads.
 
     Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
     arXiv 1605.08803.
@@ -44,29 +45,34 @@ class AffineCoupling(nn.Module):
     True
     """
 
-    def __init__(self, kept: int, moved: int, *, hidden: int = 128, depth: int = 2) -> None:
+    def __init__(self, kept: int, moved: int, *, hidden: int = 128, depth: int = 2, context: int = 0) -> None:
         super().__init__()
         for name, value in {"kept": kept, "moved": moved, "hidden": hidden, "depth": depth}.items():
             positive(name, value)
         layers: list[nn.Module] = []
         for i in range(depth):
-            layers += [nn.Linear(hidden if i else kept, hidden), nn.ReLU(inplace=True)]
+            layers += [nn.Linear(hidden if i else kept + context, hidden), nn.ReLU(inplace=True)]
         last = nn.Linear(hidden, 2 * moved)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.network = nn.Sequential(*layers, last)
         self.bound = nn.Parameter(torch.full((moved,), BOUND))
 
-    def forward(self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"]) -> Coupled:
+    def forward(
+        self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"], context: Tensor | None = None
+    ) -> Coupled:
         """Return z_B and s."""
-        log_scale, shift = self._scale_and_shift(kept)
+        log_scale, shift = self._scale_and_shift(kept, context)
         return Coupled(torch.addcmul(shift, moved, log_scale.exp()), log_scale)
 
-    def inverse(self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:
-        """Return x_B = (z_B − t) ⊙ e^{−s}."""
-        log_scale, shift = self._scale_and_shift(kept)
-        return (moved - shift) * log_scale.neg().exp()
+    def inverse(
+        self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"], context: Tensor | None = None
+    ) -> Coupled:
+        """Return x_B = (z_B − t) ⊙ e^{−s}, and s."""
+        log_scale, shift = self._scale_and_shift(kept, context)
+        return Coupled((moved - shift) * log_scale.neg().exp(), log_scale)
 
-    def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
+    def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        read = kept if context is None else torch.cat([kept, context], 1)
+        raw, shift = self.network(read).to(kept.dtype).chunk(2, 1)
         return raw.tanh() * self.bound, shift

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
@@ -18,6 +20,7 @@ def real_nvp(
     hidden: int = 64,
     depth: int = 2,
     alpha: float = 0.05,
+    conditional: bool = False,
 ) -> Run:
     """Real NVP, a normalizing flow of affine couplings on vectors or flattened images, by maximum likelihood.
 
@@ -26,6 +29,7 @@ def real_nvp(
         hidden: units of a hidden layer of a coupling's network
         depth: hidden layers of a coupling's network
         alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
 
     Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
     arXiv 1605.08803.
@@ -35,16 +39,8 @@ def real_nvp(
     from thalweg.problems.likelihood import Likelihood
     from thalweg.training.run import Run, Stage
 
-    if spec.kind == "tokens":
-        raise ValueError(f"real-nvp: got data '{spec.name}' of tokens, wanted images or vectors")
-    if spec.size < 2:
-        raise ValueError(
-            f"real-nvp: got data '{spec.name}' of one number, wanted at least 2 (a coupling has two parts)"
-        )
-    if spec.kind == "image":
-        model = RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, levels=spec.levels, alpha=alpha)
-    else:
-        model = RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, mean=spec.mean, std=spec.std)
+    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
+    model = conditioned(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings))
     stage = Stage(
         problem=Likelihood(model),
         steps=15_000,
@@ -57,3 +53,28 @@ def real_nvp(
         ema={"model": 0.999},
     )
     return Run(model, (stage,))
+
+
+def flow_settings(
+    name: str, spec: Spec, *, alpha: float = 0.05, conditional: bool = False, least: int = 1
+) -> dict[str, Any]:
+    """Return what every flow is told of the data; refuse data it cannot take."""
+    if spec.kind == "tokens":
+        raise ValueError(f"{name}: got data '{spec.name}' of tokens, wanted images or vectors")
+    if spec.size < least:
+        raise ValueError(
+            f"{name}: got data '{spec.name}' of one number, wanted at least {least} (a coupling has two parts)"
+        )
+    if conditional and not spec.classes:
+        raise ValueError(f"conditional: got data '{spec.name}' without classes, wanted labels to condition on")
+    context = len(spec.classes or ()) if conditional else 0
+    if spec.kind == "image":
+        return {"levels": spec.levels, "alpha": alpha, "context": context}
+    return {"mean": spec.mean, "std": spec.std, "context": context}
+
+
+def conditioned(flow: Any) -> nn.Module:
+    """Return the flow, or the class-conditional model around it where it has a context."""
+    from thalweg.models.flows.conditional import ClassConditional
+
+    return ClassConditional(flow) if flow.context else flow

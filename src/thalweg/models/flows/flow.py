@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
-from thalweg.checks import choice
+from thalweg.models.flows.base import Base, base_law
+from thalweg.models.flows.distribution import FlowDistribution
 from thalweg.nn.dequantize import LogitLevels, Moved
 from thalweg.nn.preprocess import Standardize
 
@@ -20,18 +20,20 @@ __all__ = ["Flow"]
 
 
 class Flow(nn.Module, ABC):
-    """A density by change of variables: log p(x) = log p_Z(f(x)) + log |det ∂f/∂x|, with f from raw data to R^d.
+    """A density by change of variables: log p(x|c) = log p_Z(f(x; c)) + log |det ∂f/∂x|, f from raw data to R^d.
 
-    A flow gives `push` and `pull`, f and its inverse on R^d, and the rest follows. The way from raw data to R^d is
-    part of f: vectors are standardized; images are dequantized by uniform noise, scaled and taken through a logit.
+    A flow gives `push` and `pull`, f and its inverse on prepared data, and the rest follows. The way from raw data to
+    R is part of f: vectors are standardized; images are dequantized by uniform noise, scaled and taken through a logit.
+    Called with an optional context, it returns a distribution over raw data.
 
     Args:
         shape: of one raw example, (D,) or (C, H, W).
         levels: whole-number levels of a value; None: float vectors.
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
-        base: law of each coordinate of z, "normal" or "logistic".
+        base: law of each coordinate of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
         alpha: margin of the logit of images.
+        context: how many numbers the flow is conditioned on; 0: none.
     """
 
     def __init__(
@@ -41,69 +43,101 @@ class Flow(nn.Module, ABC):
         levels: int | None = None,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
-        base: Literal["normal", "logistic"] = "normal",
+        base: Base = "normal",
         alpha: float = 0.05,
+        context: int = 0,
     ) -> None:
         super().__init__()
         self.shape, self.size = tuple(shape), math.prod(shape)
-        self.base = choice("base", base, ("normal", "logistic"))
+        self.base, self.law = base, base_law(base)
         self.data = LogitLevels(levels, alpha) if levels else Standardize(mean, std, shape)
-        self.levels = levels
+        self.levels, self.context = levels, context
         self.observation = "dequantized" if levels else "continuous"
+        self._density: Callable[..., Tensor] = self._log_density
 
     @abstractmethod
-    def push(self, y: Float[Tensor, "B D"]) -> Moved:
-        """Take R^d to R^d, with the log-determinant."""
+    def push(self, y: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Take prepared data (B, *shape) to z (B, D), with the log-determinant."""
 
     @abstractmethod
-    def pull(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    def pull(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B ..."]:
         """Invert `push`."""
 
-    def forward_and_log_det(self, x: Float[Tensor, "B ..."]) -> Moved:
+    def pull_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
+        """Return y = pull(z) with log |det ∂z/∂y|, as `push` gives it there; a flow may know a shorter way."""
+        y = self.pull(z, context)
+        return Moved(y, self.push(y, context).log_det)
+
+    def forward(self, context: Float[Tensor, "... K"] | None = None) -> FlowDistribution:
+        """Return the law of raw data, given `context`: of images with their noise, floats in [0, levels)."""
+        return FlowDistribution(self, context)
+
+    def compile(self, *args: Any, **settings: Any) -> None:
+        """Compile the density, which is what training asks for."""
+        self._density = torch.compile(self._log_density, *args, **settings)
+
+    def forward_and_log_det(self, x: Float[Tensor, "B ..."], context: Tensor | None = None) -> Moved:
         """Take raw float data, images with their noise added, to z (B, D), with the log-determinant."""
         if isinstance(self.data, Standardize):
             y, first = self.data(x), self.data.log_det()
         else:
             y, first = self.data.forward_and_log_det(x)
-        z, second = self.push(y.flatten(1))
+        z, second = self.push(y, context)
         return Moved(z, first + second)
 
-    def inverse(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B ..."]:
+    def inverse(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
         """Invert `forward_and_log_det`."""
-        return self.data.inverse(self.pull(z).reshape(-1, *self.shape))
+        return self.data.inverse(self.pull(z, context))
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Return `log_prob` of x + noise, drawing nothing."""
-        x = x.to(self._anchor.dtype)
-        z, log_det = self.forward_and_log_det(x if noise is None else x + noise)
-        if self.base == "normal":
-            return log_det - 0.5 * z.square().sum(1) - self.size * 0.5 * math.log(2 * math.pi)
-        return log_det - (softplus(z) + softplus(-z)).sum(1)
+    def inverse_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
+        """Return x = f⁻¹(z) with log |det ∂f/∂x| there, in one pass where the flow can."""
+        y, second = self.pull_and_log_det(z, context)
+        x = self.data.inverse(y)
+        first = self.data.log_det() if isinstance(self.data, Standardize) else self.data.forward_and_log_det(x).log_det
+        return Moved(x, first + second)
 
-    def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
+    def _log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
+        z, log_det = self.forward_and_log_det(x, context)
+        return log_det + self.law.log_prob(z).sum(1)
+
+    def log_prob(self, x: Tensor, noise: Tensor | None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
         """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given."""
         if self.levels and noise is None:
             noise = torch.rand(x.shape, device=x.device, dtype=self._anchor.dtype)
-        return self(x, noise)
+        x = x.to(self._anchor.dtype)
+        return self._density(x if noise is None else x + noise, context)
 
-    def encode(self, x: Tensor) -> Float[Tensor, "B D"]:
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Float[Tensor, "B D"]:
         """Return z = f(x); of images, at the middle of each level."""
-        return self.forward_and_log_det(x.to(self._anchor.dtype) + (0.5 if self.levels else 0.0)).value
+        return self.forward_and_log_det(x.to(self._anchor.dtype) + (0.5 if self.levels else 0.0), context).value
 
-    def decode(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B ..."]:
+    def decode(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
         """Return x = f⁻¹(z) in raw units, differentiable; of images, so that encode's z gives back its x."""
-        return self.inverse(z) - (0.5 if self.levels else 0.0)
+        return self.inverse(z, context) - (0.5 if self.levels else 0.0)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` raw examples: float vectors, or uint8 images of whole-number levels."""
-        like = self._anchor
-        if self.base == "normal":
-            z = torch.randn(n, self.size, generator=generator, device=like.device, dtype=like.dtype)
-        else:
-            u = torch.rand(n, self.size, generator=generator, device=like.device, dtype=like.dtype)
-            z = u.logit(eps=torch.finfo(u.dtype).eps)
-        x = self.inverse(z)
+    def sample(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        *,
+        temperature: float = 1.0,
+        context: Tensor | None = None,
+    ) -> Tensor:
+        """Draw `n` raw examples: float vectors, or uint8 images of whole-number levels.
+
+        `temperature` scales the spread of z about its center: below 1, samples come from nearer the mode of z.
+        """
+        z = self.draw(n, generator, temperature)
+        return self.to_levels(self.inverse(z, context))
+
+    def draw(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Float[Tensor, "n D"]:
+        """Draw z of the base."""
+        z = self.law.draw((n, self.size), like=self._anchor, generator=generator)
+        return z if temperature == 1.0 else self.law.center + temperature * (z - self.law.center)
+
+    def to_levels(self, x: Tensor) -> Tensor:
+        """Return images of levels as uint8; vectors as they are."""
         return x.floor().clamp(0, self.levels - 1).to(torch.uint8) if self.levels else x
 
     @property

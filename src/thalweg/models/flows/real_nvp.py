@@ -49,7 +49,8 @@ class RealNVP(Flow):
         positive("layers", layers)
         sizes = (self.size - self.size // 2, self.size // 2)
         self.couplings = nn.ModuleList(
-            AffineCoupling(sizes[k % 2], sizes[1 - k % 2], hidden=hidden, depth=depth) for k in range(layers)
+            AffineCoupling(sizes[k % 2], sizes[1 - k % 2], hidden=hidden, depth=depth, context=self.context)
+            for k in range(layers)
         )
         pairs = (layers + 1) // 2 if self.size > 2 else 1
         order = [torch.randperm(self.size, generator=generator(0, "real-nvp", k)) for k in range(pairs)]
@@ -57,28 +58,35 @@ class RealNVP(Flow):
         self.register_buffer("order", torch.stack(order))
         self.sizes = sizes
 
-    def push(self, y: Tensor) -> Moved:
-        """Take R^d to R^d; each coupling's parts change places after it."""
+    def push(self, y: Tensor, context: Tensor | None = None) -> Moved:
+        """Take prepared data to R^d; each coupling's parts change places after it."""
         scales = []
-        kept, moved = y.index_select(1, self.order[0]).split(self.sizes, 1)
+        kept, moved = y.flatten(1).index_select(1, self.order[0]).split(self.sizes, 1)
         for k, coupling in enumerate(self.couplings):
             if k and k % 2 == 0 and self.size > 2:
                 joined = torch.cat([kept, moved], 1)
                 kept, moved = joined.index_select(1, self.order[k // 2]).split(self.sizes, 1)
-            changed, log_scale = coupling(kept, moved)
+            changed, log_scale = coupling(kept, moved, context)
             kept, moved = changed, kept
             scales.append(log_scale)
         return Moved(torch.cat([kept, moved], 1), torch.cat(scales, 1).sum(1))
 
-    def pull(self, z: Tensor) -> Tensor:
+    def pull(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Undo the couplings and the permutations, last first."""
+        return self.pull_and_log_det(z, context).value
+
+    def pull_and_log_det(self, z: Tensor, context: Tensor | None = None) -> Moved:
+        """Undo the couplings and the permutations, last first, and sum what they scale by."""
         back, couplings = self.order.argsort(1), cast("list[AffineCoupling]", list(self.couplings))
         sizes = self.sizes if len(couplings) % 2 == 0 else self.sizes[::-1]
         kept, moved = z.split(sizes, 1)
+        scales = []
         for k in reversed(range(len(couplings))):
             kept, moved = moved, kept
-            moved = couplings[k].inverse(kept, moved)
+            moved, log_scale = couplings[k].inverse(kept, moved, context)
+            scales.append(log_scale)
             if k and k % 2 == 0 and self.size > 2:
                 joined = torch.cat([kept, moved], 1).index_select(1, back[k // 2])
                 kept, moved = joined.split(self.sizes, 1)
-        return torch.cat([kept, moved], 1).index_select(1, back[0])
+        y = torch.cat([kept, moved], 1).index_select(1, back[0]).reshape(-1, *self.shape)
+        return Moved(y, torch.cat(scales, 1).sum(1))

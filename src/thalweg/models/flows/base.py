@@ -1,0 +1,72 @@
+"""The laws that flows take data to, coordinate by coordinate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from thalweg.checks import choice
+
+__all__ = ["Base", "BaseLaw", "base_law"]
+
+Base = Literal["normal", "logistic", "uniform", "beta"]
+
+
+class BaseLaw(NamedTuple):
+    """A law on the line: its log-density, elementwise; a draw of a tensor of that shape; its center and support."""
+
+    log_prob: Callable[[Tensor], Tensor]
+    make: Callable[[Sequence[int], Tensor, torch.Generator | None], Tensor]
+    center: float
+    unit: bool  # on (0, 1); else on all of R
+
+    def draw(self, shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw a tensor of that shape, of the device and type of `like`."""
+        return self.make(shape, like, generator)
+
+
+def base_law(name: Base) -> BaseLaw:
+    """Return the law of that name: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
+
+    >>> law = base_law("beta")
+    >>> round(law.log_prob(torch.tensor(0.5)).exp().item(), 4)  # 630/256
+    2.4609
+    """
+    return LAWS[choice("base", name, LAWS)]
+
+
+def _normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    where = like.device if generator is None else generator.device
+    return torch.randn(*shape, generator=generator, device=where, dtype=like.dtype).to(like.device)
+
+
+def _uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    where = like.device if generator is None else generator.device
+    return torch.rand(*shape, generator=generator, device=where, dtype=like.dtype).to(like.device)
+
+
+def _logistic(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return _uniform(shape, like, generator).logit(eps=torch.finfo(like.dtype).eps)
+
+
+def _beta(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    nine = _uniform((*shape, 9), like, generator)  # the fifth smallest of nine uniform numbers is Beta(5, 5)
+    return nine.kthvalue(5, dim=-1).values
+
+
+def _inside(z: Tensor, value: Tensor) -> Tensor:
+    return torch.where((z >= 0) & (z <= 1), value, -math.inf)
+
+
+BETA = math.lgamma(10) - 2 * math.lgamma(5)
+LAWS = {
+    "normal": BaseLaw(lambda z: -0.5 * z.square() - 0.5 * math.log(2 * math.pi), _normal, 0.0, False),
+    "logistic": BaseLaw(lambda z: -softplus(z) - softplus(-z), _logistic, 0.0, False),
+    "uniform": BaseLaw(lambda z: _inside(z, torch.zeros_like(z)), _uniform, 0.5, True),
+    "beta": BaseLaw(lambda z: _inside(z, BETA + 4 * (z.log() + (-z).log1p())), _beta, 0.5, True),
+}
