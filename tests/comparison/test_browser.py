@@ -17,12 +17,17 @@ from typing import Any
 
 import pytest
 
+import fake_report
+from thalweg.comparison.html import html
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-dev-shm-usage", "--proxy-bypass-list=<-loopback>",
+    # what the browser would ask for itself
+    "--disable-background-networking", "--disable-component-update", "--disable-features=NetworkTimeServiceQuerying",
+    "--gaia-url=http://127.0.0.1:9", "--component-updater=url-source=http://127.0.0.1:9/",
 ]  # fmt: skip
 
 
@@ -84,10 +89,9 @@ class Browser:
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def open(self, page: Path, width: int, scheme: str = "light", media: str = "screen") -> None:
-        """Open a page in a window of that width; what the console says of it is in `console`."""
-        self.devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
-        )
+        """Open a page in a window of that width."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.devtools("Emulation.setDeviceMetricsOverride", **size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.devtools("Emulation.setEmulatedMedia", media=media, features=features)
         self._ask("POST", "/url", {"url": page.as_uri()})
@@ -96,6 +100,7 @@ class Browser:
         return self._ask("POST", "/execute/sync", {"script": script, "args": []})
 
     def console(self) -> list[str]:
+        """Return what the console was told since it was last asked."""
         return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
 
     def picture(self, file: Path) -> None:
@@ -112,8 +117,118 @@ class Browser:
             self.proxy.close()
 
 
+def page_of(report: dict[str, Any], *, plane: bool = False) -> str:
+    pictures = fake_report.plane(report) if plane else fake_report.pictures(report)
+    return html(report, pictures, fake_report.curves(report))
+
+
+def long_names() -> str:
+    report = fake_report.report(["vae", "wgan", "real"])
+    report["models"][0]["seeds"][0] |= {"state": "failed", "reason": "x" * 300, "run": "runs/" + "a" * 200}
+    report["measures"][3]["name"] = "Fréchet distance of " + "features" * 12
+    report["measures"][0]["cells"]["wgan"]["reason"] = "no_ability_" * 20
+    report["title"], report["command"] = "vae" * 60, "thalweg compare " + "--option value " * 40
+    told = json.dumps(report, ensure_ascii=False).replace(
+        '"wgan"', json.dumps("a-model-with-a-name-of-many-letters" * 2)
+    )
+    return html(json.loads(told), {}, {})
+
+
+PAGES = {
+    "digits": lambda: page_of(fake_report.report(seeds=2)),
+    "mnist": lambda: page_of(fake_report.report(["vae", "wgan", "real"], shape=(1, 28, 28))),
+    "moons": lambda: page_of(fake_report.of_plane(), plane=True),
+    "empty": lambda: html(fake_report.report([]) | {"measures": []}, {}, {}),
+    "long": long_names,
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    for name, made in PAGES.items():
+        (folder / f"{name}.html").write_text(made(), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in PAGES}
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator[Browser]:
     opened = Browser(tmp_path_factory.mktemp("chromium"))
     yield opened
     opened.close()
+
+
+def visit(page: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """Return what Chromium asked of the network while it drew a page, and what the page's console said."""
+    proxy = Proxy()
+    told = ["--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}", "--window-size=390,900"]
+    command = [str(CHROMIUM), *FLAGS, proxy.flag, *told, f"--screenshot={folder / 'seen.png'}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    proxy.close()
+    assert (folder / "seen.png").stat().st_size > 1000, done.stderr
+    return proxy.asked, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize("name", ["digits", "moons", "long"])
+def test_asks_for_nothing_and_says_nothing(name, pages, tmp_path):
+    assert visit(pages[name], tmp_path) == ([], [])
+
+
+def test_what_a_page_asks_for_would_be_seen(tmp_path):
+    (tmp_path / "page.html").write_text("<img src='http://thalweg.test/x.png'><script>console.log('hello')</script>")
+    asked, said = visit(tmp_path / "page.html", tmp_path)
+    assert asked == ["GET http://thalweg.test/x.png HTTP/1.1"]
+    assert "hello" in said[0]
+
+
+def test_its_policy_lets_nothing_out_and_runs_no_script(pages, tmp_path):
+    smuggled = "<img src='http://thalweg.test/x.png'><script>console.log('hello')</script></main>"
+    page = pages["moons"].read_text(encoding="utf-8").replace("</main>", smuggled)
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    asked, said = visit(tmp_path / "page.html", tmp_path)
+    assert asked == []
+    assert all("Content Security Policy" in line for line in said)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", list(PAGES))
+def test_fits_its_window(name, width, scheme, browser, pages):
+    browser.open(pages[name], width, scheme)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    outside = """return [...document.querySelectorAll("p, li, dd, dt, h1, h2, figcaption, svg text, img")]
+        .filter(e => !e.closest(".scroll, pre") && e.getBoundingClientRect().width)
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)
+        .map(e => e.textContent.slice(0, 40))"""
+    assert browser.run(outside) == []
+    assert browser.run("return [...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
+    assert browser.console() == []
+
+
+def test_the_table_scrolls_inside_its_box_and_keeps_the_names(browser, pages):
+    browser.open(pages["digits"], 390)
+    script = """const box = document.querySelector(".scroll"), name = box.querySelector("tbody th[scope=row]");
+        const value = name.nextElementSibling, at = e => e.getBoundingClientRect().left, before = [at(name), at(value)];
+        box.scrollLeft = 150;
+        return [box.scrollWidth > box.clientWidth, at(name) - before[0], at(value) - before[1]]"""
+    assert browser.run(script) == [True, 0, -150]
+
+
+def test_dark_and_light_and_paper(browser, pages):
+    def colors(scheme: str, media: str) -> list[int]:
+        browser.open(pages["digits"], 1440, scheme, media)
+        told = browser.run("const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]")
+        return [sum(map(int, color.strip("rgb()").split(","))) for color in told]
+
+    for scheme, media, dark in [("light", "screen", False), ("dark", "screen", True), ("dark", "print", False)]:
+        background, ink = colors(scheme, media)
+        assert (background < ink) == dark, (scheme, media)
+
+
+def test_prints(browser, pages):
+    browser.open(pages["digits"], 1440, "dark")
+    told = browser.devtools("Page.printToPDF", preferCSSPageSize=True)["data"]
+    assert base64.b64decode(told).startswith(b"%PDF")
+    browser.open(pages["digits"], 700, "light", "print")
+    assert browser.run("return document.querySelector('details table').getBoundingClientRect().height") > 100

@@ -25,6 +25,7 @@ VERBS = {
     "resume": "go on with a run exactly where it stopped",
     "sample": "draw from a trained model, into a picture, table or text",
     "evaluate": "measure a trained model: every measure that its abilities allow",
+    "score": "write how strange a trained model finds examples: anomaly scores",
     "encode": "write the codes that a trained model gives examples",
     "models": "list the recipes: what they are, can do, and come from",
     "systems": "list the systems of the course, and which tests hold them",

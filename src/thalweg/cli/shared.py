@@ -56,9 +56,8 @@ def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig 
     if "source" not in found:
         loose = [name for name in found if name != "seed"]
         if loose:
-            raise ValueError(
-                f"{RENAMED.get(loose[0], loose[0])}: got {found[loose[0]]!r} without data to read so, wanted a source beside it"
-            )
+            name, value = RENAMED.get(loose[0], loose[0]), found[loose[0]]
+            raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
         return None
     try:
         return DataConfig(**found)

@@ -59,7 +59,8 @@ class LiveBoard:
         from rich.console import Console
         from rich.live import Live
 
-        self.jobs, self.last = jobs, {job.name: {} for job in jobs}  # type: dict[str, Mapping[str, Any]]
+        self.jobs = jobs
+        self.last: dict[str, Mapping[str, Any]] = {job.name: {} for job in jobs}
         self.text = ""
         self.live = Live(console=Console(stderr=True), refresh_per_second=4)
 

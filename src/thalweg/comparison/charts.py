@@ -10,13 +10,14 @@ import numpy as np
 
 from thalweg.comparison.markup import Markup, number, rich, tag
 from thalweg.comparison.pictures import png
-from thalweg.comparison.svg import Face, Frame, frame, key, spread, symbol
+from thalweg.comparison.svg import Face, frame, key, spread, symbol
 from thalweg.comparison.words import counted, duration
 
 __all__ = ["bounds", "calibration", "confusion", "curves", "roc"]
 
 POINTS = 300  # of a curve
-STYLES = (None, "7 3", "2 3")  # of a model's players
+PLAYERS = ("", " pale", " dashed")  # how a model's players are told apart
+RATES = (-0.02, 1.02)  # an axis of rates, with room for marks at its ends
 CLASSES = 20  # more classes are drawn, not written
 Line = tuple[list[float], list[float]]
 
@@ -47,12 +48,11 @@ def _curve(face: Face, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: str)
     marks, legend = [], []
     for name, found in lines.items():
         held_out = name not in players
-        color = "ink" if held_out else face.color
-        dash = "1 3" if held_out else STYLES[players.index(name) % len(STYLES)]
-        look: dict[str, Any] = {"class_": f"line {color}{' held' if held_out else ''}", "stroke_dasharray": dash}
+        color = "ink held" if held_out else face.color + PLAYERS[players.index(name) % len(PLAYERS)]
+        look = {"class_": f"line {color}{' thin' if len(found) > 1 else ''}"}
         marks += [tag("path", d=chart.path(*line), **look) for line in found]
-        if len(found[0][0]) == 1:  # a line of one point shows nothing
-            marks += [tag("circle", cx=at[0], cy=at[1], r=3, class_=f"mark {color}") for at in _firsts(chart, found)]
+        dots = [chart.at(xs[0], ys[0]) for xs, ys in found if len(xs) == 1]  # a line of one point shows nothing
+        marks += [tag("circle", cx=x, cy=y, r=3, class_=f"mark {color}") for x, y in dots]
         sample = tag("svg", tag("line", x1=0, y1=7, x2=26, y2=7, **look), class_="key", width=26, height=14)
         legend.append(tag("span", sample, name.replace("/", " "), class_="entry"))
     seconds = [record["seconds"] for records in seeds for record in records[-2:] if "seconds" in record]
@@ -60,10 +60,6 @@ def _curve(face: Face, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: str)
     told += [f"up to {number(top)} at the start" if top > high else ""]
     title = [key(face), tag("b", face.name), tag("small", ", ".join(filter(None, told)))]
     return tag("figure", tag("figcaption", title, tag("div", legend, class_="legend")), chart.drawn(marks))
-
-
-def _firsts(chart: Frame, lines: Iterable[Line]) -> list[tuple[float, float]]:
-    return [chart.at(xs[0], ys[0]) for xs, ys in lines]
 
 
 def _line(records: Sequence[Mapping[str, Any]], name: str) -> Line:
@@ -85,28 +81,30 @@ def _ends(lines: Iterable[Line]) -> tuple[float, float]:
 
 
 def bounds(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return the importance-weighted bound of each model as its number of importance samples K grows."""
+    """Return the importance-weighted bound of models as the number of importance samples K grows, a chart a law."""
     known = {name: tables[name]["IWAE-K"] for name in faces if "IWAE-K" in tables.get(name, {})}
-    if not known:
-        return Markup()
+    laws = dict.fromkeys(table.get("law", "") for table in known.values())
+    figures = [_bound(law, {n: t for n, t in known.items() if t.get("law", "") == law}, faces) for law in laws]
+    return tag("div", figures, class_="panels") if figures else Markup()
+
+
+def _bound(law: str, known: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
     ks = sorted({k for table in known.values() for k in table["K"]})
     every = [float(v) for table in known.values() for end in ("value", "low", "high") for v in table[end]]
-    across = spread([math.log2(k) for k in ks], margin=0.04)
+    ticks = [(math.log2(k), str(k)) for k in ks[:: math.ceil(len(ks) / 7)]]
+    across = (*spread([math.log2(k) for k in ks], margin=0.04), "K")
     label = "Importance-weighted bound against the number of importance samples K"
-    ticks = [(math.log2(k), str(k)) for k in _thinned(ks)]
-    chart = frame((*across, "K"), (*spread(every), "bound, nats"), label, x_ticks=ticks)
+    chart = frame(across, (*spread(every), "bound, nats"), label, x_ticks=ticks)
     marks = []
     for name, table in known.items():
-        face, xs, ys = faces[name], [math.log2(k) for k in table["K"]], list(map(float, table["value"]))
-        for x, low, high in zip(xs, table["low"], table["high"], strict=True):
-            marks.append(tag("path", d=chart.path([x, x], [float(low), float(high)]), class_=f"line {face.color}"))
-        marks.append(tag("path", d=chart.path(xs, ys), class_=f"line {face.color}", stroke_dasharray=face.dash))
-        marks += [symbol(face, *chart.at(x, y), 3.2) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
-    return tag("div", tag("figure", _legend(known, faces), chart.drawn(marks)), class_="panels")
-
-
-def _thinned(ks: list[Any]) -> list[Any]:
-    return ks[:: math.ceil(len(ks) / 7)]
+        face, xs = faces[name], [math.log2(k) for k in table["K"]]
+        values, lows, highs = ([float(v) for v in table[end]] for end in ("value", "low", "high"))
+        whiskers = "".join(chart.path([x, x], ends) for x, *ends in zip(xs, lows, highs, strict=True))
+        marks.append(tag("path", d=whiskers, class_=f"line {face.color}"))
+        marks.append(tag("path", d=chart.path(xs, values), class_=f"line {face.color}", stroke_dasharray=face.dash))
+        marks += [symbol(face, *chart.at(x, y), 3.2) for x, y in zip(xs, values, strict=True) if math.isfinite(y)]
+    title = tag("b", law) if law else None
+    return tag("figure", _legend(known, faces, title), chart.drawn(marks))
 
 
 def roc(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
@@ -115,14 +113,14 @@ def roc(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
     figures = []
     for against in dict.fromkeys(name for table in known.values() for name in table):
         found = {name: table[against] for name, table in known.items() if against in table}
-        axes = [(0.0, 1.0, f"{side} positive rate") for side in ("false", "true")]
+        axes = [(*RATES, f"{side} positive rate") for side in ("false", "true")]
         chart = frame(axes[0], axes[1], f"ROC of telling {against} from the data", square=True)
         marks = [tag("path", d=chart.path([0, 1], [0, 1]), class_="line chance")]
         for name, table in found.items():
             rates = [table[f"{side} positive rate"] for side in ("false", "true")]
             line = chart.path(*(_evenly(rate) for rate in rates))
             marks.append(tag("path", d=line, class_=f"line {faces[name].color}", stroke_dasharray=faces[name].dash))
-        told = {name: f" {number(table['AUROC'], 3)} %" for name, table in found.items()}
+        told = {name: f" {100 * table['AUROC']:.1f} %" for name, table in found.items()}
         title = rich(tag("b", against), tag("small", "area under the curve"))
         figures.append(tag("figure", _legend(told, faces, title, told), chart.drawn(marks)))
     return tag("div", figures, class_="panels") if figures else Markup()
@@ -134,13 +132,12 @@ def _evenly(values: Sequence[float]) -> list[float]:
 
 
 def calibration(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return how often each classifier is right, against how sure it says it is."""
+    """Return how often each classifier is right against how sure it says it is, in one figure."""
     known = {name: tables[name]["calibration"] for name in faces if "calibration" in tables.get(name, {})}
     if not known:
         return Markup()
-    top = 1.0 if max(v for table in known.values() for v in [*table["confidence"], *table["accuracy"]]) <= 1 else 100.0
-    chart = frame((0.0, top, "confidence"), (0.0, top, "accuracy"), "Accuracy against confidence", square=True)
-    marks = [tag("path", d=chart.path([0, top], [0, top]), class_="line chance")]
+    chart = frame((*RATES, "confidence"), (*RATES, "accuracy"), "Accuracy against confidence", square=True)
+    marks = [tag("path", d=chart.path([0, 1], [0, 1]), class_="line chance")]
     for name, table in known.items():
         kept = [i for i, n in enumerate(table["n"]) if n]
         xs, ys = ([float(table[side][i]) for i in kept] for side in ("confidence", "accuracy"))
@@ -149,7 +146,7 @@ def calibration(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
         most = max((table["n"][i] for i in kept), default=1)
         sizes = [2 + 3.5 * math.sqrt(table["n"][i] / most) for i in kept]
         marks += [symbol(face, *chart.at(x, y), r) for x, y, r in zip(xs, ys, sizes, strict=True)]
-    return tag("div", tag("figure", _legend(known, faces), chart.drawn(marks)), class_="panels")
+    return tag("figure", _legend(known, faces), chart.drawn(marks))
 
 
 def _legend(
@@ -163,10 +160,9 @@ def _legend(
 
 
 def confusion(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return the confusion matrix of each classifier, with its measures a class below."""
+    """Return a figure of each classifier's confusion matrix, with its measures of every class below."""
     known = {name: tables[name]["confusion matrix"] for name in faces if "confusion matrix" in tables.get(name, {})}
-    figures = [_matrix(faces[name], table, tables[name].get("per class", [])) for name, table in known.items()]
-    return tag("div", figures, class_="panels wide") if figures else Markup()
+    return rich(_matrix(faces[name], table, tables[name].get("per class", [])) for name, table in known.items())
 
 
 def _matrix(face: Face, table: Mapping[str, Any], per_class: Sequence[Mapping[str, Any]]) -> Markup:
@@ -175,7 +171,7 @@ def _matrix(face: Face, table: Mapping[str, Any], per_class: Sequence[Mapping[st
     title = tag("figcaption", key(face), tag("b", face.name), tag("small", "row: the label; column: the answer"))
     if len(classes) > CLASSES:
         page = np.rint(255 * np.sqrt(shares)).astype(np.uint8)
-        drawn = png(page, f"Confusion matrix of {face.name}, {counted(len(classes), 'class')[:-1]}es", 320)
+        drawn = png(page, f"Confusion matrix of {face.name}, {counted(len(classes), 'class', 'classes')}", 320)
         return tag("figure", title, drawn, _per_class(per_class))
     head = tag("tr", tag("td"), (tag("th", name, scope="col") for name in classes))
     rows = [

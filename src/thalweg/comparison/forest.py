@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from thalweg.comparison.markup import Markup, number, rich, tag
 from thalweg.comparison.svg import Axis, Face, path, spread, symbol
-from thalweg.comparison.words import ARROWS, GROUPS, MARKS, contested, estimated
+from thalweg.comparison.words import ARROWS, MARKS, contested, estimated, standing
 
 __all__ = ["forest", "window"]
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 340, 21, 6, 24, 26
-LONGEST = 16  # letters of a name; longer ones are cut, and whole in the row's title
+LONGEST = 18  # letters of a name; longer ones are cut, and whole in the row's title
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,13 @@ class Row:
 
 
 def forest(report: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return a panel of every measure that any model has, by group."""
-    parts = []
-    for group, measures in groupby(report["measures"], key=lambda measure: measure["group"]):
-        panels = [_panel(measure, faces) for measure in measures if estimated(measure)]
-        if panels:
-            parts += [tag("h3", GROUPS.get(group, group)), tag("div", panels, class_="panels")]
-    return rich(parts)
+    """Return a panel of every measure that any model has."""
+    known = [measure for measure in report["measures"] if estimated(measure)]
+    return tag("div", (_panel(measure, faces) for measure in known), class_="panels") if known else Markup()
 
 
 def window(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """Return the ends of an axis for (value, low, high). A row that would squeeze all others into an eighth is left out.
+    """Return the ends of an axis for (value, low, high), without rows that would squeeze all others into an eighth.
 
     >>> low, high = window([(1.0, 0.9, 1.1), (1.3, 1.2, 1.4), (900.0, 890.0, 910.0)])
     >>> low < 0.9, 1.4 < high < 2
@@ -56,7 +51,8 @@ def window(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
         rest = [[v for j, row in enumerate(ends) if j != i for v in row] for i in range(len(ends))]
         tightest = min(range(len(ends)), key=lambda i: max(rest[i]) - min(rest[i]))
         kept, whole = rest[tightest], [v for row in ends for v in row]
-        if not 0 < 8 * (max(kept) - min(kept)) < max(whole) - min(whole):
+        wide = max(max(kept) - min(kept), max(map(abs, kept)) / 10)
+        if not 0 < 8 * wide < max(whole) - min(whole):
             break
         del ends[tightest]
     return spread((v for row in ends for v in row), margin=0.08)
@@ -65,12 +61,15 @@ def window(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
 def _panel(measure: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
     cells = measure["cells"]
     rows = [Row.of(face, cells[name]) for name, face in faces.items() if "estimate" in cells.get(name, {})]
-    left = 12 + 6.6 * min(LONGEST, max(len(row.face.name) for row in rows))
+    left = 12 + 7.2 * min(LONGEST, max(map(len, faces)))  # of all models: panels stand below each other
     high = TOP + ROW * len(rows) + BOTTOM
     axis = Axis(*window([(row.value, row.low, row.high) for row in rows]), left + 8, WIDTH - RIGHT - 8)
     bottom = high - BOTTOM
     rules, labels = [], []
-    for value, told in axis.ticks(4):
+    ticks = axis.ticks(4)
+    if max(len(told) for _, told in ticks) > 6:
+        ticks = axis.ticks(3)
+    for value, told in ticks:
         at = axis.at(value)
         rules.append(tag("line", x1=at, x2=at, y1=TOP, y2=bottom, class_="grid"))
         labels.append(tag("text", told, x=at, y=bottom + 16, text_anchor="middle"))
@@ -99,13 +98,13 @@ def _panel(measure: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
 def _row(row: Row, axis: Axis, y: float, left: float, ranked: bool) -> Markup:
     name, text = row.face.name, row.cell["estimate"]["text"]
     short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-    state = "best" if row.cell["best"] else "near" if row.cell["separated"] is False else None
-    strong = " strong" if ranked and state == "best" else ""
+    state = standing(row.cell, row.face) if ranked else None
+    strong = " strong" if state == "best" else ""
     parts = [
         tag("title", f"{name}: {text}"),
         tag("text", short, x=left - 4, y=y + 4, text_anchor="end", class_=f"name{strong}"),
     ]
-    if ranked and state:
+    if state:
         parts.append(tag("text", MARKS[state], x=WIDTH - RIGHT + 14, y=y + 4, text_anchor="middle"))
     if not axis.low <= row.value <= axis.high:
         return tag("g", parts, _beyond(row, axis, y))
@@ -131,5 +130,5 @@ def _beyond(row: Row, axis: Axis, y: float) -> Markup:
     arrow = f"{at},{y - 4.5} {at + way * 7},{y} {at},{y + 4.5}"
     return rich(
         tag("polygon", points=arrow, class_=f"mark {row.face.color}"),
-        tag("text", number(row.value), x=at - way * 6, y=y + 4, text_anchor="end" if above else "start"),
+        tag("text", number(row.value, 3), x=at - way * 6, y=y + 4, text_anchor="end" if above else "start"),
     )

@@ -22,21 +22,29 @@ LEADS = {
     "numbers": "",
     "forest": "Each number as a point in its 95 % interval. An arrow points to where the quantity itself lies, where "
     "the number only bounds it. A number far from all others is written at the edge. Each panel has its own axis.",
-    "samples": "As they came, none picked. The held-out examples are the goal.",
+    "samples": "As they came, none picked. The real examples are the goal.",
     "reconstructions": "Each example above what the model makes of it: encoded and decoded.",
-    "interpolations": "Straight lines between the codes of two examples, decoded.",
-    "nearest": "Each sample above the training image nearest to it. Where the two are alike, the model may be copying.",
+    "interpolations": "Paths between the codes of two examples, or two draws from the prior, decoded.",
+    "nearest": "Each sample above the training image nearest to it. Where the two are alike, the model may be copying; "
+    "real examples, where shown, say how alike is to be expected.",
     "curves": "The loss of each player over its steps; validation dotted. Losses of different models are not on one "
     "scale: the table is.",
-    "bounds": "The mean log of the mean of K importance weights, a lower bound on the log-likelihood that tightens as K "
+    "bounds": "The mean log of the mean of K importance weights: a lower bound on the log-likelihood, tighter as K "
     "grows. A curve that still rises has not arrived.",
     "roc": "Of examples of another data set, told apart by the anomaly score: the share found, against the share of "
     "false alarms. The dotted diagonal is guessing.",
-    "confusion": "How often each class was taken for each other one.",
-    "calibration": "How often answers of each confidence are right; larger marks stand for more examples. On the dotted "
-    "diagonal a classifier is as sure as it should be.",
+    "classifiers": "How often each class was taken for each other one; and how often answers of each confidence are "
+    "right, larger marks for more examples: on the dotted diagonal a classifier is as sure as it should be.",
     "meanings": "",
     "origin": "",
+}
+
+
+PLANE = {  # of data with two columns
+    "reconstructions": "From each example (dot) a line to what the model makes of it: encoded and decoded.",
+    "interpolations": "Paths between the codes of two examples, decoded; the dot is the first.",
+    "nearest": "From each sample (dot) a line to the training example nearest to it. Where all lines are much shorter "
+    "than those of real examples, the model may be copying.",
 }
 
 
@@ -62,7 +70,7 @@ def html(
         _failures(report),
         tag("section", tag("h2", "At a glance"), summary(report), id="glance", class_="prose"),
         tag("nav", links, aria_label="Contents"),
-        (_section(*section) for section in body),
+        (_section(*section, LEADS | (PLANE if report["data"]["kind"] == "vector" else {})) for section in body),
     )
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     above = [
@@ -80,25 +88,29 @@ def html(
 
 def _sections(report: Mapping[str, Any], drawn: Any, known: Any) -> list[tuple[str, str, Markup]]:
     looks, data, tables = faces(report), report["data"], report["tables"]
+    answers = rich(confusion(tables, looks), calibration(tables, looks))
     return [
         ("numbers", "The numbers", table(report, looks)),
         ("forest", "Intervals side by side", forest(report, looks)),
         ("samples", "Samples", pictures("samples", drawn, data, looks)),
         ("reconstructions", "Reconstructions", pictures("reconstructions", drawn, data, looks)),
         ("interpolations", "Latent interpolations", pictures("interpolations", drawn, data, looks)),
-        ("nearest", "Nearest training images", pictures("nearest", drawn, data, looks)),
+        (
+            "nearest",
+            "Nearest training images" if data["kind"] == "image" else "Nearest training examples",
+            pictures("nearest", drawn, data, looks),
+        ),
         ("curves", "Training curves", curves(known, looks)),
         ("bounds", "The bound as K grows", bounds(tables, looks)),
         ("roc", "Anomalies", roc(tables, looks)),
-        ("confusion", "Confusion matrices", confusion(tables, looks)),
-        ("calibration", "Calibration", calibration(tables, looks)),
+        ("classifiers", "Classifiers", tag("div", answers, class_="panels wide") if answers else answers),
         ("meanings", "What each number means", meanings(report)),
         ("origin", "How it was made", origin(report)),
     ]
 
 
-def _section(anchor: str, title: str, content: Markup) -> Markup:
-    lead = tag("p", LEADS[anchor], class_="lead") if LEADS[anchor] else None
+def _section(anchor: str, title: str, content: Markup, leads: Mapping[str, str]) -> Markup:
+    lead = tag("p", leads[anchor], class_="lead") if leads[anchor] else None
     return tag("section", tag("h2", title), lead, content, id=anchor)
 
 

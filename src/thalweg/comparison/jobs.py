@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -29,11 +29,14 @@ class Job:
     log: Path
     state: State = "waiting"
     reason: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take what the worker says."""
         if "failed" in message:
             self.state, self.reason = "failed", str(message["failed"])
+        if "warning" in message:
+            self.warnings.append(str(message["warning"]))
 
     def end(self) -> None:
         """Note whether there is a model."""

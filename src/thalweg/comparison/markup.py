@@ -57,8 +57,8 @@ def _piece(child: Child) -> str:
 def number(value: Any, digits: int = 4) -> str:
     """Return a number as a reader wants it: thousands apart, a real minus, no more than so many digits.
 
-    >>> number(12345678), number(-0.00012345), number("-inf"), number(None)
-    ('12,345,678', '−1.234×10⁻⁴', '−∞', '–')
+    >>> number(12345678), number(-0.000012345), number("-inf"), number(None)
+    ('12,345,678', '−1.234×10⁻⁵', '−∞', '–')
     """
     if value is None or isinstance(value, bool):
         return "–" if value is None else str(value).lower()

@@ -21,10 +21,10 @@ def head(report: Mapping[str, Any]) -> Markup:
         "Examples": "; ".join(f"{data[part]:,} {part}" for part in ("train", "validation", "test")),
         "Budget": budget(report["budget"]),
         "Trainings": " to ".join(map(str, seeds[:: max(1, len(seeds) - 1)])) + " of each model" if seeds else "none",
-        "Made": tag("time", report["made"].replace("T", " ").replace("Z", " UTC"), datetime=report["made"]),
     }
     listed = tag("dl", (tag("div", tag("dt", name), tag("dd", told)) for name, told in facts.items()), class_="facts")
-    return tag("header", tag("p", "Thalweg comparison", class_="kicker"), tag("h1", report["title"]), listed)
+    made = tag("time", report["made"].replace("T", " ")[:16] + " UTC", datetime=report["made"])
+    return tag("header", tag("p", "Thalweg comparison, ", made, class_="kicker"), tag("h1", report["title"]), listed)
 
 
 def origin(report: Mapping[str, Any]) -> Markup:
@@ -37,7 +37,7 @@ def origin(report: Mapping[str, Any]) -> Markup:
         **{name: tag("span", version) for name, version in report["versions"].items()},
     }
     listed = tag("dl", (tag("div", tag("dt", name), tag("dd", told)) for name, told in facts.items()), class_="facts")
-    command = [tag("p", "The whole comparison:"), tag("pre", tag("code", report["command"]))]
+    command = [tag("p", "The whole comparison:"), tag("pre", tag("code", report["command"]), tabindex=0)]
     return rich(command, _runs(report), listed)
 
 
@@ -62,6 +62,6 @@ def _runs(report: Mapping[str, Any]) -> Markup:
     box = {"class_": "scroll", "tabindex": 0, "role": "region", "aria_label": "Runs"}
     return rich(
         tag("p", "Each training by itself:"),
-        tag("pre", tag("code", "\n".join(filter(None, commands)))),
+        tag("pre", tag("code", "\n".join(filter(None, commands))), tabindex=0),
         tag("div", tag("table", heading, tag("tbody", rows), class_="plain"), **box),
     )

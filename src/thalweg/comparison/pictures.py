@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 def pictures(
     what: str, drawn: Mapping[str, Mapping[str, Array]], data: Mapping[str, Any], faces: Mapping[str, Face]
 ) -> Markup:
-    """Return what is drawn under the key `what` of each model, a figure each; of samples the held-out ones first."""
+    """Return what is drawn under the key `what` of each model, a figure each; the real ones first."""
     known = {name: np.asarray(drawn[name][what]) for name in [REAL, *faces] if len(drawn.get(name, {}).get(what, []))}
     if not set(known) - {REAL}:
         return Markup()
@@ -92,23 +92,34 @@ def _images(what: str, x: Array, levels: int, name: str, face: Face | None) -> M
     rows = _rows(what, x)
     paired = what in ("nearest", "reconstructions")
     shown = len(rows) if what == "interpolations" else sum(map(len, rows)) // (2 if paired else 1)
-    picture = png(sheet(rows, levels, 2 if paired else 1), _alt(what, shown, name, face), 256)
+    picture = png(
+        sheet(rows, levels, 2 if paired else 1), _alt(what, shown, name), 360 if what == "interpolations" else 256
+    )
     return tag("figure", _caption(name, face), picture)
 
 
-def _alt(what: str, n: int, name: str, face: Face | None) -> str:
-    return ALTS[what].format(n=n, name=name) if face else f"{n} held-out examples"
+def _said(name: str) -> str:
+    return "real examples" if name == REAL else name
+
+
+def _alt(what: str, n: int, name: str) -> str:
+    return f"{n} real examples" if (what, name) == ("samples", REAL) else ALTS[what].format(n=n, name=_said(name))
 
 
 def _caption(name: str, face: Face | None, told: str = "") -> Markup:
     small = tag("small", told) if told else None
-    return tag("figcaption", key(face) if face else None, tag("b", name if face else "held-out examples"), small)
+    return tag("figcaption", key(face) if face else None, tag("b", _said(name)), small)
 
 
 def _ends(samples: list[Array]) -> list[tuple[float, float]]:
     """Return the axes of all scatters: the held-out examples (they come first where there are any), or all but 2 %."""
     first = np.asarray(samples[0], dtype=np.float64).reshape(-1, 2)
-    return [spread(np.quantile(column[np.isfinite(column)], [0.001, 0.999]), margin=0.12) for column in first.T]
+    ends = [spread(np.quantile(column[np.isfinite(column)], [0.001, 0.999]), margin=0.12) for column in first.T]
+    wide = [high - low for low, high in ends]
+    if max(wide) > 3 * min(wide):  # columns of different units
+        return ends
+    more = [(max(wide) - w) / 2 for w in wide]  # a circle is a circle
+    return [(low - m, high + m) for (low, high), m in zip(ends, more, strict=True)]
 
 
 def _points(what: str, x: Array, ends: list[tuple[float, float]], name: str, face: Face | None) -> Markup:
@@ -117,7 +128,7 @@ def _points(what: str, x: Array, ends: list[tuple[float, float]], name: str, fac
     inside = np.all([(x[..., i] >= low) & (x[..., i] <= high) for i, (low, high) in enumerate(ends)], axis=0)
     out = int((~inside).sum())
     color = face.color if face else "gray"
-    chart = frame((*ends[0], ""), (*ends[1], ""), _alt(what, len(x), name, face), square=True)
+    chart = frame((*ends[0], ""), (*ends[1], ""), _alt(what, len(x), name), square=True)
     if what == "samples":
         marks = rich(tag("path", d=_dots(x[inside], chart.at), class_=f"dots {color}"))
     else:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from thalweg.comparison.plan import YARDSTICKS
 from thalweg.comparison.rows import rows
-from thalweg.config import RunConfig, TrainConfig
+from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.data import Dataset
 from thalweg.evaluation import Findings
 from thalweg.recipes import FAMILIES
@@ -91,21 +92,17 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
     >>> train_command(config, "runs/vae-1")
     'thalweg train vae --data digits --seed 1 --minutes 0.5 --run runs/vae-1'
     """
-    from thalweg.config import DataConfig
-
     words = ["thalweg", "train", config.recipe, "--data", config.data.source]
-    named = {"seed": "data-seed"}  # seed alone is that of training
-    tables = [
-        (config.data, DataConfig(source=config.data.source), named),
-        (config.train, TrainConfig(), {}),
-    ]
-    changed = {}
-    for given, default, names in tables:
-        for name in given.__dataclass_fields__:
-            if name != "source" and getattr(given, name) != getattr(default, name):
-                changed[names.get(name, name)] = getattr(given, name)
-    for name, value in {**config.options, **changed}.items():
-        flag = "--" + name.replace("_", "-")
+    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # alone they are those of training
+    changed = dict(config.options)
+    for field in fields(DataConfig):
+        if field.name != "source" and getattr(config.data, field.name) != field.default:
+            changed[flags.get(field.name, field.name)] = getattr(config.data, field.name)
+    for field in fields(TrainConfig):
+        if getattr(config.train, field.name) != field.default:
+            changed[field.name] = getattr(config.train, field.name)
+    for name, value in changed.items():
+        flag = name if name.startswith("--") else "--" + name.replace("_", "-")
         words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
     return shlex.join([*words, "--run", str(folder)])
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from thalweg.comparison.markup import Markup, number, rich, tag
 from thalweg.comparison.svg import Face, key
-from thalweg.comparison.words import ARROWS, GROUPS, MARKS, contested, listed
+from thalweg.comparison.words import ARROWS, GROUPS, MARKS, contested, label, listed, standing
 
 __all__ = ["meanings", "table"]
 
-SAID = {"best": "best of its row", "near": "not separated from the best"}
+BLANK = tag("span", class_="sign")  # where a mark would stand
+SAID = {"best": "best of its row", "near": "not separated from the best", "open": "not judged against the best"}
 
 
 def table(report: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
@@ -22,12 +23,15 @@ def table(report: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
     notes: dict[str, int] = {}
     parts = []
     for group, measures in groupby(report["measures"], key=lambda measure: measure["group"]):
-        name = tag("th", tag("span", GROUPS.get(group, group)), scope="rowgroup", colspan=len(faces) + 1)
+        apart = sum(face.yardstick for face in faces.values())
+        name = tag("th", tag("span", GROUPS.get(group, group)), scope="rowgroup", colspan=len(faces) + 1 - apart)
+        shade = tag("td", colspan=apart, class_="yardstick") if apart else None
         rows = [_row(measure, faces, notes) for measure in measures]
-        parts.append(tag("tbody", tag("tr", name, class_="group"), rows))
+        parts.append(tag("tbody", tag("tr", name, shade, class_="group"), rows))
+    kinds = {model["name"]: _kind(model) for model in report["models"]}
     columns = [
-        tag("th", key(face), face.name, tag("small", _kind(model)), scope="col", class_=_column(face))
-        for face, model in zip(faces.values(), report["models"], strict=True)
+        tag("th", key(face), name, tag("small", kinds[name]), scope="col", class_=_column(face))
+        for name, face in faces.items()
     ]
     head = tag("thead", tag("tr", tag("th", "Measure", scope="col"), columns))
     box = {"class_": "scroll", "tabindex": 0, "role": "region", "aria_label": "Table of all measures"}
@@ -52,7 +56,7 @@ def _column(face: Face) -> str | None:
 
 def _row(measure: Mapping[str, Any], faces: Mapping[str, Face], notes: dict[str, int]) -> Markup:
     small = ", ".join(filter(None, [measure["unit"], measure["kind"]]))
-    told = [tag("b", measure["name"]), " ", ARROWS.get(measure["better"]), tag("small", small)]
+    told = [tag("b", measure["name"]), "\u00a0", ARROWS.get(measure["better"]), tag("small", small)]
     if measure["note"]:
         told.append(tag("small", measure["note"]))
     ranked = contested(measure)
@@ -63,18 +67,25 @@ def _row(measure: Mapping[str, Any], faces: Mapping[str, Face], notes: dict[str,
 def _cell(measure: Mapping[str, Any], face: Face, ranked: bool, notes: dict[str, int]) -> Markup:
     cell = measure["cells"].get(face.name)
     if cell is None:
-        return tag("td", "–", class_=_column(face))
+        return tag("td", BLANK, "–", class_=_column(face))
     if "estimate" not in cell:
         i = notes.setdefault(cell["reason"], len(notes) + 1)
-        return tag("td", "– ", tag("sup", tag("a", i, href=f"#reason-{i}")), class_=_column(face))
+        return tag("td", BLANK, "– ", tag("sup", tag("a", i, href=f"#reason-{i}")), class_=_column(face))
     text = cell["estimate"]["text"].removesuffix(f" {measure['unit']}").replace("-", "−").replace("e−", "e-")
     value, interval = text, ""
+    known = cell["estimate"]
+    if known["low"] == known["high"] and known["kind"] in ("exact", "estimate"):
+        value = text = number(float(known["value"]), 6)
     for sign in (" ± ", " ["):
         if sign in text:
             value, _, interval = text.partition(sign)
             interval = sign.lstrip() + interval
-    state = ("best" if cell["best"] else "near" if cell["separated"] is False else None) if ranked else None
-    mark = tag("span", MARKS[state], title=SAID[state], class_="sign") if state else tag("span", class_="sign")
+    state = standing(cell, face) if ranked else None
+    mark = (
+        tag("span", MARKS[state], role="img", aria_label=SAID[state], title=SAID[state], class_="sign")
+        if state
+        else BLANK
+    )
     told = [mark, tag("span", value, class_="value"), " ", tag("span", interval, class_="interval")]
     if cell["flag"]:
         told.append(tag("small", "⚠ ", cell["flag"], class_="flag"))
@@ -96,28 +107,27 @@ def _legend() -> Markup:
 
 def meanings(report: Mapping[str, Any]) -> Markup:
     """Return what each measure means, and how each number was reached."""
-    parts = [_meaning(measure) for measure in report["measures"]]
+    parts = [_meaning(measure, label(measure, report["measures"])) for measure in report["measures"]]
     return tag("dl", parts, class_="meanings") if parts else Markup()
 
 
-def _meaning(measure: Mapping[str, Any]) -> Markup:
+def _meaning(measure: Mapping[str, Any], name: Markup) -> Markup:
     better = {"lower": "lower is better", "higher": "higher is better", None: "neither side is better"}
     facts = [measure["unit"], measure["kind"], better[measure["better"]], f"varies: {measure['varies']}"]
-    same: dict[tuple[str, int], list[str]] = {}
-    for name, cell in measure["cells"].items():
+    same: dict[tuple[str, ...], list[str]] = {}
+    for model, cell in measure["cells"].items():
         if "estimate" in cell:
-            same.setdefault((pairs(cell["estimate"]["method"]), cell["estimate"]["n"]), []).append(name)
-    how = [
-        tag("p", tag("b", listed(names)), f": n = {n:,}", f"; {method}" if method else "")
-        for (method, n), names in same.items()
-    ]
+            known = cell["estimate"]
+            varies = f"varies: {known['varies']}" if known["varies"] != measure["varies"] else ""
+            same.setdefault((f"n = {known['n']:,}", varies, pairs(known["method"])), []).append(model)
+    how = [tag("p", tag("b", listed(names)), ": ", "; ".join(filter(None, told))) for told, names in same.items()]
     lines = [
         tag("p", measure["meaning"]),
         tag("p", "; ".join(filter(None, [*facts, measure["note"]])), class_="facts"),
         tag("p", tag("b", "Protocol"), f": {pairs(measure['protocol'])}") if measure["protocol"] else None,
         how,
     ]
-    return tag("div", tag("dt", measure["name"]), tag("dd", lines))
+    return tag("div", tag("dt", name), tag("dd", lines))
 
 
 def pairs(known: Mapping[str, Any]) -> str:
@@ -133,6 +143,6 @@ def pairs(known: Mapping[str, Any]) -> str:
         elif isinstance(value, (list, tuple)):
             shown = ", ".join(map(str, value))
         else:
-            shown = number(value, 6) if isinstance(value, float) else str(value)
+            shown = number(value) if isinstance(value, float) else str(value)
         told.append(f"{name}: {shown}")
     return "; ".join(told)

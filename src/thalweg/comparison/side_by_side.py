@@ -53,7 +53,7 @@ def compare(
             train_here(jobs, shown)
         else:
             train_on_ray(jobs, shown, ray)
-        found, warnings = _measured(plan, jobs, bench, folder / "measured", shown.say)
+        found = _measured(plan, jobs, bench, folder / "measured", shown.say)
         shown.say("writing the report")
         budget = {
             b: getattr(plan.train, b) for b in ("minutes", "steps", "examples") if getattr(plan.train, b) is not None
@@ -65,7 +65,7 @@ def compare(
             budget=budget,
             models=[_told(plan, model.name, jobs, folder) for model in plan.models],
             found=found,
-            warnings=warnings,
+            warnings=[f"{job.name}: {warning}" for job in jobs for warning in job.warnings],
         )
         seeds = {
             m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
@@ -97,10 +97,9 @@ def prepare(plan: Plan, folder: Path, *, overwrite: bool) -> None:
 
 def _measured(
     plan: Plan, jobs: Sequence[Job], bench: Bench, folder: Path, say: Callable[[str], None]
-) -> tuple[dict[str, Findings], list[str]]:
-    """Return the findings of each model and yardstick by name, and what there is to warn of."""
+) -> dict[str, Findings]:
+    """Return the findings of each model and yardstick by name."""
     found: dict[str, Findings] = {}
-    warnings = [f"{job.name} failed: {job.reason}" for job in jobs if job.state == "failed"]
     for model in plan.models:
         seeds = []
         for job in _jobs_of(plan, model.name, jobs):
@@ -109,8 +108,7 @@ def _measured(
                 seeds.append(bench.run(job.folder, folder / job.name))
         if seeds:
             found[model.name] = averaged(seeds)
-    found |= bench.yardsticks(folder, found, say)
-    return found, warnings
+    return found | bench.yardsticks(folder, found, say)
 
 
 def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:

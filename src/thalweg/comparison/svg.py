@@ -13,7 +13,7 @@ __all__ = ["Axis", "Face", "faces", "frame", "key", "path", "spread", "symbol"]
 
 COLORS, SHAPES = 6, 5  # as many colors as the style sheet has; 30 models before a pair of both comes twice
 DASHES = (None, "7 3", "2 3", "8 3 2 3", "12 4")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 230, 48, 12, 10, 40
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 236, 46, 12, 24, 36  # of the axes; TOP holds the y label
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,11 @@ class Face:
 
 
 def faces(report: Mapping[str, Any]) -> dict[str, Face]:
-    """Return the face of each model of a report, in its order; yardsticks are gray."""
-    found: dict[str, Face] = {}
-    trained = grays = 0
-    for model in report["models"]:
-        if model["family"] == "yardstick":
-            found[model["name"]] = Face(model["name"], "gray", grays % SHAPES, True)
-            grays += 1
-        else:
-            found[model["name"]] = Face(model["name"], f"c{trained % COLORS}", trained % SHAPES)
-            trained += 1
-    return found
+    """Return the face of each model of a report: models in its order, then yardsticks, which are gray."""
+    trained = [model["name"] for model in report["models"] if model["family"] != "yardstick"]
+    others = [model["name"] for model in report["models"] if model["family"] == "yardstick"]
+    found = {name: Face(name, f"c{i % COLORS}", i % SHAPES) for i, name in enumerate(trained)}
+    return found | {name: Face(name, "gray", i % SHAPES, True) for i, name in enumerate(others)}
 
 
 @dataclass(frozen=True)
@@ -65,11 +59,12 @@ class Axis:
         """
         wide = self.high - self.low
         power = 10.0 ** math.floor(math.log10(wide / most))
-        step = next(s for s in (1, 2, 2.5, 5, 10, 20, 25, 50) if wide / (s * power) <= most - 1 + 1e-9) * power
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        for step in (factor * power for factor in (1, 2, 2.5, 5, 10, 20)):
+            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+            if last - first < most:
+                break
         digits = 4 + max(0, math.ceil(math.log10(max(abs(self.low), abs(self.high)) / wide)))
-        found = [(i * step, number(i * step, digits)) for i in range(first, last + 1)]
-        return found
+        return [(i * step, number(i * step, digits)) for i in range(first, last + 1)]
 
 
 def spread(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
@@ -125,9 +120,10 @@ def frame(
     square: bool = False,
 ) -> Frame:
     """Return an empty chart of the axes (low, high, label); `square` makes both axes equally long."""
-    high = WIDTH - LEFT - RIGHT + TOP + BOTTOM if square else HEIGHT
+    top, bottom = (TOP if y[2] else 8), (BOTTOM if x[2] else 20)
+    high = WIDTH - LEFT - RIGHT + top + bottom if square else HEIGHT
     across = Axis(x[0], x[1], LEFT, WIDTH - RIGHT, x[2])
-    up = Axis(y[0], y[1], high - BOTTOM, TOP, y[2])
+    up = Axis(y[0], y[1], high - bottom, top, y[2])
     return Frame(across, up, label, high, across.ticks() if x_ticks is None else list(x_ticks))
 
 
@@ -143,7 +139,7 @@ class Frame:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return the place in the chart of a point in the data's units."""
-        return self.x.at(x) - LEFT, self.y.at(y) - TOP
+        return self.x.at(x) - LEFT, self.y.at(y) - self.y.end
 
     def path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         """Return the `d` of the line through these points."""
@@ -151,7 +147,7 @@ class Frame:
 
     def drawn(self, *marks: Any) -> Markup:
         """Return the chart with the marks, in places by `at`."""
-        left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, self.high - BOTTOM
+        left, right, top, bottom = LEFT, WIDTH - RIGHT, self.y.end, self.y.start
         rules, labels = [], []
         for value, told in self.x_ticks:
             at = self.x.at(value)
@@ -164,8 +160,7 @@ class Frame:
         rules.append(tag("path", d=f"M{left} {top}V{bottom}H{right}", class_="axis"))
         middle = (left + right) / 2
         labels.append(tag("text", self.x.label, x=middle, y=self.high - 5, text_anchor="middle", class_="of"))
-        turned = f"translate(11 {(top + bottom) / 2:.1f}) rotate(-90)"
-        labels.append(tag("text", self.y.label, transform=turned, text_anchor="middle", class_="of"))
+        labels.append(tag("text", self.y.label, x=left, y=11, class_="of"))
         inner = tag("svg", *marks, x=left, y=top, width=right - left, height=bottom - top, overflow="hidden")
         box = f"0 0 {WIDTH} {self.high}"
         return tag("svg", rules, inner, labels, class_="chart", viewBox=box, role="img", aria_label=self.label)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.comparison.markup import Markup, rich, tag
+from thalweg.comparison.svg import Face
 
-__all__ = ["ARROWS", "GROUPS", "MARKS", "about", "budget", "contested", "duration", "estimated", "failed", "summary"]
+__all__ = [
+    "ARROWS",
+    "GROUPS",
+    "MARKS",
+    "about",
+    "budget",
+    "contested",
+    "counted",
+    "duration",
+    "estimated",
+    "failed",
+    "label",
+    "listed",
+    "standing",
+    "summary",
+]
 
 GROUPS = {
     "likelihood": "Likelihood",
@@ -22,7 +38,7 @@ ARROWS = {
     "lower": tag("abbr", "↓", title="lower is better"),
     "higher": tag("abbr", "↑", title="higher is better"),
 }
-MARKS = {"best": "★", "near": "≈"}
+MARKS = {"best": "★", "near": "≈", "open": "?"}
 
 
 def estimated(measure: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -31,11 +47,22 @@ def estimated(measure: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def contested(measure: Mapping[str, Any]) -> bool:
-    """Whether a measure ranks: it has a better side, and two models have a number."""
-    return measure["better"] is not None and len(estimated(measure)) > 1
+    """Whether a measure ranks: it has a better side and a best model, and another was judged against it."""
+    cells = estimated(measure).values()
+    judged = any(cell["best"] for cell in cells) and any(cell["separated"] is not None for cell in cells)
+    return measure["better"] is not None and judged
 
 
-def listed(names: Sequence[Any], last: str = "and") -> Markup:
+def standing(cell: Mapping[str, Any], face: Face) -> str | None:
+    """Return where a number of a measure that ranks stands: best, near (not separated), open (not judged), or worse."""
+    if cell["best"]:
+        return "best"
+    if cell["separated"] is None:
+        return None if face.yardstick else "open"
+    return None if cell["separated"] else "near"
+
+
+def listed(names: Sequence[Any]) -> Markup:
     """Return names as a list in a sentence.
 
     >>> listed(["vae", "wgan", "real-nvp"])
@@ -43,16 +70,16 @@ def listed(names: Sequence[Any], last: str = "and") -> Markup:
     """
     if len(names) < 2:
         return rich(names)
-    return rich([rich(name, ", ") for name in names[:-2]], names[-2], f" {last} ", names[-1])
+    return rich([rich(name, ", ") for name in names[:-2]], names[-2], " and ", names[-1])
 
 
-def counted(n: int, what: str) -> str:
+def counted(n: int, what: str, plural: str = "") -> str:
     """Return a number of things, in the plural where there are several.
 
     >>> counted(1, "model"), counted(1437, "example")
     ('1 model', '1,437 examples')
     """
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    return f"{n:,} {what if n == 1 else plural or what + 's'}"
 
 
 def duration(seconds: float | None) -> str:
@@ -65,7 +92,8 @@ def duration(seconds: float | None) -> str:
         return "–"
     if seconds < 100:
         return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+    told = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return told.replace(".0 ", " ")
 
 
 def budget(known: Mapping[str, Any]) -> str:
@@ -87,7 +115,7 @@ def about(data: Mapping[str, Any]) -> str:
     """Return what the data are, in words."""
     shape = " × ".join(str(side) for side in data["shape"])
     levels = f" of {data['levels']:,} levels" if data.get("levels") else ""
-    classes = f", {counted(len(data['classes']), 'class').replace('classs', 'classes')}" if data.get("classes") else ""
+    classes = f", {counted(len(data['classes']), 'class', 'classes')}" if data.get("classes") else ""
     return f"{data['kind']}, {shape}{levels}{classes}"
 
 
@@ -111,40 +139,44 @@ def summary(report: Mapping[str, Any]) -> Markup:
     if not ranked:
         return tag("p", f"{counted(len(measures), 'measure')}, none of two models: there is nothing to rank.")
     yardsticks = {model["name"] for model in report["models"] if model["family"] == "yardstick"}
-    lines = [line for model in report["models"] for line in _of_model(model["name"], ranked, measures, yardsticks)]
-    return rich(tag("ul", (tag("li", line) for line in lines), class_="findings"), _caveat(report, ranked))
-
-
-def _of_model(
-    name: str, ranked: Iterable[Mapping[str, Any]], measures: Sequence[Mapping[str, Any]], yardsticks: set[str]
-) -> list[Markup]:
-    """Return sentences on where a model is best, grouped by who is not separated from it, and on its flags."""
-    rivals: dict[tuple[str, ...], list[Markup]] = {}
-    flags: dict[str, list[Markup]] = {}
+    alone: dict[str, list[Markup]] = {}
+    together: dict[tuple[str, ...], list[Markup]] = {}
     for measure in ranked:
-        cells = estimated(measure)
-        cell = cells.get(name)
-        if cell and cell["flag"]:
-            flags.setdefault(cell["flag"], []).append(_name(measure, measures))
-        if cell and cell["best"]:
-            near = [n for n, other in cells.items() if n != name and (other["best"] or other["separated"] is False)]
-            rivals.setdefault(tuple(near), []).append(_name(measure, measures))
-    who = rich(tag("b", name), " (yardstick)" if name in yardsticks else None)
-    clear = rivals.pop((), [])
-    lines = [rich(who, " is best, separated from every other, in ", listed(clear), ".")] if clear else []
-    for near, rows in rivals.items():
-        lines.append(rich(who, " has the best value, not separated from ", listed(near), ", in ", listed(rows), "."))
-    return lines + [rich(who, f" {flag}: seen in ", listed(rows), ".") for flag, rows in flags.items()]
+        cells = {name: cell for name, cell in estimated(measure).items() if name not in yardsticks}
+        top = tuple(name for name, cell in cells.items() if cell["best"] or cell["separated"] is not True)
+        if len(top) > 1:
+            together.setdefault(top, []).append(label(measure, measures))
+        else:
+            alone.setdefault(top[0], []).append(label(measure, measures))
+    order = [model["name"] for model in report["models"] if model["name"] in alone]
+    lines = _flags(measures)
+    lines += [rich(tag("b", n), " is best, and separated from the others, in ", listed(alone[n]), ".") for n in order]
+    undecided = [rich(tag("b", listed(top)), " in ", listed(rows)) for top, rows in together.items()]
+    if undecided:
+        lines.append(rich("Ahead together, none separated from the best value: ", Markup("; ".join(undecided)), "."))
+    return rich(tag("ul", (tag("li", line) for line in lines), class_="findings"), _caveat(ranked))
 
 
-def _name(measure: Mapping[str, Any], measures: Sequence[Mapping[str, Any]]) -> Markup:
+def _flags(measures: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    found: dict[tuple[str, str], list[Markup]] = {}
+    for measure in measures:
+        for name, cell in estimated(measure).items():
+            if cell["flag"]:
+                found.setdefault((name, cell["flag"]), []).append(label(measure, measures))
+    return [
+        rich(tag("b", name), " ", tag("strong", flag), ", by ", listed(rows), ".")
+        for (name, flag), rows in found.items()
+    ]
+
+
+def label(measure: Mapping[str, Any], measures: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return a measure's name, with what tells it from others of the same name."""
     same = [other for other in measures if other["name"] == measure["name"]]
-    told = f" ({measure['note'] or measure['kind']})" if len(same) > 1 else None
-    return rich(measure["name"], told)
+    return rich(measure["name"], f" ({measure['kind']})" if len(same) > 1 else None)
 
 
-def _caveat(report: Mapping[str, Any], ranked: Sequence[Mapping[str, Any]]) -> Markup:
-    varies = list(dict.fromkeys(measure["varies"] for measure in ranked))
+def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
+    varies = list(dict.fromkeys(part for measure in ranked for part in measure["varies"].split(" and ")))
     told = [f"Intervals are at 95 % and cover the chance in {listed(varies)}."]
     if "training seeds" not in varies:
         told.append("None says what another training run would have given.")

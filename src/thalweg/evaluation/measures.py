@@ -11,7 +11,18 @@ import torch
 from torch import nn
 
 from thalweg.checks import positive
-from thalweg.evaluation import classification, cost, likelihood, reconstruction, samples
+from thalweg.evaluation import (
+    annealing,
+    anomaly,
+    classification,
+    cost,
+    importance,
+    latents,
+    likelihood,
+    parzen,
+    reconstruction,
+    samples,
+)
 from thalweg.evaluation.examples import Examples, frozen
 from thalweg.evaluation.findings import Findings
 from thalweg.evaluation.reference import Features, Reference, raw_features
@@ -37,13 +48,23 @@ class Group(NamedTuple):
 # fmt: off
 GROUPS = (
     Group("likelihood", "likelihood", "log_prob or elbo",
-          likelihood.likelihood_measures, getattr(likelihood, "MEANINGS", {"log-likelihood": "x", "bits/dim": "x", "KL from truth": "x"})),
+          likelihood.likelihood_measures, likelihood.MEANINGS),
+    Group("importance sampling", "likelihood", "prior, posterior and log_likelihood",
+          importance.importance_measures, importance.MEANINGS),
+    Group("annealing", "likelihood", "a prior with log_likelihood or decode",
+          annealing.annealing_measures, annealing.MEANINGS),
+    Group("Parzen window", "likelihood", "sample",
+          parzen.parzen_measures, parzen.MEANINGS),
     Group("samples", "samples", "sample",
-          samples.sample_measures, getattr(samples, "MEANINGS", dict.fromkeys(["Fréchet distance", "MMD²", "sliced W1", "precision", "recall", "density", "coverage"], "x"))),
+          samples.sample_measures, samples.MEANINGS),
     Group("reconstruction", "reconstruction", "encode and decode",
-          reconstruction.reconstruction_measures, getattr(reconstruction, "MEANINGS", {"squared error": "x", "PSNR": "x"})),
+          reconstruction.reconstruction_measures, reconstruction.MEANINGS),
+    Group("latents", "latents", "encode",
+          latents.latent_measures, latents.MEANINGS),
     Group("classification", "classification", "logits, and labels",
-          classification.classification_measures, getattr(classification, "MEANINGS", {"accuracy": "x", "label loss": "x"})),
+          classification.classification_measures, classification.MEANINGS),
+    Group("anomaly", "anomaly", "a score: score, log_prob, elbo, encode and decode, or logits",
+          anomaly.anomaly_measures, anomaly.MEANINGS),
     Group("cost", "cost", "a module",
           cost.cost_measures, cost.MEANINGS),
 )

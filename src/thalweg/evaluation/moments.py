@@ -47,8 +47,16 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         count, apart = self.count + other.count, other.mean - self.mean
-        spread = torch.outer(apart, apart) * (self.count * other.count / count)
-        return Moments(count, self.mean + apart * (other.count / count), self.scatter + other.scatter + spread)
+        scatter = torch.addr(self.scatter + other.scatter, apart, apart, alpha=self.count * other.count / count)
+        return Moments(count, self.mean + apart * (other.count / count), scatter)
+
+    def __sub__(self, other: Moments) -> Moments:
+        """Return the moments of the rest, where `other` are the moments of some of these examples."""
+        count = self.count - other.count
+        mean = self.mean + (self.mean - other.mean) * (other.count / count)
+        apart = other.mean - mean
+        scatter = torch.addr(self.scatter - other.scatter, apart, apart, alpha=-count * other.count / self.count)
+        return Moments(count, mean, scatter)
 
     @property
     def covariance(self) -> Tensor:
@@ -61,9 +69,11 @@ class Moments:
 def frechet(a: Moments, b: Moments) -> float:
     """Return the squared Fréchet (2-Wasserstein) distance of the Gaussians with these moments, in squared units of x.
 
-    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ = FFᵀ from the eigenvalues, the trace of the root is the sum
-    of the singular values of F_aᵀF_b: no root of a nonsymmetric matrix, nothing complex, and no loss of half the
-    digits where a covariance is singular, as with fewer examples than features. Of finite samples it is biased upwards.
+    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ_a = LLᵀ (Cholesky), the trace of the root is the sum of the
+    roots of the eigenvalues of the symmetric LᵀΣ_bL: no root of a nonsymmetric matrix, nothing complex. A root of an
+    eigenvalue near 0 would lose half the digits; where that could show in the ninth digit of tr(Σ_a + Σ_b), as with a
+    singular covariance, the sum is that of the singular values of F_aᵀF_b, Σ = FFᵀ from the eigenvalues, instead. Of
+    finite samples it is biased upwards.
 
     Reference: The Fréchet distance between multivariate normal distributions, D. C. Dowson, B. V. Landau, 1982; GANs
     trained by a two time-scale update rule converge to a local Nash equilibrium, M. Heusel et al., 2017,
@@ -75,10 +85,12 @@ def frechet(a: Moments, b: Moments) -> float:
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"b: got {len(b.mean)} features, wanted {len(a.mean)} as in a")
-    first, second = _factor(a.covariance), _factor(b.covariance)
-    root = torch.linalg.svdvals(first.T @ second).sum()
-    spread = first.square().sum() + second.square().sum() - 2 * root
-    return max(float((a.mean - b.mean).square().sum() + spread), 0.0)  # below 0 by rounding alone
+    first, second = a.covariance, b.covariance
+    total = float(first.trace() + second.trace())
+    root = _trace_of_root(first, second, 1e-9 * total)
+    if root is None:
+        root = float(torch.linalg.svdvals(_factor(first).T @ _factor(second)).sum())
+    return max(float((a.mean - b.mean).square().sum()) + total - 2 * root, 0.0)  # below 0 by rounding alone
 
 
 def frechet_of_few(x: Tensor, y: Tensor) -> float:
@@ -97,6 +109,21 @@ def frechet_of_few(x: Tensor, y: Tensor) -> float:
     root = torch.linalg.svdvals(first @ second.T).sum()
     spread = first.square().sum() + second.square().sum() - 2 * root
     return max(float((centres[0] - centres[1]).square().sum() + spread), 0.0)  # below 0 by rounding alone
+
+
+def _trace_of_root(first: Tensor, second: Tensor, tolerance: float) -> float | None:
+    """Return tr (Σ_aΣ_b)^½ by Cholesky's factor, or None where rounding could move it by more than the tolerance."""
+    from scipy.linalg import LinAlgError, eigvalsh
+
+    try:
+        values = torch.from_numpy(eigvalsh(second.cpu().numpy(), first.cpu().numpy(), type=2, check_finite=False))
+    except LinAlgError:  # the first is singular
+        return None
+    # an eigenvalue λ is off by ε‖Σ_a‖‖Σ_b‖ or less, its root by that / 2√λ
+    noise = torch.finfo(values.dtype).eps * float(first.norm() * second.norm())
+    if values[0] > 0 and noise * float((0.5 / values.sqrt()).sum()) <= tolerance:
+        return float(values.sqrt().sum())
+    return None
 
 
 def _factor(covariance: Tensor) -> Tensor:

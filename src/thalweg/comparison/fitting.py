@@ -1,0 +1,162 @@
+"""One Gaussian, or a mixture of them, fitted to the training examples of a data set."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from thalweg.comparison.gaussians import Gaussians
+from thalweg.data import Dataset
+from thalweg.evaluation.examples import seeded
+from thalweg.randomness import fold
+
+__all__ = ["Fit"]
+
+Array = np.ndarray[Any, Any]
+UNIFORM = 1 / 12  # variance of the noise that dequantizes
+LEAST = 1e-6  # of a column's variance: the least noise, where columns are made of each other
+FEW, MANY, RANK = 32, 4096, 256  # dimensions: EM in all of them; covariances of all; how many of more are kept
+WORK, HELD = 2.5e11, 3e7  # products for a covariance; entries of a mixture's covariances
+FITTED, JUDGED, CHUNK = 10_000, 1_000, 2_000  # examples for EM; to choose by; at a time
+NUMBERS = (3, 10, 30)  # of components
+SHARED = (20.0, 0.3)  # examples that the mean covariance counts for beside a component's own, after some a dimension
+
+
+class Fit:
+    """The training examples as points: standardized columns, or pixels with the mean of their uniform noise, ½.
+
+    Above 4,096 dimensions points are the coordinates in the 256 leading directions, and all other directions have one
+    variance (probabilistic PCA).
+
+    Reference: Probabilistic principal component analysis, M. E. Tipping, C. M. Bishop, 1999.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        spec = dataset.spec
+        self.x, self.held, self.seed, self.spec = dataset.train.x, dataset.validation.x, seed, spec
+        self.noise, self.shift = (UNIFORM, 0.5) if spec.levels else (LEAST, 0.0)
+        self.scale, self.center = np.ones(spec.size), np.zeros(spec.size)
+        self.basis: Array | None = None
+        self.rest, self.size = 0.0, spec.size
+        if spec.size > MANY:
+            self._lead()
+        elif not spec.levels:
+            x = self._flat(_some(len(self.x), WORK / spec.size**2, seed))
+            self.center, self.scale = x.mean(axis=0), x.std(axis=0)
+        self.rows = _some(len(self.x), WORK / self.size**2, seed)
+        self.mean, self.covariance = self._moments(self.rows)
+
+    def _lead(self) -> None:
+        """Take the leading directions of the training examples, and one variance for all others."""
+        from sklearn.decomposition import PCA
+
+        x = self._flat(_some(len(self.x), FITTED // 2, self.seed))
+        self.size = min(RANK, len(x) - 1)
+        found = PCA(self.size, svd_solver="randomized", random_state=self.seed % 2**31).fit(x)
+        variances = x.var(axis=0, ddof=1)
+        if not self.spec.levels:
+            self.noise = LEAST * float(variances.mean())
+        left = float(variances.sum() - found.explained_variance_.sum()) / (x.shape[1] - self.size)
+        self.center, self.basis, self.rest = found.mean_ + self.shift, found.components_.T, left + self.noise
+
+    def gaussian(self) -> Gaussians:
+        """Return the Gaussian of the points' mean and covariance, with the least noise that makes it proper."""
+        there = 0.0 if self.spec.levels else float(np.linalg.eigvalsh(self.covariance)[0])
+        factor = np.linalg.cholesky(self.covariance + max(self.noise - there, 0.0) * np.eye(self.size))
+        return self._made(np.ones(1), self.mean[None], factor[None])
+
+    def mixture(self) -> Gaussians:
+        """Return the mixture under which the validation examples are likeliest, of 3, 10, 30 components, or of one.
+
+        In up to 32 dimensions it is fitted by EM. In more, EM in the 32 leading directions says which component an
+        example is of; each has its own mean and covariance, with a share of the mean covariance.
+        """
+        best = self.gaussian()
+        most = self._judged(best)
+        for k in NUMBERS:
+            if 20 * k > len(self.rows) or k * self.size**2 > HELD:
+                break
+            value, made = -math.inf, best
+            for candidate in self._mixtures(k):
+                now = self._judged(candidate)
+                if now <= value:
+                    break
+                value, made = now, candidate
+            if value <= most:
+                break
+            best, most = made, value
+        return best
+
+    def _judged(self, made: Gaussians) -> float:
+        """Return the mean log-density of validation examples, or of training examples where there are none."""
+        x = self.held if len(self.held) else self.x
+        with seeded(self.seed, "noise"):
+            return float(made.log_prob(torch.from_numpy(np.array(x[_some(len(x), JUDGED, self.seed)]))).mean())
+
+    def _mixtures(self, k: int) -> Iterator[Gaussians]:
+        """Yield mixtures of `k` components to choose from, the smoothest first."""
+        from scipy.linalg import eigh
+
+        random, few = np.random.default_rng(fold(self.seed, "mixture", k)), self.size <= FEW
+        last = [self.size - min(FEW, self.size), self.size - 1]
+        lead = np.eye(self.size) if few else eigh(self.covariance, subset_by_index=last)[1]
+        points = np.concatenate([(part - self.mean) @ lead for part in self._points(self.rows)])
+        if few and self.spec.levels:
+            points += random.random(points.shape) - 0.5
+        noise, tolerance = (LEAST, 1e-3) if few else (self.noise, 1e-2)
+        found = _em(k, points[_some(len(points), FITTED, self.seed)], noise, tolerance, random)
+        if few:
+            yield self._made(found.weights_, self.mean + found.means_, np.linalg.cholesky(found.covariances_))
+            return
+        labels = found.predict(points)
+        known, counts = np.unique(labels, return_counts=True)
+        moments = [self._moments(self.rows[labels == label]) for label in known]
+        weights, means, own = counts / counts.sum(), np.stack([m[0] for m in moments]), [m[1] for m in moments]
+        mean: Any = sum(w * c for w, c in zip(weights, own, strict=True))
+        for shared in (10 * self.size, self.size, *SHARED):
+            mixed = [(n * c + shared * mean) / (n + shared) for n, c in zip(counts, own, strict=True)]
+            factors = [np.linalg.cholesky(c + self.noise * np.eye(self.size)) for c in mixed]
+            yield self._made(weights, means, np.stack(factors))
+
+    def _made(self, weights: Array, means: Array, factors: Array) -> Gaussians:
+        """Return Gaussians of raw data from Gaussians of points."""
+        shared: dict[str, Any] = {"shape": self.spec.shape, "levels": self.spec.levels}
+        if self.basis is None:
+            return Gaussians(weights, self.center + self.scale * means, self.scale[:, None] * factors, **shared)
+        return Gaussians(weights, means, factors, basis=self.basis, center=self.center, rest=self.rest, **shared)
+
+    def _flat(self, rows: Array) -> Array:
+        return np.asarray(self.x[rows], dtype=np.float64).reshape(len(rows), -1)
+
+    def _points(self, rows: Array) -> Iterator[Array]:
+        """Yield the points (n, d) of the training examples in these rows, some at a time."""
+        for start in range(0, len(rows), CHUNK):
+            y = (self._flat(rows[start : start + CHUNK]) + self.shift - self.center) / self.scale
+            yield y if self.basis is None else y @ self.basis
+
+    def _moments(self, rows: Array) -> tuple[Array, Array]:
+        """Return the mean (d,) and the covariance (d, d) of the points in these rows, without noise."""
+        mean: Any = sum(part.sum(axis=0) for part in self._points(rows))
+        mean = mean / len(rows)
+        scatter: Any = sum(part.T @ part for part in (part - mean for part in self._points(rows)))
+        return mean, scatter / len(rows)
+
+
+def _some(n: int, most: float, seed: int) -> Array:
+    """Return `most` of n rows, drawn by the seed, in order; all where there are no more."""
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(fold(seed, "rows")).permutation(n)[: int(most)])
+
+
+def _em(k: int, points: Array, noise: float, tolerance: float, random: np.random.Generator) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    made = GaussianMixture(k, reg_covar=noise, tol=tolerance, random_state=int(random.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is good enough
+        return made.fit(points)

@@ -1,0 +1,201 @@
+"""Whether each factor that made the data is alone in one number of the code, where the factors are known."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalweg.evaluation.estimate import Estimate
+from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.intervals import jackknifed, rate
+from thalweg.evaluation.latents import codes_of
+from thalweg.evaluation.reference import Reference
+from thalweg.randomness import fold
+
+__all__ = ["MEANINGS", "disentanglement_measures", "levels_of", "mutual_information"]
+
+BINS, LEVELS, BLOCKS = 20, 10, 10  # of a number of the code; of a continuous factor; of the jackknife
+POINTS, PAIRS, LEAST = 1000, 64, 200  # of the β-VAE score; pairs of a point; examples, below which bins are empty
+
+MEANINGS = {
+    "MIG": "Mutual information gap: how much more the best number of the code knows of a factor than the second best, "
+    "as a share of all there is to know, averaged over factors. 1 is one number a factor, 0 none or many; higher is "
+    "better. A code may be useful without being aligned, and one number may still serve several factors.",
+    "beta-VAE score": "How often a linear classifier tells which factor pairs of examples share, from the mean distance "
+    "of their codes, number by number; higher is better, and chance is 100 % over the number of factors. Easier than "
+    "MIG: a factor may be spread over several numbers.",
+}
+
+
+def disentanglement_measures(model: Any, reference: Reference) -> Findings:
+    """Return the mutual information gap and the β-VAE score of a model with `encode`, on data with known factors.
+
+    Nothing without `encode(x)`, or where the test examples have no `factors`.
+    """
+    found, test = Findings(), reference.test
+    factors = getattr(test, "factors", None)
+    if not (hasattr(model, "encode") and factors):
+        return found
+
+    def measured() -> Findings:
+        return _measure(codes_of(model, test), factors, test)
+
+    found.attempt("MIG", measured)
+    return found
+
+
+def _measure(codes: NDArray[np.float64], factors: Mapping[str, Any], test: Examples) -> Findings:
+    found = Findings()
+    if len(codes) < LEAST:
+        raise ValueError(f"factors: got {len(codes)} examples, wanted at least {LEAST} to fill {BINS} bins")
+    known = {name: levels_of(np.asarray(values), LEVELS) for name, values in factors.items()}
+    known = {name: levels for name, levels in known.items() if len(np.unique(levels)) > 1}
+    if codes.shape[1] < 2 or not known:
+        raise ValueError(f"MIG: got codes of {codes.shape[1]} and {len(known)} factors that vary, wanted 2 and 1")
+    found.attempt("MIG", lambda: _gap(codes, known, test, found.tables))
+    if len(known) > 1:
+        found.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
+    return found
+
+
+def levels_of(values: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return whole-number levels 0, 1, ... of values (n,): their own where there are at most 2·`count` of them or they
+    are whole numbers, else `count` bins with equally many each (ties stay together).
+
+    >>> levels_of(np.array([0.3, 0.1, 0.2, 0.4, 0.6, 0.5]), 2).tolist(), levels_of(np.array([7, 5, 7]), 2).tolist()
+    ([0, 0, 0, 1, 1, 1], [1, 0, 1])
+    """
+    distinct, own = np.unique(values, return_inverse=True)
+    if len(distinct) <= 2 * count or values.dtype.kind in "iub":
+        return own.astype(np.int64)
+    edges = np.quantile(values, np.arange(1, count) / count)
+    return np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)[1].astype(np.int64)
+
+
+def mutual_information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """Return I(a; b) = Σ p(i, j) log p(i, j) / p(i) p(j), nats, of two arrays of levels (n,), less its bias.
+
+    The p are frequencies, whose information is too high by about (m_ab − m_a − m_b + 1) / 2n, m the numbers of cells
+    that are not empty. Twenty bins of a thousand examples would else hide a tenth of a gap. I(a; a) is the entropy.
+
+    Reference: Note on the bias of information estimates, G. A. Miller, 1955.
+
+    >>> a, b = np.repeat([0, 1], 500), np.tile([0, 1], 500)
+    >>> round(mutual_information(a, a), 4), round(mutual_information(a, b), 4)  # log 2 + 1/2000, and −1/2000
+    (0.6936, -0.0005)
+    """
+    joint = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(joint, (a, b), 1 / len(a))
+    p, q, there = joint.sum(1), joint.sum(0), joint > 0
+    plain = (joint[there] * np.log(joint[there] / np.outer(p, q)[there])).sum()
+    cells = int(there.sum()) - int((p > 0).sum()) - int((q > 0).sum()) + 1
+    return float(plain - cells / (2 * len(a)))
+
+
+def _gap(
+    codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples, tables: dict[str, Any]
+) -> Estimate:
+    """Mutual information gap, (1/F) Σ_f (I(z_best; v_f) − I(z_second; v_f)) / H(v_f), of the means of q(z|x).
+
+    Numbers of the code and continuous factors are cut into bins with equally many examples each, so that what is
+    measured does not change where a number is replaced by an increasing function of it.
+
+    Reference: Isolating sources of disentanglement in variational autoencoders, T. Q. Chen, X. Li, R. Grosse,
+    D. Duvenaud, 2018, arXiv:1802.04942. Binned as in: Challenging common assumptions in the unsupervised learning of
+    disentangled representations, F. Locatello et al., 2019, arXiv:1811.12359.
+    """
+    binned = np.stack([levels_of(column, BINS) for column in codes.T])
+
+    def shares(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """I(z_j; v_f) / H(v_f), (factors, numbers)."""
+        found = []
+        for levels in factors.values():
+            v = levels[rows]
+            found.append([mutual_information(z[rows], v) for z in binned] / np.float64(mutual_information(v, v)))
+        return np.array(found)
+
+    def mean_gap(known: NDArray[np.float64]) -> float:
+        top = np.sort(known, axis=1)
+        return float((top[:, -1] - top[:, -2]).mean())
+
+    whole = shares(np.ones(len(codes), dtype=bool))
+    blocks = np.arange(len(codes)) * BLOCKS // len(codes)
+    left_out = [mean_gap(shares(blocks != b)) for b in range(BLOCKS)]
+    top = np.sort(whole, axis=1)
+    tables["disentanglement"] = {
+        "factors": list(factors),
+        "information": whole.tolist(),  # shares of each factor's entropy, one row a factor, one column a number
+        "gaps": (top[:, -1] - top[:, -2]).tolist(),
+    }
+    return jackknifed(
+        "MIG",
+        mean_gap(whole),
+        left_out,
+        n=len(codes),
+        better="higher",
+        varies=test.varies,
+        least=0.0,
+        most=1.0,
+        protocol={**(test.protocol or {}), "factors": list(factors), "bins": BINS, "levels": LEVELS},
+        method={"of": "the means of q(z|x), or the codes of an encoder"},
+    )
+
+
+def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples) -> Estimate:
+    """The β-VAE score: accuracy of a linear classifier of the factor that 64 pairs of examples share.
+
+    A point is mean |z − z′| over pairs that agree in the level of one factor, all others as they come; the classifier
+    is fitted on points of one half of the examples and scored on points of the other. The interval is of the points.
+
+    Reference: β-VAE: learning basic visual concepts with a constrained variational framework, I. Higgins et al., 2017.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(fold(test.seed, "pairs"))
+    half = rng.permutation(len(codes)) < len(codes) // 2
+    points = []
+    for part in (half, ~half):
+        here = {name: levels[part] for name, levels in factors.items()}
+        shared = rng.integers(len(factors), size=POINTS)
+        points.append((_distances(codes[part], list(here.values()), shared, rng), shared))
+    (x, y), (x_test, y_test) = points
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one that has not converged is still a linear classifier
+        classifier.fit(x, y)
+    hits = int((classifier.predict(x_test) == y_test).sum())
+    return rate(
+        "beta-VAE score",
+        hits,
+        POINTS,
+        varies=test.varies,
+        protocol={**(test.protocol or {}), "factors": list(factors), "levels": LEVELS, "pairs of a point": PAIRS},
+        method={"classifier": "logistic regression, C = 1, on standardized distances", "seed": test.seed},
+    )
+
+
+def _distances(
+    codes: NDArray[np.float64], factors: list[NDArray[np.int64]], shared: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mean |z − z′| of pairs that share the factor numbered `shared` (points,), each number of the code for itself."""
+    orders, starts, counts = [], [], []
+    for levels in factors:  # examples sorted by level: those of one level are neighbors
+        size = np.bincount(levels)
+        orders.append(np.argsort(levels, kind="stable"))
+        starts.append(np.cumsum(size) - size)
+        counts.append(size)
+    first = rng.integers(len(codes), size=(len(shared), PAIRS))
+    second = np.empty_like(first)
+    for f, levels in enumerate(factors):
+        rows = shared == f
+        level = levels[first[rows]]
+        at = starts[f][level] + (rng.random(level.shape) * counts[f][level]).astype(np.int64)
+        second[rows] = orders[f][at]
+    return np.abs(codes[first] - codes[second]).mean(axis=1)

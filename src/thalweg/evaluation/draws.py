@@ -1,0 +1,151 @@
+"""A model's samples and the held-out examples beside them: moments of all, features of the first ones kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thalweg.evaluation.examples import Examples, frozen, seeded
+from thalweg.evaluation.moments import Moments
+from thalweg.evaluation.reference import Features, Reference
+from thalweg.randomness import fold, generator
+
+__all__ = ["BLOCKS", "FEWEST", "KEPT", "MOST", "Draws", "Stream", "drawn", "draws_of", "streamed"]
+
+FEWEST = 20  # below, a tenth of them is not worth leaving out
+MOST = 10_000  # drawn unless others are asked for
+KEPT = 5_000  # for measures that compare each with each
+WIDEST = 4_096  # features: above, twenty blocks of their squares are gigabytes
+BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is kept of a stream of `count` raw examples: `moments` of ten consecutive blocks, and of the first `KEPT`
+    the `raw` examples and their `features` (k, d), float64.
+
+    `moments` is empty where examples are fewer than features, which then are all kept.
+    """
+
+    count: int
+    raw: Tensor
+    features: Tensor
+    moments: tuple[Moments, ...]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Samples of a model (`fake`) and test examples (`real`), each in random order."""
+
+    real: Stream
+    fake: Stream
+    reference: Reference
+
+    @property
+    def seed(self) -> int:
+        """Of every draw."""
+        return self.reference.seed
+
+    def told(self, n_real: int, n_fake: int, **protocol: Any) -> dict[str, Any]:
+        """Return the fields of an estimate made of that many, with what else must agree."""
+        own = {"features": self.reference.features.name, "n_real": n_real, "n_fake": n_fake, "seed": self.seed}
+        return {
+            "varies": "samples",
+            "n": n_fake,
+            "protocol": {**(self.reference.test.protocol or {}), **own, **protocol},
+        }
+
+    def few(self, most: int) -> tuple[Tensor, Tensor]:
+        """Return features of as many real as fake ones, at most `most`."""
+        n = min(most, len(self.real.features), len(self.fake.features))
+        return self.real.features[:n], self.fake.features[:n]
+
+
+def draws_of(model: Any, reference: Reference) -> Draws:
+    """Return samples of the model and test examples: `reference.samples` of them, or as many as the test split has.
+
+    Of either at most `MOST` unless more are asked for. A function of the seed and the batch size.
+
+    Raises ValueError for fewer than `FEWEST` and for samples of another shape, FloatingPointError where samples are not
+    finite.
+    """
+    test, seed = reference.test, reference.seed
+    n_fake = min(len(test.x), MOST) if reference.samples is None else reference.samples
+    for name, count in (("test examples", len(test.x)), ("samples", n_fake)):
+        if count < FEWEST:
+            raise ValueError(f"{name}: got {count}, wanted at least {FEWEST}")
+    n_real = min(len(test.x), max(n_fake, MOST))
+    order = np.random.default_rng(fold(seed, "real")).permutation(len(test.x))[:n_real]
+    size, fewest = test.batch_size, min(n_real, n_fake)
+
+    held_out = (torch.from_numpy(np.array(test.x[order[i : i + size]])) for i in range(0, n_real, size))
+    samples = _batches(model, n_fake, reference.spec, test, seed)
+    fake = streamed(samples, n_fake, reference.features, fewest=fewest, name="samples")
+    real = streamed(held_out, n_real, reference.features, fewest=fewest, name="test examples")
+    return Draws(real, fake, reference)
+
+
+def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
+    """Return `n` samples (n, *shape) of the model, raw, on the CPU: a function of the seed and the batch size."""
+    x = torch.cat(list(_batches(model, n, spec, reference, seed)))
+    _refuse(_broken(x), n, "samples")
+    return x
+
+
+def streamed(
+    batches: Iterable[Tensor], count: int, features: Features, *, fewest: int, name: str, kept: int = KEPT
+) -> Stream:
+    """Return what is kept of raw `batches`, `count` examples in all; memory grows with the ones kept, not with `count`.
+
+    Moments are made where `fewest` examples are more than the features.
+
+    Raises FloatingPointError where examples are not finite, saying how many of all.
+    """
+    kept = min(count, kept)
+    moments: list[Moments | None] = [None] * BLOCKS
+    raw, extracted = torch.empty(0), torch.empty(0)
+    at = broken = 0
+    for x in batches:
+        broken, start, at = broken + _broken(x), at, at + len(x)
+        if broken:
+            continue
+        found = features.of(x)
+        if start == 0:
+            raw, extracted = x.new_empty(kept, *x.shape[1:]), found.new_empty(kept, found.shape[1])
+        if start < kept:  # copied: what is drawn is let go
+            raw[start:at], extracted[start:at] = x[: kept - start], found[: kept - start]
+        if found.shape[1] < fewest and found.shape[1] <= WIDEST:
+            for block in range(start * BLOCKS // count, (at - 1) * BLOCKS // count + 1):
+                first, last = (-(-edge * count // BLOCKS) for edge in (block, block + 1))
+                part = Moments.of(found[max(first - start, 0) : last - start])
+                known = moments[block]
+                moments[block] = part if known is None else known + part
+    _refuse(broken, count, name)
+    return Stream(count, raw, extracted, tuple(m for m in moments if m is not None))
+
+
+def _broken(x: Tensor) -> int:
+    return int((~torch.isfinite(x)).flatten(1).any(dim=1).sum())
+
+
+def _refuse(broken: int, count: int, name: str) -> None:
+    if broken:
+        raise FloatingPointError(f"sample: {broken} of {count} {name} are not finite")
+
+
+def _batches(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Iterator[Tensor]:
+    """Yield `n` raw samples in batches, on the CPU."""
+    still: Callable[[Any], AbstractContextManager[Any]] = frozen if isinstance(model, nn.Module) else nullcontext
+    for start in range(0, n, reference.batch_size):
+        count = min(reference.batch_size, n - start)
+        with still(model), seeded(seed, "samples", start, device=reference.device):
+            x = model.sample(count, generator=generator(seed, "samples", start, device=reference.device))
+        if x.shape != (count, *spec.shape):
+            raise ValueError(f"sample: got shape {tuple(x.shape)}, wanted {(count, *spec.shape)}")
+        yield x.detach().cpu()

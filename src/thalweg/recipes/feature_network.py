@@ -1,0 +1,153 @@
+"""The network that images are compared by where no other is asked for: trained once a data set, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from thalweg.data import Batches, Dataset, Spec
+from thalweg.data.download import cache_folder
+from thalweg.nn.conv import conv_decoder, conv_encoder
+from thalweg.nn.preprocess import Standardize
+from thalweg.problems.autoencoding import Autoencoding
+from thalweg.problems.supervised import Supervised
+from thalweg.randomness import fold
+from thalweg.recipes.runs import Chunks
+from thalweg.training import Run, Sources, Stage, train
+from thalweg.training.checkpoint import write_atomic
+
+__all__ = ["feature_network"]
+
+LAYOUT = 1  # of the network and its training: another number, another file
+SIZE, BASE, HIDDEN = 64, 16, 128
+LARGEST = 64  # side of the images the network sees; larger ones are brought down to it
+BATCH = 128
+
+
+def feature_network(
+    dataset: Dataset,
+    *,
+    cache: Path | str | None = None,
+    device: torch.device | str = "cpu",
+    say: Callable[[str], None] = lambda message: None,
+) -> tuple[str, nn.Module]:
+    """Return a small convolutional network from raw images to 64 features, trained once a data set, and its name.
+
+    Where the training split has labels they are the last hidden layer of a classifier, else the code of an autoencoder.
+    The training is a function of the data alone, some seconds to half a minute long. The network is kept in
+    `cache`/features (default: the cache of downloaded data) by the data's fingerprint; its name has the first digits of
+    the hash of its weights, so numbers of two networks cannot share a column. A damaged file is told of and made anew.
+    """
+    spec, path = dataset.spec, None
+    if spec.fingerprint:
+        path = Path(cache or cache_folder()) / "features" / f"{spec.fingerprint}-{LAYOUT}.safetensors"
+    network = _network(spec, _labeled(dataset))
+    digest = _read(network, path, say) if path else None
+    if digest is None:
+        say(f"training the features that images of {spec.name} are compared by, once for these data")
+        _train(network, dataset, device)
+        digest = _write(network, path, say)
+    return f"network trained on {spec.name} (sha256 {digest[:12]})", network.to(device).eval().requires_grad_(False)
+
+
+def _labeled(dataset: Dataset) -> bool:
+    return dataset.train.y is not None and len(dataset.spec.classes or ()) > 1
+
+
+def _network(spec: Spec, labeled: bool) -> nn.Sequential:
+    """Return the way from raw images to features, its weights a function of nothing but the kind of data."""
+    small = _small(spec)
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(fold(0, "features"))
+        encoder = conv_encoder(small, SIZE, base=BASE, hidden=HIDDEN)
+    layers: list[nn.Module] = [Standardize(spec.mean, spec.std, spec.shape)]
+    if small != spec.shape:
+        layers.append(nn.AdaptiveAvgPool2d(small[1:]))
+    layers += [encoder, nn.LeakyReLU(0.1)] if labeled else [encoder]
+    return nn.Sequential(*layers)
+
+
+def _small(spec: Spec) -> tuple[int, int, int]:
+    channels, height, width = spec.shape
+    return channels, min(height, LARGEST), min(width, LARGEST)
+
+
+def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str) -> None:
+    """Train it as a part of a classifier or of an autoencoder, some 10 to 30 s at most on a core."""
+    small, n, labeled = _small(dataset.spec), len(dataset.train), _labeled(dataset)
+    area = small[1] * small[2]
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(fold(0, "features", "rest"))
+        if labeled:
+            model: Any = nn.Sequential(network, nn.Linear(SIZE, len(dataset.spec.classes or ())))
+        else:
+            decoder = conv_decoder(SIZE, small, base=BASE, hidden=HIDDEN)
+            model = _Rebuilding(network[:-1], network[-1], decoder)
+    size = min(BATCH, n)
+    stage = Stage(
+        problem=Supervised(model) if labeled else Autoencoding(model),
+        steps=max(200, min(1500, 60 * n // size, 2_400_000 // area if labeled else 800_000 // area)),
+        batch_size=size,
+        optimizers={"model": OptimizerConfig(name="adamw", lr=2e-3, weight_decay=0.05)},
+        schedules={"model": ScheduleConfig(name="cosine")},
+    )
+    settings, place = TrainConfig(device=str(device)), torch.device(device)
+    with Batches(dataset.train, size, seed=fold(0, "features", "order"), device=place) as batches:
+        nothing = Chunks(dataset.validation, place)
+        train(Run(model, (stage,)), lambda stage, world: Sources(batches, nothing), settings, warn=lambda message: None)
+
+
+class _Rebuilding(nn.Module):
+    """What an `Autoencoding` trains: `preprocess` makes y of raw data, and y is encoded and decoded."""
+
+    def __init__(self, preprocess: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.preprocess, self.network = preprocess, nn.Sequential(encoder, decoder)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return y rebuilt."""
+        rebuilt: Tensor = self.network(y)
+        return rebuilt
+
+
+def _read(network: nn.Sequential, path: Path, say: Callable[[str], None]) -> str | None:
+    """Fill the network with the weights that are kept and return their hash; None where there are no sound ones."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            told, tensors = file.metadata()["sha256"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(tensors) != told:
+            raise ValueError("its tensors do not give its checksum")
+        if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in network.state_dict().items()}:
+            raise ValueError("it holds other tensors")
+        network.load_state_dict(tensors)
+    except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
+        say(f"features: {path} is damaged ({' '.join(str(error).split())[:100]}); making it anew")
+        return None
+    return str(told)
+
+
+def _write(network: nn.Sequential, path: Path | None, say: Callable[[str], None]) -> str:
+    """Keep the weights and return their hash. A place that cannot be written to is told of, and does no harm."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    digest = _digest(tensors)
+    if path:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, save(tensors, metadata={"sha256": digest}))
+        except OSError as error:
+            say(f"features: {path} cannot be written ({error.strerror}); they will be trained again next time")
+    return digest
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    return hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest()

@@ -1,0 +1,99 @@
+"""What samples are compared by: the data themselves, a small network trained for the purpose, or another."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from thalweg.checks import suggestion
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from thalweg.data import Dataset, Spec
+
+__all__ = ["Extractor", "features_for"]
+
+CHUNK = 32  # images at a time through Inception, whose maps are large
+
+
+class Extractor(NamedTuple):
+    """What takes raw examples (B, *shape) to features (B, d), and the name that numbers made with it carry."""
+
+    name: str
+    extract: Callable[[Tensor], Tensor]
+
+
+def features_for(
+    dataset: Dataset,
+    choice: str | None = None,
+    *,
+    cache: Path | str | None = None,
+    device: torch.device | str = "cpu",
+    say: Callable[[str], None] = lambda message: None,
+) -> Extractor | None:
+    """Return what examples of `dataset` are compared by; None: the raw values.
+
+    `choice` is "auto" (or None): raw columns of vectors, and of images of at least 8×8 the `feature_network`;
+    "pixels": raw values; a path of Inception's weights, .pth or .pt (the published FID network; see `Inception`); or
+    "package.module:factory", called without arguments to make what takes raw examples (B, *shape) to (B, d).
+
+    Raises ValueError for another choice, or one that cannot be followed.
+
+    >>> from thalweg.data import load
+    >>> from thalweg.config import DataConfig
+    >>> features_for(load(DataConfig(source="moons", examples=100))) is None
+    True
+    """
+    spec, image = dataset.spec, dataset.spec.kind == "image"
+    if choice == "pixels" or (choice in (None, "auto") and not (image and min(spec.shape[1:]) >= 8)):
+        return None
+    if choice in (None, "auto"):
+        from thalweg.recipes.feature_network import feature_network
+
+        name, network = feature_network(dataset, cache=cache, device=device, say=say)
+        return Extractor(name, lambda x: network(x.to(device)))
+    if choice.endswith((".pth", ".pt")):
+        return _inception(Path(choice), spec, device)
+    if ":" in choice:
+        return Extractor(choice, _made(choice))
+    known = ["auto", "pixels"]
+    raise ValueError(
+        f"features: got '{choice}', wanted one of {', '.join(known)}, a package.module:factory, or a file of weights "
+        f".pth{suggestion(choice, known)}"
+    )
+
+
+def _inception(path: Path, spec: Spec, device: torch.device | str) -> Extractor:
+    import torch
+
+    from thalweg.models.classifiers.inception import read_inception
+
+    if spec.kind != "image" or spec.levels is None:
+        raise ValueError(f"features: got '{path}' with data '{spec.name}' of kind {spec.kind}, wanted images")
+    network = read_inception(path, spec.levels).to(device)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def extract(x: Tensor) -> Tensor:
+        return torch.cat([network(part.to(device)) for part in x.split(CHUNK)])
+
+    return Extractor(f"Inception-v3 (sha256 {digest[:12]})", extract)
+
+
+def _made(choice: str) -> Callable[[Tensor], Tensor]:
+    """Return what the factory named package.module:factory makes."""
+    module, _, factory = choice.partition(":")
+    try:
+        made: Any = getattr(importlib.import_module(module), factory)()
+    except Exception as error:  # another's code may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"features: got '{choice}', wanted a factory that can be imported and called ({reason})"
+        ) from None
+    if not callable(made):
+        raise ValueError(f"features: got '{choice}', which made {type(made).__name__}, wanted a callable")
+    return made

@@ -1,0 +1,156 @@
+"""`thalweg compare`: the main job, from one command to the report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from thalweg.cli import main
+
+SETTINGS = ["--data", "digits", "--steps", "30", "--limit", "60", "--samples", "60", "--temperatures", "8",
+            "--device", "cpu", "--features", "pixels"]  # fmt: skip
+
+
+def answer(capsys, *arguments):
+    code = main([str(a) for a in arguments] + ["--json"])
+    out = capsys.readouterr()
+    assert code == 0, out.err
+    return json.loads(out.out)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A comparison of four kinds of model, one of them bound to fail."""
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    arguments = ["compare", "vae", "real-nvp", "wgan", "vae:lr=1e30", *SETTINGS, "--out", str(folder)]
+    code = main(arguments)
+    return folder, arguments, code
+
+
+def test_one_failure_leaves_the_report_standing(compared):
+    folder, arguments, code = compared
+    assert code == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["schema"], report["version"]) == ("thalweg-report", 1)
+    assert report["command"].startswith("thalweg compare vae real-nvp wgan vae:lr=1e30 --data digits")
+    assert [m["name"] for m in report["models"]] == [
+        "vae", "real-nvp", "wgan", "vae:lr=1e30", "real", "gaussian", "gaussian-mixture",
+    ]  # fmt: skip
+    states = {m["name"]: [s["state"] for s in m["seeds"]] for m in report["models"]}
+    assert states["vae:lr=1e30"] == ["failed"]
+    assert states["wgan"] == ["done"]
+    reasons = [s["reason"] for m in report["models"] for s in m["seeds"] if s["reason"]]
+    assert "finite" in reasons[0] or "the loss of" in reasons[0]
+    rows = {(row["name"], row["kind"]): row for row in report["measures"]}
+    for row in rows.values():
+        assert row["meaning"]
+        for cell in row["cells"].values():
+            if "estimate" in cell:
+                assert {"value", "low", "high", "unit", "kind", "varies", "n", "text"} <= cell["estimate"].keys()
+            else:
+                assert cell["reason"]
+    bits = rows["bits/dim", "upper bound"]["cells"]
+    assert {"vae", "real-nvp", "gaussian", "gaussian-mixture"} <= {m for m, c in bits.items() if "estimate" in c}
+    assert "log_prob" in bits["wgan"]["reason"] or "decode" in bits["wgan"]["reason"]
+    distances = rows["Fréchet distance", "estimate"]["cells"]
+    assert all("estimate" in distances[m] for m in ("vae", "real-nvp", "wgan", "real", "gaussian", "gaussian-mixture"))
+    best = [m for m, cell in distances.items() if cell.get("best")]
+    assert len(best) == 1
+    assert best[0] in ("vae", "real-nvp", "wgan")
+    assert rows["training steps", "exact"]["cells"]["vae"]["estimate"]["value"] == 30
+
+
+def test_the_page_is_one_file_without_requests(compared):
+    folder, _, _ = compared
+    page = (folder / "report.html").read_text()
+    assert "data:image/png" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert len(page) < 3_000_000
+
+
+def test_asked_again_it_is_measured_no_more(compared, capsys):
+    folder, arguments, _ = compared
+    models = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/model.safetensors")}
+    measured = {p: p.stat().st_mtime_ns for p in folder.glob("measured/*.json")}
+    assert len(models) == 3
+    assert len(measured) == 6
+    report = answer(capsys, *arguments)
+    assert {p: p.stat().st_mtime_ns for p in models} == models
+    assert {p: p.stat().st_mtime_ns for p in measured} == measured
+    assert report["folder"] == str(folder)
+
+
+def test_the_table_on_the_terminal(compared, capsys):
+    folder, arguments, _ = compared
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith(f"report: {folder}/report.html")
+    for word in ("bits/dim", "★", "real-nvp", "gaussian-mixture", "precision", "failed"):
+        assert word in out, word
+
+
+def test_another_plan_does_not_touch_the_folder(compared, capsys):
+    folder, arguments, _ = compared
+    assert main([*arguments, "--seeds", "2"]) == 2
+    assert "holds a comparison with other seeds" in capsys.readouterr().err
+
+
+def test_over_seeds(tmp_path, capsys):
+    out = tmp_path / "seeds"
+    settings = ["--data", "moons", "--steps", 20, "--seeds", 3, "--limit", 100, "--samples", 100, "--temperatures", 0]
+    report = answer(capsys, "compare", "real-nvp", *settings, "--device", "cpu", "--out", out)
+    row = next(r for r in report["measures"] if r["name"] == "KL from truth")
+    estimate = row["cells"]["real-nvp"]["estimate"]
+    assert estimate["varies"] == "training seeds"
+    assert estimate["n"] == 3
+    assert "trainings" in estimate["method"]["interval"]
+    single = [json.loads((out / "measured" / f"real-nvp-{i}.json").read_text()) for i in range(3)]
+    values = [next(e["value"] for e in s["estimates"] if e["name"] == "KL from truth") for s in single]
+    assert estimate["value"] == pytest.approx(sum(values) / 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare"], "RECIPE: got nothing"),
+        (["compare", "vae"], "--data: got nothing"),
+        (["compare", "vea", "--data", "digits"], "did you mean 'vae'"),
+        (["compare", "vae", "--data", "digits", "--minutes", "0"], "--minutes: got 0"),
+        (["compare", "vae", "--data", "digits", "--minutes", "1", "--steps", "9"], "--minutes: got 1.0 beside steps"),
+        (["compare", "vae", "--data", "digits", "--seeds", "0"], "--seeds: got 0"),
+        (["compare", "vae", "--data", "digits", "--anomalies", "moons"], "got moons"),
+        (["compare", "vae", "--data", "digits", "--features", "no.such:thing"], "features"),
+        (["compare", "lenet5", "--data", "moons"], "lenet5"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("thalweg: error: ")
+    assert words in err
+    assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def test_interrupted_it_goes_on(tmp_path):
+    out = tmp_path / "out"
+    arguments = ["compare", "softmax-regression", "--data", "digits", "--steps", "100000", "--device", "cpu"]
+    command = [sys.executable, "-m", "thalweg", *arguments, "--out", str(out)]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    records = out / "runs" / "softmax-regression-0" / "metrics.jsonl"
+    until = time.monotonic() + 120
+    while not (records.is_file() and records.read_text().count("\n") > 3):
+        assert time.monotonic() < until
+        assert child.poll() is None
+        time.sleep(0.1)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+    err = child.communicate(timeout=120)[1]
+    assert child.returncode == 130
+    assert err.splitlines()[-1] == "thalweg: go on with the same command"
+    saved = [int(p.name.split("-")[2].split(".")[0]) for p in (out / "runs").glob("*/checkpoints/step-*.pt")]
+    assert max(saved) > 0

@@ -1,0 +1,156 @@
+"""`thalweg score`: every row against the model asked directly, in the order of its source."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from thalweg.cli import main
+from thalweg.data import load
+from thalweg.evaluation.examples import seeded
+from thalweg.recipes.runs import open_run
+
+
+def answer(capsys, *arguments):
+    capsys.readouterr()
+    code = main([*map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out), err
+
+
+def table_of(path):
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def unsure(run, x):
+    """Minus the largest softmax probability."""
+    with torch.no_grad():
+        logits = open_run(run, device="cpu").model.logits(torch.from_numpy(np.array(x)))
+    return -logits.double().softmax(dim=1).amax(dim=1).numpy()
+
+
+@pytest.mark.system("S72")
+def test_a_classifier_is_scored_by_its_doubt(trained, tmp_path, capsys):
+    run, out = trained["softmax-regression"], tmp_path / "s.csv"
+    found, _ = answer(capsys, "score", run, "digits", "--out", out, "--batch-size", 100)
+    data = load(open_run(run).config.data)
+    table = table_of(out)
+    assert list(table) == ["index", "score", "percentile"]
+    assert found["n"] == len(table["score"]) == 1797
+    assert found["score"] == "−largest softmax probability"
+    assert (table["index"] == np.arange(1797)).all()
+    from sklearn.datasets import load_digits
+
+    expected = unsure(run, load_digits().images.astype(np.uint8)[:, None])  # in the order of the source
+    assert table["score"] == pytest.approx(expected, abs=1e-6)
+    own = unsure(run, data.test.x)
+    percentile = [100 * np.mean((own < s) + 0.5 * (own == s)) for s in expected[:50]]
+    assert table["percentile"][:50] == pytest.approx(percentile, abs=0.3)
+    assert found["beyond_95"] == (table["percentile"] > 95).sum()
+    assert len(found["strangest"]) == 5
+    assert found["strangest"][0]["score"] == pytest.approx(expected.max())
+    assert found["strangest"][0]["index"] == expected.argmax()
+
+
+def test_the_runs_own_test_split(trained, tmp_path, capsys):
+    found, _ = answer(capsys, "score", trained["vae"], "--seed", 3, "--out", tmp_path / "s.npz")
+    with np.load(tmp_path / "s.npz") as file:
+        table = dict(file)
+    assert (found["split"], found["n"], found["score"]) == ("test", 180, "−elbo")
+    assert table["percentile"].mean() == pytest.approx(50.0)
+    opened = open_run(trained["vae"], device="cpu")
+    x = torch.from_numpy(load(opened.config.data).test.x)
+    with torch.no_grad(), seeded(3, "score", 0):
+        assert table["score"] == pytest.approx(-opened.model.elbo(x).double().numpy())
+    answer(capsys, "score", trained["vae"], "--split", "all", "--out", tmp_path / "all.npz")
+    with np.load(tmp_path / "all.npz") as file:
+        assert len(file["index"]) == 1797
+
+
+def test_a_table_is_scored_row_by_row(trained, tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    x[7] = 500.0
+    source = tmp_path / "points.csv"
+    np.savetxt(source, x, delimiter=",", header="a,b", comments="")
+    found, _ = answer(capsys, "score", trained["real-nvp"], source, "--out", tmp_path / "s.csv")
+    assert found["strangest"][0]["index"] == 7
+    assert found["strangest"][0]["percentile"] == 100.0
+    table = table_of(tmp_path / "s.csv")
+    with torch.no_grad():
+        wanted = -open_run(trained["real-nvp"], device="cpu").model.log_prob(torch.from_numpy(x.astype(np.float32)))
+    assert table["score"] == pytest.approx(wanted.double().numpy(), rel=1e-5)
+
+
+def test_images_of_a_folder_are_in_order_of_their_names(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "in").mkdir()
+    x = np.random.default_rng(1).integers(0, 256, (12, 1, 8, 8)).astype(np.uint8)
+    for i, image in enumerate(x):
+        Image.fromarray(image[0]).save(tmp_path / "in" / f"{i:02}.png")
+    answer(capsys, "score", trained["own"], tmp_path / "in", "--out", tmp_path / "s.csv")
+    assert table_of(tmp_path / "s.csv")["score"] == pytest.approx(unsure(trained["own"], x), abs=1e-6)
+
+
+def test_labels_need_not_be_the_runs(trained, tmp_path, capsys):
+    source = tmp_path / "others.npz"
+    np.savez(source, x=np.zeros((20, 8, 8), dtype=np.uint8), y=np.array(["cat"] * 20))
+    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    assert found["n"] == 20
+
+
+def test_without_the_runs_own_data_there_are_no_percentiles(trained, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(trained["own"], run)
+    header = json.loads((run / "run.json").read_text())
+    header["config"]["data"]["source"] = str(tmp_path / "gone.npz")
+    (run / "run.json").write_text(json.dumps(header))
+    source = tmp_path / "images.npz"
+    np.savez(source, x=np.zeros((20, 8, 8), dtype=np.uint8))
+    found, err = answer(capsys, "score", run, source, "--out", tmp_path / "s.csv")
+    assert found["beyond_95"] is None
+    assert list(table_of(tmp_path / "s.csv")) == ["index", "score"]
+    assert "no percentiles: the run's own data cannot be read" in err
+    header["config"]["data"]["source"] = str(source)  # other images than it was trained on
+    (run / "run.json").write_text(json.dumps(header))
+    assert "have changed" in answer(capsys, "score", run, source, "--out", tmp_path / "s.csv")[1]
+
+
+def test_infinite_scores_are_written(trained, tmp_path, capsys, monkeypatch):
+    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+
+    monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log(), raising=False)
+    source = tmp_path / "images.npz"
+    x = np.ones((20, 8, 8), dtype=np.uint8)
+    x[3] = 0
+    np.savez(source, x=x)
+    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    assert table_of(tmp_path / "s.csv")["score"][3] == -np.inf
+    assert found["score"] == "own score"
+    monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log().neg())
+    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    assert found["strangest"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
+
+
+def test_a_model_that_has_no_score(trained, tmp_path, capsys, monkeypatch):
+    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+
+    monkeypatch.delattr(SoftmaxRegression, "logits")
+    assert main(["score", str(trained["own"]), "--out", str(tmp_path / "s.csv")]) == 2
+    assert "DIR: got" in (err := capsys.readouterr().err)
+    assert "a softmax-regression, wanted a model that can score" in err
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_it_is_told_in_words(trained, tmp_path, capsys):
+    assert main(["score", str(trained["softmax-regression"]), "--out", str(tmp_path / "s.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "180 scores (−largest softmax probability): " in out
+    assert "stranger than 95 % of the run's own test examples: " in out
+    assert "strangest: " in out
