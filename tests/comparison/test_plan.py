@@ -3,7 +3,7 @@
 import pytest
 
 from thalweg.comparison import Candidate, Measuring, Plan
-from thalweg.comparison.side_by_side import prepare
+from thalweg.comparison.side_by_side import begin, check
 from thalweg.config import DataConfig, TrainConfig, from_json, to_json
 
 DIGITS = DataConfig(source="digits")
@@ -71,12 +71,17 @@ def test_a_plan_survives_json():
 
 def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     folder = tmp_path / "compared"
-    prepare(plan(), folder, overwrite=False)
-    prepare(plan(), folder, overwrite=False)
+    for _ in range(2):
+        check(plan(), folder, overwrite=False)
+        begin(plan(), folder, overwrite=False)
     with pytest.raises(ValueError, match="holds a comparison with other seeds, train"):
-        prepare(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
-    prepare(plan(seeds=2), folder, overwrite=True)
+        check(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
+    (folder / "runs").mkdir()
+    check(plan(seeds=2), folder, overwrite=True)
+    begin(plan(seeds=2), folder, overwrite=True)
+    assert not (folder / "runs").exists()
+    check(plan(seeds=2), folder, overwrite=False)
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(ValueError, match="holds other files"):
-        prepare(plan(), tmp_path, overwrite=True)
+        check(plan(), tmp_path, overwrite=True)
     assert (tmp_path / "letters.txt").read_text() == "dear"

@@ -130,3 +130,11 @@ def test_an_estimate_alone_is_neither_best_nor_separated():
     row = by_name({"a": Findings([bits(EASY)])})["bits/dim", "upper bound"]
     assert row["cells"]["a"]["best"] is False
     assert isinstance(Estimate.from_json(row["cells"]["a"]["estimate"]), Estimate)
+
+
+def test_where_all_are_alike_nobody_is_best_and_a_tie_has_two():
+    alike = {"a": Findings([rate("accuracy", 9, 10)]), "b": Findings([rate("accuracy", 9, 10)])}
+    cells = by_name(alike)["accuracy", "exact"]["cells"]
+    assert [(c["best"], c["separated"]) for c in cells.values()] == [(False, None), (False, None)]
+    cells = by_name(alike | {"c": Findings([rate("accuracy", 1, 10)])})["accuracy", "exact"]["cells"]
+    assert [(c["best"], c["separated"]) for c in cells.values()] == [(True, None), (True, None), (False, True)]

@@ -47,7 +47,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print the table, and where the report is."""
-    from thalweg.cli.report import print_report
+    from thalweg.cli.tables import print_report
 
     print_report(document)
     print(f"report: {document['folder']}/report.html")

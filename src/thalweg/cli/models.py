@@ -20,7 +20,7 @@ def parser(arguments: list[str]) -> Parser:
     """Nothing but --family."""
     made = Parser(
         "models",
-        f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane.",
+        f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
         usage="models",
     )
     made.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
@@ -44,6 +44,8 @@ def describe(family: str, name: str, tests: list[str]) -> dict[str, Any]:
     paper = re.search(r"^References?: ((?:.+\n?)+)", doc, re.MULTILINE)
     built: dict[str, dict[str, Any]] = {}
     for spec in standard_specs():
+        if spec.kind in built:
+            continue
         try:
             model = function(spec).model
         except ValueError:  # the recipe says that it is not for such data
@@ -63,13 +65,13 @@ def describe(family: str, name: str, tests: list[str]) -> dict[str, Any]:
 
 
 def standard_specs() -> list[Any]:
-    """Specs of 28×28 gray images with ten classes, and of points of the plane with two."""
+    """Specs of 28×28 gray images with ten classes, of points of the plane with two, and of the line."""
     from thalweg.data import Spec
 
     digits = tuple("0123456789")
     image = Spec(name="28×28", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,), classes=digits)
-    plane = {"mean": (0.0, 0.0), "std": (1.0, 1.0), "classes": ("a", "b")}
-    return [image, Spec(name="plane", kind="vector", shape=(2,), **plane)]  # type: ignore[arg-type]
+    plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0), classes=("a", "b"))
+    return [image, plane, Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,), classes=("a", "b"))]
 
 
 def show(document: dict[str, Any]) -> None:

@@ -22,9 +22,9 @@ UNIFORM = 1 / 12  # variance of the noise that dequantizes
 LEAST = 1e-6  # of a column's variance: the least noise, where columns are made of each other
 FEW, MANY, RANK = 32, 4096, 256  # dimensions: EM in all of them; covariances of all; how many of more are kept
 WORK, HELD = 2.5e11, 3e7  # products for a covariance; entries of a mixture's covariances
-FITTED, JUDGED, CHUNK = 10_000, 1_000, 2_000  # examples for EM; to choose by; at a time
+FITTED, JUDGED, CHUNK = 10_000, 500, 2_000  # examples for EM; to choose by; at a time
 NUMBERS = (3, 10, 30)  # of components
-SHARED = (20.0, 0.3)  # examples that the mean covariance counts for beside a component's own, after some a dimension
+SHARED = (0.3, 20.0)  # examples that the mean covariance counts for beside a component's own; then some a dimension
 
 
 class Fit:
@@ -99,7 +99,7 @@ class Fit:
             return float(made.log_prob(torch.from_numpy(np.array(x[_some(len(x), JUDGED, self.seed)]))).mean())
 
     def _mixtures(self, k: int) -> Iterator[Gaussians]:
-        """Yield mixtures of `k` components to choose from, the smoothest first."""
+        """Yield mixtures of `k` components to choose from, the roughest first."""
         from scipy.linalg import eigh
 
         random, few = np.random.default_rng(fold(self.seed, "mixture", k)), self.size <= FEW
@@ -118,7 +118,7 @@ class Fit:
         moments = [self._moments(self.rows[labels == label]) for label in known]
         weights, means, own = counts / counts.sum(), np.stack([m[0] for m in moments]), [m[1] for m in moments]
         mean: Any = sum(w * c for w, c in zip(weights, own, strict=True))
-        for shared in (10 * self.size, self.size, *SHARED):
+        for shared in (*SHARED, self.size, 10 * self.size):
             mixed = [(n * c + shared * mean) / (n + shared) for n, c in zip(counts, own, strict=True)]
             factors = [np.linalg.cholesky(c + self.noise * np.eye(self.size)) for c in mixed]
             yield self._made(weights, means, np.stack(factors))

@@ -71,7 +71,14 @@ def _in_a_process(job: Job, board: Board) -> None:
     command = [sys.executable, "-m", "thalweg.comparison.worker", work]
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "a") as log:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,  # an interrupt reaches us alone; the end of its stdin tells the child, once
+        )
         try:
             assert child.stdout is not None
             for line in child.stdout:
@@ -79,7 +86,7 @@ def _in_a_process(job: Job, board: Board) -> None:
                 job.hear(message)
                 board.show(job, message)
             code = child.wait()
-        except BaseException:  # an interrupt: a terminal has told the child too; else its stdin tells it
+        except BaseException:  # an interrupt
             assert child.stdin is not None
             child.stdin.close()
             child.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from thalweg.comparison.plan import YARDSTICKS, Measuring
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.config import DataConfig, to_json
 from thalweg.data import Dataset, load
-from thalweg.data.dataset import same_kind
+from thalweg.data.dataset import Split, same_kind
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
 from thalweg.evaluation.cost import told
 from thalweg.randomness import fold
@@ -48,13 +49,15 @@ class Bench:
         made = features_for(self.dataset, measuring.features, device=self.device, say=say)
         self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
 
-    def measure(self, model: Any) -> Findings:
-        """Return all that the model's abilities allow."""
+    def measure(self, model: Any, *, validation: bool = True) -> Findings:
+        """Return all that the model's abilities allow, and, without `validation`, what needs no such examples."""
         settings, held_out = self.measuring, len(self.dataset.validation)
+        none = Split(self.dataset.validation.x[:0])
+        dataset = self.dataset if validation else replace(self.dataset, validation=none)
         n = settings.samples or self._samples(held_out)
         return evaluate(
             model,
-            self.dataset,
+            dataset,
             split=settings.split,
             limit=settings.limit,
             batch_size=settings.batch_size,
@@ -106,7 +109,7 @@ class Bench:
             if kept is None:
                 say(f"measuring the yardstick {name}")
                 made = made or yardsticks(self.dataset, self.measuring.seed)
-                kept = self.measure(made[name])
+                kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
                 save_findings(kept, place, key)
             measured[name] = kept
         return measured

@@ -73,15 +73,18 @@ def _row(
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
     rivals = {m: e for m, e in row.items() if m not in yardsticks} if group.room != "cost" else {}
+    if len({e.value for e in rivals.values()}) < 2:
+        rivals = {}  # one model, or all alike: nobody is best
     best = _best(rivals)
     cells: dict[str, Any] = {}
     for model, findings in found.items():
         if model in row:
             flag = row[model].method.get("flag")
             told = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
-            ranked = model in rivals and len(rivals) > 1
-            separated = _separated(row[model], rivals[best]) if ranked and best and model != best else None
-            cells[model] = told | {"best": ranked and model == best, "separated": separated}
+            first_of = best is not None and model in rivals and row[model].value == rivals[best].value
+            ranked = best is not None and model in rivals and not first_of
+            separated = _separated(row[model], rivals[best]) if ranked and best else None
+            cells[model] = told | {"best": first_of, "separated": separated}
         else:
             elsewhere = any(model in other for other in held)
             cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}

@@ -41,13 +41,14 @@ def compare(
     the report says why. Raises ValueError for what the caller can mend, before anything is trained.
     """
     folder = Path(folder)
-    prepare(plan, folder, overwrite=overwrite)
+    check(plan, folder, overwrite=overwrite)
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
     with board(jobs) as shown:
         shown.say("reading the data, and the features that images are compared by")
         bench = Bench(plan.data, plan.measuring, device=plan.train.device, say=shown.say)
         for model in plan.models:
             build(next(config for _, config in plan.runs() if config.recipe == model.recipe), bench.dataset.spec)
+        begin(plan, folder, overwrite=overwrite)
         shown.say("training")
         if ray is None:
             train_here(jobs, shown)
@@ -75,23 +76,27 @@ def compare(
     return report
 
 
-def prepare(plan: Plan, folder: Path, *, overwrite: bool) -> None:
-    """Make the comparison's folder, or accept the one where the same plan was begun."""
+def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
+    """Raise ValueError unless the folder is new, or the one where the same plan was begun, or may be overwritten."""
     path = folder / "compare.json"
-    if path.is_file() and overwrite:
-        shutil.rmtree(folder)
     if path.is_file():
-        begun = json.loads(path.read_text())
-        now = to_json(plan)
+        begun, now = json.loads(path.read_text()), to_json(plan)
         changed = [name for name in now if begun.get("plan", {}).get(name) != now[name]]
-        if changed:
+        if changed and not overwrite:
             raise ValueError(
                 f"out: got {folder}, which holds a comparison with other {', '.join(changed)}; "
                 "wanted the same, another --out, or --overwrite"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"out: got {folder}, which holds other files; wanted a new or empty folder")
-    else:
+
+
+def begin(plan: Plan, folder: Path, *, overwrite: bool) -> None:
+    """Make the comparison's folder, or keep the one where the same plan was begun."""
+    path = folder / "compare.json"
+    if path.is_file() and overwrite:
+        shutil.rmtree(folder)
+    if not path.is_file():
         written(path, {"plan": to_json(plan)})
 
 

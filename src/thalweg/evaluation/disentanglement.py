@@ -26,9 +26,9 @@ MEANINGS = {
     "MIG": "Mutual information gap: how much more the best number of the code knows of a factor than the second best, "
     "as a share of all there is to know, averaged over factors. 1 is one number a factor, 0 none or many; higher is "
     "better. A code may be useful without being aligned, and one number may still serve several factors.",
-    "beta-VAE score": "How often a linear classifier tells which factor pairs of examples share, from the mean distance "
-    "of their codes, number by number; higher is better, and chance is 100 % over the number of factors. Easier than "
-    "MIG: a factor may be spread over several numbers.",
+    "beta-VAE score": "How often a linear classifier tells which factor pairs of examples share, from the mean "
+    "distance of their codes, number by number; higher is better, and chance is 100 % over the number of factors. "
+    "Easier than MIG: a factor may be spread over several numbers.",
 }
 
 
@@ -116,8 +116,8 @@ def _gap(
         found = []
         for levels in factors.values():
             v = levels[rows]
-            found.append([mutual_information(z[rows], v) for z in binned] / np.float64(mutual_information(v, v)))
-        return np.array(found)
+            found.append(np.array([mutual_information(z[rows], v) for z in binned]) / mutual_information(v, v))
+        return np.stack(found)
 
     def mean_gap(known: NDArray[np.float64]) -> float:
         top = np.sort(known, axis=1)

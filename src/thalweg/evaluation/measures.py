@@ -65,7 +65,7 @@ GROUPS = (
           classification.classification_measures, classification.MEANINGS),
     Group("anomaly", "anomaly", "a score: score, log_prob, elbo, encode and decode, or logits",
           anomaly.anomaly_measures, anomaly.MEANINGS),
-    Group("cost", "cost", "a module",
+    Group("cost", "cost", "parameters, or a training",
           cost.cost_measures, cost.MEANINGS),
 )
 # fmt: on
@@ -139,7 +139,7 @@ def reference_of(
     anomalies: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Reference:
-    """Return what models are measured against: a split of `dataset`, its other splits, and data sets of anomalies.
+    """Return what models are measured against: a split of `dataset`, its other splits, and raw examples of anomalies.
 
     `features` are by default the data themselves.
     """
@@ -158,7 +158,7 @@ def reference_of(
         return Examples(other.x, other.y, beside, batch_size, seed, device) if len(other) else None
 
     against = {
-        name: Examples(other.x, None, {"data": name, "split": split}, batch_size, seed, device)
+        name: Examples(other, None, {"data": name, "split": split}, batch_size, seed, device)
         for name, other in (anomalies or {}).items()
     }
     return Reference(

@@ -78,6 +78,10 @@ class WGAN(nn.Module):
         """Return g(z) in raw units, float, differentiable."""
         return self.scaling.inverse(self.generator(z))
 
+    def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
+        """Return −f(x): the critic is low where samples are and data are not, and knows nothing of other places."""
+        return -self.critic(self.prepare(x))
+
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` raw examples: float vectors, or uint8 images rounded to the nearest level."""

@@ -37,7 +37,7 @@ def print_report(report: Mapping[str, Any]) -> None:
             table.add_row(Text(group, style="bold underline"))
         note = f"\n  ({row['note']})" if row["note"] else ""
         sense = {"higher": " ↑", "lower": " ↓", None: ""}[row["better"]]
-        unit = f", {row['unit']}" if row["unit"] and row["unit"] != row["name"] else ""
+        unit = f", {row['unit']}" if row["unit"] and not row["name"].endswith(row["unit"]) else ""
         table.add_row(
             Text(f"{row['name']}{unit}{sense}{note}"), *(Text(_cell(row, n), style=_style(row, n)) for n in names)
         )
