@@ -11,7 +11,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_mock_imports: list[str] = []
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "measures-table.md"]
 default_role = "code"  # what stands in backticks is code, as in the sources
 html_theme = "furo"
 html_title = "Thalweg"
@@ -37,4 +37,17 @@ def _write_systems() -> None:
     Path(__file__).with_name("systems.md").write_text("\n".join(lines))
 
 
+def _write_measures() -> None:
+    """Make measures-table.md: every measure, what it needs and what it means."""
+    from pathlib import Path
+
+    from thalweg.evaluation.measures import GROUPS
+
+    lines = ["| measure | needs | means |", "|---|---|---|"]
+    for group in GROUPS:
+        lines += [f"| {name} | {group.needs} | {meaning} |" for name, meaning in group.meanings.items()]
+    Path(__file__).with_name("measures-table.md").write_text("\n".join(lines) + "\n")
+
+
 _write_systems()
+_write_measures()

@@ -74,9 +74,11 @@ def measure(name: str, folder: Path) -> None:
     lines = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
     minutes = max(recorded["seconds"] for recorded in lines if "seconds" in recorded) / 60
     evaluated = thalweg("evaluate", str(run), *line.evaluate.split())
-    found = [e for e in evaluated["estimates"] if line.measure in (e["name"], e["unit"])]
-    assert found, f"{name}: no measure {line.measure} among {[e['name'] for e in evaluated['estimates']]}"
-    estimate = found[0]
+    model = evaluated["models"][0]["name"]
+    cells = {row["name"]: row["cells"][model] for row in evaluated["measures"]}
+    found = {measure: cell["estimate"] for measure, cell in cells.items() if "estimate" in cell}
+    assert line.measure in found, f"{name}: no measure {line.measure} among {list(found)}"
+    estimate = found[line.measure]
     met = None
     if line.goal is not None:
         met = estimate["value"] >= line.goal if line.better == "higher" else estimate["value"] <= line.goal
@@ -84,7 +86,7 @@ def measure(name: str, folder: Path) -> None:
         "line": name,
         "commands": [f"thalweg train {line.train} --run DIR", f"thalweg evaluate DIR {line.evaluate}".strip()],
         "estimate": estimate,
-        "all": evaluated["estimates"],
+        "all": list(found.values()),
         line.source: line.goal,
         "met": met,
         "minutes of training": round(minutes, 2),

@@ -124,7 +124,8 @@ def resume(
         if changed and _first_process():
             opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
         if _first_process():
-            (folder / "evaluation.json").unlink(missing_ok=True)  # of the model as it was
+            for name in ("report.json", "report.html"):  # of the model as it was
+                (folder / name).unlink(missing_ok=True)
         _train(build(config, spec), dataset, config, opened, progress, warn)
     return folder
 
