@@ -18,7 +18,7 @@ ARROWS = {
     "objectives": set(),
     "inference": {"objectives"},
     "training": set(),
-    "problems": {"objectives", "models", "training"},
+    "problems": {"nn", "objectives", "models", "training"},
     "evaluation": set(),
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},

@@ -220,7 +220,7 @@ def test_leading_directions(levels, monkeypatch):
     monkeypatch.setattr(fitting, "MANY", 10)
     monkeypatch.setattr(fitting, "RANK", 3)
     random = np.random.default_rng(0)
-    x = random.normal(size=(500, 3)) @ random.normal(size=(3, 12)) + 0.3 * random.normal(size=(500, 12)) + 4
+    x = random.normal(size=(500, 3)) @ random.normal(size=(3, 12)) + random.normal(size=(500, 12)) + 4
     data = vectors(x) if levels is None else images(np.clip(x, 0, 8).astype(np.uint8).reshape(-1, 1, 3, 4), 9)
     fit = Fit(data, 0)
     model = fit.gaussian()

@@ -82,7 +82,9 @@ def test_coverage(area):
 def test_aupr_is_scikit_learns_and_covers():
     a, b = pair(levels=1)
     wanted = metrics.average_precision_score(np.repeat([0, 1], len(a)), np.concatenate([a, b]))
-    assert aupr("x", a, b).value == pytest.approx(100 * wanted)
+    found = aupr("x", a, b)
+    assert found.value == pytest.approx(100 * wanted)
+    assert found.parts.mean() == pytest.approx(found.value, rel=0.02)  # less its bias
     x, y = pair(200_000, 1.5, seed=9)
     true = 100 * metrics.average_precision_score(np.repeat([0, 1], len(x)), np.concatenate([x, y]))
     held = [f.low <= true <= f.high for f in (aupr("x", *pair(100, 1.5, seed)) for seed in range(300))]
@@ -107,9 +109,14 @@ def test_no_pair_out_of_order():
     assert (found.value, found.high) == (100.0, 100.0)
     assert found.low == pytest.approx(92.87, abs=0.01)  # Wilson's of 50 of 50
     assert auroc("x", np.ones(50), np.zeros(50)).value == 0.0
-    level = auroc("x", np.zeros(50), np.zeros(50))
-    assert (level.low, level.value, level.high) == (50.0, 50.0, 50.0)
-    assert aupr("x", np.zeros(50), np.zeros(50)).value == pytest.approx(50.0)
+    for measure in (auroc, aupr):
+        level = measure("x", np.zeros(50), np.zeros(50))
+        assert level.value == pytest.approx(50.0)
+        assert 36 < level.low < 37
+    wrong = aupr("x", np.arange(500.0) + 500, np.arange(500.0))  # the least there is: every anomaly below
+    assert wrong.value == pytest.approx(30.8, abs=0.1)
+    assert 25 < wrong.low < wrong.value - 2 < wrong.value + 2 < wrong.high < 36
+    assert wrong.method["interval"] == "Wilson, of parts that do not vary"
 
 
 def test_infinite_scores_have_ranks():

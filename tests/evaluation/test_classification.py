@@ -103,6 +103,7 @@ def test_two_classifiers_are_compared_example_by_example():
     apart = difference(a["accuracy"], b["accuracy"])
     hits = [(x.argmax(axis=1) == y).astype(float) for x in (z, worse)]
     gaps = 100 * (hits[0] - hits[1])
+    assert a["accuracy"].parts.tolist() == (100 * hits[0]).tolist()
     assert apart.value == pytest.approx(gaps.mean())
     assert apart.high - apart.value == pytest.approx(1.96 * gaps.std() / math.sqrt(2000), rel=0.01)
     assert a["accuracy"].beats(b["accuracy"])

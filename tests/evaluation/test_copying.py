@@ -40,8 +40,10 @@ def test_copies_are_at_zero_and_near_copies_at_their_distance():
     x = seen[::20].clone()
     assert nearest(x, Examples(seen.numpy()), ITSELF).apart.max() == 0.0
     x[:, 3] += 1e-9  # far below what float32 sees at this size
+    # a batch of nearly as near ones comes first: what float32 cannot tell is measured again
+    seen = torch.cat([x + 1e-4, normal(400, 100, mean=3.0, seed=1), seen])
     found = nearest(x, Examples(seen.numpy()), ITSELF)
-    assert found.row.tolist() == list(range(0, 2000, 20))
+    assert found.row.tolist() == list(range(500, 2500, 20))
     assert found.apart.numpy() == pytest.approx(np.full(100, 1e-9), rel=1e-5)
     constant = np.ones((30, 2))
     assert nearest(torch.ones(3, 2), Examples(constant), ITSELF).apart.tolist() == [0.0] * 3
@@ -69,19 +71,19 @@ def test_closeness_is_standard_normal_under_one_law():
     assert np.std(found) == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.parametrize("levels", [None, 40])
+@pytest.mark.parametrize("levels", [None, 10])
 def test_copied_samples_are_rejected_no_more_often_than_said(levels):
     random = np.random.default_rng(2)
     values, shares = [], []
     for _ in range(2000):
-        a, b = random.random(100), random.random(200)
+        a, b = random.random(300), random.random(50)
         if levels:
             a, b = np.floor(a * levels), np.floor(b * levels)
-        found = _copied(a, b, {"varies": "samples", "n": 100})
+        found = _copied(a, b, {"varies": "samples", "n": 300})
         values.append(found.method["p-value"])
         shares.append(found.value - found.method["of the held-out examples, %"])
     assert np.mean(np.array(values) <= 0.05) <= 0.06
-    assert np.mean(shares) == pytest.approx(0.0, abs=0.6)
+    assert np.mean(shares) == pytest.approx(0.0, abs=0.8)
     clear = _copied(np.zeros(100), random.random(200), {"varies": "samples", "n": 100})
     assert (clear.value, clear.method["flag"]) == (100.0, FLAG)
     assert clear.method["p-value"] < 1e-9
@@ -199,5 +201,7 @@ def test_training_examples_are_no_held_out_ones():
     assert set(reasons) == {"data copying", "copied samples"}
     assert "got the training examples" in reasons["data copying"]
     without = reference_of(Dataset(dataset.spec, Split(part.x[:0]), part, part))
-    assert not [e for e in sample_measures(Replay(part.x), without) if "cop" in e.name]
+    found = sample_measures(Replay(part.x), without)
+    assert not [e for e in found if "cop" in e.name]
+    assert not found.missing
     assert raw_features(dataset.spec).name == "columns"

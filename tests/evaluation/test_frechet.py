@@ -11,10 +11,10 @@ import torch
 from scipy import linalg
 
 from thalweg.data import Spec
-from thalweg.evaluation import Moments, Reference, frechet, raw_features
+from thalweg.evaluation import Moments, Reference, draws, frechet, frechet_distance, raw_features
 from thalweg.evaluation.draws import BLOCKS, Draws, draws_of, streamed
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.frechet import frechet_measures
+from thalweg.evaluation.frechet_distance import frechet_measures
 from thalweg.evaluation.moments import _trace_of_root, frechet_of_few
 
 PLAIN = raw_features(Spec(name="plain", kind="vector", shape=(2,)))
@@ -131,7 +131,7 @@ def test_moments_merge():
 @pytest.mark.parametrize(("count", "size"), [(100, 100), (103, 7), (97, 50), (20, 1)])
 def test_a_stream_in_batches_is_the_whole(count, size):
     x = normal(count, 3, mean=10.0)
-    found = streamed(x.split(size), count, PLAIN, fewest=count, name="samples", kept=30)
+    found = streamed(x.split(size), count, PLAIN, fewest=count, name="sample", kept=30)
     edges = [math.ceil(b * count / BLOCKS) for b in range(BLOCKS + 1)]
     assert [m.count for m in found.moments] == np.diff(edges).tolist()
     for b, moments in enumerate(found.moments):
@@ -140,7 +140,7 @@ def test_a_stream_in_batches_is_the_whole(count, size):
         assert (moments.scatter - wanted.scatter).abs().max() < 1e-10
     assert torch.equal(found.features, x[:30])
     assert torch.equal(found.raw, x[:30])
-    halves = [streamed(half.split(size), len(half), PLAIN, fewest=9, name="samples") for half in x.split(count // 2)]
+    halves = [streamed(half.split(size), len(half), PLAIN, fewest=9, name="sample") for half in x.split(count // 2)]
     merged = reduce(add, (moments for half in halves for moments in half.moments))
     assert (merged.covariance - Moments.of(x).covariance).abs().max() < 1e-10
 
@@ -156,7 +156,7 @@ def test_a_stream_lets_its_batches_go():
             del batch
             most.append(sum(ref() is not None for ref in alive))
 
-    found = streamed(batches(), 50 * made, PLAIN, fewest=1000, name="samples", kept=100)
+    found = streamed(batches(), 50 * made, PLAIN, fewest=1000, name="sample", kept=100)
     assert len(most) == made
     assert max(most) <= 2
     assert sum(m.count for m in found.moments) == 50 * made
@@ -177,12 +177,12 @@ def test_a_models_samples_are_let_go():
     spec = Spec(name="plain", kind="vector", shape=(2,))
     test = Examples(normal(300).numpy(), protocol={"split": "test"}, batch_size=100)
     reference = Reference(spec=spec, test=test, features=PLAIN, samples=20_000)
-    draws = draws_of(Model(), reference)
+    made = draws_of(Model(), reference)
     assert len(most) == 200
     assert max(most) <= 2
-    found = frechet_measures(draws)["Fréchet distance"]
+    found = frechet_measures(made)["Fréchet distance"]
     assert (found.n, found.protocol["n_real"], found.protocol["n_fake"]) == (20_000, 300, 20_000)
-    assert len(draws.fake.features) == 5_000
+    assert len(made.fake.features) == 5_000
 
 
 # its interval and its limit
@@ -193,7 +193,7 @@ def draws_from(x, y):
     test = Examples(x.numpy(), protocol={"split": "test"})
     spec = Spec(name="plain", kind="vector", shape=x.shape[1:])
     fewest = min(len(x), len(y))
-    streams = [streamed([z], len(z), PLAIN, fewest=fewest, name="samples") for z in (x, y)]
+    streams = [streamed([z], len(z), PLAIN, fewest=fewest, name="sample") for z in (x, y)]
     return Draws(*streams, Reference(spec=spec, test=test, features=PLAIN))
 
 
@@ -244,6 +244,20 @@ def test_few_examples_have_no_limit():
     assert [m.name for m in found.missing] == ["Fréchet distance (n→∞)"]
     assert "got 60 examples of 60 features, wanted at least 67" in found.missing[0].reason
     assert not frechet_measures(draws_from(normal(67, 60), normal(67, 60, seed=1))).missing
+
+
+def test_very_many_features_are_not_squared(monkeypatch):
+    for room in (draws, frechet_distance):
+        monkeypatch.setattr(room, "WIDEST", 20)
+    monkeypatch.setattr(frechet_distance, "FEW", 22)
+    x, y = normal(60, 21), normal(60, 21, seed=1)
+    made = draws_from(x, y)
+    assert made.real.moments == made.fake.moments == ()
+    found = frechet_measures(made)
+    wanted = frechet(Moments.of(x[:22]), Moments.of(y[:22]))
+    assert found["Fréchet distance"].value == pytest.approx(wanted, rel=1e-10)
+    assert found["Fréchet distance"].protocol["n_real"] == found["Fréchet distance"].n == 22
+    assert found.missing[0].reason == "got 21 features, wanted at most 20 to take the moments of"
 
 
 def test_constant_features_are_at_distance_zero():

@@ -11,7 +11,8 @@ from thalweg.data import Spec
 from thalweg.evaluation import Reference, raw_features, sliced_wasserstein, wasserstein_1d
 from thalweg.evaluation.draws import Draws, streamed
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.transport import transport_measures, wasserstein
+from thalweg.evaluation.transport import DIRECTIONS, sliced_measures, transport_measures, wasserstein
+from thalweg.randomness import generator
 
 PLAIN = raw_features(Spec(name="plain", kind="vector", shape=(2,)))
 
@@ -97,11 +98,29 @@ def test_exact_w1_of_a_shift():
         wasserstein(x, x[:, :2])
 
 
-def measured(x, y):
+def draws_from(x, y):
+    """Draws of features that are given."""
     spec = Spec(name="plain", kind="vector", shape=x.shape[1:])
-    streams = [streamed([z], len(z), PLAIN, fewest=len(z), name="samples") for z in (x, y)]
+    streams = [streamed([z], len(z), PLAIN, fewest=len(z), name="sample") for z in (x, y)]
     reference = Reference(spec=spec, test=Examples(x.numpy(), protocol={"split": "test"}), features=PLAIN)
-    return transport_measures(Draws(*streams, reference))[0]
+    return Draws(*streams, reference)
+
+
+def measured(x, y):
+    return transport_measures(draws_from(x, y))[0]
+
+
+def test_the_sliced_ones_interval_is_the_jackknifes():
+    x, y = normal(63, 3), normal(48, 3, seed=1, mean=0.5)
+    found = sliced_measures(draws_from(x, y))[0]
+
+    def sliced(out):
+        rest = [z[torch.arange(len(z)) % 10 != out] for z in (x, y)]
+        return sliced_wasserstein(*rest, projections=DIRECTIONS, generator=generator(0, "directions"))
+
+    left_out = np.array([sliced(block) for block in range(10)])
+    assert found.value == pytest.approx(sliced(-1), rel=1e-9)
+    assert found.parts == pytest.approx(10 * found.value - 9 * left_out, rel=1e-6)
 
 
 @pytest.mark.parametrize(("mean", "std", "d"), [(1.0, 1.0, 2), (0.0, 1.5, 2), (0.0, 1.5, 8), (0.0, 1.0, 2)])

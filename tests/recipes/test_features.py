@@ -61,7 +61,12 @@ def test_it_is_trained_once(digits, kept, monkeypatch):
     assert again.name == first.name
     assert (of(again, digits.test.x) == of(first, digits.test.x)).all()
     files = [path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()]
-    assert files == [f"features/{digits.spec.fingerprint}-1.safetensors"]
+    assert files == [f"features/{digits.spec.fingerprint}-2.safetensors"]
+
+
+def test_its_features_have_unit_variance_on_average(digits, kept):
+    _, found, _ = kept
+    assert of(found, digits.train.x).var(axis=0).mean() == pytest.approx(1, abs=0.01)
 
 
 def test_its_name_has_the_hash_of_its_weights(digits, kept):
@@ -70,7 +75,7 @@ def test_its_name_has_the_hash_of_its_weights(digits, kept):
     from safetensors.torch import save
 
     cache, found, _ = kept
-    weights = load_file(cache / "features" / f"{digits.spec.fingerprint}-1.safetensors")
+    weights = load_file(cache / "features" / f"{digits.spec.fingerprint}-2.safetensors")
     digest = hashlib.sha256(save(dict(sorted(weights.items())))).hexdigest()
     assert found.name == f"network trained on digits (sha256 {digest[:12]})"
 

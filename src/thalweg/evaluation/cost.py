@@ -31,8 +31,8 @@ def cost_measures(model: Any, reference: Reference) -> Findings:
     found = Findings()
     if isinstance(model, nn.Module):
         found.add(told("parameters", sum(p.numel() for p in model.parameters())))
-    if hasattr(model, "sample"):
-        found.attempt("samples a second", lambda: _pace(model, reference))
+        if hasattr(model, "sample"):
+            found.attempt("samples a second", lambda: _pace(model, reference))
     return found
 
 

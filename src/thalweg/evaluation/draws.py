@@ -16,21 +16,21 @@ from thalweg.evaluation.moments import Moments
 from thalweg.evaluation.reference import Features, Reference
 from thalweg.randomness import fold, generator
 
-__all__ = ["BLOCKS", "FEWEST", "KEPT", "MOST", "Draws", "Stream", "drawn", "draws_of", "streamed"]
+__all__ = ["BLOCKS", "FEWEST", "KEPT", "MOST", "WIDEST", "Draws", "Stream", "drawn", "draws_of", "streamed"]
 
 FEWEST = 20  # below, a tenth of them is not worth leaving out
 MOST = 10_000  # drawn unless others are asked for
 KEPT = 5_000  # for measures that compare each with each
-WIDEST = 4_096  # features: above, twenty blocks of their squares are gigabytes
+WIDEST = 2_048  # features: above, the moments of twenty blocks are gigabytes, and their distances take minutes
 BLOCKS = 10
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What is kept of a stream of `count` raw examples: `moments` of ten consecutive blocks, and of the first `KEPT`
-    the `raw` examples and their `features` (k, d), float64.
+    """What is kept of a stream of `count` raw examples.
 
-    `moments` is empty where examples are fewer than features, which then are all kept.
+    `moments` of ten consecutive blocks; and of the first `KEPT` the `raw` examples and their `features` (k, d), in
+    float64. `moments` is empty where examples are fewer than features, or these are more than `WIDEST`.
     """
 
     count: int
@@ -86,15 +86,15 @@ def draws_of(model: Any, reference: Reference) -> Draws:
 
     held_out = (torch.from_numpy(np.array(test.x[order[i : i + size]])) for i in range(0, n_real, size))
     samples = _batches(model, n_fake, reference.spec, test, seed)
-    fake = streamed(samples, n_fake, reference.features, fewest=fewest, name="samples")
-    real = streamed(held_out, n_real, reference.features, fewest=fewest, name="test examples")
+    fake = streamed(samples, n_fake, reference.features, fewest=fewest, name="sample")
+    real = streamed(held_out, n_real, reference.features, fewest=fewest, name="test")
     return Draws(real, fake, reference)
 
 
 def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
     """Return `n` samples (n, *shape) of the model, raw, on the CPU: a function of the seed and the batch size."""
     x = torch.cat(list(_batches(model, n, spec, reference, seed)))
-    _refuse(_broken(x), n, "samples")
+    _refuse(_broken(x), n, "sample")
     return x
 
 
@@ -136,7 +136,8 @@ def _broken(x: Tensor) -> int:
 
 def _refuse(broken: int, count: int, name: str) -> None:
     if broken:
-        raise FloatingPointError(f"sample: {broken} of {count} {name} are not finite")
+        what = "samples" if name == "sample" else "examples"
+        raise FloatingPointError(f"{name}: {broken} of {count} {what} are not finite")
 
 
 def _batches(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Iterator[Tensor]:

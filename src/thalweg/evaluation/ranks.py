@@ -73,16 +73,16 @@ def _as_many(normal: Array, strange: Array, least: int) -> int:
 def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies: str = VARIES, **rest: Any) -> Estimate:
     """Return a value in [0, 1] as one in %, Student's interval of its parts taken on the logit: never beyond the ends.
 
-    At the ends themselves parts do not vary, and it is Wilson's of n of n.
+    Where the parts do not vary, as when every pair is in order, it is Wilson's of a share of n.
     """
     from scipy.special import expit, logit
 
-    if 0 < value < 1:
+    if np.ptp(parts) > 1e-9:
         half = student(parts) / (value * (1 - value))
         low, high, how = 100 * expit(logit(value) - half), 100 * expit(logit(value) + half), f"{how}, on the logit"
     else:
         wilson = rate(name, round(value * n), n)
-        low, high, how = wilson.low, wilson.high, "Wilson, all in order"
+        low, high, how = wilson.low, wilson.high, "Wilson, of parts that do not vary"
     ends: dict[str, Any] = {
         "low": min(float(low), 100 * value),
         "value": 100 * value,

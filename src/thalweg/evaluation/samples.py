@@ -9,7 +9,7 @@ from thalweg.evaluation.copying import copying_measures
 from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
 from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.findings import Findings, Missing
-from thalweg.evaluation.frechet import frechet_measures
+from thalweg.evaluation.frechet_distance import frechet_measures
 from thalweg.evaluation.modes import mode_measures
 from thalweg.evaluation.neighbors import neighbor_measures
 from thalweg.evaluation.reference import Reference

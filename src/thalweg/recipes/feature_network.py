@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -26,7 +27,7 @@ from thalweg.training.checkpoint import write_atomic
 
 __all__ = ["feature_network"]
 
-LAYOUT = 1  # of the network and its training: another number, another file
+LAYOUT = 2  # of the network and its training: another number, another file
 SIZE, BASE, HIDDEN = 64, 16, 128
 LARGEST = 64  # side of the images the network sees; larger ones are brought down to it
 BATCH = 128
@@ -103,6 +104,18 @@ def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str)
     with Batches(dataset.train, size, seed=fold(0, "features", "order"), device=place) as batches:
         nothing = Chunks(dataset.validation, place)
         train(Run(model, (stage,)), lambda stage, world: Sources(batches, nothing), settings, warn=lambda message: None)
+    _to_unit_variance(network.eval(), dataset, place)
+
+
+@torch.no_grad()
+def _to_unit_variance(network: nn.Sequential, dataset: Dataset, device: torch.device) -> None:
+    """Scale all features by one number, so that their mean variance is 1: distances are in units that mean something."""
+    some = torch.from_numpy(np.array(dataset.train.x[:5000]))
+    features = torch.cat([network(x.to(device)) for x in some.split(500)])
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    scale = features.var(0).mean().sqrt().clamp(min=1e-6)
+    last.weight /= scale  # what follows it, a leaky ReLU or nothing, scales along
+    last.bias /= scale
 
 
 class _Rebuilding(nn.Module):

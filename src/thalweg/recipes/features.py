@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -87,6 +89,8 @@ def _inception(path: Path, spec: Spec, device: torch.device | str) -> Extractor:
 def _made(choice: str) -> Callable[[Tensor], Tensor]:
     """Return what the factory named package.module:factory makes."""
     module, _, factory = choice.partition(":")
+    here = os.getcwd()
+    sys.path.append(here)  # a module in the folder of the user, as `python -m` would find it
     try:
         made: Any = getattr(importlib.import_module(module), factory)()
     except Exception as error:  # another's code may raise anything
@@ -94,6 +98,8 @@ def _made(choice: str) -> Callable[[Tensor], Tensor]:
         raise ValueError(
             f"features: got '{choice}', wanted a factory that can be imported and called ({reason})"
         ) from None
+    finally:
+        sys.path.remove(here)
     if not callable(made):
         raise ValueError(f"features: got '{choice}', which made {type(made).__name__}, wanted a callable")
     return made

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from thalweg.evaluation.draws import BLOCKS, Draws
+from thalweg.evaluation.draws import BLOCKS, WIDEST, Draws
 from thalweg.evaluation.findings import Findings, Missing
 from thalweg.evaluation.intervals import jackknifed, mean_of
 from thalweg.evaluation.moments import frechet, frechet_of_few
 
 __all__ = ["frechet_measures"]
 
-FEW = 2_000  # examples of more features: their singular values grow with the cube
+FEW = 2_000  # examples, where moments are not taken: the time of singular values grows with the cube
 
 
 def frechet_measures(draws: Draws) -> Findings:
@@ -37,8 +37,9 @@ def frechet_measures(draws: Draws) -> Findings:
     name, wanted = "Fréchet distance (n→∞)", features * BLOCKS // (BLOCKS - 1) + 1
     n = min(fields["protocol"]["n_real"], fields["protocol"]["n_fake"])
     if n < wanted:
-        reason = f"got {n:,} examples of {features:,} features, wanted at least {wanted:,}: below, the bias is not c/n"
-        found.missing.append(Missing(name, reason))
+        few = f"got {n:,} examples of {features:,} features, wanted at least {wanted:,}: below, the bias is not c/n"
+        wide = f"got {features:,} features, wanted at most {WIDEST:,} to take the moments of"
+        found.missing.append(Missing(name, few if features <= WIDEST else wide))
         return found
     assert distance.parts is not None
     how = f"line in 1/n through n and {BLOCKS - 1}n/{BLOCKS}, Student of {BLOCKS} jackknife pseudo-values"
