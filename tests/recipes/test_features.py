@@ -105,7 +105,7 @@ def test_features_without_labels_are_a_code(digits, tmp_path):
 def test_a_damaged_file_is_made_anew(damage, tmp_path):
     data, said = small(labels=True), []
     first = features_for(data, cache=tmp_path)
-    path = tmp_path / "features" / "f00-1.safetensors"
+    path = tmp_path / "features" / "f00-2.safetensors"
     whole = path.read_bytes()
     if damage == "others":
         save_file(
@@ -149,7 +149,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
 def test_the_default_cache_is_that_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
     features_for(small())
-    assert (tmp_path / "features" / "f00-1.safetensors").is_file()
+    assert (tmp_path / "features" / "f00-2.safetensors").is_file()
 
 
 def test_two_processes_at_once(tmp_path):
