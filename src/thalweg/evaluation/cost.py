@@ -30,7 +30,8 @@ def cost_measures(model: Any, reference: Reference) -> Findings:
     """Return the number of parameters and the samples a second, the mean of 5 batches after one to warm up."""
     found = Findings()
     if isinstance(model, nn.Module):
-        found.add(told("parameters", sum(p.numel() for p in model.parameters())))
+        count = sum(p.numel() for p in model.parameters())
+        found.add([told("parameters", count)] if count else [])
         if hasattr(model, "sample"):
             found.attempt("samples a second", lambda: _pace(model, reference))
     return found

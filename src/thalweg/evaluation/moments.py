@@ -113,12 +113,13 @@ def frechet_of_few(x: Tensor, y: Tensor) -> float:
 
 def _trace_of_root(first: Tensor, second: Tensor, tolerance: float) -> float | None:
     """Return tr (Σ_aΣ_b)^½ by Cholesky's factor, or None where rounding could move it by more than the tolerance."""
-    from scipy.linalg import LinAlgError, eigvalsh
+    from scipy.linalg.lapack import dsygst
 
-    try:
-        values = torch.from_numpy(eigvalsh(second.cpu().numpy(), first.cpu().numpy(), type=2, check_finite=False))
-    except LinAlgError:  # the first is singular
+    factor, singular = torch.linalg.cholesky_ex(first.cpu())
+    if singular:
         return None
+    turned, _ = dsygst(second.cpu().numpy(), factor.numpy(), itype=2, lower=1)  # LᵀΣ_bL in a quarter of its products
+    values = torch.linalg.eigvalsh(torch.from_numpy(turned), UPLO="L")
     # an eigenvalue λ is off by ε‖Σ_a‖‖Σ_b‖ or less, its root by that / 2√λ
     noise = torch.finfo(values.dtype).eps * float(first.norm() * second.norm())
     if values[0] > 0 and noise * float((0.5 / values.sqrt()).sum()) <= tolerance:
