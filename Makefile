@@ -17,7 +17,7 @@ help:  ## this list
 install: .venv/installed  ## .venv with the project and its tools, from pinned versions
 
 demo: install  ## compare a VAE, a flow, a GAN and yardsticks on scanned digits (under 4 minutes)
-	$(BIN)/thalweg compare vae real-nvp wgan --data digits --minutes 0.6 --out runs/demo --overwrite
+	$(BIN)/thalweg compare vae real-nvp wgan --data digits --minutes 0.8 --out runs/demo --overwrite
 
 test: install  ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -73,8 +73,8 @@ def _row(
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
     rivals = {m: e for m, e in row.items() if m not in yardsticks} if group.room != "cost" else {}
-    if len({e.value for e in rivals.values()}) < 2:
-        rivals = {}  # one model, or all alike: nobody is best
+    if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
+        rivals = {}  # one model, or all alike, or each on examples of its own: nobody is best
     best = _best(rivals)
     cells: dict[str, Any] = {}
     for model, findings in found.items():
@@ -93,7 +93,7 @@ def _row(
         "group": group.room,
         "unit": first.unit,
         "kind": first.kind,
-        "better": None if group.room == "cost" else first.better,
+        "better": None if group.room == "cost" or first.varies == "simulated examples" else first.better,
         "varies": first.varies,
         "meaning": group.meanings[name.partition(":")[0]],
         "protocol": dict(first.protocol),

@@ -109,13 +109,13 @@ def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str)
 
 @torch.no_grad()
 def _to_unit_variance(network: nn.Sequential, dataset: Dataset, device: torch.device) -> None:
-    """Scale all features by one number, so that their mean variance is 1: distances are in units that mean something."""
+    """Scale all features by one number, so that their mean variance is 1: that is the unit of distances."""
     some = torch.from_numpy(np.array(dataset.train.x[:5000]))
     features = torch.cat([network(x.to(device)) for x in some.split(500)])
     last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
     scale = features.var(0).mean().sqrt().clamp(min=1e-6)
-    last.weight /= scale  # what follows it, a leaky ReLU or nothing, scales along
-    last.bias /= scale
+    for parameter in last.parameters():  # what follows it, a leaky ReLU or nothing, scales along
+        parameter.div_(scale)
 
 
 class _Rebuilding(nn.Module):
