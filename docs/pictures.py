@@ -7,6 +7,7 @@ RUNS (by default runs/) holds one run folder a line of `RUNS_WANTED`.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,21 +20,33 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from flow_pictures import PICTURES as OF_FLOWS
+from flow_pictures import RUNS as RUNS_OF_FLOWS
 
 from thalweg.data import load
 from thalweg.randomness import generator
 from thalweg.recipes.runs import open_run
 
 IMAGES = Path(__file__).parent / "images"
+GLYPHS = "--data glyphs --data-examples 20000 --likelihood bernoulli --architecture dense --depth 2 --steps 8000"
+FIXED = (  # Larochelle's binarization; docs/models/iwae.md says how the file is made
+    f"--data {os.environ.get('THALWEG_DATA', '.')}/binarized-mnist.npz --architecture dense --latent-dim 50"
+    " --hidden 200 --depth 2 --steps 100000 --schedule cosine --ema 0.999 --validate-every 1000 --patience 1000"
+)
 RUNS_WANTED = {
     "softmax-regression-mnist": "softmax-regression --data mnist",
     "lenet5-mnist": "lenet5 --data mnist",
     "autoencoder-mnist": "autoencoder --data mnist",
     "vae-mnist-raw": "vae --data mnist",
     "vae-mnist-plane": "vae --data mnist --latent-dim 2 --likelihood bernoulli --architecture dense",
-    "real-nvp-moons": "real-nvp --data moons",
-    "real-nvp-eight-gaussians": "real-nvp --data eight-gaussians",
-    "real-nvp-checkerboard": "real-nvp --data checkerboard",
+    **{f"beta-vae-glyphs-{beta}": f"beta-vae --beta {beta} {GLYPHS}" for beta in (1, 4, 16)},
+    "vae-binarized-mnist": f"vae {FIXED}",
+    "iwae-binarized-mnist": f"iwae {FIXED}",
+    "vq-vae-mnist": "vq-vae --data mnist --minutes 10",
+    "vq-vae-2-mnist": "vq-vae-2 --data mnist --minutes 10",
+    "pixelcnn-mnist": "pixelcnn --data mnist --minutes 10",
+    "pixelcnn-digits-by-class": "pixelcnn --data digits --conditional",
+    **RUNS_OF_FLOWS,
     "wgan-digits": "wgan --data digits --steps 3000",
 }
 
@@ -103,38 +116,109 @@ def autoencoder(runs: Path) -> Any:
 
 
 def vae(runs: Path) -> Any:
-    """Samples, and the plane of a two-dimensional code."""
-    samples = open_run(runs / "vae-mnist-raw", device="cpu").model.sample(100, generator(0, "picture"))
+    """Samples, reconstructions, and the plane of a two-dimensional code."""
+    opened = open_run(runs / "vae-mnist-raw", device="cpu")
+    samples = opened.model.sample(80, generator(0, "picture"))
+    x = torch.from_numpy(np.array(load(opened.config.data).test.x[:10]))
+    with torch.no_grad():
+        pairs = torch.cat([x, opened.model.reconstruct(x).round().clamp(0, 255)])
     side = 12
     quantiles = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(side) + 0.5) / side)
     z = torch.cartesian_prod(quantiles.flip(0), quantiles).flip(1)
     with torch.no_grad():
         plane = open_run(runs / "vae-mnist-plane", device="cpu").model.decode(z)
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.9), layout="constrained")
-    show(axes[0], tile(samples[:, 0].float().numpy(), 10), "samples, 20-dimensional code")
+    page = torch.cat([pairs, samples])
+    show(axes[0], tile(page[:, 0].float().numpy(), 10), "test images, rebuilt; samples (20-dimensional code)")
     show(axes[1], tile(plane[:, 0].numpy(), side, gap=0), "the plane of a 2-dimensional code")
     return figure
 
 
-def real_nvp(runs: Path) -> Any:
-    """The true density, the model's, and its samples."""
-    names = ("moons", "eight-gaussians", "checkerboard")
-    figure, axes = plt.subplots(len(names), 3, figsize=(7, 7), layout="constrained")
-    for row, name in zip(axes, names, strict=True):
-        opened = open_run(runs / f"real-nvp-{name}", device="cpu")
-        dataset = load(opened.config.data)
-        low, high = dataset.test.x.min(0) - 0.5, dataset.test.x.max(0) + 0.5
-        grid = torch.cartesian_prod(*(torch.linspace(float(a), float(b), 200) for a, b in zip(low, high, strict=True)))
-        box = (low[0], high[0], low[1], high[1])
+def beta_vae(runs: Path) -> Any:
+    """Traversals: a number of the code from −2 to 2, the others at an example's; those with the widest codes first."""
+    betas, across, down = (1, 4, 16), 7, 6
+    figure, axes = plt.subplots(1, len(betas), figsize=(7.4, 2.4), layout="constrained")
+    for ax, beta in zip(axes, betas, strict=True):
+        opened = open_run(runs / f"beta-vae-glyphs-{beta}", device="cpu")
+        x = torch.from_numpy(np.array(load(opened.config.data).test.x))
         with torch.no_grad():
-            densities = [law.log_prob(grid).exp().reshape(200, 200).T for law in (dataset.density, opened.model)]
-            x = opened.model.sample(5000, generator(0, "picture"))
-        top = float(densities[0].max())
-        for ax, density, title in zip(row, densities, (f"{name}: truth", "Real NVP"), strict=False):
-            show(ax, density, title, origin="lower", extent=box, cmap="magma", vmax=top, interpolation="bilinear")
-        row[2].scatter(x[:, 0], x[:, 1], s=1, linewidths=0, color="black")
-        row[2].set(xlim=box[:2], ylim=box[2:], aspect="equal", xticks=[], yticks=[])
-        row[2].set_title("samples", fontsize=9)
+            codes = opened.model.encode(x)
+            widest = codes.var(0).argsort(descending=True)[:down]
+            z = codes[3].repeat(down, across, 1)
+            for row, number in enumerate(widest):
+                z[row, :, number] = torch.linspace(-2, 2, across)
+            moved = opened.model.decode(z.flatten(0, 1))
+        show(ax, tile(moved[:, 0].numpy(), across), f"β = {beta}")
+    return figure
+
+
+def iwae(runs: Path) -> Any:
+    """Samples of the VAE and of the IWAE, and what more draws find of the likelihood of each."""
+    from thalweg.evaluation.examples import Examples
+    from thalweg.evaluation.importance import importance_curve, log_weights
+
+    figure, axes = plt.subplots(1, 3, figsize=(7.4, 2.9), layout="constrained")
+    for ax, name in zip(axes, ("vae", "iwae"), strict=False):
+        opened = open_run(runs / f"{name}-binarized-mnist", device="cpu")
+        z = torch.randn(64, opened.model.latent_dim, generator=generator(0, "picture"))
+        with torch.no_grad():
+            means = opened.model.decode(z)
+        show(ax, tile(means[:, 0].numpy(), 8), f"{name.upper()}: means of samples")
+        curve = importance_curve(log_weights(opened.model, Examples(load(opened.config.data).test.x[:500]), 512))
+        axes[2].plot(list(curve), [values.mean() for values in curve.values()], marker=".", label=name.upper())
+    axes[2].set(xscale="log", xlabel="K draws of q(z|x)", ylabel="nats")
+    axes[2].set_title("bound on log p(x), test images", fontsize=9)
+    axes[2].legend(frameon=False)
+    return figure
+
+
+def vq_vae(runs: Path) -> Any:
+    """Reconstructions, samples, and how often test images use each code."""
+    opened = open_run(runs / "vq-vae-mnist", device="cpu")
+    model: Any = opened.model
+    x = torch.from_numpy(np.array(load(opened.config.data).test.x))
+    samples = model.sample(80, generator(0, "picture"))
+    with torch.no_grad():
+        page = torch.cat([x[:10], model.reconstruct(x[:10]).round().to(torch.uint8), samples])
+        codes = torch.cat([model.codes(part).flatten() for part in x.split(500)])
+    uses = torch.bincount(codes, minlength=model.autoencoder.quantizer.count).sort(descending=True).values
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.7), layout="constrained")
+    show(axes[0], tile(page[:, 0].numpy(), 10), "test images, reconstructions, samples")
+    axes[1].fill_between(range(len(uses)), uses / len(codes) * len(uses), step="mid", color="0.6")
+    axes[1].axhline(1.0, color="black", linewidth=0.8)
+    axes[1].set(xlabel="codes, by use", ylabel="use, in means", xlim=(0, len(uses) - 1), ylim=(0, None))
+    axes[1].set_title(f"{int((uses > 0).sum())} of {len(uses)} codes are used by test images", fontsize=9)
+    return figure
+
+
+def vq_vae_2(runs: Path) -> Any:
+    """Reconstructions, the same top codes with bottom codes drawn anew, and samples."""
+    opened = open_run(runs / "vq-vae-2-mnist", device="cpu")
+    model: Any = opened.model
+    x = torch.from_numpy(np.array(load(opened.config.data).test.x[:10]))
+    samples = model.sample(100, generator(0, "picture"))
+    with torch.no_grad():
+        pages = [x, model.reconstruct(x)]
+        top = model.codes(x)[:, : model.law.top.height * model.law.top.width]
+        for i in range(4):
+            source = generator(0, "bottom", i)
+            bottom = model.law.bottom.sample(len(x), source, context=model.law.above(top, None)).long().flatten(1)
+            pages.append(model.decode(model.autoencoder.vectors(torch.cat([top, bottom], 1))))
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), layout="constrained", width_ratios=[10, 6])
+    title = "test images, reconstructions, bottom codes drawn anew ×4"
+    show(axes[0], tile(torch.cat(pages)[:, 0].numpy(), 10), title)
+    show(axes[1], tile(samples[:, 0].numpy(), 10), "samples")
+    return figure
+
+
+def pixelcnn(runs: Path) -> Any:
+    """Samples of MNIST, and of the scanned digits by class."""
+    samples = open_run(runs / "pixelcnn-mnist", device="cpu").model.sample(100, generator(0, "picture"))
+    model: Any = open_run(runs / "pixelcnn-digits-by-class", device="cpu").model
+    by_class = model.sample(100, generator(0, "picture"), y=torch.arange(10).repeat(10))
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.9), layout="constrained")
+    show(axes[0], tile(samples[:, 0].numpy(), 10), "samples, MNIST")
+    show(axes[1], tile(by_class[:, 0].numpy(), 10, gap=1), "samples by class, scanned digits")
     return figure
 
 
@@ -158,7 +242,12 @@ PICTURES: dict[str, Callable[[Path], Any]] = {
     "lenet5": lenet5,
     "autoencoder": autoencoder,
     "vae": vae,
-    "real-nvp": real_nvp,
+    "beta-vae": beta_vae,
+    "iwae": iwae,
+    "vq-vae": vq_vae,
+    "vq-vae-2": vq_vae_2,
+    "pixelcnn": pixelcnn,
+    **OF_FLOWS,
     "wgan": wgan,
 }
 

@@ -15,8 +15,10 @@ from thalweg.training.problem import Batch
 from thalweg.training.run import Run
 
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
+LINE = Spec(name="line", kind="vector", shape=(1,), mean=(3.0,), std=(2.0,), classes=("a", "b"))
 DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,), classes=("a", "b", "c"))
 ODD = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=256, mean=(90.0,), std=(70.0,), classes=("a", "b"))
+BINARY = Spec(name="binary", kind="image", shape=(1, 8, 8), levels=2, mean=(0.13,), std=(0.34,))
 COLOR = Spec(
     name="color",
     kind="image",
@@ -99,8 +101,29 @@ VAES = [
     Member("vae", ODD, {"latent_dim": 2, "hidden": 8, "architecture": "conv", "likelihood": "bernoulli"}),
     Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "architecture": "conv"}),
     Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "learn_sigma": False}),
+    Member("vae", BINARY, {"latent_dim": 2, "hidden": 8, "architecture": "dense", "depth": 2, "activation": "tanh"}),
+    Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "gradient": "score-function"}),
+    Member("beta-vae", PLANE, {"latent_dim": 2, "hidden": 8, "beta": 4.0}),
+    Member("beta-vae", DIGITS, {"latent_dim": 2, "hidden": 8, "beta": 0.5}),
+    Member("iwae", PLANE, {"latent_dim": 2, "hidden": 8, "draws": 3}),
+    Member("iwae", BINARY, {"latent_dim": 2, "hidden": 8, "draws": 4}),
+    Member("iwae", DIGITS, {"hidden": 8, "likelihood": "gaussian", "gradient": "doubly-reparameterized"}),
 ]
 FLOWS = [
+    Member("flow-1d", LINE, {"components": 3}),
+    Member("flow-1d", LINE, {"map": "logistic", "base": "uniform", "components": 3, "conditional": True}),
+    Member("flow-1d", LINE, {"map": "spline", "base": "beta", "bins": 4, "conditional": True}),
+    Member("affine-flow", LINE),
+    Member("affine-flow", PLANE, {"conditional": True}),
+    Member("affine-flow", DIGITS),
+    Member("nice", PLANE, {"layers": 3, "hidden": 8}),
+    Member("nice", DIGITS, {"layers": 3, "hidden": 8, "depth": 1, "conditional": True}),
+    Member("nsf", PLANE, {"layers": 3, "hidden": 8, "bins": 4}),
+    Member("nsf", DIGITS, {"layers": 2, "hidden": 8, "bins": 4}),
+    Member("nsf", PLANE, {"layers": 3, "hidden": 8, "bins": 4, "conditional": True}),
+    Member("ffjord", PLANE, {"hidden": 8, "depth": 2, "ode_steps": 2}),
+    Member("ffjord", PLANE, {"hidden": 8, "depth": 1, "ode_steps": 2, "trace": "hutchinson", "conditional": True}),
+    Member("ffjord", DIGITS, {"hidden": 8, "depth": 1, "ode_steps": 1}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8}),
     Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8, "conditional": True}),
@@ -111,4 +134,25 @@ GANS = [  # the critic's last bias cancels in a difference of means
     Member("wgan", DIGITS, {"latent_dim": 2, "hidden": 8}, free=("critic.5.bias",)),
 ]
 
-MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *VAES, *FLOWS, *GANS]
+VQ = {"codes": 8, "dim": 3, "hidden": 8}
+VECTOR_QUANTIZED = [
+    Member("vq-vae", PLANE, VQ),
+    Member("vq-vae", PLANE, VQ | {"places": 3, "conditional": True, "codebook": "loss"}),
+    Member("vq-vae", DIGITS, VQ | {"layers": 1}),
+    Member("vq-vae", DIGITS, VQ | {"layers": 1, "codebook": "loss", "likelihood": "gaussian", "conditional": True}),
+    Member("vq-vae", ODD, VQ | {"layers": 1, "likelihood": "bernoulli"}),
+    Member("vq-vae", BINARY, VQ | {"layers": 1}),
+    Member("vq-vae", COLOR, VQ | {"layers": 1, "restart": False}),
+    Member("vq-vae-2", DIGITS, VQ | {"layers": 1, "conditional": True}),
+    Member("vq-vae-2", ODD, VQ | {"layers": 1, "codebook": "loss"}),
+    Member("vq-vae-2", COLOR, VQ | {"layers": 1, "likelihood": "gaussian"}),
+]
+AUTOREGRESSIVE = [
+    Member("pixelcnn", DIGITS, {"hidden": 6, "layers": 2}),
+    Member("pixelcnn", DIGITS, {"hidden": 6, "layers": 1, "conditional": True}),
+    Member("pixelcnn", ODD, {"hidden": 6, "layers": 1, "binarized": True}),
+    Member("pixelcnn", BINARY, {"hidden": 6, "layers": 1}),
+    Member("pixelcnn", COLOR, {"hidden": 4, "layers": 1}),
+]
+
+MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *VAES, *VECTOR_QUANTIZED, *AUTOREGRESSIVE, *FLOWS, *GANS]

@@ -232,11 +232,6 @@ CASES = {
     ),
     "evaluate a split": (["evaluate", "RUN", "--split", "tset"], ["--split: got 'tset'", "did you mean 'test'"]),
     "evaluate none": (["evaluate", "RUN", "--limit", "0"], ["--limit: got 0"]),
-    "evaluate a classifier without labels": (
-        ["evaluate", "OWN", "--data", "in.npz"],
-        ["SoftmaxRegression has nothing to measure on in", "wanted log_prob, elbo", "logits with labels"],
-        npz(x=IMAGES),
-    ),
     "evaluate without data": (
         ["evaluate", "RUN", "--data-examples", "9"],
         ["--data-examples: got 9", "wanted a source"],

@@ -35,6 +35,17 @@ class Coder:
         return self.codes[x[:, 0].long()]
 
 
+class NoisyCoder(Coder):
+    """Its law of z given example i is a Gaussian around the row."""
+
+    def __init__(self, codes: np.ndarray, std: tuple[float, ...]) -> None:
+        super().__init__(codes)
+        self.std = torch.tensor(std).double()
+
+    def posterior(self, x: torch.Tensor) -> torch.distributions.Distribution:
+        return torch.distributions.Independent(torch.distributions.Normal(self.encode(x), self.std), 1)
+
+
 def factors(n: int = N) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
@@ -44,11 +55,11 @@ def factors(n: int = N) -> dict[str, np.ndarray]:
     }
 
 
-def measured(codes: np.ndarray, known: dict[str, np.ndarray] | None = None, seed: int = 0):
+def measured(codes: np.ndarray, known: dict[str, np.ndarray] | None = None, seed: int = 0, model: Any = None):
     known = factors(len(codes)) if known is None else known
     spec = Spec(name="numbers", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,))
     test = Known(np.arange(len(codes), dtype=np.float32)[:, None], seed=seed, factors=known)
-    return disentanglement_measures(Coder(codes), Reference(spec=spec, test=test, features=raw_features(spec)))
+    return disentanglement_measures(model or Coder(codes), Reference(spec=spec, test=test, features=raw_features(spec)))
 
 
 def aligned() -> np.ndarray:
@@ -117,6 +128,17 @@ def test_an_aligned_code_has_a_gap_of_one_a_rotated_one_little_and_noise_none():
     assert noise["MIG"].value < 0.02
     assert noise["MIG"].low == 0.0
     assert noise["beta-VAE score"].value < 45  # of three factors, a third by chance
+
+
+@pytest.mark.system("S83")
+def test_a_number_that_is_noise_knows_nothing_though_its_mean_does():
+    """Three numbers that follow the factors, and three that would, were their means not a thousandth of their σ."""
+    codes = aligned()[:, :3]
+    standard = (codes - codes.mean(0)) / codes.std(0)
+    twice = np.concatenate([standard, 1e-3 * standard], axis=1)
+    noisy = measured(twice, model=NoisyCoder(twice, (1e-4,) * 3 + (1.0,) * 3))
+    assert noisy["MIG"].value > 0.95
+    assert measured(twice)["MIG"].value == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.system("S83")

@@ -83,10 +83,10 @@ def test_coupling_keeps_one_part_and_its_log_det_is_the_sum_of_s():
 @pytest.mark.system("S89")
 def test_parts_are_disjoint_and_every_coordinate_moves():
     flow = vector_flow(7, layers=2)
-    assert sorted(flow.order[0].tolist()) == list(range(7))
+    assert sorted(flow.transform.order[0].tolist()) == list(range(7))
     matrix = jacobian(lambda p: flow.encode(p[None])[0], torch.randn(7))
     assert (matrix.abs().sum(0) > 0).all()
-    assert sum(flow.sizes) == 7
+    assert sum(flow.transform.sizes) == 7
 
 
 @pytest.mark.system("S87")

@@ -9,6 +9,7 @@ import pytest
 
 from thalweg.recipes import recipe_names
 
+DATA = {"flow-1d": "mixture-1d"}  # the others are tried on digits
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 
 
@@ -17,7 +18,7 @@ SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 def test_killed_and_resumed_is_never_killed(tmp_path, recipe):
     kills = 20 if recipe == "vae" else 3
     ended = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path), recipe, "digits", str(kills), "1"],
+        [sys.executable, str(SCRIPT), str(tmp_path), recipe, DATA.get(recipe, "digits"), str(kills), "1"],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ended.stdout.strip() == "same", ended.stderr

@@ -1,4 +1,4 @@
-"""Trains three problems for a few steps and saves their weights: run by one process, or by each of several ranks.
+"""Trains a few problems for a few steps and saves their weights: run by one process, or by each of several ranks.
 
 python two_ranks.py OUT
 """
@@ -19,7 +19,7 @@ SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,)
 
 
 def runs():
-    """One run each of a VAE, a clipped WGAN and a WGAN with gradient penalty."""
+    """One run each of a VAE, a clipped WGAN, a WGAN with gradient penalty, and a VQ-VAE of two stages."""
     made = {}
     for name in ("vae", "wgan", "penalty"):
         torch.manual_seed(0)
@@ -32,6 +32,9 @@ def runs():
             stage = replace(stage, problem=WassersteinGame(run.model, clip=None, penalty=10.0))
             run = replace(run, stages=(stage,))
         made[name] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+    torch.manual_seed(0)
+    run = recipe("vq-vae")(SPEC, codes=8, dim=4, hidden=8, layers=1)
+    made["vq-vae"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     return made
 
 
@@ -54,5 +57,5 @@ def main(out: str) -> None:
 
 if __name__ == "__main__":
     if "RANK" in os.environ:
-        torch.distributed.init_process_group("gloo")  # once for all three; the engine joins what stands
+        torch.distributed.init_process_group("gloo")  # once for all; the engine joins what stands
     main(sys.argv[1])

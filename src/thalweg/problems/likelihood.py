@@ -16,7 +16,8 @@ class Likelihood:
     """One player, "model", that loses −log p(x), or −log p(x, y) of labels y too, in nats per example of raw data.
 
     `model.log_prob(x, noise)` gives log p, (B,); where `model.observation` is "dequantized", `noise` is uniform on
-    [0, 1) in the shape of `x`, else None.
+    [0, 1) in the shape of `x`, else None. A model that is `probed` gets normal noise (B, D) as `probe`, too, D the
+    number of values of an example, and gives an unbiased estimate.
 
     >>> import torch
     >>> from thalweg.models.flows.real_nvp import RealNVP
@@ -32,8 +33,9 @@ class Likelihood:
     def loss(self, player: str, batch: Batch) -> Loss:
         """Return −log p of the batch."""
         noise = batch.uniform("dequantize", *batch.x.shape[1:]) if self.model.observation == "dequantized" else None
+        given = {"probe": batch.normal("probe", batch.x[0].numel())} if getattr(self.model, "probed", False) else {}
         if hasattr(self.model, "log_joint"):  # of data and labels together
             if batch.y is None:
                 raise ValueError("labels: got none, wanted those that the model is conditioned on")
-            return Loss(-self.model.log_joint(batch.x, batch.y, noise))
-        return Loss(-self.model.log_prob(batch.x, noise))
+            return Loss(-self.model.log_joint(batch.x, batch.y, noise, **given))
+        return Loss(-self.model.log_prob(batch.x, noise, **given))

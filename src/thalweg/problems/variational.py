@@ -1,4 +1,4 @@
-"""A variational model and its evidence lower bound."""
+"""A variational model and the bound that trains it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ __all__ = ["Variational"]
 
 
 class Variational:
-    """One player, "model", that loses −ELBO in nats per sample, exactly: no weights, no means over values.
+    """One player, "model", that loses minus what `model(x, eps, noise)` gives, in nats per sample: no weights, no means
+    over values. Of a VAE that is −ELBO, exactly.
 
-    `model(x, eps, noise)` gives the terms (elbo, reconstruction, kl), each (B,), for latent noise of `latent_dim`
-    numbers and, where `model.observation` is "dequantized", uniform noise in the shape of `x`.
-
-    Extras: `reconstruction` = E_q log p(x|z) and `kl`, so that loss = kl − reconstruction.
+    The model gives an `Objective` for latent noise of `model.noise_shape` and, where `model.observation` is
+    "dequantized", uniform noise in the shape of `x`. Its terms are recorded.
     """
 
     def __init__(self, model: Any) -> None:
@@ -26,8 +25,8 @@ class Variational:
         self.players: Mapping[str, nn.Module] = {"model": model}
 
     def loss(self, player: str, batch: Batch) -> Loss:
-        """Return −ELBO of the batch."""
-        eps = batch.normal("eps", self.model.latent_dim)
+        """Return minus the objective of the batch."""
+        eps = batch.normal("eps", *self.model.noise_shape)
         noise = batch.uniform("dequantize", *batch.x.shape[1:]) if self.model.observation == "dequantized" else None
-        terms = self.model(batch.x, eps, noise)
-        return Loss(-terms.elbo, {"reconstruction": terms.reconstruction, "kl": terms.kl})
+        objective = self.model(batch.x, eps, noise)
+        return Loss(-objective.values, objective.terms)

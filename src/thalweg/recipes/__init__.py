@@ -22,9 +22,21 @@ AUTOENCODERS = {
 }
 VAES = {
     "vae": "thalweg.recipes.vaes:vae",
+    "beta-vae": "thalweg.recipes.vaes:beta_vae",
+    "iwae": "thalweg.recipes.vaes:iwae",
+    "vq-vae": "thalweg.recipes.vector_quantized:vq_vae",
+    "vq-vae-2": "thalweg.recipes.vector_quantized:vq_vae_2",
+}
+AUTOREGRESSIVE = {
+    "pixelcnn": "thalweg.recipes.autoregressive:pixelcnn",
 }
 FLOWS = {
+    "flow-1d": "thalweg.recipes.elementary_flows:flow_1d",
+    "affine-flow": "thalweg.recipes.elementary_flows:affine_flow",
+    "nice": "thalweg.recipes.flows:nice",
     "real-nvp": "thalweg.recipes.flows:real_nvp",
+    "nsf": "thalweg.recipes.flows:nsf",
+    "ffjord": "thalweg.recipes.continuous_flows:ffjord",
 }
 GANS = {
     "wgan": "thalweg.recipes.gans:wgan",
@@ -34,6 +46,7 @@ FAMILIES = {
     "classifiers": CLASSIFIERS,
     "autoencoders": AUTOENCODERS,
     "vaes": VAES,
+    "autoregressive": AUTOREGRESSIVE,
     "flows": FLOWS,
     "gans": GANS,
 }

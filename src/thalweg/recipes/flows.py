@@ -1,16 +1,14 @@
-"""Recipes of normalizing flows."""
+"""Recipes of coupling flows, and what all recipes of flows share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["real_nvp"]
+__all__ = ["nice", "nsf", "real_nvp"]
 
 
 def real_nvp(
@@ -34,21 +32,93 @@ def real_nvp(
     Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
     arXiv 1605.08803.
     """
-    from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.flows.real_nvp import RealNVP
+
+    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
+    return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings))
+
+
+def nice(
+    spec: Spec,
+    *,
+    layers: int = 4,
+    hidden: int | None = None,
+    depth: int | None = None,
+    base: Literal["logistic", "normal"] = "logistic",
+    alpha: float = 0.05,
+    conditional: bool = False,
+) -> Run:
+    """NICE, additive couplings and one scale a coordinate, on vectors or flattened images, by maximum likelihood.
+
+    The widths of large images are the paper's, for MNIST; the paper takes images scaled to [0, 1], here they go through
+    a logit first, as in Real NVP.
+
+    Args:
+        layers: number of couplings
+        hidden: units of a hidden layer; by default 1000 for images of more than 256 values, else 128
+        depth: hidden layers of a coupling's network; by default 5 for images of more than 256 values, else 2
+        base: law of z
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: NICE: Non-linear Independent Components Estimation, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
+    arXiv 1410.8516.
+    """
+    from thalweg.models.flows.nice import NICE
+
+    settings = flow_settings("nice", spec, alpha=alpha, conditional=conditional, least=2)
+    large = spec.kind == "image" and spec.size > 256
+    hidden, depth = hidden or (1000 if large else 128), depth or (5 if large else 2)
+    return fitted(NICE(spec.shape, layers=layers, hidden=hidden, depth=depth, base=base, **settings), lr=1e-3)
+
+
+def nsf(
+    spec: Spec,
+    *,
+    layers: int = 6,
+    bins: int = 16,
+    bound: float = 4.0,
+    hidden: int = 64,
+    depth: int = 2,
+    alpha: float = 0.05,
+    conditional: bool = False,
+) -> Run:
+    """Neural spline flow: couplings that move values by monotone rational-quadratic splines, by maximum likelihood.
+
+    Args:
+        layers: number of couplings
+        bins: of each spline
+        bound: the splines move what is in [-bound, bound], in standard deviations of the data
+        hidden: units of a hidden layer of a coupling's network
+        depth: hidden layers of a coupling's network
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: Neural Spline Flows, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
+    arXiv 1906.04032.
+    """
+    from thalweg.models.flows.nsf import NSF
+
+    settings = flow_settings("nsf", spec, alpha=alpha, conditional=conditional, least=2)
+    return fitted(NSF(spec.shape, layers=layers, bins=bins, bound=bound, hidden=hidden, depth=depth, **settings))
+
+
+def fitted(flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int = 512) -> Run:
+    """Return the run of the flow, or of the class-conditional model around it, by maximum likelihood."""
+    from thalweg.config import OptimizerConfig, ScheduleConfig
+    from thalweg.models.flows.conditional import ClassConditional
     from thalweg.problems.likelihood import Likelihood
     from thalweg.training.run import Run, Stage
 
-    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
-    model = conditioned(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings))
+    model = ClassConditional(flow) if flow.context else flow
     stage = Stage(
         problem=Likelihood(model),
-        steps=15_000,
-        batch_size=512,
+        steps=steps,
+        batch_size=batch_size,
         validate_every=200,
         clip_norm=1.0,  # a rare example at the edge of the support may have a huge gradient
         patience=25,  # on a thousand scans a flow begins to learn them by heart after a few hundred steps
-        optimizers={"model": OptimizerConfig(lr=2e-3)},
+        optimizers={"model": OptimizerConfig(lr=lr)},
         schedules={"model": ScheduleConfig(name="cosine", warmup=200)},
         ema={"model": 0.999},
     )
@@ -71,10 +141,3 @@ def flow_settings(
     if spec.kind == "image":
         return {"levels": spec.levels, "alpha": alpha, "context": context}
     return {"mean": spec.mean, "std": spec.std, "context": context}
-
-
-def conditioned(flow: Any) -> nn.Module:
-    """Return the flow, or the class-conditional model around it where it has a context."""
-    from thalweg.models.flows.conditional import ClassConditional
-
-    return ClassConditional(flow) if flow.context else flow

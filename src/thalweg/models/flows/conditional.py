@@ -39,9 +39,16 @@ class ClassConditional(nn.Module):
         """What the density speaks of."""
         return self.flow.observation  # type: ignore[return-value]
 
-    def log_joint(self, x: Tensor, y: Int[Tensor, " B"], noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Return log p(x, y), nats, of raw data and labels."""
-        given = self.flow.log_prob(x, noise, self._context(y))
+    @property
+    def probed(self) -> bool:
+        """Whether training estimates the log-determinant by random probes."""
+        return self.flow.probed
+
+    def log_joint(
+        self, x: Tensor, y: Int[Tensor, " B"], noise: Tensor | None = None, probe: Tensor | None = None
+    ) -> Float[Tensor, " B"]:
+        """Return log p(x, y), nats, of raw data and labels; an estimate where there is a `probe`, see `Flow`."""
+        given = self.flow.log_prob(x, noise, self._context(y), probe)
         return given + self.frequencies.log_softmax(0)[y]
 
     def logits(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, "B K"]:

@@ -53,6 +53,7 @@ class Flow(nn.Module, ABC):
         self.data = LogitLevels(levels, alpha) if levels else Standardize(mean, std, shape)
         self.levels, self.context = levels, context
         self.observation = "dequantized" if levels else "continuous"
+        self.probed = False  # whether training estimates the log-determinant by random probes
         self._density: Callable[..., Tensor] = self._log_density
 
     @abstractmethod
@@ -62,6 +63,10 @@ class Flow(nn.Module, ABC):
     @abstractmethod
     def pull(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B ..."]:
         """Invert `push`."""
+
+    def push_by_probe(self, y: Float[Tensor, "B ..."], context: Tensor | None, probe: Float[Tensor, "B D"]) -> Moved:
+        """Do as `push` does; where the flow is `probed`, with an unbiased estimate of the log-determinant."""
+        return self.push(y, context)
 
     def pull_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
         """Return y = pull(z) with log |det ∂z/∂y|, as `push` gives it there; a flow may know a shorter way."""
@@ -76,13 +81,15 @@ class Flow(nn.Module, ABC):
         """Compile the density, which is what training asks for."""
         self._density = torch.compile(self._log_density, *args, **settings)
 
-    def forward_and_log_det(self, x: Float[Tensor, "B ..."], context: Tensor | None = None) -> Moved:
+    def forward_and_log_det(
+        self, x: Float[Tensor, "B ..."], context: Tensor | None = None, probe: Tensor | None = None
+    ) -> Moved:
         """Take raw float data, images with their noise added, to z (B, D), with the log-determinant."""
         if isinstance(self.data, Standardize):
             y, first = self.data(x), self.data.log_det()
         else:
             y, first = self.data.forward_and_log_det(x)
-        z, second = self.push(y, context)
+        z, second = self.push(y, context) if probe is None else self.push_by_probe(y, context, probe)
         return Moved(z, first + second)
 
     def inverse(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
@@ -96,16 +103,25 @@ class Flow(nn.Module, ABC):
         first = self.data.log_det() if isinstance(self.data, Standardize) else self.data.forward_and_log_det(x).log_det
         return Moved(x, first + second)
 
-    def _log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
-        z, log_det = self.forward_and_log_det(x, context)
+    def _log_density(self, x: Tensor, context: Tensor | None, probe: Tensor | None) -> Tensor:
+        z, log_det = self.forward_and_log_det(x, context, probe)
         return log_det + self.law.log_prob(z).sum(1)
 
-    def log_prob(self, x: Tensor, noise: Tensor | None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given."""
+    def log_prob(
+        self,
+        x: Tensor,
+        noise: Tensor | None = None,
+        context: Tensor | None = None,
+        probe: Float[Tensor, "B D"] | None = None,
+    ) -> Float[Tensor, " B"]:
+        """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given.
+
+        It is exact unless there is a normal `probe` and the flow is `probed`: then its expectation is.
+        """
         if self.levels and noise is None:
             noise = torch.rand(x.shape, device=x.device, dtype=self._anchor.dtype)
         x = x.to(self._anchor.dtype)
-        return self._density(x if noise is None else x + noise, context)
+        return self._density(x if noise is None else x + noise, context, probe)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Float[Tensor, "B D"]:
         """Return z = f(x); of images, at the middle of each level."""

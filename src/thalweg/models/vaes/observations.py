@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from thalweg.checks import choice, positive
 from thalweg.nn.preprocess import Standardize
 from thalweg.objectives.likelihood import bernoulli_log_prob, discretized_logistic_log_prob, gaussian_log_prob
 
-__all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
+__all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "observation_of"]
 
 LEAST_LOG_SCALE = -7.0  # of a learned scale, in standard deviations of the data: densities stay bounded
 
@@ -23,17 +25,19 @@ LEAST_LOG_SCALE = -7.0  # of a learned scale, in standard deviations of the data
 class Bernoulli(nn.Module):
     """Images binarized at half range, x > (levels−1)/2, with one probability a value; parameters are its logits.
 
+    Of images that have two levels it is the law of the raw levels.
+
     >>> law = Bernoulli(levels=17)
     >>> law.prepare(torch.tensor([8, 9])).tolist(), float(law.mean(torch.zeros(1)))
     ([0.0, 1.0], 8.0)
     """
 
-    observation = "binarized"
     outputs = 1
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.levels = levels
+        self.observation = "discrete" if levels == 2 else "binarized"
         self.last_black = (levels - 1) // 2
 
     def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -48,6 +52,10 @@ class Bernoulli(nn.Module):
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the probability of white, times the raw value of white."""
         return torch.sigmoid(parameters.float()) * (self.levels - 1)
+
+    def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return a draw of x given z: raw black or white."""
+        return torch.bernoulli(torch.sigmoid(parameters.float()), generator=generator) * (self.levels - 1)
 
     def extra_repr(self) -> str:
         return f"levels={self.levels}"
@@ -163,3 +171,37 @@ class DiscretizedLogistic(_LocationScale):
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the location within the range of levels: the mean up to the effect of the tails."""
         return self.scale.inverse(self.split(parameters)[0]).clamp(0, self.levels - 1)
+
+    def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return a draw of x given z: whole-number levels."""
+        location, log_scale = self.split(parameters)
+        noise = torch.rand(location.shape, generator=generator, device=location.device).logit(eps=1e-7)
+        return self.scale.inverse(location + log_scale.exp() * noise).round().clamp(0, self.levels - 1)
+
+
+def observation_of(
+    likelihood: Literal["bernoulli", "gaussian", "discretized-logistic"],
+    shape: Sequence[int],
+    levels: int | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    sigma: float = 1.0,
+    learn_sigma: bool = True,
+) -> nn.Module:
+    """Return the law of the observation by name, for data of that shape, number of levels, mean and std.
+
+    Raises ValueError for an unknown name, and for the laws of images where `levels` is None.
+
+    >>> observation_of("bernoulli", (1, 8, 8), 17, (4.9,), (6.0,))
+    Bernoulli(levels=17)
+    """
+    choice("likelihood", likelihood, ("bernoulli", "gaussian", "discretized-logistic"))
+    positive("sigma", sigma)
+    if likelihood == "gaussian":
+        return Gaussian(mean, std, shape, sigma=sigma, learn_sigma=learn_sigma, levels=levels)
+    if levels is None:
+        raise ValueError(f"likelihood: got '{likelihood}' for vectors, wanted gaussian")
+    if likelihood == "bernoulli":
+        return Bernoulli(levels)
+    return DiscretizedLogistic(mean, std, shape, sigma=sigma, learn_sigma=learn_sigma, levels=levels)

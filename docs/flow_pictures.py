@@ -1,0 +1,148 @@
+"""The pictures of the pages on flows; `pictures.py` draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from thalweg.data import load
+from thalweg.nn.ode import solve
+from thalweg.randomness import generator
+from thalweg.recipes.runs import build, open_run
+
+BASES = ("uniform", "beta", "normal")
+REAL_NVP, NSF = ("moons", "eight-gaussians", "checkerboard"), ("checkerboard", "spiral", "rings")
+RUNS = {
+    **{f"flow-1d-{base}": f"flow-1d --data mixture-1d --base {base}" for base in BASES},
+    "affine-flow": "affine-flow --data three-gaussians",
+    "nice-moons": "nice --data moons",
+    "nice-digits": "nice --data digits",
+    **{f"real-nvp-{name}": f"real-nvp --data {name}" for name in REAL_NVP},
+    **{f"nsf-{name}": f"nsf --data {name}" for name in NSF},
+    **{f"ffjord-{name}": f"ffjord --data {name}" for name in ("moons", "pinwheel")},
+}
+
+
+def flow_1d(runs: Path) -> Any:
+    """Data density, f and z before and after training, for the three bases."""
+    figure, axes = plt.subplots(3, 4, figsize=(8.6, 6), layout="constrained")
+    for row, base in zip(axes, BASES, strict=True):
+        opened = open_run(runs / f"flow-1d-{base}", device="cpu")
+        dataset = load(opened.config.data)
+        models: dict[str, Any] = {"before": build(opened.config, opened.spec).model, "after": opened.model}
+        x, test = torch.linspace(-4, 4, 400)[:, None], torch.from_numpy(np.array(dataset.test.x))
+        row[0].fill_between(x[:, 0], dataset.density.log_prob(x).exp(), color="0.85", label="truth")
+        span = (-4.0, 4.0) if base == "normal" else (0.0, 1.0)
+        axis = torch.linspace(*span, 200)
+        for (when, model), style, panel in zip(models.items(), ("--", "-"), row[2:], strict=True):
+            with torch.no_grad():
+                row[0].plot(x, model.log_prob(x).exp(), style, color="black", linewidth=1, label=when)
+                row[1].plot(x, model.encode(x), style, color="black", linewidth=1)
+                panel.hist(model.encode(test)[:, 0].numpy(), bins=50, range=span, density=True, color="0.75")
+                panel.plot(axis, model.law.log_prob(axis).exp(), color="black", linewidth=1)
+            panel.set_title(f"z {when}, and {base}", fontsize=9)
+        row[0].set_title("density of x", fontsize=9)
+        row[1].set_title("z = f(x)", fontsize=9)
+        row[1].set_ylim(span[0] - 0.1, span[1] + 0.1)
+    axes[0, 0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def affine(runs: Path) -> Any:
+    """Points with ellipses of the Gaussian, and where the flow takes both."""
+    opened = open_run(runs / "affine-flow", device="cpu")
+    x = torch.from_numpy(np.array(load(opened.config.data).test.x[:3000]))
+    turn = torch.linspace(0, 2 * torch.pi, 200)
+    circles = [r * torch.stack([turn.cos(), turn.sin()], 1) for r in (1, 2, 3)]
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), layout="constrained")
+    with torch.no_grad():
+        for ax, points, rings, title in (
+            (axes[0], x, [opened.model.decode(circle) for circle in circles], "x, and 1, 2, 3 standard deviations"),
+            (axes[1], opened.model.encode(x), circles, "z = A⁻¹(x − b)"),
+        ):
+            ax.scatter(points[:, 0], points[:, 1], s=1, linewidths=0, color="0.5")
+            for ring in rings:
+                ax.plot(ring[:, 0], ring[:, 1], color="black", linewidth=1)
+            ax.set(aspect="equal")
+            ax.set_title(title, fontsize=9)
+    return figure
+
+
+def plane(runs: Path, recipe: str, title: str, names: tuple[str, ...]) -> Any:
+    """The true density, the model's, and its samples, a row for each."""
+    figure, axes = plt.subplots(len(names), 3, figsize=(7, 2.35 * len(names)), layout="constrained", squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        opened = open_run(runs / f"{recipe}-{name}", device="cpu")
+        dataset = load(opened.config.data)
+        box = draw_density(row[0], dataset.density, dataset, f"{name}: truth")
+        draw_density(row[1], opened.model, dataset, title)
+        draw_points(row[2], opened.model.sample(5000, generator(0, "picture")), box, "samples")
+    return figure
+
+
+def draw_density(ax: Any, law: Any, dataset: Any, title: str, n: int = 200) -> tuple[float, ...]:
+    """Draw exp(log_prob) on a box around the data, as bright as the truth, and return the box."""
+    low, high = dataset.test.x.min(0) - 0.5, dataset.test.x.max(0) + 0.5
+    grid = torch.cartesian_prod(*(torch.linspace(float(a), float(b), n) for a, b in zip(low, high, strict=True)))
+    box = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    with torch.no_grad():
+        density = torch.cat([law.log_prob(part) for part in grid.split(5000)]).exp().reshape(n, n).T
+    top = float(dataset.density.log_prob(grid).exp().max())
+    ax.imshow(density, origin="lower", extent=box, cmap="magma", vmin=0, vmax=top, interpolation="bilinear")
+    ax.set_title(title, fontsize=9)
+    ax.axis("off")
+    return box
+
+
+def draw_points(ax: Any, x: torch.Tensor, box: tuple[float, ...], title: str) -> None:
+    """Draw points of the plane in a box."""
+    ax.scatter(x[:, 0], x[:, 1], s=1, linewidths=0, color="black")
+    ax.set(xlim=box[:2], ylim=box[2:], aspect="equal", xticks=[], yticks=[])
+    ax.set_title(title, fontsize=9)
+
+
+def nice(runs: Path) -> Any:
+    """A density of the plane and its samples, and samples of digits."""
+    figure, axes = plt.subplots(1, 3, figsize=(8.6, 3), layout="constrained")
+    opened = open_run(runs / "nice-moons", device="cpu")
+    box = draw_density(axes[0], opened.model, load(opened.config.data), "moons: NICE")
+    draw_points(axes[1], opened.model.sample(5000, generator(0, "picture")), box, "samples")
+    digits = open_run(runs / "nice-digits", device="cpu").model.sample(100, generator(0, "picture"), temperature=0.8)
+    page = np.pad(digits[:, 0].numpy(), ((0, 0), (0, 1), (0, 1)), constant_values=16).reshape(10, 10, 9, 9)
+    axes[2].imshow(page.transpose(0, 2, 1, 3).reshape(90, 90), cmap="gray", interpolation="nearest")
+    axes[2].set_title("samples of scanned digits, temperature 0.8", fontsize=9)
+    axes[2].axis("off")
+    return figure
+
+
+def ffjord(runs: Path) -> Any:
+    """Samples on their way from z at time 1 back to x at time 0, and the density."""
+    times, names = (1.0, 0.75, 0.5, 0.25, 0.0), ("moons", "pinwheel")
+    figure, axes = plt.subplots(len(names), len(times) + 1, figsize=(9, 3.2), layout="constrained")
+    for row, name in zip(axes, names, strict=True):
+        opened = open_run(runs / f"ffjord-{name}", device="cpu")
+        model, dataset = opened.model, load(opened.config.data)
+        z = model.draw(4000, generator(0, "picture"))
+        field = lambda t, state, h=model.transform.velocity: (h(t, state[0])[0],)  # noqa: E731
+        for ax, t in zip(row, times, strict=False):
+            with torch.no_grad():
+                at = solve(field, (z,), 1.0, t, model.transform.solver)[0] if t < 1 else z
+            draw_points(ax, at, (-3.2, 3.2, -3.2, 3.2), f"t = {t:g}")
+        draw_density(row[-1], model, dataset, f"{name}: density", n=120)
+    return figure
+
+
+PICTURES: dict[str, Callable[[Path], Any]] = {
+    "flow-1d": flow_1d,
+    "affine-flow": affine,
+    "nice": nice,
+    "real-nvp": partial(plane, recipe="real-nvp", title="Real NVP", names=REAL_NVP),
+    "nsf": partial(plane, recipe="nsf", title="neural spline flow", names=NSF),
+    "ffjord": ffjord,
+}

@@ -1,0 +1,1 @@
+"""Autoregressive models of images: `log_prob`, exact, and `sample`."""

@@ -1,0 +1,44 @@
+"""Flows on flattened data: one invertible transform of R^d is all that they add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from thalweg.models.flows.flow import Flow
+from thalweg.nn.dequantize import Moved
+
+__all__ = ["TransformedFlow"]
+
+
+class TransformedFlow(Flow):
+    """A flow of flattened data by one transform of R^d, made of the size of an example.
+
+    `transform(y, context)` and `transform.inverse(z, context)` return where they take each example (B, D), and the
+    log-determinant of the first there.
+
+    >>> from thalweg.nn.compose import Scaling
+    >>> flow = TransformedFlow((2,), Scaling(2), mean=[0.0] * 2, std=[1.0] * 2)
+    >>> flow.log_prob(flow.sample(3)).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, shape: Sequence[int], transform: nn.Module, **settings: Any) -> None:
+        super().__init__(shape, **settings)
+        self.transform = transform
+
+    def push(self, y: Tensor, context: Tensor | None = None) -> Moved:
+        """Take prepared data (B, *shape) to z (B, D), with the log-determinant."""
+        moved: Moved = self.transform(y.flatten(1), context)
+        return moved
+
+    def pull(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Invert `push`."""
+        return self.pull_and_log_det(z, context).value
+
+    def pull_and_log_det(self, z: Tensor, context: Tensor | None = None) -> Moved:
+        """Return y with the log-determinant of `push` there, in one pass."""
+        y, log_det = self.transform.inverse(z, context)  # type: ignore[operator]
+        return Moved(y.reshape(-1, *self.shape), log_det)

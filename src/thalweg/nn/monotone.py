@@ -1,0 +1,192 @@
+"""Monotone maps of the line: through mixtures of distribution functions, by splines, and from the line to (0, 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import logsigmoid
+from torch.special import log_ndtr, ndtri
+
+from thalweg.checks import choice, in_range, positive
+from thalweg.nn.dequantize import Moved
+from thalweg.nn.spline import rational_quadratic
+
+__all__ = ["KERNELS", "Kernel", "MixtureOfCDFs", "Spline", "Squash"]
+
+LEAST = 1e-3  # scale of a component: the likelihood has no bound where one may narrow on a single example
+
+
+class Kernel(NamedTuple):
+    """A symmetric law on the line: log C and log c of a value, and the value of (log C, log (1 − C))."""
+
+    log_cdf: Callable[[Tensor], Tensor]
+    log_pdf: Callable[[Tensor], Tensor]
+    quantile: Callable[[Tensor, Tensor], Tensor]
+
+
+class MixtureOfCDFs(nn.Module):
+    """f(x) = C⁻¹(Σ_k w_k C((x − μ_k)/σ_k)): through the distribution function F of a mixture and back to the line.
+
+    C is that of the normal or the logistic law. f'(x) = F'(x)/c(f(x)); with one component f is affine, and far out it
+    always is nearly. With a Gaussian C, f takes the mixture exactly to N(0, 1). All is computed from the logarithms of
+    F and 1 − F, so that no tail is lost. The inverse has no closed form: it is halved in and ends with Newton's steps.
+
+    The lecture says that the inverse distribution function takes X to a uniform law; the function itself does.
+
+    Args:
+        kernel: law of a component, "gaussian" or "logistic".
+        components: how many.
+        context: how many numbers the weights, means and log-scales depend on, linearly.
+
+    >>> f = MixtureOfCDFs("gaussian", 1)
+    >>> x = torch.tensor([[-30.0], [0.0], [30.0]])
+    >>> bool((f.inverse(f(x).value).value - x).abs().max() < 1e-4)
+    True
+    """
+
+    def __init__(self, kernel: Literal["gaussian", "logistic"], components: int, context: int = 0) -> None:
+        super().__init__()
+        self.kernel = choice("kernel", kernel, KERNELS)
+        k = positive("components", components)
+        means = torch.linspace(-2, 2, k) if k > 1 else torch.zeros(1)
+        log_scales = torch.full((k,), -math.log(k) / 2)
+        self.start = nn.Parameter(torch.stack([torch.zeros(k), means, log_scales]))
+        self.of_context = nn.Linear(context, 3 * k, bias=False) if context else None
+
+    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return f(x) and log f'(x)."""
+        log_weight, mean, scale = self._of(context)
+        law, u = KERNELS[self.kernel], (x - mean) / scale
+        log_below = (log_weight + law.log_cdf(u)).logsumexp(-1, keepdim=True)
+        log_above = (log_weight + law.log_cdf(-u)).logsumexp(-1, keepdim=True)
+        log_density = (log_weight - scale.log() + law.log_pdf(u)).logsumexp(-1)
+        value = law.quantile(log_below, log_above)
+        return Moved(value, log_density - law.log_pdf(value).squeeze(-1))
+
+    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return the x with f(x) = z to the precision of floats, differentiable, and log f'(x)."""
+        with torch.no_grad():
+            _, mean, scale = self._of(context)
+            ends = mean + scale * z  # where one component alone would have it: the x lies between them
+            low, high = ends.amin(-1, keepdim=True), ends.amax(-1, keepdim=True)
+            for _ in range(24):
+                middle = (low + high) / 2
+                below = self(middle, context).value < z
+                low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+            x = (low + high) / 2
+            for _ in range(3):
+                x = self._newton(x, z, context).clamp(low, high)
+        x = self._newton(x, z, context)  # once more, for its derivative: that of the implicit function
+        return Moved(x, self(x, context).log_det)
+
+    def _newton(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        value, log_slope = self(x, context)
+        return x + (z - value) * (-log_slope.detach()).exp().unsqueeze(-1)
+
+    def _of(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        raw = self.start.flatten()
+        if self.of_context is not None and context is not None:
+            raw = raw + self.of_context(context).to(raw.dtype)
+        weight, mean, log_scale = raw.chunk(3, -1)
+        return weight.log_softmax(-1), mean, log_scale.exp() + LEAST
+
+
+class Spline(nn.Module):
+    """A monotone rational-quadratic spline of [−bound, bound] onto itself, see `rational_quadratic`; identity outside.
+
+    Args:
+        bins: of the spline.
+        bound: what is in [−bound, bound] is moved.
+        context: how many numbers its parameters depend on, linearly.
+
+    >>> Spline(8, 4.0)(torch.tensor([[1.0], [9.0]])).value.tolist()
+    [[1.0], [9.0]]
+    """
+
+    def __init__(self, bins: int, bound: float, context: int = 0) -> None:
+        super().__init__()
+        self.bound = positive("bound", bound)
+        self.raw = nn.Parameter(torch.zeros(3 * in_range("bins", bins, 2, 500) - 1, 1))
+        self.of_context = nn.Linear(context, len(self.raw), bias=False) if context else None
+
+    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return f(x) and log f'(x)."""
+        return self._moved(x, context, inverse=False)
+
+    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return the x with f(x) = z, and log f'(x)."""
+        return self._moved(z, context, inverse=True)
+
+    def _moved(self, x: Tensor, context: Tensor | None, inverse: bool) -> Moved:
+        raw = self.raw
+        if self.of_context is not None and context is not None:
+            raw = raw + self.of_context(context).to(raw.dtype).T
+        value, log_slope = rational_quadratic(x.squeeze(1), raw, self.bound, inverse=inverse)
+        return Moved(value.unsqueeze(1), log_slope)
+
+
+class Squash(nn.Module):
+    """From the line to (0, 1) by a distribution function C: z = C(x), with log |det| = Σ log c(x).
+
+    z stays as far from 0 and 1 as floats can tell.
+
+    >>> Squash("logistic")(torch.zeros(1, 1)).value.item()
+    0.5
+    """
+
+    def __init__(self, kernel: Literal["gaussian", "logistic"]) -> None:
+        super().__init__()
+        self.kernel = choice("kernel", kernel, KERNELS)
+
+    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return z and Σ log c(x). A context changes nothing."""
+        law = KERNELS[self.kernel]
+        return Moved(_inside(law.log_cdf(x).exp()), law.log_pdf(x).sum(1))
+
+    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+        """Return x, and Σ log c(x)."""
+        law, z = KERNELS[self.kernel], _inside(z)
+        x = law.quantile(z.log(), (-z).log1p())
+        return Moved(x, law.log_pdf(x).sum(1))
+
+
+def _inside(z: Tensor) -> Tensor:
+    info = torch.finfo(z.dtype)
+    return z.clamp(info.tiny, 1 - info.eps / 2)
+
+
+def _normal_log_pdf(x: Tensor) -> Tensor:
+    return -0.5 * x.square() - 0.5 * math.log(2 * math.pi)
+
+
+class _NormalQuantile(torch.autograd.Function):
+    """The x with Φ(x) = p from log p and log (1 − p): by the smaller of the two, so exact in both tails."""
+
+    @staticmethod
+    def forward(ctx: Any, log_below: Tensor, log_above: Tensor) -> Tensor:
+        log_p = torch.minimum(log_below, log_above)
+        far = -(-2 * log_p - (-2 * log_p).clamp(min=1).log() - math.log(2 * math.pi)).clamp(min=0).sqrt()
+        x = torch.where(log_p > -10, ndtri(log_p.exp()), far)
+        for _ in range(4):
+            x = x - (log_ndtr(x) - log_p) * (log_ndtr(x) - _normal_log_pdf(x)).exp()
+        ctx.save_for_backward(x, log_below < log_above)
+        return torch.where(log_below < log_above, x, -x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+        x, lower = ctx.saved_tensors
+        g = g * (log_ndtr(x) - _normal_log_pdf(x)).exp()
+        return g * lower, -g * ~lower
+
+
+KERNELS: dict[str, Kernel] = {
+    "gaussian": Kernel(log_ndtr, _normal_log_pdf, _NormalQuantile.apply),
+    "logistic": Kernel(logsigmoid, lambda x: logsigmoid(x) + logsigmoid(-x), lambda below, above: below - above),
+}

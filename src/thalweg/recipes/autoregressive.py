@@ -1,0 +1,72 @@
+"""Recipes of autoregressive models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thalweg.data import Spec
+    from thalweg.training.run import Run
+
+__all__ = ["conditioned", "pixelcnn"]
+
+
+def pixelcnn(
+    spec: Spec,
+    *,
+    hidden: int = 32,
+    layers: int = 6,
+    binarized: bool = False,
+    conditional: bool = False,
+) -> Run:
+    """Gated PixelCNN: an exact law of images, pixel after pixel, by maximum likelihood.
+
+    Args:
+        hidden: features of each of the two stacks, for each channel
+        layers: gated layers
+        binarized: model which pixels are above half range, in place of their levels
+        conditional: a law for each class, and so a classifier too
+
+    Reference: Conditional Image Generation with PixelCNN Decoders, Aäron van den Oord, Nal Kalchbrenner, Oriol Vinyals,
+    Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv 1606.05328.
+    """
+    from thalweg.config import OptimizerConfig, ScheduleConfig
+    from thalweg.models.autoregressive.pixelcnn import PixelCNN
+    from thalweg.problems.likelihood import Likelihood
+    from thalweg.training.run import Run, Stage
+
+    if spec.kind != "image" or spec.levels is None:
+        raise ValueError(f"pixelcnn: got data '{spec.name}' of {_told(spec)}, wanted images")
+    context = classes("conditional", spec) if conditional else 0
+    settings: dict[str, Any] = {"hidden": hidden, "layers": layers, "binarized": binarized}
+    model = conditioned(PixelCNN(spec.shape, spec.levels, context=context, **settings))
+    stage = Stage(
+        problem=Likelihood(model),
+        steps=3_000,
+        batch_size=32,
+        validate_every=250,
+        patience=5,
+        clip_norm=1_000.0,  # nats
+        optimizers={"model": OptimizerConfig(lr=2e-3)},
+        schedules={"model": ScheduleConfig(name="cosine", warmup=50)},
+        ema={"model": 0.99},
+    )
+    return Run(model, (stage,))
+
+
+def conditioned(law: Any) -> Any:
+    """Return the law, or the class-conditional model around it where it has a context."""
+    from thalweg.models.autoregressive.conditional import ClassConditional
+
+    return ClassConditional(law) if law.context else law
+
+
+def classes(option: str, spec: Spec) -> int:
+    """Return how many classes there are, or refuse the option."""
+    if not spec.classes:
+        raise ValueError(f"{option}: got data '{spec.name}' without classes, wanted labels to condition on")
+    return len(spec.classes)
+
+
+def _told(spec: Spec) -> str:
+    return "tokens" if spec.kind == "tokens" else "vectors"
