@@ -85,6 +85,12 @@ def test_over_seeds_the_interval_is_over_trainings():
     assert cells["three"]["separated"] is None
 
 
+def test_a_rate_over_seeds_stays_one():
+    one = averaged([Findings([rate("accuracy", hits, 100)]) for hits in (90, 100)])["accuracy"]
+    assert (one.value, one.high) == (95, 100)
+    assert 0 <= one.low < 50
+
+
 def test_costs_are_not_ranked():
     found = {"a": Findings([told("parameters", 7)]), "b": Findings([told("parameters", 9)])}
     row = by_name(found)["parameters", "exact"]

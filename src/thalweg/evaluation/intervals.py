@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from thalweg.evaluation.estimate import Estimate, comparable
@@ -129,7 +130,7 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     if len(estimates) < 2:
         raise ValueError(f"seeds: got {len(estimates)} trainings, wanted at least 2")
     first = comparable(list(estimates))[0]
-    return mean_of(
+    mean = mean_of(
         first.name,
         [e.value for e in estimates],
         unit=first.unit,
@@ -139,6 +140,9 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
         protocol=first.protocol,
         method={**first.method, "interval": f"Student, over {len(estimates)} trainings"},
     )
+    if first.unit == "%":  # a rate stays one
+        return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 100.0))
+    return mean
 
 
 def student(values: ArrayLike) -> float:
