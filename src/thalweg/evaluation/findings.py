@@ -22,7 +22,7 @@ class Missing:
 
 @dataclass
 class Findings:
-    """Estimates, missing measures, `tables` that `json.dumps` takes, and `pictures`: raw arrays (n, *shape) to draw.
+    """Estimates, missing measures, `tables` that `json.dumps` takes, and `pictures`: raw arrays `(n, *shape)` to draw.
 
     >>> found = Findings()
     >>> found.attempt("half", lambda: 1 / 0)

@@ -16,13 +16,13 @@ __all__ = ["Features", "Reference", "raw_features"]
 
 @dataclass(frozen=True)
 class Features:
-    """What samples are compared by: `extract` takes raw examples (B, *shape) to (B, d); `name` goes into protocols."""
+    """What samples are compared by: `extract` takes raw examples `(B, *shape)` to (B, d); `name` goes into protocols."""
 
     name: str
     extract: Callable[[Tensor], Tensor]
 
     def of(self, x: Tensor, batch_size: int = 500) -> Tensor:
-        """Return the features (n, d), float64 on the CPU, of raw examples (n, *shape).
+        """Return the features (n, d), float64 on the CPU, of raw examples `(n, *shape)`.
 
         Raises ValueError for features of another shape, FloatingPointError where they are not finite.
         """
