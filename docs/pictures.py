@@ -7,7 +7,6 @@ RUNS (by default runs/) holds one run folder a line of `RUNS_WANTED`.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,10 +28,7 @@ from thalweg.recipes.runs import open_run
 
 IMAGES = Path(__file__).parent / "images"
 GLYPHS = "--data glyphs --data-examples 20000 --likelihood bernoulli --architecture dense --depth 2 --steps 8000"
-FIXED = (  # Larochelle's binarization; docs/models/iwae.md says how the file is made
-    f"--data {os.environ.get('THALWEG_DATA', '.')}/binarized-mnist.npz --architecture dense --latent-dim 50"
-    " --hidden 200 --depth 2 --steps 100000 --schedule cosine --ema 0.999 --validate-every 1000 --patience 1000"
-)
+DIGITS = "--data digits --likelihood bernoulli --architecture dense --latent-dim 10 --steps 4000 --patience 100"
 RUNS_WANTED = {
     "softmax-regression-mnist": "softmax-regression --data mnist",
     "lenet5-mnist": "lenet5 --data mnist",
@@ -40,8 +36,8 @@ RUNS_WANTED = {
     "vae-mnist-raw": "vae --data mnist",
     "vae-mnist-plane": "vae --data mnist --latent-dim 2 --likelihood bernoulli --architecture dense",
     **{f"beta-vae-glyphs-{beta}": f"beta-vae --beta {beta} {GLYPHS}" for beta in (1, 4, 16)},
-    "vae-binarized-mnist": f"vae {FIXED}",
-    "iwae-binarized-mnist": f"iwae {FIXED}",
+    "vae-digits": f"vae {DIGITS}",
+    "iwae-digits": f"iwae --draws 20 {DIGITS}",
     "vq-vae-mnist": "vq-vae --data mnist --minutes 10",
     "vq-vae-2-mnist": "vq-vae-2 --data mnist --minutes 10",
     "pixelcnn-mnist": "pixelcnn --data mnist --minutes 10",
@@ -159,7 +155,7 @@ def iwae(runs: Path) -> Any:
 
     figure, axes = plt.subplots(1, 3, figsize=(7.4, 2.9), layout="constrained")
     for ax, name in zip(axes, ("vae", "iwae"), strict=False):
-        opened = open_run(runs / f"{name}-binarized-mnist", device="cpu")
+        opened = open_run(runs / f"{name}-digits", device="cpu")
         z = torch.randn(64, opened.model.latent_dim, generator=generator(0, "picture"))
         with torch.no_grad():
             means = opened.model.decode(z)

@@ -11,8 +11,9 @@ import torch
 from sklearn.metrics import mutual_info_score
 
 from thalweg.data import Spec
-from thalweg.evaluation.disentanglement import disentanglement_measures, levels_of, mutual_information
+from thalweg.evaluation.disentanglement import disentanglement_measures
 from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.information import levels_of, mutual_information
 from thalweg.evaluation.reference import Reference, raw_features
 
 N = 2000

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.information import levels_of, mutual_information
 from thalweg.evaluation.intervals import jackknifed, rate
 from thalweg.evaluation.latents import codes_of
 from thalweg.evaluation.reference import Reference
 from thalweg.randomness import fold
 
-__all__ = ["MEANINGS", "disentanglement_measures", "levels_of", "mutual_information"]
+__all__ = ["MEANINGS", "disentanglement_measures"]
 
 BINS, LEVELS, BLOCKS = 20, 10, 10  # of a number of the code; of a continuous factor; of the jackknife
 POINTS, PAIRS, LEAST = 1000, 64, 200  # of the β-VAE score; pairs of a point; examples, below which bins are empty
@@ -75,40 +76,6 @@ def _measure(
     if len(known) > 1:
         found.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
     return found
-
-
-def levels_of(values: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return whole-number levels 0, 1, ... of values (n,): their own where there are at most 2·`count` of them or they
-    are whole numbers, else `count` bins with equally many each (ties stay together).
-
-    >>> levels_of(np.array([0.3, 0.1, 0.2, 0.4, 0.6, 0.5]), 2).tolist(), levels_of(np.array([7, 5, 7]), 2).tolist()
-    ([0, 0, 0, 1, 1, 1], [1, 0, 1])
-    """
-    distinct, own = np.unique(values, return_inverse=True)
-    if len(distinct) <= 2 * count or values.dtype.kind in "iub":
-        return own.astype(np.int64)
-    edges = np.quantile(values, np.arange(1, count) / count)
-    return np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)[1].astype(np.int64)
-
-
-def mutual_information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Return I(a; b) = Σ p(i, j) log p(i, j) / p(i) p(j), nats, of two arrays of levels (n,), less its bias.
-
-    The p are frequencies, whose information is too high by about (m_ab − m_a − m_b + 1) / 2n, m the numbers of cells
-    that are not empty. Twenty bins of a thousand examples would else hide a tenth of a gap. I(a; a) is the entropy.
-
-    Reference: Note on the bias of information estimates, G. A. Miller, 1955.
-
-    >>> a, b = np.repeat([0, 1], 500), np.tile([0, 1], 500)
-    >>> round(mutual_information(a, a), 4), round(mutual_information(a, b), 4)  # log 2 + 1/2000, and −1/2000
-    (0.6936, -0.0005)
-    """
-    joint = np.zeros((a.max() + 1, b.max() + 1))
-    np.add.at(joint, (a, b), 1 / len(a))
-    p, q, there = joint.sum(1), joint.sum(0), joint > 0
-    plain = (joint[there] * np.log(joint[there] / np.outer(p, q)[there])).sum()
-    cells = int(there.sum()) - int((p > 0).sum()) - int((q > 0).sum()) + 1
-    return float(plain - cells / (2 * len(a)))
 
 
 def _gap(

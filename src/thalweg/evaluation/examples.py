@@ -21,7 +21,7 @@ __all__ = ["Examples", "frozen", "per_example", "seeded"]
 class Examples:
     """Raw examples `x` (N, *shape) to measure on, with labels `y` (N,) where there are any; numpy or memory-mapped.
 
-    `protocol` says which they are, for the estimates made of them.
+    `protocol` says which they are, for the estimates made of them. `factors` are known causes, (N,) each, by name.
     """
 
     x: Any
@@ -30,6 +30,7 @@ class Examples:
     batch_size: int = 500
     seed: int = 0
     device: torch.device | str = "cpu"
+    factors: Any = None
 
     def __post_init__(self) -> None:
         positive("batch_size", self.batch_size)

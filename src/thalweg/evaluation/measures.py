@@ -16,6 +16,7 @@ from thalweg.evaluation import (
     anomaly,
     classification,
     cost,
+    disentanglement,
     importance,
     latents,
     likelihood,
@@ -60,6 +61,8 @@ GROUPS = (
           reconstruction.reconstruction_measures, reconstruction.MEANINGS),
     Group("latents", "latents", "encode",
           latents.latent_measures, latents.MEANINGS),
+    Group("disentanglement", "latents", "encode, and factors that are known",
+          disentanglement.disentanglement_measures, disentanglement.MEANINGS),
     Group("classification", "classification", "logits, and labels",
           classification.classification_measures, classification.MEANINGS),
     Group("anomaly", "anomaly", "a score: score, log_prob, elbo, encode and decode, or logits",
@@ -151,6 +154,7 @@ def reference_of(
         protocol |= {"of": len(part), "chosen by seed": seed}
     whole = len(chosen) == len(part)
     x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
+    factors = {name: values[chosen] for name, values in getattr(part, "factors", {}).items()}
 
     def examples(other: Any, name: str) -> Examples | None:
         beside = {"data": spec.name, "split": name}
@@ -162,7 +166,7 @@ def reference_of(
     }
     return Reference(
         spec=spec,
-        test=Examples(x, y, protocol, batch_size, seed, device),
+        test=Examples(x, y, protocol, batch_size, seed, device, factors or None),
         training=examples(dataset.train, "train"),
         validation=examples(dataset.validation, "validation"),
         features=features or raw_features(spec),

@@ -16,7 +16,7 @@ __all__ = ["Features", "Reference", "raw_features"]
 
 @dataclass(frozen=True)
 class Features:
-    """What samples are compared by: `extract` takes raw examples `(B, *shape)` to (B, d); `name` goes into protocols."""
+    """What samples are compared by: `extract` takes raw examples `(B, *shape)` to (B, d); protocols have the `name`."""
 
     name: str
     extract: Callable[[Tensor], Tensor]
