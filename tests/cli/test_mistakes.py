@@ -222,6 +222,7 @@ CASES = {
     "sample none": (["sample", "RUN", "-n", "0", "--out", "a.png"], ["-n: got 0"]),
     "sample seed": (["sample", "RUN", "--seed", "x", "--out", "a.png"], ["--seed: got 'x', wanted a whole number"]),
     "sample warmly": (["sample", "RUN", "--temperature", "2", "--out", "a.png"], ["--temperature: got 2.0", "vae"]),
+    "sample a label": (["sample", "RUN", "--label", "3", "--out", "a.png"], ["--label: got '3'", "--conditional"]),
     "sample a classifier": (["sample", "LABELS", "--out", "a.png"], ["DIR: got", "wanted a model that can sample"]),
     "sample elsewhere": (["sample", "in", "--out", "a.png"], ["DIR: got in", "run folder"], folder("in")),
     # measuring

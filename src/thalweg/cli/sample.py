@@ -25,6 +25,7 @@ def parser(arguments: list[str]) -> Parser:
         Option("out", str, None, "file to write: .png, .npz, .csv or .txt"),
         seed_option("the draws"),
         Option("temperature", float, None, "of models that have one: below 1 keeps to what is likely"),
+        Option("label", str, None, "of class-conditional models: the class to draw (default: as often as it occurs)"),
         device_option(),
     ]
     made.group("sampling", options)
@@ -37,7 +38,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"out: got nothing, wanted a file name ending in {', '.join(SUFFIXES)}")
     path = out_file(given["out"], SUFFIXES)
 
-    from thalweg.checks import positive
+    from thalweg.checks import choice, positive
     from thalweg.cli.files import check_fits, write_values
     from thalweg.recipes.runs import open_run
     from thalweg.training.devices import resolve_device
@@ -49,19 +50,24 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     if not hasattr(model, "sample"):
         raise ValueError(f"dir: got {given['dir']}, a {opened.config.recipe}, wanted a model that can sample")
     check_fits(path, opened.spec)
-    settings = {}
+    settings, takes = {}, inspect.signature(model.sample).parameters
     if "temperature" in given:
-        if "temperature" not in inspect.signature(model.sample).parameters:
-            raise ValueError(
-                f"temperature: got {given['temperature']}, but {opened.config.recipe} wanted none: it has none"
-            )
+        if "temperature" not in takes:
+            raise ValueError(f"temperature: got {given['temperature']}, but {opened.config.recipe} has none")
         settings["temperature"] = positive("temperature", given["temperature"])
+    if "label" in given:
+        if not getattr(model, "classes", 0):
+            raise ValueError(
+                f"label: got '{given['label']}', but this {opened.config.recipe} knows no classes, "
+                "wanted one trained with --conditional"
+            )
+        settings["label"] = opened.spec.classes.index(choice("label", given["label"], opened.spec.classes))
     write_values(path, draw(model.to(device), n, seed, **settings), opened.spec)
     return {"run": str(given["dir"]), "out": str(path), "n": n, "seed": seed, "shape": list(opened.spec.shape)}
 
 
-def draw(model: Any, n: int, seed: int, **settings: Any) -> Any:
-    """Return `n` raw samples (n, *shape), numpy, in eval mode."""
+def draw(model: Any, n: int, seed: int, label: int | None = None, **settings: Any) -> Any:
+    """Return `n` raw samples (n, *shape), numpy, in eval mode; of the class `label` where there is one."""
     import numpy as np
     import torch
 
@@ -71,9 +77,11 @@ def draw(model: Any, n: int, seed: int, **settings: Any) -> Any:
     parts = []
     with frozen(model) as device:
         for start in range(0, n, AT_ONCE):
-            source = generator(seed, "sample", start, device=device)
+            source, count = generator(seed, "sample", start, device=device), min(AT_ONCE, n - start)
+            if label is not None:
+                settings["y"] = torch.full((count,), label, device=device)
             with seeded(seed, "sample", start, device=device):
-                part = model.sample(min(AT_ONCE, n - start), generator=source, **settings)
+                part = model.sample(count, generator=source, **settings)
             parts.append(torch.as_tensor(part).cpu().numpy())
     return np.concatenate(parts)
 

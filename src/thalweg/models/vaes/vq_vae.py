@@ -92,6 +92,11 @@ class VQVAE(nn.Module):
         """What `elbo` is about."""
         return str(self.autoencoder.likelihood.observation)
 
+    @property
+    def classes(self) -> int:
+        """How many classes the law of the codes is conditioned on; 0: none."""
+        return int(getattr(self.law, "classes", 0))
+
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
         """Return the codes of raw `x`, whole numbers."""
         found: Tensor = self.autoencoder.codes(x)
