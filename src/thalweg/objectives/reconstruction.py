@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
-__all__ = ["squared_error"]
+__all__ = ["coin_cross_entropy", "squared_error"]
 
 
 def squared_error(reconstruction: Float[Tensor, B * shape], target: Float[Tensor, B * shape]) -> Float[Tensor, " B"]:
@@ -16,3 +17,16 @@ def squared_error(reconstruction: Float[Tensor, B * shape], target: Float[Tensor
     9.0
     """
     return (reconstruction.float() - target).square().flatten(1).sum(1)
+
+
+def coin_cross_entropy(logits: Float[Tensor, B * shape], target: Float[Tensor, B * shape]) -> Float[Tensor, " B"]:
+    """−Σ [t log σ(l) + (1 − t) log(1 − σ(l))] of each example, in nats, with targets t in [0, 1].
+
+    Least at σ(l) = t, where it is the coins' entropy, not 0.
+
+    >>> import torch
+    >>> round(coin_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.3, 1.0]])).item(), 6)  # 2 log 2
+    1.386294
+    """
+    losses = F.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="none")
+    return losses.flatten(1).sum(1)
