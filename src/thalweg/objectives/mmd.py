@@ -1,0 +1,72 @@
+"""The maximum mean discrepancy of two samples, and its kernels, as functions of squared distances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from thalweg.checks import positive
+
+__all__ = ["inverse_multiquadric", "mmd2", "rbf"]
+
+Kernel = Callable[[Tensor], Tensor]
+CHUNK = 64  # rows of a kernel matrix at a time: what stays in a core's cache
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def rbf(bandwidth: float) -> Kernel:
+    """k = exp(−‖x − y‖²/2σ²), σ the bandwidth.
+
+    >>> rbf(1.0)(torch.tensor(2.0))
+    tensor(0.3679)
+    """
+    positive("bandwidth", bandwidth)
+    return lambda squares: (squares / (-2 * bandwidth**2)).exp()
+
+
+def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = SCALES) -> Kernel:
+    """k = Σ_s C_s/(C_s + ‖x − y‖²), C_s = 2 s d σ²: 2dσ² is the mean squared distance of two draws of N(0, σ²I).
+
+    Its tails are heavy: what lies far out still feels a slope.
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+
+    >>> inverse_multiquadric(2, scales=(1.0,))(torch.tensor(4.0))
+    tensor(0.5000)
+    """
+    constants = [2 * dim * std**2 * positive("scales", scale) for scale in scales]
+    return lambda squares: sum((c / (c + squares) for c in constants), torch.zeros(()))
+
+
+def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Float[Tensor, ""]:
+    """Return the unbiased estimate of MMD² = sup over ‖f‖_H ≤ 1 of (E f(x) − E f(y))², differentiable.
+
+    Σ_{i≠j} k(x_i, x_j)/n(n−1) + Σ_{i≠j} k(y_i, y_j)/m(m−1) − 2 Σ k(x_i, y_j)/nm. Where the laws are close it comes out
+    negative about as often as positive. H is the kernel's space; a lecture's bound on sup |f| gives the total variation
+    instead.
+
+    Reference: A Kernel Two-Sample Test, Arthur Gretton et al., 2012.
+
+    >>> mmd2(torch.tensor([[0.0], [1.0]]), torch.tensor([[9.0], [10.0]]), rbf(1.0))
+    tensor(1.2131)
+    """
+    n, m = len(x), len(y)
+    own = _total(x, x, kernel, own=True) / (n * (n - 1)) + _total(y, y, kernel, own=True) / (m * (m - 1))
+    return own - 2 * _total(x, y, kernel) / (n * m)
+
+
+def _total(x: Tensor, y: Tensor, kernel: Kernel, own: bool = False) -> Tensor:
+    """Σ_ij k(x_i, y_j), without i = j where they are each other's `own`."""
+    center = y.mean(0).detach()
+    x, y = x - center, y - center
+    right = torch.cat([-2 * y, torch.ones_like(y[:, :1]), y.square().sum(1, keepdim=True)], 1).T
+    total = x.new_zeros(())
+    for start in range(0, len(x), CHUNK):
+        part = x[start : start + CHUNK]
+        left = torch.cat([part, part.square().sum(1, keepdim=True), torch.ones_like(part[:, :1])], 1)
+        values = kernel((left @ right).clamp(min=0))  # ‖x‖² + ‖y‖² − 2 x·y, by one product
+        total = total + values.sum() - (values.diagonal(start).sum() if own else 0.0)
+    return total

@@ -1,0 +1,172 @@
+"""Optimal transport between samples, differentiable in them: exact, sliced, and the Sinkhorn divergence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from thalweg.checks import choice, positive
+
+__all__ = ["sinkhorn_divergence", "sliced_wasserstein", "wasserstein", "wasserstein_1d"]
+
+CHUNK = 64  # rows of a cost matrix at a time: what stays in a core's cache
+
+
+def wasserstein_1d(
+    x: Float[Tensor, "*b n"],
+    y: Float[Tensor, "*b m"],
+    a: Float[Tensor, "*b n"] | None = None,
+    b: Float[Tensor, "*b m"] | None = None,
+) -> Float[Tensor, " *b"]:
+    """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line, with weights `a` and `b` (default: equal), last axis.
+
+    >>> points = torch.tensor([0.0, 1.0, 2.0])
+    >>> wasserstein_1d(points, points, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
+    tensor(0.7000)
+    """
+    if a is None and b is None and x.shape[-1] == y.shape[-1]:
+        return (x.sort(-1).values - y.sort(-1).values).abs().mean(-1)
+    first = torch.full_like(x, 1 / x.shape[-1]) if a is None else a.expand_as(x)
+    second = torch.full_like(y, 1 / y.shape[-1]) if b is None else b.expand_as(y)
+    points, order = torch.cat([x, y], -1).sort(-1)
+    difference = torch.cat([first, -second], -1).gather(-1, order).cumsum(-1)[..., :-1]
+    return (difference.abs() * points.diff(dim=-1)).sum(-1)
+
+
+def wasserstein(
+    x: Float[Tensor, "n d"],
+    y: Float[Tensor, "m d"],
+    a: Float[Tensor, " n"] | None = None,
+    b: Float[Tensor, " m"] | None = None,
+    *,
+    power: int = 1,
+) -> Float[Tensor, ""]:
+    """Return min over plans γ of Σ γ_ij ‖x_i − y_j‖^power, exactly (POT's network simplex); W₁ for `power` 1.
+
+    Differentiable in `x` and `y`, the best plan held fixed. O(n³): some seconds for 5,000 points.
+
+    >>> wasserstein(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor(2.5000)
+    """
+    import ot
+
+    cost = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").pow(positive("power", power))
+    first = torch.full((len(x),), 1 / len(x)) if a is None else a
+    second = torch.full((len(y),), 1 / len(y)) if b is None else b
+    weights = [w.detach().cpu().double().numpy() for w in (first, second)]
+    plan = ot.emd(*(w / w.sum() for w in weights), cost.detach().cpu().double().numpy(), numItermax=10_000_000)
+    return (torch.from_numpy(plan).to(cost) * cost).sum()
+
+
+def sliced_wasserstein(
+    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], directions: Float[Tensor, "k d"]
+) -> Float[Tensor, ""]:
+    """Return the mean over `directions`, scaled to length one, of W₁ between the projections.
+
+    Reference: Wasserstein Barycenter and Its Application to Texture Mixing, Julien Rabin et al., 2011.
+
+    >>> sliced_wasserstein(torch.zeros(2, 2), torch.ones(2, 2), torch.eye(2))
+    tensor(1.)
+    """
+    unit = torch.nn.functional.normalize(directions, dim=1)
+    return wasserstein_1d(unit @ x.T, unit @ y.T).mean()
+
+
+def sinkhorn_divergence(
+    x: Float[Tensor, "n d"],
+    y: Float[Tensor, "m d"],
+    *,
+    blur: float = 0.05,
+    power: int = 2,
+    scaling: float = 0.5,
+) -> Float[Tensor, ""]:
+    """Return S_ε(x, y) = OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y) ≥ 0, of points of equal weight.
+
+    OT_ε is transport at cost ‖x − y‖^p/p with ε KL(γ‖a⊗b) added, ε = blur^p; the two last terms take the bias of that
+    away: S_ε(x, x) = 0. The limit ε → 0 is ½ W₂² for p = 2 and W₁ for p = 1. Potentials are found by Sinkhorn's
+    iteration, symmetric, one step at each blur as it shrinks from the data's diameter by the factor `scaling`: nearer
+    to 1 it is slower and closer (two clouds of 300 points in the plane: within 1 % at 0.5, 0.1 % at 0.9).
+    Differentiable once in `x` and `y`; memory grows with n + m, not with their product.
+
+    Reference: Interpolating between Optimal Transport and MMD using Sinkhorn Divergences, Jean Feydy et al., 2019,
+    arXiv 1810.08278.
+
+    >>> sinkhorn_divergence(torch.zeros(3, 1), torch.ones(5, 1), power=1)
+    tensor(1.)
+    """
+    positive("blur", blur)
+    choice("power", str(power), ("1", "2"))
+    found: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
+    return found
+
+
+class _Step(NamedTuple):
+    """What one of Sinkhorn's steps brings: the potential (n,), and its slope in x (n, d)."""
+
+    potential: Tensor
+    slope: Tensor  # empty where not asked for
+
+
+class _Sinkhorn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, blur: float, power: int, scaling: float) -> Tensor:
+        points = torch.cat([x, y])
+        diameter = max(float((points.amax(0) - points.amin(0)).norm()), blur)
+        levels = math.ceil(math.log(diameter / blur) / -math.log(scaling))
+        blurs = [diameter, *[diameter * scaling**k for k in range(levels)], blur]
+        pairs = ((x, y), (y, x), (x, x), (y, y))
+        # the potential of each pair's first; the second's is `others` of it
+        mine = [torch.zeros_like(a[:, 0]) for a, _ in pairs]
+        for k, width in enumerate(blurs):
+            new = [
+                _step(*pair, other, width**power, power).potential
+                for pair, other in zip(pairs, _others(mine), strict=True)
+            ]
+            mine = new if k == 0 else [(a + b) / 2 for a, b in zip(mine, new, strict=True)]
+        # a whole step, all from the same point, and with it the slopes
+        xy, yx, xx, yy = (
+            _step(*pair, other, blur**power, power, slope=True)
+            for pair, other in zip(pairs, _others(mine), strict=True)
+        )
+        ctx.save_for_backward((xy.slope - xx.slope) / len(x), (yx.slope - yy.slope) / len(y))
+        return (xy.potential - xx.potential).mean() + (yx.potential - yy.potential).mean()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        of_x, of_y = ctx.saved_tensors
+        return slope * of_x, slope * of_y, None, None, None
+
+
+def _others(mine: list[Tensor]) -> tuple[Tensor, ...]:
+    return mine[1], mine[0], mine[2], mine[3]
+
+
+def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, slope: bool = False) -> _Step:
+    """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and Σ_j P_ij ∂c_ij/∂x_i, P_ij the shares in that mean."""
+    center = y.mean(0)  # a product loses fewer digits about the middle
+    x, y = x - center, y - center
+    # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, but for the last term, which joins after the sum
+    right = torch.cat([y, (g - y.square().sum(1) / 2)[:, None]], 1).T.contiguous() / eps
+    potentials, slopes = [], []
+    for part in x.split(CHUNK):
+        if power == 2:
+            logits, outside = torch.cat([part, torch.ones_like(part[:, :1])], 1) @ right, part.square().sum(1) / 2
+            distance = None
+        else:
+            distance = torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist")
+            logits, outside = (g - distance) / eps, 0.0
+        top = logits.amax(1, keepdim=True)
+        shares = logits.sub_(top).clamp_(min=-80).exp_()  # below, floats lose their leading digit and all their speed
+        total = shares.sum(1, keepdim=True)
+        potentials.append(outside - eps * (top + (total / len(y)).log()).squeeze(1))
+        if slope:
+            shares /= total
+            if distance is not None:
+                shares = torch.where(distance > 0, shares / distance, 0.0)
+            slopes.append(shares.sum(1, keepdim=True) * part - shares @ y)
+    return _Step(torch.cat(potentials), torch.cat(slopes) if slope else x[:0])

@@ -1,0 +1,152 @@
+"""Transport between samples against scipy, POT, closed forms and finite differences."""
+
+import math
+
+import numpy as np
+import ot
+import pytest
+import scipy.stats
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from thalweg.objectives.transport import sinkhorn_divergence, sliced_wasserstein, wasserstein, wasserstein_1d
+
+
+def points(n, d, seed, shift=0.0, scale=1.0):
+    law = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=law, dtype=torch.float64) * scale + shift
+
+
+@pytest.mark.oracle("O4")
+@pytest.mark.system("S92")
+def test_the_lectures_example_on_three_points():
+    at = torch.tensor([0.0, 1.0, 2.0])
+    p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6])
+    assert wasserstein_1d(at, at, p, q).item() == pytest.approx(0.7)
+    assert wasserstein(at[:, None], at[:, None], p, q).item() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("n", "m"), [(7, 7), (5, 9), (1, 4)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_on_the_line_as_scipy(n, m, weighted):
+    x, y = points(n, 1, 0)[:, 0], points(m, 1, 1, shift=0.5)[:, 0]
+    a, b = (torch.rand(k, dtype=torch.float64) for k in (n, m))
+    a, b = (a / a.sum(), b / b.sum()) if weighted else (None, None)
+    expected = scipy.stats.wasserstein_distance(x, y, a, b)
+    assert wasserstein_1d(x, y, a, b).item() == pytest.approx(expected, rel=1e-12)
+    assert wasserstein(x[:, None], y[:, None], a, b).item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.oracle("O42")
+def test_gaussians_on_the_line():
+    u = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    z = math.sqrt(2) * torch.erfinv(2 * u - 1)
+    assert wasserstein_1d(z, 2 * z).item() == pytest.approx(0.7978846, abs=1e-4)
+    assert wasserstein_1d(z, z - 1.7).item() == pytest.approx(1.7)
+
+
+def test_batches_of_lines():
+    x, y = points(3, 4, 0), points(3, 6, 1)
+    together = wasserstein_1d(x, y)
+    assert together.shape == (3,)
+    for k in range(3):
+        assert together[k] == wasserstein_1d(x[k], y[k])
+
+
+@pytest.mark.oracle("O41")
+@pytest.mark.system("S92")
+@pytest.mark.parametrize("theta", [0.3, -0.3, 2.0])
+def test_two_parallel_segments(theta):
+    """(0, Z) and (θ, Z): W = |θ|, and its slope is the sign of θ, where every f-divergence is blind."""
+    z = torch.linspace(0, 1, 50, dtype=torch.float64)
+    parameter = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
+    still, moved = torch.stack([torch.zeros_like(z), z], 1), torch.stack([parameter.expand(50), z], 1)
+    distance = wasserstein(still, moved)
+    distance.backward()
+    assert distance.item() == pytest.approx(abs(theta))
+    assert parameter.grad.item() == pytest.approx(math.copysign(1, theta))
+
+
+def test_a_split_point_needs_a_plan_not_a_map():
+    assert wasserstein(torch.zeros(1, 1), torch.tensor([[-1.0], [1.0]])).item() == 1.0
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_best_assignment(power):
+    x, y = points(30, 3, 0), points(30, 3, 1, shift=0.4)
+    cost = torch.cdist(x, y) ** power
+    expected = cost[linear_sum_assignment(cost)].mean()
+    assert wasserstein(x, y, power=power).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        wasserstein,
+        lambda x, y: sliced_wasserstein(x, y, points(20, 2, 5)),
+        lambda x, y: sinkhorn_divergence(x, y, blur=0.5, scaling=0.999),
+        lambda x, y: sinkhorn_divergence(x, y, blur=0.5, power=1, scaling=0.999),
+    ],
+)
+def test_slopes_are_finite_differences(distance):
+    x, y = points(6, 2, 0).requires_grad_(), points(8, 2, 1, shift=1.0).requires_grad_()
+    (3 * distance(x, y)).backward()
+    for z in (x, y):
+        for i, j in ((0, 0), (3, 1)):
+            with torch.no_grad():
+                z[i, j] += 1e-5
+                above = distance(x, y)
+                z[i, j] -= 2e-5
+                below = distance(x, y)
+                z[i, j] += 1e-5
+            assert z.grad[i, j].item() == pytest.approx(3 * (above - below).item() / 2e-5, rel=0.02, abs=2e-3)
+
+
+def test_sliced_on_the_line_is_exact():
+    x, y = points(9, 1, 0), points(9, 1, 1)
+    assert sliced_wasserstein(x, y, torch.full((4, 1), -3.0, dtype=torch.float64)).item() == pytest.approx(
+        wasserstein_1d(x[:, 0], y[:, 0]).item()
+    )
+
+
+@pytest.mark.system("S92")
+class TestSinkhorn:
+    @pytest.mark.parametrize("power", [1, 2])
+    def test_as_pot(self, power):
+        x, y, blur = points(40, 2, 0), points(50, 2, 1, shift=0.5, scale=0.7), 0.3
+
+        def entropic(x, y):
+            cost = (torch.cdist(x, y) ** power / power).numpy()
+            a, b = np.full(len(x), 1 / len(x)), np.full(len(y), 1 / len(y))
+            plan = ot.sinkhorn(a, b, cost, blur**power, method="sinkhorn_log", numItermax=20_000, stopThr=1e-8)
+            return (plan * cost).sum() + blur**power * (plan * np.log(plan / np.outer(a, b))).sum()
+
+        expected = entropic(x, y) - entropic(x, x) / 2 - entropic(y, y) / 2
+        found = sinkhorn_divergence(x, y, blur=blur, power=power, scaling=0.99)
+        assert found.item() == pytest.approx(expected, rel=1e-3)
+        assert sinkhorn_divergence(x, y, blur=blur, power=power).item() == pytest.approx(expected, rel=0.05)
+
+    def test_nothing_between_a_sample_and_itself(self):
+        x = points(40, 2, 0).requires_grad_()
+        distance = sinkhorn_divergence(x, x.detach())
+        distance.backward()
+        assert distance.item() == pytest.approx(0.0, abs=1e-12)
+        assert x.grad.abs().max() < 1e-12
+
+    def test_small_blur_is_transport_and_large_blur_the_means(self):
+        x, y = points(60, 2, 0), points(60, 2, 1, shift=2.0)
+        exact = wasserstein(x, y, power=2) / 2
+        assert sinkhorn_divergence(x, y, blur=0.01, scaling=0.95).item() == pytest.approx(exact.item(), rel=2e-3)
+        means = (x.mean(0) - y.mean(0)).square().sum() / 2
+        assert sinkhorn_divergence(x, y, blur=300.0).item() == pytest.approx(means.item(), rel=1e-3)
+
+    def test_far_apart_in_floats(self):
+        x, y = points(300, 2, 0).float(), points(200, 2, 1, shift=1000.0).float()
+        found = sinkhorn_divergence(x, y, blur=0.01, power=1)
+        assert found.item() == pytest.approx(1000 * math.sqrt(2), rel=1e-3)
+
+    def test_mistakes(self):
+        with pytest.raises(ValueError, match="power: got '3', wanted one of 1, 2"):
+            sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), power=3)
+        with pytest.raises(ValueError, match="blur: got 0"):
+            sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), blur=0.0)
