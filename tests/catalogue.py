@@ -13,6 +13,7 @@ from thalweg.randomness import generator
 from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 from thalweg.training.run import Run
+from thalweg.training.updates import Solved
 
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
 LINE = Spec(name="line", kind="vector", shape=(1,), mean=(3.0,), std=(2.0,), classes=("a", "b"))
@@ -51,6 +52,10 @@ class Member:
     def moved(self, seed: int = 0) -> Run:
         """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
         run = self.run(seed)
+        for stage in run.stages:
+            if isinstance(stage.update, Solved):
+                for player in stage.problem.players:
+                    stage.problem.solve(player, self.batch(40, seed))
         noise = generator(seed, "off the start")
         with torch.no_grad():
             for parameter in run.model.parameters():
@@ -91,6 +96,20 @@ AUTOENCODERS = [
     Member("autoencoder", DIGITS, {"latent_dim": 3, "hidden": 8, "architecture": "dense"}),
     Member("autoencoder", ODD, {"latent_dim": 3, "hidden": 8}),
     Member("autoencoder", COLOR, {"latent_dim": 3, "hidden": 8, "architecture": "conv"}),
+    Member("autoencoder", BINARY, {"latent_dim": 3, "hidden": 8, "architecture": "dense", "depth": 3, "tied": True}),
+    Member("linear-autoencoder", PLANE, {"latent_dim": 1}),
+    Member("linear-autoencoder", ODD, {"latent_dim": 3, "tied": True}),
+    Member("sparse-autoencoder", PLANE, {"latent_dim": 6}),
+    Member("sparse-autoencoder", DIGITS, {"latent_dim": 12, "penalty": "kl"}),
+    Member("k-sparse-autoencoder", PLANE, {"latent_dim": 4, "k": 2}),
+    Member("k-sparse-autoencoder", DIGITS, {"latent_dim": 12, "k": 3}),
+]
+DENOISING = [
+    Member("denoising-autoencoder", PLANE, {"latent_dim": 1, "hidden": 8, "depth": 2}),
+    Member("denoising-autoencoder", DIGITS, {"latent_dim": 3, "hidden": 8, "corruption": "salt-and-pepper"}),
+    Member("denoising-autoencoder", COLOR, {"latent_dim": 3, "hidden": 8, "corruption": "masking"}),
+    Member("stacked-denoising-autoencoder", PLANE, {"latent_dim": 2, "hidden": 6, "layers": 2}),
+    Member("stacked-denoising-autoencoder", DIGITS, {"latent_dim": 4, "hidden": 8, "corruption": "gaussian"}),
 ]
 VAES = [
     Member("vae", PLANE, {"latent_dim": 2, "hidden": 8}),
@@ -123,11 +142,35 @@ FLOWS = [
     Member("nsf", PLANE, {"layers": 3, "hidden": 8, "bins": 4, "conditional": True}),
     Member("ffjord", PLANE, {"hidden": 8, "depth": 2, "ode_steps": 2}),
     Member("ffjord", PLANE, {"hidden": 8, "depth": 1, "ode_steps": 2, "trace": "hutchinson", "conditional": True}),
-    Member("ffjord", DIGITS, {"hidden": 8, "depth": 1, "ode_steps": 1}),
+    Member("ffjord", DIGITS, {"hidden": 8, "depth": 1, "ode_steps": 1, "architecture": "dense"}),
+    Member("ffjord", DIGITS, {"hidden": 4, "depth": 2, "ode_steps": 1, "adjoint": True}),
+    Member("ffjord", ODD, {"hidden": 4, "depth": 1, "ode_steps": 1, "conditional": True}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8}),
-    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8}),
+    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "architecture": "dense"}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8, "conditional": True}),
-    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "conditional": True}),
+    Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "architecture": "dense", "conditional": True}),
+    Member("real-nvp", ODD, {"layers": 3, "hidden": 8}),
+    Member("real-nvp", ODD, {"hidden": 4, "architecture": "multi-scale"}),
+    Member("real-nvp", DIGITS, {"hidden": 4}),
+    Member("real-nvp", DIGITS, {"hidden": 4, "batch_norm": True, "conditional": True}),
+    Member("real-nvp", COLOR, {"hidden": 4, "last_scale": "lecture"}),
+    Member("glow", PLANE, {"steps": 3, "hidden": 8}),
+    Member("glow", ODD, {"steps": 1, "hidden": 8, "depth": 1}),
+    Member("glow", DIGITS, {"steps": 2, "hidden": 6}),
+    Member("glow", DIGITS, {"steps": 1, "hidden": 6, "conditional": True}),
+    Member("glow", COLOR, {"steps": 1, "hidden": 6}),
+]
+MIXTURES = [
+    Member("kde", PLANE),
+    Member("kde", LINE, {"kernel": "epanechnikov", "bandwidth": "3"}),
+    Member("kde", DIGITS, {"bandwidth": "silverman"}),
+    Member("kde", COLOR, {"bandwidth": "0.7"}),
+    Member("gmm", PLANE, {"components": 3}),
+    Member("gmm", LINE, {"components": 2}),
+    Member("gmm", PLANE, {"components": 3, "covariance": "spherical", "fit": "gradient"}),
+    Member("gmm", DIGITS, {"components": 2, "floor": 0.1}),
+    Member("gmm", DIGITS, {"components": 3, "covariance": "diagonal"}),
+    Member("gmm", ODD, {"components": 2, "fit": "gradient"}),
 ]
 GANS = [  # the critic's last bias cancels in a difference of means
     Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),
@@ -155,4 +198,4 @@ AUTOREGRESSIVE = [
     Member("pixelcnn", COLOR, {"hidden": 4, "layers": 1}),
 ]
 
-MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *VAES, *VECTOR_QUANTIZED, *AUTOREGRESSIVE, *FLOWS, *GANS]
+MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *DENOISING, *VAES, *VECTOR_QUANTIZED, *AUTOREGRESSIVE, *MIXTURES, *FLOWS, *GANS]

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from catalogue import MEMBERS, Member
+from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.recipes import recipe_names
+from thalweg.training.updates import Solved
 
 PER_EXAMPLE = ("logits", "log_prob", "elbo", "encode", "reconstruct", "score")
 
@@ -88,6 +90,8 @@ def test_every_parameter_gets_a_gradient_from_some_player(member: Member) -> Non
     run = member.moved()
     moved = set()
     for stage in run.stages:
+        if isinstance(stage.update, Solved) and not list(run.model.parameters()):
+            pytest.skip("has no parameters")
         for name, module in stage.problem.players.items():
             loss = stage.problem.loss(name, member.batch(16))
             assert loss.values.shape == (16,)
@@ -115,7 +119,7 @@ def test_loss_is_a_function_of_the_batch_and_its_seed(member: Member) -> None:
 @every_member
 def test_evaluation_is_training_where_there_are_no_statistics(member: Member) -> None:
     model, x = member.trained(), member.examples(6)
-    if any(isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.Dropout)) for m in model.modules()):
+    if any(isinstance(m, (nn.modules.batchnorm._BatchNorm, FlowBatchNorm, nn.Dropout)) for m in model.modules()):
         pytest.skip("has statistics")
     train, evaluate = answers(model.train(), x), answers(model.eval(), x)
     for ability, value in train.items():
@@ -147,7 +151,7 @@ def test_saved_and_loaded_is_the_same(member: Member) -> None:
 def test_floats_and_integers_are_the_same_data(member: Member) -> None:
     if member.spec.kind != "image":
         pytest.skip("no levels")
-    model, x = member.trained(), member.examples(4)
+    model, x = member.trained().eval(), member.examples(4)
     floats = answers(model, x.float())
     for ability, value in answers(model, x).items():
         assert torch.equal(value, floats[ability]), ability
@@ -163,7 +167,8 @@ def test_losses_under_bf16(member: Member) -> None:
                 values = stage.problem.loss(name, batch).values
             assert values.dtype == torch.float32
             torch.testing.assert_close(values.detach(), exact, rtol=0.1, atol=0.1 * float(exact.abs().mean()) + 0.05)
-            values.mean().backward(inputs=[p for p in module.parameters() if p.requires_grad])
+            if not isinstance(stage.update, Solved):
+                values.mean().backward(inputs=[p for p in module.parameters() if p.requires_grad])
 
 
 @every_member

@@ -9,7 +9,8 @@ from torch import nn
 from torch.autograd.functional import jacobian
 
 from thalweg.models.flows.conditional import ClassConditional
-from thalweg.models.flows.ffjord import FFJORD, Continuous, Velocity
+from thalweg.models.flows.ffjord import FFJORD, Continuous
+from thalweg.models.flows.velocity import ConvVelocity, Velocity
 from thalweg.nn.ode import Solver, solve, solve_by_adjoint
 from thalweg.problems.likelihood import Likelihood
 from thalweg.randomness import generator
@@ -101,6 +102,70 @@ def test_training_takes_its_probe_from_the_batch_and_measuring_takes_none():
 
 
 @pytest.mark.parametrize("context", [0, 2])
+def test_products_with_the_jacobian_of_convolutions(context, monkeypatch):
+    monkeypatch.setattr("thalweg.models.flows.velocity.VALUES", 3 * 2 * 12 * 5)  # five vectors at once
+    h = alive(ConvVelocity((2, 3, 4), hidden=3, depth=2, context=context))
+    z = torch.randn(2, 24, dtype=torch.float64, generator=generator(0, "z"))
+    given = torch.randn(2, context, dtype=torch.float64, generator=generator(0, "c")) if context else None
+    velocity, pushed = h(0.3, z, torch.eye(24, dtype=torch.float64)[:, None], given)
+    torch.testing.assert_close(h(torch.tensor(0.3), z, None, given)[0], velocity)
+    assert not torch.allclose(h(0.6, z, None, given)[0], velocity)
+    for i in range(2):
+        one = None if given is None else given[i : i + 1]
+        matrix = jacobian(lambda p, one=one: h(0.3, p[None], None, one)[0][0], z[i])
+        torch.testing.assert_close(pushed[:, i].T, matrix)
+
+
+def test_time_is_a_channel_of_the_image_as_in_the_paper():
+    """A layer is one convolution of the image with a map of t beside it, zeros beyond the edge."""
+    h = alive(ConvVelocity((1, 4, 4), hidden=3, depth=1))
+    z = torch.randn(2, 16, dtype=torch.float64, generator=generator(0, "z"))
+    x = z.view(2, 1, 4, 4)
+    for i, (layer, of_time) in enumerate(zip(h.layers, h.of_time, strict=True)):
+        both = nn.functional.softplus(x) if i else x
+        both = torch.cat([torch.full_like(both[:, :1], 0.7), both], 1)
+        x = nn.functional.conv2d(both, torch.cat([of_time.weight, layer.weight], 1), of_time.bias, padding=1)
+    torch.testing.assert_close(h(0.7, z)[0], x.flatten(1))
+
+
+@pytest.mark.system("S91")
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_images_have_an_exact_trace_or_a_probe_of_the_batch(adjoint):
+    settings = {"levels": 17, "architecture": "conv", "hidden": 4, "depth": 2, "probed": True, "adjoint": adjoint}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = alive(FFJORD((1, 8, 8), **settings))
+    x = torch.randint(0, 17, (3, 1, 8, 8), generator=generator(0, "x"), dtype=torch.uint8)
+    noise = torch.full(x.shape, 0.3, dtype=torch.float64)
+    exact = model.log_prob(x, noise)
+    each = torch.stack([
+        model.log_prob(x, noise, probe=torch.randn(3, 64, generator=generator(i, "p"), dtype=torch.float64))
+        for i in range(60)
+    ]).detach()  # fmt: skip
+    assert ((each.mean(0) - exact).abs() < 4 * each.std(0) / math.sqrt(60)).all()
+    assert each.std(0).min() > 1e-3
+    batch = Batch(x, seed=5)
+    loss = Likelihood(model).loss("model", batch).values
+    wanted = model.log_prob(x, batch.uniform("dequantize", 1, 8, 8), probe=batch.normal("probe", 64))
+    assert torch.equal(loss, -wanted)
+    gradients = torch.autograd.grad(loss.mean(), list(model.parameters()))
+    assert all(g.isfinite().all() and g.abs().max() > 0 for g in gradients)
+
+
+@pytest.mark.system("S91")
+def test_what_is_measured_of_large_images_is_an_estimate(monkeypatch):
+    monkeypatch.setattr("thalweg.models.flows.ffjord.EXACT", 10)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = alive(FFJORD((1, 4, 4), levels=17, architecture="conv", hidden=4, depth=1))
+        x, noise = torch.full((2, 1, 4, 4), 3.0), torch.full((2, 1, 4, 4), 0.5)
+        found = torch.stack([model.log_prob(x, noise) for _ in range(60)]).detach()
+    monkeypatch.setattr("thalweg.models.flows.ffjord.EXACT", 16)
+    assert found.std(0).min() > 1e-4
+    assert ((found.mean(0) - model.log_prob(x, noise)).abs() < 4 * found.std(0) / math.sqrt(60)).all()
+
+
+@pytest.mark.parametrize("context", [0, 2])
 def test_products_with_the_jacobian(context):
     h = alive(Velocity(3, hidden=8, depth=2, context=context))
     z = torch.randn(4, 3, dtype=torch.float64, generator=generator(0, "z"))
@@ -169,6 +234,8 @@ def test_the_adjoint_equation_that_cannot_go_on_says_so_in_a_line():
 def test_refusals():
     with pytest.raises(ValueError, match="solver: got 'euler'"):
         Continuous(Velocity(2), Solver("euler"))
+    with pytest.raises(ValueError, match="architecture: got conv for examples of shape"):
+        FFJORD((3,), mean=[0.0] * 3, std=[1.0] * 3, architecture="conv")
     with pytest.raises(ValueError, match="steps: got 0"):
         Continuous(Velocity(2), Solver(steps=0))
     with pytest.raises(ValueError, match="tolerance: got -1"):

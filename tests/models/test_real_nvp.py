@@ -7,11 +7,14 @@ import torch
 from torch.autograd.functional import jacobian
 
 from thalweg.data.dataset import Spec
-from thalweg.models.flows.real_nvp import RealNVP
+from thalweg.models.flows.real_nvp import ImageRealNVP, RealNVP
 from thalweg.nn.coupling import AffineCoupling
 from thalweg.nn.dequantize import LogitLevels
+from thalweg.nn.flow_batch_norm import FlowBatchNorm
+from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
+from thalweg.nn.squeeze import Squeeze
 from thalweg.problems.likelihood import Likelihood
-from thalweg.recipes.flows import real_nvp
+from thalweg.recipes.image_flows import real_nvp
 from thalweg.training.problem import Batch
 
 
@@ -171,3 +174,107 @@ def test_refusals():
         real_nvp(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="at least 2"):
         real_nvp(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
+
+
+def steps(flow):
+    """What happens on each scale, in order."""
+    short = {CheckerboardCoupling: "checkerboard", Squeeze: "squeeze", ChannelCoupling: "channel"}
+    return [[short[type(t)] for t in scale.transforms] for scale in flow.transform.scales]
+
+
+CHECKERED, SQUEEZED = ["checkerboard"] * 3, ["checkerboard"] * 3 + ["squeeze"] + ["channel"] * 3
+
+
+@pytest.mark.system("S89")
+@pytest.mark.oracle("O44")
+@pytest.mark.parametrize(("last_scale", "channels"), [("paper", 12), ("lecture", 48)])
+def test_32_by_32_colors_become_3072_latents(last_scale, channels):
+    flow = ImageRealNVP((3, 32, 32), hidden=4, levels=256, last_scale=last_scale)
+    last = SQUEEZED if last_scale == "lecture" else [*CHECKERED, "checkerboard"]
+    assert steps(flow) == [SQUEEZED, SQUEEZED, last]
+    sizes = [math.prod(part) for part in flow.transform.parts]
+    assert sizes == [512 * 3, 256 * 3, 256 * 3]
+    assert flow.transform.parts[-1][0] == channels
+    x = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    assert flow.encode(x).shape == (1, 3072)
+
+
+@pytest.mark.system("S89")
+@pytest.mark.parametrize(
+    ("shape", "last_scale", "parts"),
+    [
+        ((1, 28, 28), "paper", [(2, 14, 14), (4, 7, 7), (4, 7, 7)]),
+        ((1, 28, 28), "lecture", [(2, 14, 14), (8, 7, 7)]),
+        ((1, 8, 8), "paper", [(2, 4, 4), (2, 4, 4)]),
+        ((1, 11, 9), "paper", [(1, 11, 9)]),
+    ],
+)
+def test_scales_follow_from_the_size(shape, last_scale, parts):
+    flow = ImageRealNVP(shape, hidden=4, levels=256, last_scale=last_scale)
+    assert flow.transform.parts == parts
+
+
+@pytest.mark.system("S89")
+def test_what_has_left_depends_on_no_later_scale():
+    flow = image_scales()
+    x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 17
+    before = flow.forward_and_log_det(x).value
+    with torch.no_grad():
+        for p in flow.transform.scales[1].parameters():
+            p += 0.1
+    after = flow.forward_and_log_det(x).value
+    assert torch.equal(before[:, :32], after[:, :32])
+    assert (before[:, 32:] != after[:, 32:]).any()
+
+
+@pytest.mark.system("S89")
+def test_couplings_alternate_so_that_every_place_moves():
+    for scale in image_scales().transform.scales:
+        kinds = [t for t in scale.transforms if isinstance(t, CheckerboardCoupling)]
+        for one, two in zip(kinds, kinds[1:], strict=False):
+            assert torch.equal(one.mask, 1 - two.mask)
+        halves = [t.swap for t in scale.transforms if isinstance(t, ChannelCoupling)]
+        assert halves == [k % 2 == 1 for k in range(len(halves))]
+
+
+@pytest.mark.system("S89")
+def test_batch_norm_follows_every_coupling_and_evaluation_is_exact():
+    flow = image_scales(batch_norm=True).double()
+    pairs = [pair for scale in flow.transform.scales for pair in scale.transforms if not isinstance(pair, Squeeze)]
+    assert all(isinstance(pair.transforms[1], FlowBatchNorm) for pair in pairs)
+    assert len(pairs) == 10
+    x = torch.randint(17, (40, 1, 8, 8), dtype=torch.uint8)
+    noise = torch.rand(40, 1, 8, 8, dtype=torch.float64)
+    first = flow.train().log_prob(x, noise)
+    assert not torch.equal(first, flow.log_prob(x, noise))  # the running statistics have moved
+    flow.eval()
+    assert torch.equal(flow.log_prob(x, noise), flow.log_prob(x, noise))
+    torch.testing.assert_close(flow.decode(flow.encode(x)), x.double(), atol=1e-9, rtol=0)
+
+
+def image_scales(**settings):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        flow = ImageRealNVP((1, 8, 8), hidden=6, levels=17, **settings)
+        with torch.no_grad():
+            for p in flow.parameters():
+                p += 0.3 * torch.randn_like(p) / math.sqrt(p[0].numel() if p.ndim > 1 else 4)
+    return flow
+
+
+def test_architectures():
+    digits = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
+    odd = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=17)
+    assert isinstance(real_nvp(digits).model, ImageRealNVP)
+    assert isinstance(real_nvp(digits, architecture="dense").model, RealNVP)
+    assert isinstance(real_nvp(odd).model, RealNVP)
+    assert isinstance(real_nvp(odd, architecture="multi-scale").model, ImageRealNVP)
+    plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
+    with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
+        real_nvp(plane, architecture="multi-scale")
+    with pytest.raises(ValueError, match="batch_norm"):
+        real_nvp(plane, batch_norm=True)
+    with pytest.raises(ValueError, match="scales: got 5 of images of 8×8, wanted at most 4"):
+        real_nvp(digits, scales=5)
+    with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
+        real_nvp(odd, architecture="multi-scale", last_scale="lecture")

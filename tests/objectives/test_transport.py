@@ -84,8 +84,8 @@ def test_the_best_assignment(power):
     [
         wasserstein,
         lambda x, y: sliced_wasserstein(x, y, points(20, 2, 5)),
-        lambda x, y: sinkhorn_divergence(x, y, blur=0.5, scaling=0.999),
-        lambda x, y: sinkhorn_divergence(x, y, blur=0.5, power=1, scaling=0.999),
+        lambda x, y: sinkhorn_divergence(x, y, blur=1.5, scaling=0.95),
+        lambda x, y: sinkhorn_divergence(x, y, blur=1.5, power=1, scaling=0.95),
     ],
 )
 def test_slopes_are_finite_differences(distance):
@@ -99,7 +99,7 @@ def test_slopes_are_finite_differences(distance):
                 z[i, j] -= 2e-5
                 below = distance(x, y)
                 z[i, j] += 1e-5
-            assert z.grad[i, j].item() == pytest.approx(3 * (above - below).item() / 2e-5, rel=0.02, abs=2e-3)
+            assert z.grad[i, j].item() == pytest.approx(3 * (above - below).item() / 2e-5, rel=0.02, abs=5e-4)
 
 
 def test_sliced_on_the_line_is_exact():

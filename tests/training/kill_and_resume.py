@@ -1,7 +1,8 @@
 """Kills training processes at random instants and resumes them: run as a program by test_kill.py.
 
-    python kill_and_resume.py FOLDER RECIPE DATA KILLS SEED
+    python kill_and_resume.py FOLDER RECIPE DATA KILLS SEED [OPTIONS]
 
+OPTIONS are those of the recipe, in JSON.
 Trains RECIPE straight, then again with KILLS kills (SIGKILL, at random instants, some of them inside the write of a
 checkpoint), and prints whether the two models are the same bytes. Children are forked from a process that has
 imported everything and trained nothing, so that a kill costs milliseconds.
@@ -77,8 +78,10 @@ def main() -> None:
     source = DataConfig(source=data, examples=600 if data != "digits" else None)
     loaded = thalweg.data.load(source)
     thalweg.data.load = lambda config: loaded
-    settings = TrainConfig(steps=STEPS, batch_size=32, checkpoint_every=2, device="cpu", resident="no", ema=0.9)
-    config = RunConfig(recipe=recipe, data=source, train=settings)
+    ema = None if recipe in ("kde", "gmm") else 0.9  # fitted in closed form
+    settings = TrainConfig(steps=STEPS, batch_size=32, checkpoint_every=2, device="cpu", resident="no", ema=ema)
+    options = json.loads(sys.argv[6]) if len(sys.argv) > 6 else {}
+    config = RunConfig(recipe=recipe, data=source, options=options, train=settings)
     began = time.monotonic()
     assert forked(lambda: train(config, folder / "straight")) == 0
     whole = time.monotonic() - began

@@ -1,9 +1,9 @@
 """Kills a run of two stages at chosen rounds and resumes it: run as a program by test_stages.py.
 
-    python kill_between_stages.py FOLDER RECIPE OPTIONS
+    python kill_between_stages.py FOLDER RECIPE OPTIONS KILLS
 
-Trains RECIPE on the digits straight, then killed (SIGKILL) inside the first stage, between the stages and inside the
-second one, and prints whether the two models and what they logged are the same.
+Trains RECIPE on the digits straight, then killed (SIGKILL) before the rounds that KILLS names, as pairs of a stage and
+a number (checkpoints are at even ones), and prints whether the two models and what they logged are the same.
 """
 
 import json
@@ -19,8 +19,6 @@ import thalweg.data
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.recipes.runs import resume, train
 from thalweg.training.game import Play
-
-KILLS = (("autoencoder", 5), ("prior", 0), ("prior", 7))  # before these rounds; checkpoints are at even ones
 
 
 def dying(work, stage: str, step: int):
@@ -49,7 +47,7 @@ def logged(folder: Path) -> list[dict]:
 def main() -> None:
     from kill_and_resume import forked  # beside this file, where it runs as a program
 
-    folder, recipe, options = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+    folder, recipe, options, kills = Path(sys.argv[1]), sys.argv[2], *map(json.loads, sys.argv[3:])
     torch.set_num_threads(1)
     source = DataConfig(source="digits")
     loaded = thalweg.data.load(source)
@@ -61,7 +59,7 @@ def main() -> None:
     assert forked(lambda: train(config, folder / "straight")) == 0
     done = folder / "killed"
     work = lambda: train(config, done)  # noqa: E731
-    for stage, step in KILLS:
+    for stage, step in kills:
         assert os.WIFSIGNALED(forked(dying(work, stage, step))), (stage, step)
         work = lambda: resume(done, warn=lambda said: None)  # noqa: E731
     assert forked(work) == 0

@@ -24,9 +24,13 @@ def test_two_ranks_are_one_process_on_the_joint_batch(tmp_path):
         for r in ("0", "1")
     ]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    for problem in ("vae", "wgan", "penalty", "vq-vae"):
+    for problem in ("vae", "wgan", "penalty", "vq-vae", "glow"):
         alone, *ranked = (torch.load(tmp_path / f"{problem}.{r}.pt", weights_only=True) for r in ("alone", "0", "1"))
         for weights in ranked:
             assert alone.keys() == weights.keys()
             for name in alone:
-                assert torch.allclose(alone[name], weights[name], rtol=1e-4, atol=2e-6), (problem, name)
+                # A standardized batch has no gradient at ActNorm's shift but round-off, of which Adam makes whole steps.
+                atol = 1e-4 if problem == "glow" else 2e-6
+                assert torch.allclose(alone[name], weights[name], rtol=1e-4, atol=atol), (problem, name)
+    one, two = (torch.load(tmp_path / f"batch-norm.{r}.pt", weights_only=True) for r in ("0", "1"))
+    assert all(torch.equal(one[name], two[name]) for name in one)  # each normalizes by its own half, but all agree

@@ -1,13 +1,16 @@
 """Updates against the closed forms of the games they play."""
 
+import json
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
-from thalweg.training import Alternating, Extragradient, Loss, Simultaneous
-from toy_problems import Bilinear, Scalar, play_game
+from thalweg.training import Alternating, Extragradient, Loss, Run, Simultaneous, Solution, Solved, Stage
+from thalweg.training.distributed import World
+from toy_problems import Bilinear, Regression, Scalar, Y, play, play_game
 
 ROUNDS, LR = 40, 0.1
 
@@ -80,3 +83,60 @@ def test_gradients_do_not_cancel_between_players(update):
     play_game(game, update, 1, LR)
     slope = g / (1 + math.exp(-d * g))  # d/dd of −log(1 − σ(dg))
     assert game.model["d"].value.item() == pytest.approx(d - LR * slope)
+
+
+class Averages:
+    """A closed form that takes several steps: each goes half of the way that is left to the mean of y."""
+
+    def __init__(self) -> None:
+        self.model = nn.Module()
+        self.model.register_buffer("mean", torch.zeros(()))
+        self.players = {"model": self.model}
+        self.seen = []
+
+    def loss(self, player, batch):
+        return Loss((batch.y - self.model.mean).square())
+
+    def solve(self, player, batch):
+        assert not torch.is_grad_enabled()
+        self.seen.append(batch.seed)
+        loss = self.loss(player, batch)
+        self.model.mean += (batch.y.mean() - self.model.mean) / 2
+        return Solution(loss, last=len(self.seen) == 7)
+
+
+def averages(steps=100, **settings):
+    problem = Averages()
+    return problem, Run(problem.model, (Stage(problem=problem, steps=steps, batch_size=96, update=Solved(), **settings),))
+
+
+def test_closed_forms_move_without_gradients_until_they_say_so(tmp_path):
+    problem, run = averages()
+    play(run, tmp_path / "run")
+    assert len(set(problem.seen)) == 7  # of at most 100, each with a seed of its own
+    assert float(problem.model.mean) == pytest.approx(float(Y.mean()) * (1 - 0.5**7), rel=1e-5)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 7  # every round is written down
+    assert losses[0] == pytest.approx(float(Y.square().mean()), rel=1e-5)
+    assert lines[-1]["step"] == 7
+
+
+def test_closed_forms_resume_exactly(tmp_path):
+    straight = averages(steps=6)[1]
+    play(straight, tmp_path / "straight")
+    play(averages(steps=2)[1], tmp_path / "cut")
+    resumed = averages(steps=6)[1]
+    play(resumed, tmp_path / "cut")
+    assert torch.equal(straight.model.mean, resumed.model.mean)
+
+
+def test_closed_forms_are_refused_where_they_make_no_sense(monkeypatch):
+    with pytest.raises(ValueError, match="update: got closed forms for Regression, wanted gradients"):
+        Stage(problem=Regression(), steps=1, batch_size=8, update=Solved())
+    for settings in ({"accumulate": 2}, {"ema": {"model": 0.9}}):
+        with pytest.raises(ValueError, match="accumulate, ema: got some"):
+            averages(**settings)
+    monkeypatch.setattr("thalweg.training.loop.world", lambda device: nullcontext(World(0, 2)))
+    with pytest.raises(ValueError, match="processes: got 2, wanted one"):
+        play(averages()[1])

@@ -19,7 +19,8 @@ SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,)
 
 
 def runs():
-    """One run each of a VAE, a clipped WGAN, a WGAN with gradient penalty, and a VQ-VAE of two stages."""
+    """One run each of a VAE, a clipped WGAN, a WGAN with gradient penalty, a VQ-VAE of two stages, a Glow whose
+    first batch sets its scales, and a Real NVP with batch normalization."""
     made = {}
     for name in ("vae", "wgan", "penalty"):
         torch.manual_seed(0)
@@ -35,6 +36,11 @@ def runs():
     torch.manual_seed(0)
     run = recipe("vq-vae")(SPEC, codes=8, dim=4, hidden=8, layers=1)
     made["vq-vae"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+    torch.manual_seed(0)
+    made["glow"] = recipe("glow")(SPEC, steps=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
+    torch.manual_seed(0)
+    run = recipe("real-nvp")(SPEC, hidden=4, batch_norm=True)
+    made["batch-norm"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     return made
 
 

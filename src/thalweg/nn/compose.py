@@ -28,11 +28,11 @@ class Composed(nn.Module):
         super().__init__()
         self.transforms = nn.ModuleList(transforms)
 
-    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None) -> Moved:
         """Return z and the sum of the log-determinants."""
         return _through(list(self.transforms), x, context)
 
-    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None) -> Moved:
         """Return x, and the log-determinant of `forward` there."""
         transforms: list[Any] = list(self.transforms)
         return _through([transform.inverse for transform in reversed(transforms)], z, context)

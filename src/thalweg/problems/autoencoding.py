@@ -1,16 +1,20 @@
-"""An autoencoder and its squared error."""
+"""Autoencoders and what they lose: squared errors, with a penalty on the code or from damaged data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
-from thalweg.objectives.reconstruction import squared_error
+from thalweg.checks import choice, in_range, positive
+from thalweg.models.autoencoders.denoising_autoencoder import Corruption
+from thalweg.objectives.reconstruction import coin_cross_entropy, squared_error
+from thalweg.objectives.sparsity import activity_divergence, l1_norm
 from thalweg.training.problem import Batch, Loss
 
-__all__ = ["Autoencoding"]
+__all__ = ["Autoencoding", "Denoising", "LayerDenoising", "SparseAutoencoding"]
 
 
 class Autoencoding:
@@ -27,3 +31,70 @@ class Autoencoding:
         """Return the squared error of the batch."""
         target = self.model.preprocess(batch.x)
         return Loss(squared_error(self.model(target), target))
+
+
+class SparseAutoencoding:
+    """One player, "model", that loses ‖y − D(z)‖² + weight · penalty(z), z = E(y): per sample, y preprocessed.
+
+    Penalty l1: Σ|z_j| of each example. A decoder could buy it off by large weights under small codes, so after each
+    step its columns are brought back to at most unit length. Penalty kl: Σ_j KL(ρ‖ρ̂_j), with ρ̂_j the mean activity
+    over the examples that the loss sees at once, the same value for each. A micro-batch, or a process's share, thus
+    has its own ρ̂: by convexity their mean penalty is no less than the joint batch's, and near it where they are many.
+
+    Extras: `reconstruction`, `penalty`, unweighted, and `active`, the share of activities above 0.01.
+    """
+
+    def __init__(self, model: Any, *, penalty: str = "l1", weight: float = 0.1, target: float = 0.05) -> None:
+        self.model = model
+        self.penalty, self.weight = choice("penalty", penalty, ("l1", "kl")), positive("weight", weight)
+        self.target = in_range("target", target, 1e-6, 1 - 1e-6)
+        self.players: Mapping[str, nn.Module] = {"model": model}
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the error and the penalty of the batch."""
+        target = self.model.preprocess(batch.x)
+        code = self.model.encoder(target)
+        error = squared_error(self.model.decoder(code), target)
+        penalty = l1_norm(code) if self.penalty == "l1" else activity_divergence(code, self.target).expand(len(error))
+        extras = {"reconstruction": error, "penalty": penalty, "active": (code > 0.01).float().mean()}
+        return Loss(error + self.weight * penalty, extras)
+
+    def project(self, player: str) -> None:
+        """Shorten the decoder's columns to at most unit length, under an L1 penalty."""
+        if self.penalty == "l1":
+            for module in self.model.decoder.modules():
+                if isinstance(module, nn.Linear):
+                    module.weight /= module.weight.norm(dim=0).clamp(min=1.0)
+
+
+class Denoising:
+    """One player, "model", that loses ‖y − D(E(ỹ))‖² per sample: y preprocessed, ỹ damaged by `corruption`."""
+
+    def __init__(self, model: Any, corruption: Corruption) -> None:
+        self.model, self.corruption = model, corruption
+        self.players: Mapping[str, nn.Module] = {"model": model}
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the squared error of the batch, restored."""
+        target = self.model.preprocess(batch.x)
+        return Loss(squared_error(self.model(self.corruption(target, batch)), target))
+
+
+class LayerDenoising:
+    """One player, a layer of a stack, that restores damaged codes of the layers below, which stay as they are.
+
+    The first layer loses the squared error of the data; the others, of codes in (0, 1), the cross-entropy. The codes
+    below are of undamaged data.
+    """
+
+    def __init__(self, model: Any, layer: int, corruption: Corruption) -> None:
+        self.model, self.layer, self.corruption = model, layer, corruption
+        self.players: Mapping[str, nn.Module] = {"layer": model.layers[layer]}
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the loss of the codes of the batch, restored."""
+        with torch.no_grad():
+            target = self.model.codes(self.model.preprocess(batch.x), self.layer).float()
+        layer = self.model.layers[self.layer]
+        restored = layer.back(layer.code(self.corruption(target, batch)))
+        return Loss((coin_cross_entropy if self.layer else squared_error)(restored, target))

@@ -19,6 +19,11 @@ CLASSIFIERS = {
 }
 AUTOENCODERS = {
     "autoencoder": "thalweg.recipes.autoencoders:autoencoder",
+    "linear-autoencoder": "thalweg.recipes.autoencoders:linear_autoencoder",
+    "sparse-autoencoder": "thalweg.recipes.sparse_and_stacked:sparse_autoencoder",
+    "k-sparse-autoencoder": "thalweg.recipes.sparse_and_stacked:k_sparse_autoencoder",
+    "denoising-autoencoder": "thalweg.recipes.autoencoders:denoising_autoencoder",
+    "stacked-denoising-autoencoder": "thalweg.recipes.sparse_and_stacked:stacked_denoising_autoencoder",
 }
 VAES = {
     "vae": "thalweg.recipes.vaes:vae",
@@ -30,11 +35,16 @@ VAES = {
 AUTOREGRESSIVE = {
     "pixelcnn": "thalweg.recipes.autoregressive:pixelcnn",
 }
+MIXTURES = {
+    "kde": "thalweg.recipes.mixtures:kde",
+    "gmm": "thalweg.recipes.mixtures:gmm",
+}
 FLOWS = {
     "flow-1d": "thalweg.recipes.elementary_flows:flow_1d",
     "affine-flow": "thalweg.recipes.elementary_flows:affine_flow",
     "nice": "thalweg.recipes.flows:nice",
-    "real-nvp": "thalweg.recipes.flows:real_nvp",
+    "real-nvp": "thalweg.recipes.image_flows:real_nvp",
+    "glow": "thalweg.recipes.image_flows:glow",
     "nsf": "thalweg.recipes.flows:nsf",
     "ffjord": "thalweg.recipes.continuous_flows:ffjord",
 }
@@ -47,6 +57,7 @@ FAMILIES = {
     "autoencoders": AUTOENCODERS,
     "vaes": VAES,
     "autoregressive": AUTOREGRESSIVE,
+    "mixtures": MIXTURES,
     "flows": FLOWS,
     "gans": GANS,
 }

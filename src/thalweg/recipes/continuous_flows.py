@@ -18,7 +18,8 @@ FEW = 8  # values of an example, up to which an exact trace costs little
 def ffjord(
     spec: Spec,
     *,
-    hidden: int = 64,
+    architecture: Literal["auto", "dense", "conv"] = "auto",
+    hidden: int | None = None,
     depth: int = 3,
     solver: Literal["rk4", "dopri5"] = "rk4",
     ode_steps: int = 8,
@@ -28,10 +29,11 @@ def ffjord(
     alpha: float = 0.05,
     conditional: bool = False,
 ) -> Run:
-    """FFJORD, a flow in continuous time along a learned velocity, on vectors or flattened images.
+    """FFJORD, a flow in continuous time along a learned velocity, on vectors or images.
 
     Args:
-        hidden: units of a hidden layer of the velocity
+        architecture: of the velocity, dense on flattened examples or conv on images; auto is conv for images
+        hidden: units, or channels, of a hidden layer of the velocity; by default 64 units or 32 channels
         depth: hidden layers of the velocity
         solver: of the differential equation, fixed steps (rk4) or steps that keep errors to a tolerance (dopri5)
         ode_steps: of rk4
@@ -53,5 +55,10 @@ def ffjord(
         choice("trace", trace, ("exact", "hutchinson"))
     probed = spec.size > FEW if trace is None else trace == "hutchinson"
     way = Solver(solver, ode_steps, tolerance)
-    flow = FFJORD(spec.shape, hidden=hidden, depth=depth, solver=way, adjoint=adjoint, probed=probed, **settings)
-    return fitted(flow, steps=4000)
+    image = spec.kind == "image"
+    if choice("architecture", architecture, ("auto", "dense", "conv")) == "conv" and not image:
+        raise ValueError(f"architecture: got 'conv' with vectors '{spec.name}', wanted dense")
+    conv = image and architecture != "dense"
+    network = {"architecture": "conv" if conv else "dense", "hidden": hidden or (32 if conv else 64), "depth": depth}
+    flow = FFJORD(spec.shape, **network, solver=way, adjoint=adjoint, probed=probed, **settings)
+    return fitted(flow, steps=4000, batch_size=128 if conv else 512)

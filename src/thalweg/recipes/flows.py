@@ -8,34 +8,7 @@ if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["nice", "nsf", "real_nvp"]
-
-
-def real_nvp(
-    spec: Spec,
-    *,
-    layers: int = 12,
-    hidden: int = 64,
-    depth: int = 2,
-    alpha: float = 0.05,
-    conditional: bool = False,
-) -> Run:
-    """Real NVP, a normalizing flow of affine couplings on vectors or flattened images, by maximum likelihood.
-
-    Args:
-        layers: number of couplings
-        hidden: units of a hidden layer of a coupling's network
-        depth: hidden layers of a coupling's network
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
-
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
-    arXiv 1605.08803.
-    """
-    from thalweg.models.flows.real_nvp import RealNVP
-
-    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
-    return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings))
+__all__ = ["fitted", "flow_settings", "nice", "nsf"]
 
 
 def nice(
@@ -110,7 +83,7 @@ def fitted(flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int 
     from thalweg.problems.likelihood import Likelihood
     from thalweg.training.run import Run, Stage
 
-    model = ClassConditional(flow) if flow.context else flow
+    model = ClassConditional(flow) if getattr(flow, "context", 0) else flow
     stage = Stage(
         problem=Likelihood(model),
         steps=steps,

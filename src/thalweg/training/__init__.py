@@ -2,10 +2,10 @@
 
 from thalweg.training.loop import Interrupted, NonFinite, Sources, train
 from thalweg.training.player import Player
-from thalweg.training.problem import Batch, Loss, Problem, Rows
+from thalweg.training.problem import Batch, Loss, Problem, Rows, Solution
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
-from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Update
+from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Solved, Update
 
 __all__ = [
     "Alternating",
@@ -20,6 +20,8 @@ __all__ = [
     "Run",
     "RunFolder",
     "Simultaneous",
+    "Solution",
+    "Solved",
     "Sources",
     "Stage",
     "Update",

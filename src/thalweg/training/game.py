@@ -17,6 +17,7 @@ from thalweg.training.player import Player
 from thalweg.training.problem import Batch, Rows
 from thalweg.training.run import Stage
 from thalweg.training.schedules import factor
+from thalweg.training.updates import Solved
 
 __all__ = ["Play", "Source"]
 
@@ -46,6 +47,7 @@ class Play:
         self.seed = fold(config.seed, "noise", stage.name)
         self.pending: list[tuple[int, str, Tensor]] = []
         self.step = self.at = 0
+        self.solved = False  # whether the last round was a closed form that needs no other
         self.autocast: AbstractContextManager[Any] = (
             torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
         )
@@ -76,7 +78,7 @@ class Play:
             )
         return Player(
             module,
-            self.stage.optimizers.get(name, OptimizerConfig()),
+            None if isinstance(self.stage.update, Solved) else self.stage.optimizers.get(name, OptimizerConfig()),
             rate=rate,
             ema=self.stage.ema.get(name, 0.0),
             clip_norm=self.stage.clip_norm,
@@ -174,6 +176,16 @@ class Play:
         if self.project is not None:
             with torch.no_grad():
                 self.project(player)
+
+    def solve(self, player: str, batch: int = 0) -> None:
+        """Let the problem move the player by its closed form, on the round's mini-batch of that number."""
+        (whole, _), *none = self._micro_batches(player, batch)
+        assert not none
+        with torch.no_grad():
+            solution = self.stage.problem.solve(player, whole)  # type: ignore[attr-defined]  # held by Stage
+        self.solved = solution.last
+        self.players[player].moves += 1
+        self._record(player, solution.loss.values, solution.loss.extras)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
+from thalweg.training.updates import Solved
 
 __all__ = ["Interrupted", "NonFinite", "Sources", "train"]
 
@@ -119,11 +120,14 @@ class _Stage:
         folder: RunFolder | None,
     ) -> None:
         self.run, self.index, self.stage, self.config, self.folder = run, index, run.stages[index], config, folder
+        if isinstance(self.stage.update, Solved) and world.size > 1:
+            raise ValueError(f"processes: got {world.size}, wanted one: this model is fitted in closed form")
         self.validation, self.world, self.device = sources.validation, world, device
         self.play = Play(self.stage, sources.train, config, device, world)
         self.monitor = {"best": math.inf, "step": 0, "bad": 0}
         self.best: dict[str, Any] | None = None  # where there is no folder to keep it in
         self.seconds = 0.0
+        self.log_every = 1 if isinstance(self.stage.update, Solved) else config.log_every  # few rounds, and long ones
         self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
         per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
         self.validate_every = self.stage.validate_every or (math.ceil(per_epoch) if self.stage.patience else None)
@@ -146,7 +150,7 @@ class _Stage:
             while not (finished or over):
                 self.play.round(done, self._scheduled(done))
                 done += 1
-                over = self._over(done)
+                over = self._over(done) or self.play.solved
                 finished = self._after(done, over, progress)
                 if self._stopped(stop, done):
                     self._save(done, finished)
@@ -185,7 +189,7 @@ class _Stage:
     def _after(self, done: int, last: bool, progress: Progress) -> bool:
         """What is due after `done` rounds; returns whether to stop early."""
         finished = False
-        if done % self.config.log_every == 0 or last:
+        if done % self.log_every == 0 or last:
             progress.update(done, self._log(done), self._expected(done, last))
         if self.validate_every and (done % self.validate_every == 0 or last):
             finished = self._validate(done)
@@ -202,6 +206,7 @@ class _Stage:
             rates = {
                 f"{self.play.prefix[name]}lr": player.optimizer.param_groups[0]["lr"]
                 for name, player in self.play.players.items()
+                if player.optimizer
             }
             spent = {"seconds": round(self._elapsed(), 3), "memory": peak_memory(self.device)}
             self.folder.log({"stage": self.index, "step": done, **means, **rates, **spent})

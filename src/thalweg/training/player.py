@@ -20,17 +20,17 @@ class Player:
 
     `rate(step)` is the factor on the optimizer's learning rate; None leaves it constant. `ema` in (0, 1) keeps the
     exponential average θ̄ ← dθ̄ + (1−d)θ with d = min(ema, (1+t)/(10+t)) after the t-th move, so that early weights
-    do not linger.
+    do not linger. A player without an optimizer is moved by others, in closed form.
     """
 
-    def __init__(self, module: nn.Module, optimizer: OptimizerConfig, *, rate: Callable[[int], float] | None = None,
+    def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None, *, rate: Callable[[int], float] | None = None,
                  ema: float = 0.0, clip_norm: float | None = None) -> None:  # fmt: skip
         self.module = module
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
-        if not self.parameters:
+        if optimizer and not self.parameters:
             raise ValueError(f"player: got {type(module).__name__} without trainable parameters, wanted some")
-        self.optimizer = make_optimizer(optimizer, self.parameters)
-        self.lr, self.rate, self.clip_norm, self.ema = optimizer.lr, rate, clip_norm, ema
+        self.optimizer = make_optimizer(optimizer, self.parameters) if optimizer else None
+        self.lr, self.rate, self.clip_norm, self.ema = optimizer.lr if optimizer else 0.0, rate, clip_norm, ema
         self.moves = 0
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
 
@@ -41,6 +41,7 @@ class Player:
 
     def move(self, step: int) -> None:
         """Make the optimizer's move along the gradients that stand."""
+        assert self.optimizer is not None
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         if self.rate is not None:
@@ -81,7 +82,7 @@ class Player:
         """All that the player needs to go on: weights, optimizer, average, number of moves."""
         return {
             "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "average": list(self.average),
             "moves": self.moves,
         }
@@ -89,7 +90,8 @@ class Player:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the player that `state_dict` described."""
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.optimizer:
+            self.optimizer.load_state_dict(state["optimizer"])
         self.moves = state["moves"]
         with torch.no_grad():
             for own, saved in zip(self.average, state["average"], strict=True):

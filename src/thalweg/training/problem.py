@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.randomness import generator
 
-__all__ = ["Batch", "Loss", "Problem", "Rows"]
+__all__ = ["Batch", "Loss", "Problem", "Rows", "Solvable", "Solution"]
 
 
 class Rows(NamedTuple):
@@ -90,4 +90,21 @@ class Problem(Protocol):
 
     def loss(self, player: str, batch: Batch) -> Loss:
         """What `player` loses on `batch`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a closed-form step met: what its batch lost before the step, and whether it is the last that is needed."""
+
+    loss: Loss
+    last: bool = False
+
+
+@runtime_checkable
+class Solvable(Problem, Protocol):
+    """A problem whose players may move by a closed form, for the update `Solved`."""
+
+    def solve(self, player: str, batch: Batch) -> Solution:
+        """Move the player by its closed form on `batch`; called without gradients."""
         ...

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
-from thalweg.training.problem import Problem, Rows
-from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Update
+from thalweg.training.problem import Problem, Rows, Solvable
+from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Solved, Update
 
 __all__ = ["Run", "Stage"]
 
 SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
+OF_GRADIENTS = (
+    "lr", "optimizer", "weight_decay", "eps_inside", "schedule", "warmup", "clip_norm", "ema", "accumulate", "update",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,18 @@ class Stage:
         for table in (self.optimizers, self.schedules, self.ema):
             for player in table:
                 choice("player", player, self.problem.players)
+        if isinstance(self.update, Solved):
+            if not isinstance(self.problem, Solvable):
+                raise ValueError(f"update: got closed forms for {type(self.problem).__name__}, wanted gradients")
+            if self.accumulate > 1 or self.ema:
+                raise ValueError("accumulate, ema: got some for closed forms, wanted none")
 
     def configured(self, train: TrainConfig) -> Stage:
         """Return the stage with what `train` sets in place of what the recipe chose."""
+        if isinstance(self.update, Solved):
+            for f in OF_GRADIENTS:
+                if getattr(train, f) is not None:
+                    raise ValueError(f"{f}: got {getattr(train, f)}, wanted none: this model is fitted in closed form")
         players = self.problem.players
         fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "name": "optimizer"}
         optimizer = {f: getattr(train, t) for f, t in fields.items() if getattr(train, t) is not None}

@@ -15,7 +15,7 @@ import torch
 from thalweg.checks import positive
 from thalweg.training.player import Player
 
-__all__ = ["Alternating", "Extragradient", "Game", "Simultaneous", "Update"]
+__all__ = ["Alternating", "Extragradient", "Game", "Simultaneous", "Solved", "Update"]
 
 
 class Game(Protocol):
@@ -31,6 +31,9 @@ class Game(Protocol):
 
     def apply(self, player: str) -> None:
         """Let the player's optimizer move along its gradients; then project."""
+
+    def solve(self, player: str, batch: int = 0) -> None:
+        """Let the problem move the player by its own closed form, on the round's mini-batch of that number."""
 
 
 class Update(Protocol):
@@ -60,6 +63,21 @@ class Simultaneous:
             game.differentiate(name)
         for name in game.players:
             game.apply(name)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Every player takes the step that its problem knows in closed form: θ ← `problem.solve`. No gradient, no optimizer.
+
+    For expectation maximization, whose M-step is the maximum of a bound, and for estimators that are computed and not
+    searched for. The stage ends before its `steps` once the problem says that another step would change nothing.
+    """
+
+    batches: int = field(default=1, init=False)
+
+    def __call__(self, game: Game) -> None:
+        for name in game.players:
+            game.solve(name)
 
 
 @dataclass(frozen=True)

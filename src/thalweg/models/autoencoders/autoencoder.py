@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,14 +16,15 @@ from thalweg.nn.conv import conv_decoder, conv_encoder
 from thalweg.nn.dense import mlp
 from thalweg.nn.preprocess import ScaleImage, Standardize
 
-__all__ = ["Autoencoder", "TransposedDecoder", "conv_autoencoder", "dense_autoencoder"]
+__all__ = ["Autoencoder", "TransposedDecoder", "conv_autoencoder", "dense_autoencoder", "preprocess_of"]
 
 
 class Autoencoder(nn.Module):
     """Autoencoder: an encoder E to a short code, a decoder D back, trained on ‖x − D(E(x))‖².
 
-    `preprocess` brings raw data to the networks' units: images scaled to [0, 1], vectors standardized. The squared
-    error, in training and in `score`, is in those units, so that no column of a table outweighs the others.
+    `preprocess` brings raw data to the networks' units, and its `inverse` back: images scaled to [0, 1], vectors
+    standardized. The squared error, in training and in `score`, is in those units, so that no column of a table
+    outweighs the others. The lecture writes f(g(x)) with f the encoder; it is g(f(x)).
 
     Reference: Hinton, Salakhutdinov, *Reducing the dimensionality of data with neural networks*, 2006.
 
@@ -32,7 +34,7 @@ class Autoencoder(nn.Module):
     (torch.Size([5, 3]), torch.Size([5, 1, 8, 8]), torch.Size([5]))
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, preprocess: Standardize | ScaleImage) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, preprocess: Any) -> None:
         super().__init__()
         self.encoder, self.decoder, self.preprocess = encoder, decoder, preprocess
 
@@ -59,7 +61,7 @@ class Autoencoder(nn.Module):
 
 
 class TransposedDecoder(nn.Module):
-    """A decoder with tied weights: the encoder's linear layers in reverse, transposed, each with a bias of its own.
+    """A decoder with tied weights: the encoder's linear layers in reverse, transposed, each with its own bias or none.
 
     `encoder` is an `mlp`; it is not registered here, so that its weights are counted once.
 
@@ -69,24 +71,25 @@ class TransposedDecoder(nn.Module):
     (torch.Size([1, 4]), [(3,), (4,)])
     """
 
-    def __init__(self, encoder: nn.Sequential) -> None:
+    def __init__(self, encoder: nn.Sequential, *, bias: bool = True) -> None:
         super().__init__()
         layers = [layer for layer in encoder if isinstance(layer, nn.Linear)][::-1]
         self._tied = (layers,)  # inside a tuple: not a submodule
-        self.biases = nn.ParameterList([torch.zeros(layer.in_features) for layer in layers])
+        self.biases = nn.ParameterList([torch.zeros(layer.in_features) for layer in layers if bias])
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the decoded `z`; ReLU after all but the last layer."""
         layers = self._tied[0]
-        for i, (layer, bias) in enumerate(zip(layers, self.biases, strict=True)):
-            z = F.linear(z, layer.weight.T, bias)
+        for i, layer in enumerate(layers):
+            z = F.linear(z, layer.weight.T, self.biases[i] if len(self.biases) else None)
             z = F.relu(z) if i < len(layers) - 1 else z
         return z
 
 
-def _preprocess(
+def preprocess_of(
     shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]
 ) -> Standardize | ScaleImage:
+    """Return what scales images of so many levels to [0, 1], or standardizes vectors (levels None)."""
     return Standardize(mean, std, shape) if levels is None else ScaleImage(levels)
 
 
@@ -111,7 +114,7 @@ def dense_autoencoder(
     return Autoencoder(
         nn.Sequential(nn.Flatten(), encoder),
         nn.Sequential(decoder, nn.Unflatten(1, tuple(shape))),
-        _preprocess(shape, levels, mean, std),
+        preprocess_of(shape, levels, mean, std),
     )
 
 

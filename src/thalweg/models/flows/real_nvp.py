@@ -1,16 +1,28 @@
-"""Real NVP on vectors: affine couplings with alternating parts."""
+"""Real NVP: affine couplings, on vectors with alternating parts, on images with convolutions on several scales."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+from torch import nn
+
+from thalweg.checks import choice
+from thalweg.models.flows.multiscale import MultiScale, number_of_scales
 from thalweg.models.flows.transformed import TransformedFlow
+from thalweg.nn.compose import Composed
 from thalweg.nn.coupling import AffineCoupling, Couplings
+from thalweg.nn.coupling_networks import ResidualNetwork
+from thalweg.nn.flow_batch_norm import FlowBatchNorm
+from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
+from thalweg.nn.squeeze import Squeeze
 
-__all__ = ["RealNVP"]
+__all__ = ["ImageRealNVP", "RealNVP"]
+
+SMALLEST = 4  # side of the last scale that is chosen by default
+Shape = tuple[int, int, int]
 
 
 class RealNVP(TransformedFlow):
@@ -45,3 +57,86 @@ class RealNVP(TransformedFlow):
     ) -> None:
         coupling = partial(AffineCoupling, hidden=hidden, depth=depth, context=context)
         super().__init__(shape, Couplings(math.prod(shape), layers, coupling), context=context, **settings)
+
+
+class ImageRealNVP(TransformedFlow):
+    """Real NVP on images. A scale: three checkerboard couplings, a squeeze to 4C×H/2×W/2, three channel couplings; then
+    half of the channels leave. The last scale is the paper's, four checkerboard couplings and no squeeze, or the
+    lecture's, which is like the others.
+
+    The networks of s and t are residual, without the paper's batch normalization within: training is evaluation. Where
+    an image's sides are even, those of the checkerboard couplings compute on blocks of 2×2 pixels.
+
+    Args:
+        shape: of one raw example, (C, H, W).
+        scales: how many; by default up to 3, as long as sides are even and no side is below 4 after the last squeeze.
+        last_scale: "paper" or "lecture".
+        hidden: channels of the networks.
+        depth: residual blocks of each network.
+        batch_norm: normalize after every coupling, see `FlowBatchNorm`.
+        context: how many numbers the flow is conditioned on; 0: none.
+        settings: how raw data reach R^d, see `Flow`.
+
+    Raises ValueError where the sides of the image cannot be halved that often.
+
+    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
+    arXiv 1605.08803.
+
+    >>> flow = ImageRealNVP((3, 32, 32), hidden=8, levels=256)
+    >>> flow.transform.parts
+    [(6, 16, 16), (12, 8, 8), (12, 8, 8)]
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        scales: int | None = None,
+        last_scale: Literal["paper", "lecture"] = "paper",
+        hidden: int = 32,
+        depth: int = 1,
+        batch_norm: bool = False,
+        context: int = 0,
+        **settings: Any,
+    ) -> None:
+        couplings = partial(_couplings, hidden=hidden, depth=depth, context=context, batch_norm=batch_norm)
+        transform = _scales(shape, scales, last_scale, couplings)
+        super().__init__(shape, transform, context=context, **settings)
+
+
+def _scales(
+    shape: Sequence[int], scales: int | None, last_scale: str, couplings: Callable[..., list[nn.Module]]
+) -> MultiScale:
+    channels, height, width = shape
+    spared = int(choice("last_scale", last_scale, ("paper", "lecture")) == "paper")  # the last scale's squeeze
+    scales = number_of_scales(scales, height, width, least=SMALLEST, unsqueezed=spared)
+    made, outputs = [], []
+    for k in range(scales):
+        at = (channels, height, width)
+        if k == scales - 1 and spared:
+            made.append(Composed(*couplings(at, 4, checkered=True)))
+        else:
+            first, at = couplings(at, 3, checkered=True), (4 * channels, height // 2, width // 2)
+            made.append(Composed(*first, Squeeze(), *couplings(at, 3, checkered=False)))
+        outputs.append(at)
+        channels, height, width = at[0] // 2, at[1], at[2]
+    return MultiScale(shape, made, outputs)
+
+
+def _couplings(
+    shape: Shape, count: int, *, checkered: bool, hidden: int, depth: int, context: int, batch_norm: bool
+) -> list[nn.Module]:
+    """Return couplings whose parts take turns, each with its normalization where asked for."""
+    channels, height, width = shape
+    network = partial(ResidualNetwork, hidden=hidden, depth=depth, context=context)
+    made: list[nn.Module] = []
+    for k in range(count):
+        if checkered:
+            shrink = height % 2 == 0 and width % 2 == 0
+            reader: nn.Module = network(channels, 2 * channels, shrink=shrink)
+            coupling: nn.Module = CheckerboardCoupling(shape, reader, odd=k % 2 == 1)
+        else:
+            kept = channels // 2  # the channels are four times some number
+            coupling = ChannelCoupling(kept, kept, network(kept, 2 * kept), swap=k % 2 == 1)
+        made.append(Composed(coupling, FlowBatchNorm(channels)) if batch_norm else coupling)
+    return made
