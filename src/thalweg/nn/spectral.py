@@ -1,0 +1,140 @@
+"""Spectral norms of linear maps by power iteration: weights divided by them, or projected onto norm at most 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
+from torch.nn.utils import parametrize
+
+from thalweg.randomness import generator
+
+__all__ = ["SpectralNorm", "normalize_spectrally", "project_spectrally", "track_spectral_norms"]
+
+WARM = 50  # iterations before the first use
+EPS = 1e-12
+
+
+class SpectralNorm(nn.Module):
+    """σ(W) of one layer's weight, by one step of power iteration a call in training; as a parametrization, W → W/σ(W).
+
+    u ← Wᵀv/‖Wᵀv‖, v ← Wu/‖Wu‖, σ = vᵀWu. The gradient flows through W, with u and v held still. Of a convolution the
+    matrix is the kernel reshaped to (out, in·k·k), as in the paper; its norm is not that of the map. With `size`, the
+    layer's input (C, H, W), it is the map itself, zero padding and stride included.
+
+    Reference: Spectral Normalization for Generative Adversarial Networks, Takeru Miyato et al., 2018, arXiv 1802.05957.
+    Of the map: Generalizable Adversarial Training via Spectral Normalization, Farzan Farnia et al., 2018,
+    arXiv 1811.07457.
+
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    >>> SpectralNorm(layer).sigma(layer.weight).item()  # doctest: +ELLIPSIS
+    3.61803...
+    """
+
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d, size: Sequence[int] | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self._conv: dict[str, Any] | None = None
+        weight = layer.weight.detach()
+        shape: Sequence[int] = (weight[0].numel(),)
+        if size is not None and isinstance(layer, nn.Conv2d):
+            self._conv = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+            self._conv["groups"] = layer.groups
+            shape = (1, *size)
+        noise = torch.randn(*shape, generator=generator(seed, "power iteration"))
+        self.register_buffer("u", F.normalize(noise.flatten(), dim=0, eps=EPS).reshape(shape).to(weight))
+        self.register_buffer("v", self._map(weight, self.u))
+        self._iterate(weight, WARM)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return W/σ(W)."""
+        return weight / self.sigma(weight)
+
+    def sigma(self, weight: Tensor) -> Tensor:
+        """Return σ(W), differentiable in W."""
+        if self.training:
+            self._iterate(weight.detach(), 1)
+        u, v = self.u.clone(), self.v.clone()  # the next call changes them in place
+        return (v * self._map(weight, u)).sum()
+
+    @torch.no_grad()
+    def _iterate(self, weight: Tensor, steps: int) -> None:
+        for _ in range(steps):
+            v = self._map(weight, self.u)
+            self.v.copy_(v / v.norm().clamp(min=EPS))
+            u = self._adjoint(weight, self.v)
+            self.u.copy_(u / u.norm().clamp(min=EPS))
+
+    def _map(self, weight: Tensor, u: Tensor) -> Tensor:
+        if self._conv is None:
+            return weight.flatten(1) @ u
+        return F.conv2d(u, weight, **self._conv)
+
+    def _adjoint(self, weight: Tensor, v: Tensor) -> Tensor:
+        if self._conv is None:
+            return weight.flatten(1).T @ v
+        return conv2d_input(self.u.shape, weight, v, **self._conv)
+
+
+def normalize_spectrally(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.Module:
+    """Divide the weight of every linear layer and convolution of `network` by its spectral norm, at each forward pass.
+
+    Each then has norm 1. With `inputs`, the shape of one input of the network, norms are those of the maps.
+
+    >>> network = normalize_spectrally(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+    >>> round(torch.linalg.matrix_norm(network[0].weight, 2).item(), 2)
+    1.0
+    """
+    for name, (layer, norm) in _norms(network, inputs).items():
+        assert not parametrize.is_parametrized(layer), name
+        parametrize.register_parametrization(layer, "weight", norm)
+    return network
+
+
+def track_spectral_norms(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.ModuleDict:
+    """Return what `project_spectrally` needs: each layer's `SpectralNorm`, to be kept beside the network."""
+    return nn.ModuleDict({name.replace(".", "/"): norm for name, (_, norm) in _norms(network, inputs).items()})
+
+
+@torch.no_grad()
+def project_spectrally(network: nn.Module, norms: nn.ModuleDict) -> None:
+    """Divide every weight by max(1, σ), as one lecture does after each step of the critic.
+
+    Layers of norm below 1 stay as they are, which normalization would raise to 1.
+    """
+    for name, norm in norms.items():
+        weight = network.get_submodule(name.replace("/", ".")).weight
+        assert isinstance(norm, SpectralNorm)
+        assert isinstance(weight, Tensor)
+        weight /= norm.sigma(weight).clamp(min=1)
+
+
+def _norms(network: nn.Module, inputs: Sequence[int] | None) -> dict[str, tuple[nn.Linear | nn.Conv2d, SpectralNorm]]:
+    sizes = _input_sizes(network, inputs) if inputs is not None else {}
+    return {
+        name: (layer, SpectralNorm(layer, sizes.get(name), seed=k))
+        for k, (name, layer) in enumerate(network.named_modules())
+        if isinstance(layer, (nn.Linear, nn.Conv2d))
+    }
+
+
+def _input_sizes(network: nn.Module, inputs: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each convolution sees."""
+    sizes: dict[str, tuple[int, ...]] = {}
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, given, name=name: sizes.update({name: tuple(given[0].shape[1:])}))
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        network(next(network.parameters()).new_zeros(1, *inputs))
+    for hook in hooks:
+        hook.remove()
+    return sizes

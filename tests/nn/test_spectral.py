@@ -1,0 +1,133 @@
+"""Spectral norms against singular values, and what normalizing and projecting by them does."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from thalweg.nn.spectral import SpectralNorm, normalize_spectrally, project_spectrally, track_spectral_norms
+
+
+def conv_matrix(layer, size):
+    """The convolution without bias as a matrix, column by column."""
+    count = size[0] * size[1] * size[2]
+    basis = torch.eye(count, dtype=layer.weight.dtype).reshape(count, *size)
+    out = torch.nn.functional.conv2d(basis, layer.weight, stride=layer.stride, padding=layer.padding)
+    return out.flatten(1).T
+
+
+def settle(norm, weight, steps=300):
+    norm.train()
+    for _ in range(steps):
+        found = norm.sigma(weight)
+    return found
+
+
+@pytest.mark.oracle("O55")
+@pytest.mark.system("S99")
+def test_the_lectures_matrix():
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.data.copy_(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    assert settle(SpectralNorm(layer), layer.weight).item() == pytest.approx(3.618034, abs=1e-5)
+
+
+@pytest.mark.system("S99")
+@pytest.mark.parametrize("layer", [nn.Linear(7, 5), nn.Linear(5, 7), nn.Conv2d(3, 4, 3)])
+def test_is_the_largest_singular_value(layer):
+    layer = layer.double()
+    expected = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+    assert settle(SpectralNorm(layer), layer.weight).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.oracle("O59")
+@pytest.mark.system("S99")
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 0)])
+def test_of_the_map_itself(stride, padding):
+    """The norm of a convolution is not that of its reshaped kernel."""
+    torch.manual_seed(0)
+    layer, size = nn.Conv2d(3, 4, 3, stride=stride, padding=padding, bias=False).double(), (3, 7, 6)
+    expected = torch.linalg.matrix_norm(conv_matrix(layer, size), 2)
+    found = settle(SpectralNorm(layer, size), layer.weight, 2000)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    reshaped = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+    assert abs(reshaped - expected) > 0.1 * expected
+
+
+def test_slope_is_that_of_the_singular_value():
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3).double()
+    norm = SpectralNorm(layer)
+    settle(norm, layer.weight, 500)
+    (found,) = torch.autograd.grad(norm.sigma(layer.weight), layer.weight)
+    (expected,) = torch.autograd.grad(torch.linalg.matrix_norm(layer.weight, 2), layer.weight)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.system("S99")
+def test_as_pytorchs():
+    """The same output and the same slope as torch's own parametrization, once both have settled."""
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(6, 5).double(), nn.Linear(6, 5).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 6, dtype=torch.float64)
+    normalize_spectrally(ours)
+    spectral_norm(theirs, n_power_iterations=300)
+    for _ in range(300):
+        ours(x)
+    out, reference = ours(x), theirs(x)
+    torch.testing.assert_close(out, reference)
+    out.square().sum().backward()
+    reference.square().sum().backward()
+    torch.testing.assert_close(ours.parametrizations.weight.original.grad, theirs.parametrizations.weight.original.grad)
+
+
+def critic():
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 4, stride=2, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 3, padding=1), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(128, 1), nn.Flatten(0),
+    )  # fmt: skip
+
+
+@pytest.mark.system("S99")
+def test_a_network_normalized_by_its_maps_is_1_lipschitz():
+    network = normalize_spectrally(critic(), (1, 8, 8))
+    for _ in range(500):
+        network(torch.randn(1, 1, 8, 8))
+    network.eval()
+    x = torch.randn(200, 1, 8, 8).requires_grad_()
+    (slope,) = torch.autograd.grad(network(x).sum(), x)
+    assert slope.flatten(1).norm(dim=1).max() <= 1 + 1e-4
+
+
+@pytest.mark.system("S99")
+def test_projection_leaves_small_weights_alone():
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        network[0].weight.copy_(3 * torch.eye(4))
+        network[2].weight.mul_(0.1)
+    small, norms = network[2].weight.clone(), track_spectral_norms(network)
+    project_spectrally(network, norms)
+    torch.testing.assert_close(network[0].weight, torch.eye(4))
+    assert network[2].weight.equal(small)
+
+
+def test_nothing_moves_in_eval_and_the_state_comes_back():
+    network = normalize_spectrally(critic())
+    x = torch.randn(2, 1, 8, 8)
+    network(x)
+    again = normalize_spectrally(critic())
+    again.load_state_dict(network.state_dict())
+    network.eval()
+    state = {k: v.clone() for k, v in network.state_dict().items()}
+    out = network(x)
+    assert all(v.equal(state[k]) for k, v in network.state_dict().items())
+    assert again.eval()(x).equal(out)
+
+
+def test_double_backward():
+    network = normalize_spectrally(critic())
+    x = torch.randn(2, 1, 8, 8).requires_grad_()
+    (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    slope.square().sum().backward()
+    assert all(p.grad is not None for name, p in network.named_parameters() if "weight" in name)
