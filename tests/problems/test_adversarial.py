@@ -6,8 +6,8 @@ from torch import nn
 
 from thalweg.config import OptimizerConfig, TrainConfig
 from thalweg.models.gans.wgan import WGAN, dense_networks
-from thalweg.objectives.adversarial import gradient_penalty
-from thalweg.problems.adversarial import WassersteinGame
+from thalweg.objectives.adversarial import gradient_penalty, wasserstein
+from thalweg.problems.adversarial import AdversarialGame
 from thalweg.training.distributed import World
 from thalweg.training.game import Play
 from thalweg.training.problem import Batch
@@ -61,7 +61,7 @@ def play(problem, lr=0.05, clip_steps=(5, 1), x=None):
 
 def test_losses_and_signs_by_hand():
     model = Linear([2.0, 0.0], [0.5, 0.0])
-    game = WassersteinGame(model)
+    game = AdversarialGame(model, wasserstein(), clip=0.01)
     batch = Batch(torch.tensor([[1.0, 7.0], [3.0, 7.0]]), seed=1)
     z = batch.normal("z", 2)
     real, fake = 2 * batch.x[:, 0], 2 * (z[:, 0] + 0.5)
@@ -73,14 +73,14 @@ def test_losses_and_signs_by_hand():
 
 def test_generator_goes_where_the_critic_scores_higher():
     model = Linear([2.0, -1.0], [0.0, 0.0])
-    loss = WassersteinGame(model).loss("generator", Batch(torch.zeros(16, 2)))
+    loss = AdversarialGame(model, wasserstein(), clip=0.01).loss("generator", Batch(torch.zeros(16, 2)))
     (gradient,) = torch.autograd.grad(loss.values.mean(), model.generator.bias)
     assert gradient.tolist() == [-2.0, 1.0]  # so a step of descent moves θ along w
 
 
 def test_critic_learns_to_score_the_data_higher():
     model = Linear([0.0, 0.0], [0.0, 0.0])
-    loss = WassersteinGame(model).loss("critic", Batch(torch.full((64, 2), 3.0)))
+    loss = AdversarialGame(model, wasserstein(), clip=0.01).loss("critic", Batch(torch.full((64, 2), 3.0)))
     (gradient,) = torch.autograd.grad(loss.values.mean(), model.critic[0].weight)
     assert (gradient < -2).all()
 
@@ -88,7 +88,7 @@ def test_critic_learns_to_score_the_data_higher():
 def test_a_game_that_is_played_finds_the_data():
     model = Linear([0.0, 0.0], [0.0, 0.0])
     model.generator.weight.requires_grad_(False)
-    running = play(WassersteinGame(model, clip=0.1), lr=0.02)
+    running = play(AdversarialGame(model, wasserstein(), clip=0.1), lr=0.02)
     for step in range(200):
         running.round(step)
     assert (model.generator.bias.detach() - 2).abs().max() < 0.5
@@ -98,7 +98,7 @@ def test_a_game_that_is_played_finds_the_data():
 def test_clipping_holds_after_each_step_and_touches_the_critic_alone(clip):
     model = small()
     generator = [p.detach().clone() for p in model.generator.parameters()]
-    running = play(WassersteinGame(model, clip=clip))
+    running = play(AdversarialGame(model, wasserstein(), clip=clip))
     for _ in range(3):
         running.differentiate("critic")
         running.apply("critic")
@@ -113,17 +113,17 @@ def test_clipping_holds_after_each_step_and_touches_the_critic_alone(clip):
 
 def test_without_clipping_nothing_is_projected():
     model = small()
-    game = WassersteinGame(model, clip=None, penalty=10.0)
+    game = AdversarialGame(model, wasserstein(), penalty=10.0)
     before = [p.detach().clone() for p in model.critic.parameters()]
     game.project("critic")
     assert all(torch.equal(a, b) for a, b in zip(before, model.critic.parameters(), strict=True))
     assert game.second_order == ("critic",)
-    assert WassersteinGame(model).second_order == ()
+    assert AdversarialGame(model, wasserstein(), clip=0.01).second_order == ()
 
 
 @pytest.mark.parametrize("n", [1, 4, 16, 64])
 def test_penalty_of_a_unit_norm_linear_critic_is_zero_for_any_batch(n):
-    game = WassersteinGame(Linear([0.6, 0.8], [0.0, 0.0]), clip=None, penalty=10.0)
+    game = AdversarialGame(Linear([0.6, 0.8], [0.0, 0.0]), wasserstein(), penalty=10.0)
     penalty = game.loss("critic", Batch(torch.randn(n, 2))).extras["penalty"]
     assert penalty.shape == (n,)
     assert penalty.abs().max() < 1e-12
@@ -132,8 +132,8 @@ def test_penalty_of_a_unit_norm_linear_critic_is_zero_for_any_batch(n):
 def test_penalty_is_added_and_pulls_the_norm_to_one():
     model = Linear([3.0, 4.0], [0.0, 0.0])
     batch = Batch(torch.randn(8, 2))
-    plain = WassersteinGame(model, clip=None).loss("critic", batch).values
-    loss = WassersteinGame(model, clip=None, penalty=10.0).loss("critic", batch)
+    plain = AdversarialGame(model, wasserstein()).loss("critic", batch).values
+    loss = AdversarialGame(model, wasserstein(), penalty=10.0).loss("critic", batch)
     torch.testing.assert_close(loss.values, plain + 10 * 16)
     (gradient,) = torch.autograd.grad(loss.extras["penalty"].mean(), model.critic[0].weight)
     torch.testing.assert_close(gradient, 8 * torch.tensor([[0.6, 0.8]]))
@@ -156,7 +156,7 @@ def test_penalty_is_taken_between_the_data_and_the_samples():
 def test_gradients_do_not_cancel_as_they_do_when_both_losses_fill_them():
     """Summed naively, the fake term of the critic's gradient cancels to 0; each player's own gradient keeps it."""
     model = small()
-    game = WassersteinGame(model)
+    game = AdversarialGame(model, wasserstein(), clip=0.01)
     batch = Batch(torch.randn(8, 2), seed=5)
     weights = list(model.critic.parameters())
     (game.loss("generator", batch).values.mean() + game.loss("critic", batch).values.mean()).backward()
@@ -178,8 +178,8 @@ def test_gradients_do_not_cancel_as_they_do_when_both_losses_fill_them():
 def test_refusals():
     model = small()
     with pytest.raises(ValueError, match="clip: got 0"):
-        WassersteinGame(model, clip=0)
+        AdversarialGame(model, wasserstein(), clip=0)
     with pytest.raises(ValueError, match="penalty: got -1"):
-        WassersteinGame(model, penalty=-1)
+        AdversarialGame(model, wasserstein(), penalty=-1.0)
     with pytest.raises(ValueError, match="did you mean 'critic'"):
-        WassersteinGame(model).loss("critics", Batch(torch.zeros(2, 2)))
+        AdversarialGame(model, wasserstein(), clip=0.01).loss("critics", Batch(torch.zeros(2, 2)))

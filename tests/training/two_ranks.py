@@ -10,7 +10,8 @@ import torch
 
 from thalweg.config import TrainConfig
 from thalweg.data import Batches, Spec, Split
-from thalweg.problems.adversarial import WassersteinGame
+from thalweg.objectives.adversarial import wasserstein
+from thalweg.problems.adversarial import AdversarialGame
 from thalweg.recipes import recipe
 from thalweg.training import Sources, train
 
@@ -30,7 +31,7 @@ def runs():
         if name == "penalty":
             from dataclasses import replace
 
-            stage = replace(stage, problem=WassersteinGame(run.model, clip=None, penalty=10.0))
+            stage = replace(stage, problem=AdversarialGame(run.model, wasserstein(), penalty=10.0))
             run = replace(run, stages=(stage,))
         made[name] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)

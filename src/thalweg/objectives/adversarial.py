@@ -1,32 +1,127 @@
-"""Losses of the players of adversarial games, one value a sample, from the critic's scores."""
+"""What the players of adversarial games lose, one value a sample, from the critic's scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import logsigmoid, relu, softplus
 
-__all__ = ["gradient_penalty", "wasserstein_critic_loss", "wasserstein_generator_loss"]
+from thalweg.checks import positive
+from thalweg.objectives.f_divergence import FDivergence
+
+__all__ = ["Rules", "f_gan", "gradient_penalty", "hinge", "minimax", "non_saturating", "wasserstein"]
+
+LOG4 = 2 * 0.6931471805599453
 
 
-def wasserstein_critic_loss(real: Float[Tensor, " B"], fake: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """What the critic loses, f(fake) − f(real): descending it ascends the dual sup E f(x) − E f(g(z)).
+class Rules(NamedTuple):
+    """What each player loses by the critic's scores of data (B,) and of what is generated (B,).
 
-    >>> wasserstein_critic_loss(torch.tensor([3.0]), torch.tensor([1.0]))
-    tensor([-2.])
+    `critic(real, fake)` and `generator(fake)` give one value a sample; `estimate(real, fake)`, whose mean the critic
+    raises, estimates the distance called `name` from below.
     """
-    return fake - real
+
+    name: str
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    estimate: Callable[[Tensor, Tensor], Tensor]
 
 
-def wasserstein_generator_loss(fake: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """What the generator loses, −f(g(z)). The lecture's printed gradient omits this minus.
+def minimax(weight: float = 1.0) -> Rules:
+    """V = E log D(x) + λ E log(1 − D(G(z))), D = σ(score): the discriminator ascends V, the generator descends it.
 
-    >>> wasserstein_generator_loss(torch.tensor([1.0]))
-    tensor([-1.])
+    With λ = 1 and the best D = p/(p + q), V = 2 JS(p, q) − log 4; the estimate is V + log 4. λ is the `weight` of
+    generated samples, the price of taking one for data.
+
+    Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
+
+    >>> rules = minimax()
+    >>> zero = torch.zeros(1)  # D = 1/2: nothing is told apart
+    >>> rules.estimate(zero, zero), rules.critic(zero, zero), rules.generator(zero)
+    (tensor([0.]), tensor([1.3863]), tensor([-0.6931]))
     """
-    return -fake
+    positive("weight", weight)
+    return Rules(
+        "2 JS",
+        critic=lambda real, fake: softplus(-real) + weight * softplus(fake),
+        generator=lambda fake: weight * logsigmoid(-fake),
+        estimate=lambda real, fake: LOG4 + logsigmoid(real) + logsigmoid(-fake),
+    )
+
+
+def non_saturating(weight: float = 1.0) -> Rules:
+    """The discriminator of `minimax`, and a generator that ascends E log D(G(z)): its slope stays where D is sure.
+
+    It no longer descends 2 JS, which with laws apart would be constant, and its slope zero.
+
+    >>> non_saturating().generator(torch.zeros(1))
+    tensor([0.6931])
+    """
+    return minimax(weight)._replace(generator=lambda fake: softplus(-fake))
+
+
+def wasserstein() -> Rules:
+    """The critic ascends E f(x) − E f(g(z)), which at the best 1-Lipschitz f is W₁; the generator descends it.
+
+    The lecture's printed gradient of the generator omits a minus: it is −E ∇_θ f(g_θ(z)).
+
+    Reference: Wasserstein GAN, Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875.
+
+    >>> rules, real, fake = wasserstein(), torch.tensor([3.0]), torch.tensor([1.0])
+    >>> rules.critic(real, fake), rules.generator(fake)
+    (tensor([-2.]), tensor([-1.]))
+    """
+    return Rules(
+        "gap",
+        critic=lambda real, fake: fake - real,
+        generator=lambda fake: -fake,
+        estimate=lambda real, fake: real - fake,
+    )
+
+
+def hinge() -> Rules:
+    """The critic loses max(0, 1 − f(x)) + max(0, 1 + f(g(z))), the generator −f(g(z)).
+
+    At the best critic with values in [−1, 1] it loses 2 − 2 TV: the estimate is ½ of 2 minus the loss.
+
+    Reference: Geometric GAN, Jae Hyun Lim, Jong Chul Ye, 2017, arXiv 1705.02894.
+
+    >>> hinge().critic(torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5]))
+    tensor([0., 2.])
+    """
+    return Rules(
+        "TV",
+        critic=lambda real, fake: relu(1 - real) + relu(1 + fake),
+        generator=lambda fake: -fake,
+        estimate=lambda real, fake: 1 - (relu(1 - real) + relu(1 + fake)) / 2,
+    )
+
+
+def f_gan(divergence: FDivergence, saturating: bool = False) -> Rules:
+    """The critic ascends the bound E ρ(r(x)) − E f*(ρ(r(g(z)))) of D_f(p‖q), p the data, q what is generated.
+
+    The generator descends it, where `saturating`; else it ascends E ρ(r(g(z))), as the paper trains.
+
+    Reference: f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, Sebastian Nowozin,
+    Botond Cseke, Ryota Tomioka, 2016, arXiv 1606.00709.
+
+    >>> from thalweg.objectives.f_divergence import f_divergence
+    >>> f_gan(f_divergence("kl")).estimate(torch.zeros(1), torch.zeros(1))
+    tensor([0.])
+    """
+
+    def estimate(real: Tensor, fake: Tensor) -> Tensor:
+        first, second = divergence.terms(real, fake)
+        return first - second
+
+    def generator(fake: Tensor) -> Tensor:
+        return -divergence.conjugate_of_activation(fake) if saturating else -divergence.activation(fake)
+
+    return Rules(divergence.name, lambda real, fake: -estimate(real, fake), generator, estimate)
 
 
 def gradient_penalty(

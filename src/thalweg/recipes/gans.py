@@ -32,7 +32,8 @@ def wgan(
     from thalweg.checks import positive
     from thalweg.config import OptimizerConfig
     from thalweg.models.gans.wgan import WGAN, conv_networks, dense_networks
-    from thalweg.problems.adversarial import WassersteinGame
+    from thalweg.objectives.adversarial import wasserstein
+    from thalweg.problems.adversarial import AdversarialGame
     from thalweg.training.run import Run, Stage
     from thalweg.training.updates import Alternating
 
@@ -48,7 +49,7 @@ def wgan(
         model = WGAN(networks, spec.shape, latent_dim=latent_dim, mean=spec.mean, std=spec.std)
     optimizer = OptimizerConfig(name="rmsprop", lr=5e-5)
     stage = Stage(
-        problem=WassersteinGame(model, clip=clip),
+        problem=AdversarialGame(model, wasserstein(), clip=clip),
         steps=10_000,
         batch_size=64,
         optimizers={"critic": optimizer, "generator": optimizer},

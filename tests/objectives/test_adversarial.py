@@ -1,0 +1,82 @@
+"""The rules of adversarial games against the distances that they estimate, and the directions that they push in."""
+
+import math
+
+import pytest
+import torch
+
+from thalweg.objectives.adversarial import f_gan, hinge, minimax, non_saturating, wasserstein
+from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
+
+P, Q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), torch.tensor([0.2, 0.2, 0.6], dtype=torch.float64)
+RULES = {
+    "minimax": minimax(),
+    "weighted": minimax(2.0),
+    "non-saturating": non_saturating(),
+    "hinge": hinge(),
+    "wasserstein": wasserstein(),
+    **{name: f_gan(divergence) for name, divergence in F_DIVERGENCES.items()},
+    **{f"{name}, saturating": f_gan(divergence, saturating=True) for name, divergence in F_DIVERGENCES.items()},
+}
+
+
+def mean(rule, scores):
+    """E of a rule of two arguments under p and q, both scored by the same critic, whose terms stand apart."""
+    zero = torch.zeros_like(scores)
+    return (P * (rule(scores, zero) - rule(zero, zero))).sum() + (Q * rule(zero, scores)).sum()
+
+
+@pytest.mark.oracle("O38")
+@pytest.mark.system("S95")
+def test_the_best_discriminator_finds_twice_js():
+    js = f_divergence("js").discrete(P, Q)
+    logit = (P / Q).log()
+    assert mean(minimax().estimate, logit).item() == pytest.approx(2 * js.item())
+    assert mean(minimax().critic, logit).item() == pytest.approx(math.log(4) - 2 * js.item())
+
+
+@pytest.mark.system("S95")
+def test_the_weight_moves_the_best_discriminator():
+    """With λ on the generated samples, D* = p/(p + λq)."""
+    logit = (P / Q / 2).log().requires_grad_()
+    (slope,) = torch.autograd.grad(mean(minimax(2.0).critic, logit), logit)
+    assert slope.abs().max() < 1e-12
+
+
+def test_hinge_estimates_the_total_variation():
+    assert mean(hinge().estimate, (P - Q).sign()).item() == pytest.approx(0.4)
+
+
+@pytest.mark.system("S97")
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_f_gan_estimates_its_divergence(name):
+    divergence = f_divergence(name)
+    best = divergence.score((P / Q).log())
+    found = mean(f_gan(divergence).estimate, best).item()
+    assert found == pytest.approx(divergence.discrete(P, Q).item(), abs=1e-9)
+
+
+@pytest.mark.system("S95")
+@pytest.mark.parametrize("name", RULES)
+def test_who_pushes_where(name):
+    """The critic drives the scores of data and of g(z) apart; the generator drives its own toward those of data."""
+    rules = RULES[name]
+    real, fake = (torch.full((3,), 0.1, requires_grad=True) for _ in range(2))
+    of_real, of_fake = torch.autograd.grad(rules.critic(real, fake).sum(), (real, fake))
+    (of_generator,) = torch.autograd.grad(rules.generator(fake).sum(), fake)
+    (of_estimate,) = torch.autograd.grad(rules.estimate(real, fake).sum(), real)
+    up = -1.0 if name.startswith("reverse-kl") else 1.0  # whose score is log q/p
+    assert (up * of_real < 0).all()  # descent raises it
+    assert (up * of_fake > 0).all()
+    assert (up * of_generator < 0).all()
+    assert (up * of_estimate > 0).all()
+    assert rules.critic(real, fake).shape == rules.generator(fake).shape == (3,)
+
+
+def test_where_the_discriminator_is_sure_only_one_generator_has_a_slope():
+    fake = torch.tensor([-20.0], requires_grad=True)
+    slopes = [
+        torch.autograd.grad(rules.generator(fake).sum(), fake)[0].abs() for rules in (minimax(), non_saturating())
+    ]
+    assert slopes[0] < 1e-8
+    assert slopes[1] > 0.99
