@@ -154,11 +154,11 @@ FLOWS = [
     Member("real-nvp", DIGITS, {"hidden": 4}),
     Member("real-nvp", DIGITS, {"hidden": 4, "batch_norm": True, "conditional": True}),
     Member("real-nvp", COLOR, {"hidden": 4, "last_scale": "lecture"}),
-    Member("glow", PLANE, {"steps": 3, "hidden": 8}),
-    Member("glow", ODD, {"steps": 1, "hidden": 8, "depth": 1}),
-    Member("glow", DIGITS, {"steps": 2, "hidden": 6}),
-    Member("glow", DIGITS, {"steps": 1, "hidden": 6, "conditional": True}),
-    Member("glow", COLOR, {"steps": 1, "hidden": 6}),
+    Member("glow", PLANE, {"layers": 3, "hidden": 8}),
+    Member("glow", ODD, {"layers": 1, "hidden": 8, "depth": 1}),
+    Member("glow", DIGITS, {"layers": 2, "hidden": 6}),
+    Member("glow", DIGITS, {"layers": 1, "hidden": 6, "conditional": True}),
+    Member("glow", COLOR, {"layers": 1, "hidden": 6}),
 ]
 MIXTURES = [
     Member("kde", PLANE),
@@ -172,9 +172,25 @@ MIXTURES = [
     Member("gmm", DIGITS, {"components": 3, "covariance": "diagonal"}),
     Member("gmm", ODD, {"components": 2, "fit": "gradient"}),
 ]
-GANS = [  # the critic's last bias cancels in a difference of means
+TINY = {"latent_dim": 2, "hidden": 8}
+GANS = [  # the critic's last bias cancels in a difference of means, and in the hinge loss of small scores
     Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),
     Member("wgan", DIGITS, {"latent_dim": 2, "hidden": 8}, free=("critic.5.bias",)),
+    Member("gan", PLANE, TINY),
+    Member("gan", DIGITS, TINY | {"loss": "minimax", "conditional": True}),
+    Member("dcgan", DIGITS, TINY),
+    Member("dcgan", ODD, TINY | {"conditional": True}),
+    Member("f-gan", PLANE, TINY),
+    Member("f-gan", DIGITS, TINY | {"divergence": "js", "saturating": True}),
+    Member("wgan-gp", PLANE, TINY, free=("critic.6.bias",)),
+    Member("wgan-gp", DIGITS, TINY, free=("critic.5.bias",)),
+    Member("sn-gan", PLANE, TINY, free=("critic.6.bias",)),
+    Member("sn-gan", COLOR, TINY | {"norm": "map", "conditional": True}, free=("critic.network.7.bias",)),
+    Member(
+        "sn-gan", DIGITS, TINY | {"method": "project", "conditional": True}, free=("critic.network.network.5.bias",)
+    ),
+    Member("hinge-gan", PLANE, TINY | {"conditional": True}, free=("critic.network.6.bias",)),
+    Member("hinge-gan", DIGITS, TINY, free=("critic.5.bias",)),
 ]
 
 VQ = {"codes": 8, "dim": 3, "hidden": 8}

@@ -139,7 +139,9 @@ class TrainConfig:
     clip_norm: float | None = None  # of each player's whole gradient
     accumulate: int | None = None  # micro-batches per batch
     ema: float | None = None  # decay of the averaged weights; 0: none
-    update: Literal["simultaneous", "alternating", "extragradient"] | None = None  # who moves when, in games
+    update: Literal["simultaneous", "alternating", "extragradient", "optimistic"] | None = (
+        None  # who moves when, in games
+    )
     patience: int | None = None  # validations without progress before stopping; the best model is kept
     validate_every: int | None = None  # steps between validations; default: an epoch, with patience
     log_every: int = 50  # steps between lines of metrics.jsonl

@@ -16,7 +16,7 @@ from thalweg.evaluation.examples import frozen, seeded
 from thalweg.evaluation.hamiltonian import anneal, point, sigmoid_schedule, transition
 from thalweg.evaluation.measures import reference_of
 from thalweg.evaluation.observation import GaussianObservation, fit_observation, level_log_prob
-from thalweg.models.gans.wgan import WGAN, Networks, dense_networks
+from thalweg.models.gans.gan import GAN, Networks, dense_networks
 from thalweg.models.vaes.observations import Gaussian
 from thalweg.models.vaes.vae import VAE
 from thalweg.recipes.runs import build
@@ -317,7 +317,7 @@ def test_a_gan_has_a_likelihood_beside_those_of_others():
     dataset = load(DataConfig(source="digits"))
     torch.manual_seed(0)
     generator = nn.Sequential(*dense_networks((64,), 4, 32).generator, nn.Unflatten(1, (1, 8, 8)))
-    model = WGAN(Networks(generator, nn.Flatten()), (1, 8, 8), latent_dim=4, levels=17)
+    model = GAN(Networks(generator, nn.Flatten()), (1, 8, 8), latent_dim=4, levels=17)
     assert model.prior.sample((5,)).shape == (5, 4)
     assert model.prior.log_prob(torch.zeros(1, 4)).item() == pytest.approx(-2 * math.log(2 * math.pi), abs=1e-5)
     with frozen(model):

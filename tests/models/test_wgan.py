@@ -5,14 +5,15 @@ import torch
 from torch import nn
 
 from thalweg.data.dataset import Spec
-from thalweg.models.gans.wgan import WGAN, conv_networks, dense_networks
+from thalweg.models.gans.dcgan import conv_networks
+from thalweg.models.gans.gan import GAN, dense_networks
 from thalweg.recipes.gans import wgan
 
 pytestmark = pytest.mark.system("S98")
 
 
 def image_model(shape, levels=256):
-    return WGAN(conv_networks(shape, latent_dim=4, hidden=16), shape, latent_dim=4, levels=levels)
+    return GAN(conv_networks(shape, latent_dim=4, hidden=16, batch_norm=False), shape, latent_dim=4, levels=levels)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 9, 13)])
@@ -32,7 +33,7 @@ def test_scaling_of_images():
 
 def test_scaling_of_vectors():
     networks = dense_networks((2,), latent_dim=3, hidden=8)
-    model = WGAN(networks, (2,), latent_dim=3, mean=[1.0, -2.0], std=[2.0, 4.0])
+    model = GAN(networks, (2,), latent_dim=3, mean=[1.0, -2.0], std=[2.0, 4.0])
     assert model.prepare(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
     z = torch.randn(6, 3)
     torch.testing.assert_close(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from thalweg.config import OptimizerConfig, TrainConfig
-from thalweg.models.gans.wgan import WGAN, dense_networks
+from thalweg.models.gans.gan import GAN, dense_networks
 from thalweg.objectives.adversarial import gradient_penalty, wasserstein
 from thalweg.problems.adversarial import AdversarialGame
 from thalweg.training.distributed import World
@@ -33,10 +33,16 @@ class Linear(nn.Module):
     def prepare(self, x):
         return x
 
+    def generate(self, z, y):
+        return self.generator(z)
+
+    def judge(self, x, y):
+        return self.critic(x)
+
 
 def small():
     torch.manual_seed(0)
-    return WGAN(dense_networks((2,), 3, 16), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
+    return GAN(dense_networks((2,), 3, 16), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
 
 
 def play(problem, lr=0.05, clip_steps=(5, 1), x=None):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from thalweg.training import Alternating, Extragradient, Loss, Run, Simultaneous, Solution, Solved, Stage
+from thalweg.training import Alternating, Extragradient, Loss, Optimistic, Run, Simultaneous, Solution, Solved, Stage
 from thalweg.training.distributed import World
 from toy_problems import Bilinear, Regression, Scalar, Y, play, play_game
 
@@ -46,6 +46,22 @@ def test_extragradient_converges_at_its_rate():
     start = game.radius
     play_game(game, Extragradient(), ROUNDS, LR)
     assert (game.radius / start) ** (1 / ROUNDS) == pytest.approx(math.sqrt(1 - LR**2 + LR**4), abs=1e-12)
+
+
+@pytest.mark.system("S101")
+def test_optimism_follows_its_recurrence_and_converges():
+    game = Bilinear()
+    start = game.radius
+    play_game(game, Optimistic(), ROUNDS, LR)
+    theta, phi = [1.0, 1.0], [0.5, 0.5]  # L = θφ: θ descends along φ, φ ascends along θ; the last, then the present
+    for k in range(ROUNDS):
+        before = (phi[0], theta[0]) if k else (phi[1], theta[1])
+        gradients = 2 * phi[1] - before[0], 2 * theta[1] - before[1]
+        theta, phi = [theta[1], theta[1] - LR * gradients[0]], [phi[1], phi[1] + LR * gradients[1]]
+    got = [game.model[p].value.item() for p in ("theta", "phi")]
+    assert got == pytest.approx([theta[1], phi[1]], abs=1e-12)
+    play_game(game, Optimistic(), 2000, LR)
+    assert game.radius < 1e-3 * start
 
 
 @pytest.mark.system("S101")
@@ -107,7 +123,9 @@ class Averages:
 
 def averages(steps=100, **settings):
     problem = Averages()
-    return problem, Run(problem.model, (Stage(problem=problem, steps=steps, batch_size=96, update=Solved(), **settings),))
+    return problem, Run(
+        problem.model, (Stage(problem=problem, steps=steps, batch_size=96, update=Solved(), **settings),)
+    )
 
 
 def test_closed_forms_move_without_gradients_until_they_say_so(tmp_path):

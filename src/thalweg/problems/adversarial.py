@@ -18,8 +18,9 @@ __all__ = ["AdversarialGame"]
 class AdversarialGame:
     """Players "critic" and "generator", who lose what the `rules` say by the critic's scores of data and of g(z).
 
-    `model` has `generator` (z → data in the critic's units), `critic` (data → scores (B,)), `latent_dim`, and
-    `prepare` (raw data → the critic's units). A critic with `project()` is projected after its step.
+    `model` has the modules `generator` and `critic`, generate(z, y), judge(x, y) → scores (B,), `latent_dim`, and
+    `prepare` (raw data → the critic's units). A model with `classes` is given labels y, another None. What has
+    `project()` in the critic is projected after its step.
 
     Extras of the critic: the distance that the rules estimate, by its name; `penalty` where there is one.
 
@@ -33,10 +34,10 @@ class AdversarialGame:
     Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875. Improved Training of Wasserstein GANs, Ishaan
     Gulrajani et al., 2017, arXiv 1704.00028.
 
-    >>> from thalweg.models.gans.wgan import WGAN, dense_networks
+    >>> from thalweg.models.gans.gan import GAN, dense_networks
     >>> from thalweg.objectives.adversarial import wasserstein
     >>> networks = dense_networks((2,), latent_dim=3, hidden=8)
-    >>> model = WGAN(networks, (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
+    >>> model = GAN(networks, (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
     >>> AdversarialGame(model, wasserstein(), clip=0.01).project("critic")
     >>> max(float(p.detach().abs().max()) for p in networks.critic.parameters()) < 0.0101
     True
@@ -51,32 +52,39 @@ class AdversarialGame:
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "generator": model.generator}
         self.second_order = ("critic",) if penalty else ()
         self._clipped = list(model.critic.parameters())
+        self._projected: list[Any] = [part for part in model.critic.modules() if hasattr(part, "project")]
         # One pass for data and generated ones, unless a layer would mix the two.
         self._apart = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.critic.modules())
 
     def loss(self, player: str, batch: Batch) -> Loss:
         """Return the loss of "critic" or "generator" on the batch, with fresh latent noise."""
-        z = batch.normal("z", self.model.latent_dim)
+        model, y = self.model, self._labels(batch)
+        z = batch.normal("z", model.latent_dim)
         if choice("player", player, self.players) == "generator":
-            return Loss(self.rules.generator(self._scores(self.model.generator(z))))
-        real = self.model.prepare(batch.x)
+            return Loss(self.rules.generator(model.judge(model.generate(z, y), y)))
+        real = model.prepare(batch.x)
         with torch.no_grad():
-            fake = self.model.generator(z).to(real.dtype)
+            fake = model.generate(z, y).to(real.dtype)
         if self._apart:
-            real_scores, fake_scores = self._scores(real), self._scores(fake)
+            real_scores, fake_scores = model.judge(real, y), model.judge(fake, y)
         else:
-            real_scores, fake_scores = self._scores(torch.cat([real, fake])).chunk(2)
+            both = None if y is None else torch.cat([y, y])
+            real_scores, fake_scores = model.judge(torch.cat([real, fake]), both).chunk(2)
         values = self.rules.critic(real_scores, fake_scores)
         extras = {self.rules.name: self.rules.estimate(real_scores, fake_scores)}
         if self.penalty:
             epsilon = batch.uniform("epsilon", 1)
-            extras["penalty"] = gradient_penalty(self._scores, real, fake, epsilon)
+            extras["penalty"] = gradient_penalty(lambda x: model.judge(x, y), real, fake, epsilon)
             values = values + self.penalty * extras["penalty"]
         return Loss(values, extras)
 
-    def _scores(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.model.critic(x)
-        return scores.float()  # under autocast, too: their differences are small
+    def _labels(self, batch: Batch) -> Tensor | None:
+        """Labels where the model wants them."""
+        if not getattr(self.model, "classes", 0):
+            return None
+        if batch.y is None:
+            raise ValueError("labels: got none, wanted those of the classes that the networks are given")
+        return batch.y
 
     @torch.no_grad()
     def project(self, player: str) -> None:
@@ -86,5 +94,5 @@ class AdversarialGame:
         if self.clip is not None:
             torch._foreach_clamp_min_(self._clipped, -self.clip)
             torch._foreach_clamp_max_(self._clipped, self.clip)
-        if hasattr(self.model.critic, "project"):
-            self.model.critic.project()
+        for part in self._projected:
+            part.project()

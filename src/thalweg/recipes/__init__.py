@@ -49,7 +49,13 @@ FLOWS = {
     "ffjord": "thalweg.recipes.continuous_flows:ffjord",
 }
 GANS = {
+    "gan": "thalweg.recipes.gans:gan",
+    "dcgan": "thalweg.recipes.gans:dcgan",
+    "f-gan": "thalweg.recipes.gans:f_gan",
     "wgan": "thalweg.recipes.gans:wgan",
+    "wgan-gp": "thalweg.recipes.gans:wgan_gp",
+    "sn-gan": "thalweg.recipes.gans:sn_gan",
+    "hinge-gan": "thalweg.recipes.gans:hinge_gan",
 }
 
 FAMILIES = {

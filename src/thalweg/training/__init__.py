@@ -5,7 +5,7 @@ from thalweg.training.player import Player
 from thalweg.training.problem import Batch, Loss, Problem, Rows, Solution
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
-from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Solved, Update
+from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
 
 __all__ = [
     "Alternating",
@@ -14,6 +14,7 @@ __all__ = [
     "Interrupted",
     "Loss",
     "NonFinite",
+    "Optimistic",
     "Player",
     "Problem",
     "Rows",

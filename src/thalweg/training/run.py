@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.training.problem import Problem, Rows, Solvable
-from thalweg.training.updates import Alternating, Extragradient, Simultaneous, Solved, Update
+from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
 
 __all__ = ["Run", "Stage"]
 
@@ -86,7 +86,12 @@ class Stage:
             changed["ema"] = dict.fromkeys(players, train.ema) if train.ema else {}
         if train.update is not None:
             in_turn = self.update if isinstance(self.update, Alternating) else Alternating(dict.fromkeys(players, 1))
-            kinds = {"simultaneous": Simultaneous(), "extragradient": Extragradient(), "alternating": in_turn}
+            kinds: dict[str, Update] = {
+                "simultaneous": Simultaneous(),
+                "alternating": in_turn,
+                "extragradient": Extragradient(),
+                "optimistic": Optimistic(),
+            }
             changed["update"] = kinds[train.update]
         return replace(self, **changed)  # type: ignore[arg-type]
 

@@ -15,7 +15,9 @@ import torch
 from thalweg.checks import positive
 from thalweg.training.player import Player
 
-__all__ = ["Alternating", "Extragradient", "Game", "Simultaneous", "Solved", "Update"]
+__all__ = ["Alternating", "Extragradient", "Game", "Optimistic", "Simultaneous", "Solved", "Update"]
+
+LAST = "last gradient"
 
 
 class Game(Protocol):
@@ -67,7 +69,7 @@ class Simultaneous:
 
 @dataclass(frozen=True)
 class Solved:
-    """Every player takes the step that its problem knows in closed form: θ ← `problem.solve`. No gradient, no optimizer.
+    """Every player takes the step that its problem knows in closed form, `problem.solve`: no gradient, no optimizer.
 
     For expectation maximization, whose M-step is the maximum of a bound, and for estimators that are computed and not
     searched for. The stage ends before its `steps` once the problem says that another step would change nothing.
@@ -133,3 +135,30 @@ class Extragradient:
             with torch.no_grad():
                 torch._foreach_copy_(player.parameters, before[name])
             game.apply(name)
+
+
+@dataclass(frozen=True)
+class Optimistic:
+    """Move along the gradient that is expected next, from this one and the last: θ_i ← θ_i − α_i (2 g_i − g_i^last).
+
+    One gradient a round where `Extragradient` takes two, and convergence on the bilinear game all the same. The last
+    gradients are kept, and saved, with the optimizer's state; the first round has none and is `Simultaneous`.
+
+    Reference: Training GANs with Optimism, Constantinos Daskalakis et al., 2018, arXiv 1711.00141.
+    """
+
+    batches: int = field(default=1, init=False)
+
+    def __call__(self, game: Game) -> None:
+        for name in game.players:
+            game.differentiate(name)
+        for name, player in game.players.items():
+            optimizer = player.optimizer
+            assert optimizer is not None
+            moved = [p for p in player.parameters if p.grad is not None]
+            now = [p.grad.clone() for p in moved if p.grad is not None]
+            for p, gradient in zip(moved, now, strict=True):
+                p.grad = 2 * gradient - optimizer.state[p].pop(LAST, gradient)
+            game.apply(name)
+            for p, gradient in zip(moved, now, strict=True):  # after the step, which takes an empty state for a new one
+                optimizer.state[p][LAST] = gradient

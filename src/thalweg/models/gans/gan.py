@@ -1,0 +1,144 @@
+"""A generative adversarial network's two networks, and what they can do once trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+from torch.special import ndtr, ndtri
+
+from thalweg.checks import positive
+from thalweg.nn.dense import mlp
+from thalweg.nn.preprocess import Standardize
+
+__all__ = ["GAN", "Networks", "dense_networks", "draw_latent", "scaling", "to_levels"]
+
+
+class Networks(NamedTuple):
+    """Who makes and who judges."""
+
+    generator: nn.Module
+    critic: nn.Module
+
+
+class GAN(nn.Module):
+    """Generator g: z ~ N(0, I) → data, and critic (or discriminator's logit) f: data → one score an example.
+
+    Images are scaled to [−1, 1], vectors to mean 0 and standard deviation 1, for both.
+
+    Args:
+        networks: generator and critic, in scaled units.
+        shape: of one raw example.
+        latent_dim: numbers in z.
+        levels: whole-number levels of images; None: float vectors.
+        mean: of each column of vectors, raw units.
+        std: of each column of vectors, raw units.
+
+    Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
+
+    >>> model = GAN(dense_networks((2,), latent_dim=3, hidden=8), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 2.0])
+    >>> model.sample(5).shape, model.critic(model.prepare(torch.zeros(5, 2))).shape
+    (torch.Size([5, 2]), torch.Size([5]))
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        shape: Sequence[int],
+        *,
+        latent_dim: int,
+        levels: int | None = None,
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+    ) -> None:
+        super().__init__()
+        self.generator, self.critic = networks
+        self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
+        self.scaling = scaling(shape, levels, mean, std)
+
+    @property
+    def prior(self) -> Independent:
+        """The law of z, N(0, I)."""
+        zero = self.scaling.mean.new_zeros(self.latent_dim)  # on the model's device
+        return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1)
+
+    def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """Scale raw data for the critic."""
+        return self.scaling(x)
+
+    def generate(self, z: Float[Tensor, "B D"], y: None = None) -> Float[Tensor, "B ..."]:
+        """Return g(z), in scaled units."""
+        made: Tensor = self.generator(z)
+        return made
+
+    def judge(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
+        """Return the critic's scores of `x`, in scaled units."""
+        scores: Tensor = self.critic(x)
+        return scores.float()  # under autocast, too: their differences are small
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None, *, truncation: float | None = None) -> Tensor:
+        """Draw `n` raw examples: float vectors, or uint8 images rounded to the nearest level.
+
+        With `truncation` every coordinate of z is a normal number within ±truncation: less variety, fewer failures.
+        """
+        z = draw_latent(n, self.latent_dim, generator, truncation).to(self.scaling.mean.device)
+        return to_levels(self.decode(z), self.levels)
+
+    def decode(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B ..."]:
+        """Return g(z) in raw units, float, differentiable."""
+        return self.scaling.inverse(self.generator(z))
+
+    def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
+        """Return −f(x): the critic is low where samples are and data are not, and knows nothing of other places."""
+        return -self.critic(self.prepare(x))
+
+
+def scaling(shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]) -> Standardize:
+    """Return what takes images to [−1, 1], vectors to mean 0 and standard deviation 1."""
+    middle = (levels - 1) / 2 if levels else 0.0
+    return Standardize(*(([middle] * shape[0], [middle] * shape[0]) if levels else (mean, std)), shape)
+
+
+def draw_latent(
+    n: int, size: int, generator: torch.Generator | None = None, truncation: float | None = None
+) -> Float[Tensor, "n D"]:
+    """Draw z ~ N(0, I), each coordinate within ±truncation where there is one.
+
+    >>> bool(draw_latent(1000, 2, truncation=0.5).abs().max() <= 0.5)
+    True
+    """
+    where = "cpu" if generator is None else generator.device
+    if truncation is None:
+        return torch.randn(n, size, generator=generator, device=where)
+    u = torch.rand(n, size, generator=generator, device=where, dtype=torch.float64)
+    tail = ndtr(u.new_tensor(-positive("truncation", truncation)))
+    return ndtri(tail + u * (1 - 2 * tail)).float()  # by the inverse of the cumulative distribution
+
+
+def to_levels(x: Float[Tensor, "B ..."], levels: int | None) -> Tensor:
+    """Return images rounded to the nearest level, uint8; vectors as they are."""
+    return x.round().clamp(0, levels - 1).to(torch.uint8) if levels else x
+
+
+def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:
+    """Three hidden layers each, ReLU in the generator, leaky ReLU in the critic; for vectors, and images flattened.
+
+    The generator of images ends in tanh.
+
+    >>> dense_networks((3,), latent_dim=2, hidden=4).generator(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+    size = math.prod(shape)
+    generator = mlp((latent_dim, hidden, hidden, hidden, size))
+    critic = mlp((size, hidden, hidden, hidden, 1), activation=lambda: nn.LeakyReLU(0.2))
+    critic.append(nn.Flatten(0))
+    if len(shape) > 1:
+        generator.extend([nn.Tanh(), nn.Unflatten(1, tuple(shape))])
+        critic.insert(0, nn.Flatten())
+    return Networks(generator, critic)
