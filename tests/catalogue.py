@@ -192,6 +192,12 @@ GANS = [  # the critic's last bias cancels in a difference of means, and in the 
     Member("hinge-gan", PLANE, TINY | {"conditional": True}, free=("critic.network.6.bias",)),
     Member("hinge-gan", DIGITS, TINY, free=("critic.5.bias",)),
 ]
+WAES = [
+    Member("wae-mmd", PLANE, TINY),
+    Member("wae-mmd", DIGITS, TINY),
+    Member("wae-gan", PLANE, TINY | {"sigma": 2.0}),
+    Member("wae-gan", ODD, TINY),
+]
 
 VQ = {"codes": 8, "dim": 3, "hidden": 8}
 VECTOR_QUANTIZED = [
@@ -214,4 +220,15 @@ AUTOREGRESSIVE = [
     Member("pixelcnn", COLOR, {"hidden": 4, "layers": 1}),
 ]
 
-MEMBERS = [*CLASSIFIERS, *AUTOENCODERS, *DENOISING, *VAES, *VECTOR_QUANTIZED, *AUTOREGRESSIVE, *MIXTURES, *FLOWS, *GANS]
+MEMBERS = [
+    *CLASSIFIERS,
+    *AUTOENCODERS,
+    *DENOISING,
+    *VAES,
+    *VECTOR_QUANTIZED,
+    *AUTOREGRESSIVE,
+    *MIXTURES,
+    *FLOWS,
+    *GANS,
+    *WAES,
+]

@@ -58,6 +58,11 @@ GANS = {
     "hinge-gan": "thalweg.recipes.gans:hinge_gan",
 }
 
+WAES = {
+    "wae-mmd": "thalweg.recipes.waes:wae_mmd",
+    "wae-gan": "thalweg.recipes.waes:wae_gan",
+}
+
 FAMILIES = {
     "classifiers": CLASSIFIERS,
     "autoencoders": AUTOENCODERS,
@@ -66,6 +71,7 @@ FAMILIES = {
     "mixtures": MIXTURES,
     "flows": FLOWS,
     "gans": GANS,
+    "waes": WAES,
 }
 
 

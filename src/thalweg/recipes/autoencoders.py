@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["autoencoder", "data_of", "denoising_autoencoder", "linear_autoencoder", "one_stage"]
+__all__ = ["autoencoder", "data_of", "denoising_autoencoder", "linear_autoencoder", "network_of", "one_stage"]
 
 
 def autoencoder(
@@ -33,7 +33,7 @@ def autoencoder(
     """
     from thalweg.problems.autoencoding import Autoencoding
 
-    model = _network("autoencoder", spec, latent_dim, hidden, depth, architecture, tied)
+    model = network_of("autoencoder", spec, latent_dim, hidden, depth, architecture, tied)
     return one_stage(model, Autoencoding(model))
 
 
@@ -64,7 +64,7 @@ def denoising_autoencoder(
     """
     from thalweg.problems.autoencoding import Denoising
 
-    model = _network("denoising-autoencoder", spec, latent_dim, hidden, depth, architecture, tied)
+    model = network_of("denoising-autoencoder", spec, latent_dim, hidden, depth, architecture, tied)
     return one_stage(model, Denoising(model, corruption_of(spec, corruption, level)))
 
 
@@ -117,7 +117,8 @@ def one_stage(model: Any, problem: Any) -> Run:
     return Run(model, (stage,))
 
 
-def _network(name: str, spec: Spec, latent_dim: int, hidden: int, depth: int, architecture: str, tied: bool) -> Any:
+def network_of(name: str, spec: Spec, latent_dim: int, hidden: int, depth: int, architecture: str, tied: bool) -> Any:
+    """Return the autoencoder of that architecture; raise ValueError where it does not go with the data."""
     from thalweg.checks import choice, in_range, positive
     from thalweg.models.autoencoders.autoencoder import conv_autoencoder, dense_autoencoder
 

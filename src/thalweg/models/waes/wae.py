@@ -1,0 +1,95 @@
+"""The Wasserstein autoencoder: codes that together have the law of a prior, and a decoder of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+from thalweg.checks import positive
+from thalweg.models.gans.gan import draw_latent, to_levels
+from thalweg.nn.dense import mlp
+
+__all__ = ["WAE", "code_critic"]
+
+
+class WAE(nn.Module):
+    """Deterministic encoder E and decoder D, with the law of E(x) over all x brought to N(0, σ²I): D(z) then samples.
+
+    Where the aggregate law of codes is the prior, E ‖x − D(E(x))‖² is the cost of a transport plan from the data to
+    what is generated: training brings down the optimal cost's upper bound. The units are those of the autoencoder.
+
+    Args:
+        autoencoder: has encode, decode, reconstruct, score of raw data, and `encoder`, `decoder`, `preprocess`.
+        latent_dim: numbers in the code.
+        levels: whole-number levels of images; None: float vectors.
+        sigma: of the prior.
+        critic: tells draws of the prior from codes, as a GAN's discriminator does; None where a kernel does.
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin, Olivier Bousquet, Sylvain Gelly, Bernhard Schoelkopf, 2018,
+    arXiv 1711.01558.
+
+    >>> from thalweg.models.autoencoders.autoencoder import dense_autoencoder
+    >>> model = WAE(dense_autoencoder((1, 8, 8), 3, (16,), levels=17), latent_dim=3, levels=17)
+    >>> model.sample(5).shape, model.encode(model.sample(5)).shape
+    (torch.Size([5, 1, 8, 8]), torch.Size([5, 3]))
+    """
+
+    def __init__(
+        self,
+        autoencoder: Any,
+        *,
+        latent_dim: int,
+        levels: int | None = None,
+        sigma: float = 1.0,
+        critic: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.autoencoder, self.critic = autoencoder, critic
+        self.latent_dim, self.levels, self.sigma = latent_dim, levels, positive("sigma", sigma)
+
+    @property
+    def prior(self) -> Independent:
+        """The law of z, N(0, σ²I)."""
+        zero = next(self.parameters()).new_zeros(self.latent_dim)
+        return Independent(Normal(zero, torch.full_like(zero, self.sigma), validate_args=False), 1)
+
+    def encode(self, x: Tensor) -> Float[Tensor, "B d"]:
+        """Return the code of raw `x`."""
+        code: Tensor = self.autoencoder.encode(x)
+        return code
+
+    def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
+        """Return D(z), (B, *shape), float, in raw units."""
+        made: Tensor = self.autoencoder.decode(z)
+        return made
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return `decode(encode(x))`."""
+        return self.decode(self.encode(x))
+
+    def score(self, x: Tensor) -> Float[Tensor, " B"]:
+        """Return the squared error of raw `x`: high for what is unlike the training data."""
+        error: Tensor = self.autoencoder.score(x)
+        return error
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None, *, truncation: float | None = None) -> Tensor:
+        """Draw `n` raw examples: float vectors, or uint8 images rounded to the nearest level.
+
+        With `truncation` every coordinate of z is within ±truncation standard deviations of the prior.
+        """
+        z = self.sigma * draw_latent(n, self.latent_dim, generator, truncation)
+        return to_levels(self.decode(z.to(next(self.parameters()).device)), self.levels)
+
+
+def code_critic(latent_dim: int, hidden: int = 256) -> nn.Sequential:
+    """Three hidden layers of ReLU over a code, to one score.
+
+    >>> code_critic(3)(torch.zeros(2, 3)).shape
+    torch.Size([2])
+    """
+    return mlp((latent_dim, hidden, hidden, hidden, 1)).append(nn.Flatten(0))

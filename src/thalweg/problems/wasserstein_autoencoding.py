@@ -1,0 +1,75 @@
+"""Wasserstein autoencoders: a reconstruction, and codes that have the prior's law by a kernel or by a critic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.checks import choice, positive
+from thalweg.objectives.adversarial import non_saturating
+from thalweg.objectives.mmd import inverse_multiquadric, mmd2
+from thalweg.objectives.reconstruction import squared_error
+from thalweg.training.problem import Batch, Loss
+
+__all__ = ["KernelMatching", "LatentGame"]
+
+
+class KernelMatching:
+    """One player, "model", that loses ‖y − D(E(y))‖² + λ MMD²(E(y), z), z ~ N(0, σ²I): per sample, y preprocessed.
+
+    The kernel is the inverse multiquadric over scales, see `inverse_multiquadric`; the unbiased MMD² is of the
+    examples that the loss sees at once, the same value for each.
+
+    Extras: `reconstruction`, and `MMD²`, which may be negative.
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    """
+
+    def __init__(self, model: Any, *, weight: float = 10.0) -> None:
+        self.model, self.weight = model, positive("weight", weight)
+        self.players: Mapping[str, nn.Module] = {"model": model}
+        self.kernel = inverse_multiquadric(model.latent_dim, model.sigma)
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the error and the discrepancy of the batch."""
+        target, code = _coded(self.model, batch)
+        error = squared_error(self.model.autoencoder.decoder(code).float(), target)
+        prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
+        apart = mmd2(code.float(), prior, self.kernel).expand(len(error))
+        return Loss(error + self.weight * apart, {"reconstruction": error, "MMD²": apart})
+
+
+class LatentGame:
+    """Players "critic", who tells z ~ N(0, σ²I) from codes E(y), and "autoencoder".
+
+    The critic f loses −log σ(f(z)) − log(1 − σ(f(E(y)))); the autoencoder ‖y − D(E(y))‖² − λ log σ(f(E(y))).
+
+    Extras: of the critic `2 JS`, an estimate from below of twice JS(prior, codes); `reconstruction` of the autoencoder.
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    """
+
+    def __init__(self, model: Any, *, weight: float = 10.0) -> None:
+        self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
+        self.players: Mapping[str, nn.Module] = {"autoencoder": model.autoencoder, "critic": model.critic}
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the loss of "autoencoder" or "critic" on the batch."""
+        if choice("player", player, self.players) == "critic":
+            with torch.no_grad():
+                _, code = _coded(self.model, batch)
+            prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
+            scores = self.model.critic(torch.cat([prior, code.float()])).float().chunk(2)
+            return Loss(self.rules.critic(*scores), {self.rules.name: self.rules.estimate(*scores)})
+        target, code = _coded(self.model, batch)
+        error = squared_error(self.model.autoencoder.decoder(code).float(), target)
+        taken = self.rules.generator(self.model.critic(code).float())
+        return Loss(error + self.weight * taken, {"reconstruction": error})
+
+
+def _coded(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    target = model.autoencoder.preprocess(batch.x)
+    return target, model.autoencoder.encoder(target)

@@ -1,0 +1,96 @@
+"""Recipes of Wasserstein autoencoders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from thalweg.data import Spec
+    from thalweg.training.run import Run
+
+__all__ = ["wae_gan", "wae_mmd"]
+
+Architecture = Literal["auto", "dense", "conv"]
+
+
+def wae_mmd(
+    spec: Spec,
+    *,
+    latent_dim: int = 8,
+    hidden: int = 256,
+    weight: float = 10.0,
+    sigma: float = 1.0,
+    architecture: Architecture = "auto",
+) -> Run:
+    """Wasserstein autoencoder whose codes are brought to the prior by a kernel: MMD, of images or vectors.
+
+    Args:
+        latent_dim: numbers in the code; of vectors at most as many as they have
+        hidden: units of a hidden layer
+        weight: lambda, of the discrepancy between codes and prior
+        sigma: standard deviation of the prior
+        architecture: dense layers, convolutions, or (auto) convolutions for images of at least 8x8
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    """
+    from thalweg.problems.wasserstein_autoencoding import KernelMatching
+
+    model = _model("wae-mmd", spec, latent_dim, hidden, sigma, architecture, adversarial=False)
+    return _fitted(model, KernelMatching(model, weight=weight), {"model": 1e-3})
+
+
+def wae_gan(
+    spec: Spec,
+    *,
+    latent_dim: int = 8,
+    hidden: int = 256,
+    weight: float = 10.0,
+    sigma: float = 1.0,
+    architecture: Architecture = "auto",
+) -> Run:
+    """Wasserstein autoencoder whose codes are brought to the prior by a critic, of images or vectors.
+
+    Args:
+        latent_dim: numbers in the code; of vectors at most as many as they have
+        hidden: units of a hidden layer
+        weight: lambda, of the critic's verdict on the codes
+        sigma: standard deviation of the prior
+        architecture: dense layers, convolutions, or (auto) convolutions for images of at least 8x8
+
+    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    """
+    from thalweg.problems.wasserstein_autoencoding import LatentGame
+
+    model = _model("wae-gan", spec, latent_dim, hidden, sigma, architecture, adversarial=True)
+    return _fitted(model, LatentGame(model, weight=weight), {"critic": 5e-4, "autoencoder": 1e-3})
+
+
+def _model(
+    name: str, spec: Spec, latent_dim: int, hidden: int, sigma: float, architecture: str, *, adversarial: bool
+) -> Any:
+    from thalweg.models.waes.wae import WAE, code_critic
+    from thalweg.recipes.autoencoders import network_of
+
+    if spec.kind == "vector":
+        latent_dim = min(latent_dim, spec.size)  # codes on a surface inside a larger space have no law like the prior's
+    depth = 2 if spec.kind == "vector" else 1
+    autoencoder = network_of(name, spec, latent_dim, hidden, depth, architecture, tied=False)
+    critic = code_critic(latent_dim, hidden) if adversarial else None
+    levels = spec.levels if spec.kind == "image" else None
+    return WAE(autoencoder, latent_dim=latent_dim, levels=levels, sigma=sigma, critic=critic)
+
+
+def _fitted(model: Any, problem: Any, rates: dict[str, float]) -> Run:
+    from thalweg.config import OptimizerConfig, ScheduleConfig
+    from thalweg.training.run import Run, Stage
+
+    stage = Stage(
+        problem=problem,
+        steps=10_000,
+        batch_size=128,
+        optimizers={
+            player: OptimizerConfig(lr=lr, beta1=0.5 if player == "critic" else 0.9) for player, lr in rates.items()
+        },
+        schedules=dict.fromkeys(rates, ScheduleConfig(name="cosine")),
+    )
+    return Run(model, (stage,))
