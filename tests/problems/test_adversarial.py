@@ -189,3 +189,30 @@ def test_refusals():
         AdversarialGame(model, wasserstein(), penalty=-1.0)
     with pytest.raises(ValueError, match="did you mean 'critic'"):
         AdversarialGame(model, wasserstein(), clip=0.01).loss("critics", Batch(torch.zeros(2, 2)))
+
+
+def test_watching_two_laws_that_are_a_shift_apart():
+    model = Linear([1.0, 0.0], [0.0, 0.0])
+    game = AdversarialGame(model, wasserstein())
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    apart = game.watch(Batch(x + torch.tensor([3.0, 0.0]), seed=1)).values
+    assert float(apart["batch/W1"]) == pytest.approx(3.0, abs=0.2)
+    assert float(apart["batch/gap"]) == pytest.approx(3.0, abs=0.2)  # f = x₁ is a best critic
+    alike = game.watch(Batch(x, seed=1)).values
+    assert float(apart["batch/coverage"]) < 0.3
+    assert float(alike["batch/coverage"]) > 0.8
+    assert alike["batch/spread"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_collapse_is_told_and_recorded(tmp_path):
+    model = Linear([1.0, 0.0], [0.0, 0.0])
+    with torch.no_grad():
+        model.generator.weight.mul_(0.01)
+    game = AdversarialGame(model, wasserstein())
+    watched = game.watch(Batch(torch.randn(64, 2), seed=1))
+    assert "the generator has collapsed: its samples spread 0.01" in watched.warning
+    running = play(game)
+    running.round(0)
+    found = running.watch().values
+    assert float(found["critic/gradient/0.weight"]) > 0
+    assert model.critic.training

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import Rules, gradient_penalty
-from thalweg.training.problem import Batch, Loss
+from thalweg.objectives.transport import wasserstein
+from thalweg.training.problem import Batch, Loss, Watched
 
 __all__ = ["AdversarialGame"]
+
+COLLAPSED = 0.1  # spread of samples over that of data
 
 
 class AdversarialGame:
@@ -85,6 +88,36 @@ class AdversarialGame:
         if batch.y is None:
             raise ValueError("labels: got none, wanted those of the classes that the networks are given")
         return batch.y
+
+    @torch.no_grad()
+    def watch(self, batch: Batch) -> Watched:
+        """Return how the game stands on a batch, in the critic's units.
+
+        `batch/W1` is the exact distance between its examples and as many generated ones, beside what the rules estimate
+        on the same; `batch/coverage` the share of examples nearer to a generated one than to their third neighbor
+        among themselves (half and more where the laws are alike); `batch/spread` the mean distance between generated
+        ones over that between examples, whose fall below a tenth is reported as collapse; `critic/gradient/LAYER` the
+        norm of the critic's last gradient.
+        """
+        model, y = self.model, self._labels(batch)
+        real = model.prepare(batch.x)
+        fake = model.generate(batch.normal("z", model.latent_dim), y).to(real.dtype)
+        estimate = self.rules.estimate(model.judge(real, y), model.judge(fake, y)).mean()
+        real, fake = real.flatten(1), fake.flatten(1)
+        own = torch.cdist(real, real)
+        third = own.kthvalue(min(4, len(real)), dim=1).values  # the first is the example itself
+        spread = float(torch.cdist(fake, fake).mean() / own.mean().clamp(min=1e-12))
+        values: dict[str, Tensor | float] = {
+            "batch/W1": wasserstein(real, fake),
+            f"batch/{self.rules.name}": estimate,
+            "batch/coverage": (torch.cdist(real, fake).amin(1) <= third).float().mean(),
+            "batch/spread": spread,
+        }
+        for name, parameter in model.critic.named_parameters():
+            if parameter.grad is not None and parameter.dim() > 1:
+                values[f"critic/gradient/{name}"] = parameter.grad.norm()
+        warning = f"the generator has collapsed: its samples spread {spread:.2g} times as far as the data"
+        return Watched(values, warning if spread < COLLAPSED else None)
 
     @torch.no_grad()
     def project(self, player: str) -> None:

@@ -2,7 +2,7 @@
 
 from thalweg.training.loop import Interrupted, NonFinite, Sources, train
 from thalweg.training.player import Player
-from thalweg.training.problem import Batch, Loss, Problem, Rows, Solution
+from thalweg.training.problem import Batch, Loss, Problem, Rows, Solution, Watched
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
 from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
@@ -26,5 +26,6 @@ __all__ = [
     "Sources",
     "Stage",
     "Update",
+    "Watched",
     "train",
 ]

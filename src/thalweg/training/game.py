@@ -14,7 +14,7 @@ from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.randomness import fold
 from thalweg.training.distributed import PlayerLoss, World
 from thalweg.training.player import Player
-from thalweg.training.problem import Batch, Rows
+from thalweg.training.problem import Batch, Rows, Watched
 from thalweg.training.run import Stage
 from thalweg.training.schedules import factor
 from thalweg.training.updates import Solved
@@ -198,19 +198,34 @@ class Play:
     def validate(self, batches: Any) -> float:
         """Return the first player's mean loss over `batches`, in evaluation mode, with noise that never changes."""
         name, total, count = next(iter(self.players)), torch.zeros((), device=self.device, dtype=torch.float64), 0
-        modules = [player.module for player in self.players.values()]
-        for module in modules:
-            module.eval()
-        with self.averaged(), torch.no_grad():
+        with self._evaluating(), self.averaged(), torch.no_grad():
             for i, (x, y) in enumerate(batches):
                 seed = fold(self.seed, "validate", i)
                 self._generator.manual_seed(seed)
                 with self.autocast:
                     total += self.stage.problem.loss(name, Batch(x, y, seed)).values.double().sum()
                 count += len(x)
+        return float(total) / count
+
+    def watch(self) -> Watched:
+        """Return what the problem, where it watches, sees on the round's first mini-batch, in evaluation mode."""
+        look = getattr(self.stage.problem, "watch", None)
+        if look is None:
+            return Watched({})
+        x, y = self._get(0)
+        with self._evaluating(), torch.no_grad():
+            found: Watched = look(Batch(x, y, fold(self.seed, self.step, "watch")))
+        return found
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Within, every player's module is in evaluation mode: no statistics move."""
+        modules = [player.module for player in self.players.values()]
+        for module in modules:
+            module.eval()
+        yield
         for module in modules:
             module.train()
-        return float(total) / count
 
 
 def _default_generator(device: torch.device) -> torch.Generator:

@@ -91,7 +91,7 @@ def train(
         for index, stage in enumerate(run.stages):
             if state and state["stage"] > index:
                 continue
-            trained = _Stage(run, index, sources(stage, mine), config, device, mine, writer)
+            trained = _Stage(run, index, sources(stage, mine), config, device, mine, writer, warn)
             trained.train(state if state and state["stage"] == index else None, stop, progress or Silent())
         if writer:
             save_model(run, writer.path / "model.safetensors")
@@ -118,7 +118,9 @@ class _Stage:
         device: torch.device,
         world: World,
         folder: RunFolder | None,
+        warn: Callable[[str], None],
     ) -> None:
+        self.warn: Callable[[str], None] | None = warn  # None once it has been used
         self.run, self.index, self.stage, self.config, self.folder = run, index, run.stages[index], config, folder
         if isinstance(self.stage.update, Solved) and world.size > 1:
             raise ValueError(f"processes: got {world.size}, wanted one: this model is fitted in closed form")
@@ -200,7 +202,12 @@ class _Stage:
         return finished
 
     def _log(self, done: int) -> dict[str, float]:
-        means = average(self._fetch(), self.world, self.device)
+        watched = self.play.watch()
+        seen = {name: float(value) for name, value in watched.values.items()}
+        means = average(self._fetch() | seen, self.world, self.device)
+        if watched.warning and self.warn:
+            self.warn(f"step {done}: {watched.warning}")
+            self.warn = None
         self.play.pending.clear()
         if self.folder:
             rates = {

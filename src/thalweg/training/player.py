@@ -23,8 +23,9 @@ class Player:
     do not linger. A player without an optimizer is moved by others, in closed form.
     """
 
-    def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None, *, rate: Callable[[int], float] | None = None,
-                 ema: float = 0.0, clip_norm: float | None = None) -> None:  # fmt: skip
+    def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None, *,
+                 rate: Callable[[int], float] | None = None, ema: float = 0.0,
+                 clip_norm: float | None = None) -> None:  # fmt: skip
         self.module = module
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         if optimizer and not self.parameters:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.randomness import generator
 
-__all__ = ["Batch", "Loss", "Problem", "Rows", "Solvable", "Solution"]
+__all__ = ["Batch", "Loss", "Problem", "Rows", "Solution", "Solvable", "Watched"]
 
 
 class Rows(NamedTuple):
@@ -73,6 +73,17 @@ class Loss:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a problem sees while it trains, beyond its losses: named numbers to record, and a `warning` to be said once.
+
+    Numbers may be tensors of one value.
+    """
+
+    values: Mapping[str, Tensor | float]
+    warning: str | None = None
+
+
 class Problem(Protocol):
     """Players and their losses. Holds no optimizer and never calls backward.
 
@@ -80,7 +91,9 @@ class Problem(Protocol):
     differentiates it with respect to that player's parameters only, so nothing needs detaching.
 
     A problem may also have `project(player)`, called after each step of that player (weight clipping), and
-    `second_order`, the names of players whose modules are differentiated twice and must not be compiled.
+    `second_order`, the names of players whose modules are differentiated twice and must not be compiled. Where it has
+    `watch(batch)`, that is called at each line of the metrics, in evaluation mode and without gradients, but with those
+    of the last moves still in `grad`; it returns `Watched`.
     """
 
     @property
