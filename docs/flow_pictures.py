@@ -25,7 +25,9 @@ RUNS = {
     "nice-digits": "nice --data digits",
     **{f"real-nvp-{name}": f"real-nvp --data {name}" for name in REAL_NVP},
     **{f"nsf-{name}": f"nsf --data {name}" for name in NSF},
-    **{f"ffjord-{name}": f"ffjord --data {name}" for name in ("moons", "pinwheel")},
+    **{f"ffjord-{name}": f"ffjord --data {name} --minutes 4" for name in ("moons", "pinwheel")},
+    "ffjord-digits": "ffjord --data digits --ode-steps 4 --minutes 3",
+    **{f"{recipe}-mnist": f"{recipe} --data mnist --minutes 15" for recipe in ("real-nvp", "glow")},
 }
 
 
@@ -122,10 +124,10 @@ def nice(runs: Path) -> Any:
 
 
 def ffjord(runs: Path) -> Any:
-    """Samples on their way from z at time 1 back to x at time 0, and the density."""
+    """Samples on their way from z at time 1 back to x at time 0, and the density; the same of images."""
     times, names = (1.0, 0.75, 0.5, 0.25, 0.0), ("moons", "pinwheel")
-    figure, axes = plt.subplots(len(names), len(times) + 1, figsize=(9, 3.2), layout="constrained")
-    for row, name in zip(axes, names, strict=True):
+    figure, axes = plt.subplots(len(names) + 1, len(times) + 1, figsize=(9, 4.8), layout="constrained")
+    for row, name in zip(axes, names, strict=False):
         opened = open_run(runs / f"ffjord-{name}", device="cpu")
         model, dataset = opened.model, load(opened.config.data)
         z = model.draw(4000, generator(0, "picture"))
@@ -135,7 +137,46 @@ def ffjord(runs: Path) -> Any:
                 at = solve(field, (z,), 1.0, t, model.transform.solver)[0] if t < 1 else z
             draw_points(ax, at, (-3.2, 3.2, -3.2, 3.2), f"t = {t:g}")
         draw_density(row[-1], model, dataset, f"{name}: density", n=120)
+    opened = open_run(runs / "ffjord-digits", device="cpu")
+    model = opened.model
+    z = model.draw(25, generator(0, "picture"), temperature=0.8)
+    for ax, t in zip(axes[-1], times, strict=False):
+        with torch.no_grad():
+            field = lambda t, state: (model.transform.velocity(t, state[0])[0],)  # noqa: E731
+            at = solve(field, (z,), 1.0, t, model.transform.solver)[0] if t < 1 else z
+            shown = model.data.inverse(at.reshape(25, 1, 8, 8)).clamp(0, 17)
+        show_page(ax, shown, 5, f"t = {t:g}")
+    show_page(axes[-1, -1], torch.from_numpy(load(opened.config.data).test.x[:25].copy()), 5, "digits: truth")
     return figure
+
+
+def images(runs: Path, recipe: str) -> Any:
+    """Samples at two temperatures, and test images some of whose latents are drawn anew, the finest scale first."""
+    opened = open_run(runs / f"{recipe}-mnist", device="cpu")
+    flow, x = opened.model, torch.from_numpy(np.array(load(opened.config.data).test.x[:8]))
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
+    for ax, temperature in zip(axes, (0.85, 1.0), strict=False):
+        drawn = flow.sample(100, generator(0, "picture"), temperature=temperature)
+        show_page(ax, drawn, 10, f"samples, temperature {temperature:g}")
+    with torch.no_grad():
+        z, fresh = flow.encode(x), flow.draw(len(x), generator(1, "picture"))
+        rows, gone = [x.float()], 0
+        for part in flow.transform.parts[:-1]:
+            gone += int(np.prod(part))
+            rows.append(flow.decode(torch.cat([fresh[:, :gone], z[:, gone:]], 1)).clamp(0, opened.spec.levels - 1))
+    finest = " or ".join(map(str, range(1, len(rows))))
+    show_page(axes[2], torch.cat(rows), len(x), f"test images; the finest {finest} of {len(rows)} scales drawn anew")
+    return figure
+
+
+def show_page(ax: Any, x: torch.Tensor, columns: int, title: str) -> None:
+    """Show gray images (N, 1, H, W), `columns` a row."""
+    rows, height, width = len(x) // columns, x.shape[2] + 1, x.shape[3] + 1
+    page = np.pad(x[:, 0].numpy(), ((0, 0), (0, 1), (0, 1)), constant_values=float(x.max()))
+    page = page.reshape(rows, columns, height, width).transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
+    ax.imshow(page, cmap="gray", interpolation="nearest")
+    ax.set_title(title, fontsize=8)
+    ax.axis("off")
 
 
 PICTURES: dict[str, Callable[[Path], Any]] = {
@@ -143,6 +184,8 @@ PICTURES: dict[str, Callable[[Path], Any]] = {
     "affine-flow": affine,
     "nice": nice,
     "real-nvp": partial(plane, recipe="real-nvp", title="Real NVP", names=REAL_NVP),
+    "real-nvp-images": partial(images, recipe="real-nvp"),
+    "glow": partial(images, recipe="glow"),
     "nsf": partial(plane, recipe="nsf", title="neural spline flow", names=NSF),
     "ffjord": ffjord,
 }

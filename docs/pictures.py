@@ -19,8 +19,12 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from autoencoder_pictures import PICTURES as OF_AUTOENCODERS
+from autoencoder_pictures import RUNS as RUNS_OF_AUTOENCODERS
 from flow_pictures import PICTURES as OF_FLOWS
 from flow_pictures import RUNS as RUNS_OF_FLOWS
+from mixture_pictures import PICTURES as OF_MIXTURES
+from mixture_pictures import RUNS as RUNS_OF_MIXTURES
 
 from thalweg.data import load
 from thalweg.randomness import generator
@@ -33,6 +37,7 @@ RUNS_WANTED = {
     "softmax-regression-mnist": "softmax-regression --data mnist",
     "lenet5-mnist": "lenet5 --data mnist",
     "autoencoder-mnist": "autoencoder --data mnist",
+    **RUNS_OF_AUTOENCODERS,
     "vae-mnist-raw": "vae --data mnist",
     "vae-mnist-plane": "vae --data mnist --latent-dim 2 --likelihood bernoulli --architecture dense",
     **{f"beta-vae-glyphs-{beta}": f"beta-vae --beta {beta} {GLYPHS}" for beta in (1, 4, 16)},
@@ -42,6 +47,7 @@ RUNS_WANTED = {
     "vq-vae-2-mnist": "vq-vae-2 --data mnist --minutes 10",
     "pixelcnn-mnist": "pixelcnn --data mnist --minutes 10",
     "pixelcnn-digits-by-class": "pixelcnn --data digits --conditional",
+    **RUNS_OF_MIXTURES,
     **RUNS_OF_FLOWS,
     "wgan-digits": "wgan --data digits --steps 3000",
 }
@@ -237,12 +243,14 @@ PICTURES: dict[str, Callable[[Path], Any]] = {
     "softmax-regression": softmax_regression,
     "lenet5": lenet5,
     "autoencoder": autoencoder,
+    **OF_AUTOENCODERS,
     "vae": vae,
     "beta-vae": beta_vae,
     "iwae": iwae,
     "vq-vae": vq_vae,
     "vq-vae-2": vq_vae_2,
     "pixelcnn": pixelcnn,
+    **OF_MIXTURES,
     **OF_FLOWS,
     "wgan": wgan,
 }

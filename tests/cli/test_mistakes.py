@@ -101,7 +101,7 @@ CASES = {
     # options
     "option of another recipe": (
         ["train", "lenet5", "--data", "digits", "--latent-dim", "5"],
-        ["--latent-dim", "option of autoencoder, vae", "not of lenet5"],
+        ["--latent-dim", "option of autoencoder, ", "not of lenet5"],
     ),
     "misspelt option": ([*DIGITS, "--latnt-dim", "5"], ["--latnt-dim", "did you mean '--latent-dim'"]),
     "abbreviated option": ([*DIGITS, "--latent", "5"], ["--latent: no such option", "did you mean '--latent-dim'"]),
@@ -222,6 +222,7 @@ CASES = {
     "sample none": (["sample", "RUN", "-n", "0", "--out", "a.png"], ["-n: got 0"]),
     "sample seed": (["sample", "RUN", "--seed", "x", "--out", "a.png"], ["--seed: got 'x', wanted a whole number"]),
     "sample warmly": (["sample", "RUN", "--temperature", "2", "--out", "a.png"], ["--temperature: got 2.0", "vae"]),
+    "sample truncated": (["sample", "RUN", "--truncation", "2", "--out", "a.png"], ["--truncation: got 2.0", "vae"]),
     "sample a label": (["sample", "RUN", "--label", "3", "--out", "a.png"], ["--label: got '3'", "--conditional"]),
     "sample a classifier": (["sample", "LABELS", "--out", "a.png"], ["DIR: got", "wanted a model that can sample"]),
     "sample elsewhere": (["sample", "in", "--out", "a.png"], ["DIR: got in", "run folder"], folder("in")),

@@ -56,8 +56,8 @@ class Case:
         return torch.randn(n, *self.shape, generator=noise, dtype=torch.float64).to(dtype) * 1.5 + 0.5
 
 
-SMALL = {"hidden", "depth", "layers", "components", "bins", "steps"}
-STEPS = {"steps": 2, "hidden": 8}
+SMALL = {"hidden", "depth", "layers", "components", "bins"}
+STEPS = {"layers": 2, "hidden": 8}
 COUPLED = {"hidden": 8, "depth": 2, "layers": 5}
 FINE = {"hidden": 8, "depth": 2, "solver": Solver(steps=12)}
 ADAPTIVE = {"hidden": 8, "depth": 2, "solver": Solver("dopri5", tolerance=1e-8)}

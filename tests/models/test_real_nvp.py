@@ -1,6 +1,8 @@
 """Real NVP: inverse, log-determinant, normalization, what a density of raw images means."""
 
 import math
+from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -107,8 +109,9 @@ def test_integrates_to_one_in_the_plane(base):
 
 
 @pytest.mark.parametrize("levels", [17, 256])
-def test_a_uniform_density_costs_exactly_log2_levels_bits_a_value(levels):
-    flow = RealNVP((1, 4, 4), layers=2, hidden=8, levels=levels, alpha=0.0, base="logistic").double()
+@pytest.mark.parametrize("make", [RealNVP, partial(ImageRealNVP, scales=2)])
+def test_a_uniform_density_costs_exactly_log2_levels_bits_a_value(levels, make):
+    flow = make((1, 4, 4), hidden=8, levels=levels, alpha=0.0, base="logistic").double()
     x = torch.randint(levels, (20, 1, 4, 4))
     bits = -flow.log_prob(x, torch.rand(20, 1, 4, 4, dtype=torch.float64)) / (16 * math.log(2))
     torch.testing.assert_close(bits, torch.full_like(bits, math.log2(levels)))
@@ -231,7 +234,7 @@ def test_what_has_left_depends_on_no_later_scale():
 def test_couplings_alternate_so_that_every_place_moves():
     for scale in image_scales().transform.scales:
         kinds = [t for t in scale.transforms if isinstance(t, CheckerboardCoupling)]
-        for one, two in zip(kinds, kinds[1:], strict=False):
+        for one, two in pairwise(kinds):
             assert torch.equal(one.mask, 1 - two.mask)
         halves = [t.swap for t in scale.transforms if isinstance(t, ChannelCoupling)]
         assert halves == [k % 2 == 1 for k in range(len(halves))]

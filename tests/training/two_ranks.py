@@ -38,7 +38,7 @@ def runs():
     run = recipe("vq-vae")(SPEC, codes=8, dim=4, hidden=8, layers=1)
     made["vq-vae"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
-    made["glow"] = recipe("glow")(SPEC, steps=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
+    made["glow"] = recipe("glow")(SPEC, layers=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
     run = recipe("real-nvp")(SPEC, hidden=4, batch_norm=True)
     made["batch-norm"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))

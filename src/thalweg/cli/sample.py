@@ -25,6 +25,7 @@ def parser(arguments: list[str]) -> Parser:
         Option("out", str, None, "file to write: .png, .npz, .csv or .txt"),
         seed_option("the draws"),
         Option("temperature", float, None, "of models that have one: below 1 keeps to what is likely"),
+        Option("truncation", float, None, "of GANs and WAEs: keep each number of z within so many standard deviations"),
         Option("label", str, None, "of class-conditional models: the class to draw (default: as often as it occurs)"),
         device_option(),
     ]
@@ -55,13 +56,18 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         if "temperature" not in takes:
             raise ValueError(f"temperature: got {given['temperature']}, but {opened.config.recipe} has none")
         settings["temperature"] = positive("temperature", given["temperature"])
+    if "truncation" in given:
+        if "truncation" not in takes:
+            raise ValueError(f"truncation: got {given['truncation']}, but {opened.config.recipe} has none")
+        settings["truncation"] = positive("truncation", given["truncation"])
     if "label" in given:
         if not getattr(model, "classes", 0):
             raise ValueError(
                 f"label: got '{given['label']}', but this {opened.config.recipe} knows no classes, "
                 "wanted one trained with --conditional"
             )
-        settings["label"] = opened.spec.classes.index(choice("label", given["label"], opened.spec.classes))
+        classes = opened.spec.classes or ()
+        settings["label"] = classes.index(choice("label", given["label"], classes))
     write_values(path, draw(model.to(device), n, seed, **settings), opened.spec)
     return {"run": str(given["dir"]), "out": str(path), "n": n, "seed": seed, "shape": list(opened.spec.shape)}
 

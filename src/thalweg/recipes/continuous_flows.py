@@ -20,7 +20,7 @@ def ffjord(
     *,
     architecture: Literal["auto", "dense", "conv"] = "auto",
     hidden: int | None = None,
-    depth: int = 3,
+    depth: int | None = None,
     solver: Literal["rk4", "dopri5"] = "rk4",
     ode_steps: int = 8,
     tolerance: float = 1e-5,
@@ -34,7 +34,7 @@ def ffjord(
     Args:
         architecture: of the velocity, dense on flattened examples or conv on images; auto is conv for images
         hidden: units, or channels, of a hidden layer of the velocity; by default 64 units or 32 channels
-        depth: hidden layers of the velocity
+        depth: hidden layers of the velocity; by default 2, of conv 3
         solver: of the differential equation, fixed steps (rk4) or steps that keep errors to a tolerance (dopri5)
         ode_steps: of rk4
         tolerance: of dopri5, relative and absolute
@@ -59,6 +59,16 @@ def ffjord(
     if choice("architecture", architecture, ("auto", "dense", "conv")) == "conv" and not image:
         raise ValueError(f"architecture: got 'conv' with vectors '{spec.name}', wanted dense")
     conv = image and architecture != "dense"
-    network = {"architecture": "conv" if conv else "dense", "hidden": hidden or (32 if conv else 64), "depth": depth}
-    flow = FFJORD(spec.shape, **network, solver=way, adjoint=adjoint, probed=probed, **settings)
-    return fitted(flow, steps=4000, batch_size=128 if conv else 512)
+    flow = FFJORD(
+        spec.shape,
+        architecture="conv" if conv else "dense",
+        hidden=(32 if conv else 64) if hidden is None else hidden,
+        depth=(3 if conv else 2) if depth is None else depth,
+        solver=way,
+        adjoint=adjoint,
+        probed=probed,
+        **settings,
+    )
+    if image:
+        return fitted(flow, steps=4000, batch_size=128 if conv else 512)
+    return fitted(flow, steps=4000, batch_size=256, lr=1e-2)  # at 2e-3, velocities that a few steps cannot follow

@@ -76,7 +76,9 @@ def nsf(
     return fitted(NSF(spec.shape, layers=layers, bins=bins, bound=bound, hidden=hidden, depth=depth, **settings))
 
 
-def fitted(flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int = 512) -> Run:
+def fitted(
+    flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int = 512, validate_every: int = 200
+) -> Run:
     """Return the run of the flow, or of the class-conditional model around it, by maximum likelihood."""
     from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.flows.conditional import ClassConditional
@@ -88,7 +90,7 @@ def fitted(flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int 
         problem=Likelihood(model),
         steps=steps,
         batch_size=batch_size,
-        validate_every=200,
+        validate_every=validate_every,
         clip_norm=1.0,  # a rare example at the edge of the support may have a huge gradient
         patience=25,  # on a thousand scans a flow begins to learn them by heart after a few hundred steps
         optimizers={"model": OptimizerConfig(lr=lr)},

@@ -1,0 +1,122 @@
+"""Glow: steps of ActNorm, an invertible linear map of the channels and an affine coupling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from thalweg.checks import positive
+from thalweg.models.flows.multiscale import MultiScale, number_of_scales
+from thalweg.models.flows.transformed import TransformedFlow
+from thalweg.nn.actnorm import ActNorm
+from thalweg.nn.compose import Composed
+from thalweg.nn.coupling_networks import DenseNetwork, PlainNetwork
+from thalweg.nn.image_coupling import ChannelCoupling
+from thalweg.nn.invertible_linear import InvertibleLinear
+from thalweg.nn.squeeze import Squeeze
+
+__all__ = ["Glow", "ImageGlow"]
+
+SMALLEST = 2  # side of the last level that is chosen by default
+
+
+class Glow(TransformedFlow):
+    """Glow on flattened data: steps of ActNorm, a linear map in LU form and an affine coupling of the two halves.
+
+    There are no levels: vectors have no scales. The first forward pass in training starts the ActNorms.
+
+    Args:
+        shape: of one raw example, of at least two values.
+        layers: number of steps.
+        hidden: width of the hidden layers of a coupling's network.
+        depth: number of those hidden layers.
+        context: how many numbers the flow is conditioned on; 0: none.
+        settings: how raw data reach R^d, see `Flow`.
+
+    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv 1807.03039.
+
+    >>> flow = Glow((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)
+    >>> flow.log_prob(flow.sample(4)).shape
+    torch.Size([4])
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        layers: int = 8,
+        hidden: int = 64,
+        depth: int = 2,
+        context: int = 0,
+        **settings: Any,
+    ) -> None:
+        size = math.prod(shape)
+        if size < 2:
+            raise ValueError(f"shape: got {tuple(shape)} of {size} value, wanted at least 2 (a coupling has two parts)")
+        network = partial(DenseNetwork, hidden=hidden, depth=depth, context=context)
+        super().__init__(shape, Composed(*_steps(size, layers, network)), context=context, **settings)
+
+
+class ImageGlow(TransformedFlow):
+    """Glow on images. A level: a squeeze to 4C×H/2×W/2, steps of ActNorm, an invertible 1×1 convolution and an affine
+    coupling of the channels' halves; then half of the channels leave.
+
+    What leaves has a learned prior, as in the paper: μ and a scale read off what stays. Here it is one more coupling
+    of the level, so that z is of the base throughout, and a temperature is one factor on z. The scales of couplings are
+    bounded by a learned multiple of tanh, as in Real NVP. The first forward pass in training starts the ActNorms.
+
+    Args:
+        shape: of one raw example, (C, H, W), of even sides.
+        scales: number of levels; by default up to 3, as long as sides are even and no side ends up below 2.
+        layers: number of steps in each level.
+        hidden: channels of the couplings' networks.
+        context: how many numbers the flow is conditioned on; 0: none.
+        settings: how raw data reach R^d, see `Flow`.
+
+    Raises ValueError where the sides of the image cannot be halved that often.
+
+    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv 1807.03039.
+
+    >>> flow = ImageGlow((3, 32, 32), layers=1, hidden=8, levels=256)
+    >>> flow.transform.parts
+    [(6, 16, 16), (12, 8, 8), (48, 4, 4)]
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        scales: int | None = None,
+        layers: int = 8,
+        hidden: int = 64,
+        context: int = 0,
+        **settings: Any,
+    ) -> None:
+        channels, height, width = shape
+        scales = number_of_scales(scales, height, width, least=SMALLEST)
+        network = partial(PlainNetwork, hidden=hidden, context=context)
+        made, outputs = [], []
+        for k in range(scales):
+            channels, height, width = 4 * channels, height // 2, width // 2
+            level = [Squeeze(), *_steps(channels, layers, network)]
+            outputs.append((channels, height, width))
+            if k < scales - 1:
+                channels //= 2
+                level.append(ChannelCoupling(channels, channels, network(channels, 2 * channels)))  # the prior
+            made.append(Composed(*level))
+        super().__init__(shape, MultiScale(shape, made, outputs), context=context, **settings)
+
+
+def _steps(channels: int, count: int, network: Any) -> list[nn.Module]:
+    kept, moved = channels // 2, channels - channels // 2
+    made: list[nn.Module] = []
+    for _ in range(positive("layers", count)):
+        coupling = ChannelCoupling(kept, moved, network(kept, 2 * moved))
+        made.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))
+    return made

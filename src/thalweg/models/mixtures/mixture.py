@@ -1,0 +1,87 @@
+"""What densities made of simple parts share: the way from raw data to standardized ones, and back."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from thalweg.nn.preprocess import Standardize
+
+__all__ = ["Fit", "Mixture"]
+
+
+class Fit(NamedTuple):
+    """What a step of fitting met: log-densities of raw examples in nats, and whether it is the last that is needed."""
+
+    log_prob: Tensor
+    last: bool = False
+
+
+class Mixture(nn.Module, ABC):
+    """A density of standardized examples y = (x − mean)/std, flattened: log p(x) = log p_Y(y) − Σ log std.
+
+    Vectors have a mean and std for each column. Images have one for each channel; uniform noise on [0, 1) is added to
+    their whole numbers, so that the mean log-density is a lower bound on the log-probability of the raw levels. There
+    is no logit: a mixture may put mass beyond the range of the levels, which the bound then pays for.
+
+    Args:
+        shape: of one raw example, (D,) or (C, H, W).
+        mean: of each column or channel, raw units.
+        std: of each column or channel, raw units.
+        levels: whole-number levels of a value; None: float vectors.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], *, mean: Sequence[float], std: Sequence[float], levels: int | None = None
+    ) -> None:
+        super().__init__()
+        self.shape, self.size, self.levels = tuple(shape), math.prod(shape), levels
+        self.data = Standardize(mean, std, shape)
+        self.observation: Literal["dequantized", "continuous"] = "dequantized" if levels else "continuous"
+
+    @abstractmethod
+    def log_density(self, y: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+        """Return log p_Y of standardized examples."""
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n D"]:
+        """Draw standardized examples."""
+
+    @abstractmethod
+    def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
+        """Move by a closed form to suit raw `x`, dequantized by `noise`; `keys` are uniform, for what is random."""
+
+    @property
+    def keys(self) -> int:
+        """How many uniform numbers an example `fit` wants."""
+        return 0
+
+    def prepare(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
+        """Return standardized examples of raw ones and the noise of images."""
+        x = x.to(dtype)
+        x = x if noise is None else x + noise
+        return ((x - self.data.mean.to(dtype)) / self.data.std.to(dtype)).flatten(1)
+
+    def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
+        """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given."""
+        if self.levels and noise is None:
+            noise = torch.rand(x.shape, device=x.device)
+        values = self.log_density(self.prepare(x, noise, self.dtype)) + self.data.log_det()
+        return values.to(x.dtype if x.dtype == torch.float64 else torch.float32)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` raw examples: float32 vectors, or uint8 images of whole-number levels."""
+        x = self.data.inverse(self.draw(n, generator).reshape(n, *self.shape))
+        return x.floor().clamp(0, self.levels - 1).to(torch.uint8) if self.levels else x.float()
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """How precisely densities are computed."""

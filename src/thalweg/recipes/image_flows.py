@@ -1,0 +1,118 @@
+"""Recipes of flows that have a form for vectors and one, on several scales, for images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from thalweg.checks import choice
+from thalweg.recipes.flows import fitted, flow_settings
+
+if TYPE_CHECKING:
+    from thalweg.data import Spec
+    from thalweg.training.run import Run
+
+__all__ = ["glow", "real_nvp"]
+
+SMALL, MEDIUM = 256, 1024  # values of an image
+
+
+def real_nvp(
+    spec: Spec,
+    *,
+    architecture: Literal["auto", "dense", "multi-scale"] = "auto",
+    layers: int = 12,
+    scales: int | None = None,
+    last_scale: Literal["paper", "lecture"] = "paper",
+    batch_norm: bool = False,
+    hidden: int | None = None,
+    depth: int | None = None,
+    alpha: float = 1e-6,
+    conditional: bool = False,
+) -> Run:
+    """Real NVP, a normalizing flow of affine couplings, by maximum likelihood: convolutional on images.
+
+    Args:
+        architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
+        layers: number of couplings (dense)
+        scales: after each but the last, half of the values leave; by default up to 3 (multi-scale)
+        last_scale: paper: four checkerboard couplings; lecture: as the other scales (multi-scale)
+        batch_norm: normalize after every coupling (multi-scale)
+        hidden: units or channels of a hidden layer of a coupling's network; by default 64 (dense), 32 or, above
+            1024 values, 64 (multi-scale)
+        depth: hidden layers (dense) or residual blocks (multi-scale) of a coupling's network; by default 2 or 1
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
+    arXiv 1605.08803.
+    """
+    from thalweg.models.flows.real_nvp import ImageRealNVP, RealNVP
+
+    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
+    if dense("real-nvp", spec, architecture):
+        if batch_norm:
+            raise ValueError("batch_norm: got True of the dense architecture, wanted multi-scale")
+        return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden or 64, depth=depth or 2, **settings))
+    flow = ImageRealNVP(
+        spec.shape,
+        scales=scales,
+        last_scale=last_scale,
+        batch_norm=batch_norm,
+        hidden=hidden or (32 if spec.size <= MEDIUM else 64),
+        depth=depth or 1,
+        **settings,
+    )
+    return fitted(flow, lr=3e-3, **budget(spec, small=4000, large=12_000))
+
+
+def glow(
+    spec: Spec,
+    *,
+    architecture: Literal["auto", "dense", "multi-scale"] = "auto",
+    scales: int | None = None,
+    layers: int = 8,
+    hidden: int | None = None,
+    depth: int = 2,
+    alpha: float = 1e-6,
+    conditional: bool = False,
+) -> Run:
+    """Glow, a normalizing flow of invertible 1×1 convolutions and affine couplings, by maximum likelihood.
+
+    Args:
+        architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
+        scales: levels, after each of which but the last half of the values leave; by default up to 3 (multi-scale)
+        layers: steps of ActNorm, linear map and coupling; in each level (multi-scale)
+        hidden: units or channels of a hidden layer of a coupling's network; by default 64 or, of images above 1024
+            values, 128
+        depth: hidden layers of a coupling's network (dense)
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv 1807.03039.
+    """
+    from thalweg.models.flows.glow import Glow, ImageGlow
+
+    settings = flow_settings("glow", spec, alpha=alpha, conditional=conditional, least=2)
+    if dense("glow", spec, architecture):
+        return fitted(Glow(spec.shape, layers=layers, hidden=hidden or 64, depth=depth, **settings))
+    hidden = hidden or (64 if spec.size <= MEDIUM else 128)
+    flow = ImageGlow(spec.shape, scales=scales, layers=layers, hidden=hidden, **settings)
+    return fitted(flow, **budget(spec, small=2000, large=8000))
+
+
+def budget(spec: Spec, *, small: int, large: int) -> dict[str, int]:
+    """Return how long and how to train on small or large images: minutes on one core."""
+    if spec.size <= SMALL:
+        return {"steps": small, "batch_size": 256}
+    return {"steps": large, "batch_size": 64, "validate_every": 1000}
+
+
+def dense(name: str, spec: Spec, architecture: str) -> bool:
+    """Return whether the form for vectors is to be taken, by default where images cannot be squeezed."""
+    choice("architecture", architecture, ("auto", "dense", "multi-scale"))
+    if architecture == "auto":
+        return spec.kind != "image" or any(side % 2 for side in spec.shape[1:])
+    if architecture == "multi-scale" and spec.kind != "image":
+        raise ValueError(f"{name}: got data '{spec.name}' of vectors, wanted images for the multi-scale architecture")
+    return architecture == "dense"
