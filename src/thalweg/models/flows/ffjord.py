@@ -55,6 +55,12 @@ class Continuous(nn.Module):
         x, back = self._solve(z, context, 1.0, 0.0, _basis(z) if probe is None else probe[None])
         return Moved(x, -back)
 
+    def forward_alone(
+        self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
+    ) -> Float[Tensor, "B D"]:
+        """Return z_1, for less."""
+        return self._solve(x, context, 0.0, 1.0, None)[0]
+
     def inverse_alone(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Tensor:
         """Return z_0, for less."""
         return self._solve(z, context, 1.0, 0.0, None)[0]
@@ -133,6 +139,10 @@ class FFJORD(Flow):
         y = y.flatten(1)
         moved: Moved = self.transform(y, context, torch.randn_like(y).sign() if self.size > EXACT else None)
         return moved
+
+    def push_alone(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        """Take prepared data to z, without the trace."""
+        return self.transform.forward_alone(y.flatten(1), context)
 
     def push_by_probe(self, y: Tensor, context: Tensor | None, probe: Tensor) -> Moved:
         """Take prepared data to z, with an estimate of the log-determinant by the signs of `probe`."""

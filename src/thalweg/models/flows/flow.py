@@ -68,6 +68,10 @@ class Flow(nn.Module, ABC):
         """Do as `push` does; where the flow is `probed`, with an unbiased estimate of the log-determinant."""
         return self.push(y, context)
 
+    def push_alone(self, y: Float[Tensor, "B ..."], context: Tensor | None = None) -> Float[Tensor, "B D"]:
+        """Take prepared data to z; a flow may know a shorter way than `push`."""
+        return self.push(y, context).value
+
     def pull_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
         """Return y = pull(z) with log |det ∂z/∂y|, as `push` gives it there; a flow may know a shorter way."""
         y = self.pull(z, context)
@@ -125,7 +129,9 @@ class Flow(nn.Module, ABC):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Float[Tensor, "B D"]:
         """Return z = f(x); of images, at the middle of each level."""
-        return self.forward_and_log_det(x.to(self._anchor.dtype) + (0.5 if self.levels else 0.0), context).value
+        x = x.to(self._anchor.dtype) + (0.5 if self.levels else 0.0)
+        y = self.data(x) if isinstance(self.data, Standardize) else self.data.forward_and_log_det(x).value
+        return self.push_alone(y, context)
 
     def decode(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
         """Return x = f⁻¹(z) in raw units, differentiable; of images, so that encode's z gives back its x."""
