@@ -1,0 +1,78 @@
+"""Trained critics against exact transport: two Gaussians, and two segments side by side."""
+
+import pytest
+import torch
+from torch import nn
+
+from thalweg.inference.kantorovich import dual_distance
+from thalweg.nn.spectral import normalize_spectrally, project_spectrally, track_spectral_norms
+from thalweg.objectives.transport import wasserstein
+
+pytestmark = [pytest.mark.system("S98"), pytest.mark.system("S99")]
+
+
+def critic(width=64, activation=nn.ReLU, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Linear(2, width), activation(), nn.Linear(width, width), activation(), nn.Linear(width, 1), nn.Flatten(0)
+    )
+
+
+class Sorted(nn.Module):
+    """Sorts pairs: of slope one everywhere, so that layers of norm one can make any such function."""
+
+    def forward(self, x):
+        return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1)
+
+
+def gaussians():
+    law = torch.Generator().manual_seed(0)
+    return torch.randn(400, 2, generator=law) + torch.tensor([2.0, 1.0]), torch.randn(400, 2, generator=law)
+
+
+def segments():
+    z = torch.linspace(0, 1, 400)
+    return torch.stack([torch.full_like(z, 0.7), z], 1), torch.stack([torch.zeros_like(z), z], 1)
+
+
+@pytest.mark.parametrize("samples", [gaussians, segments])
+def test_with_a_gradient_penalty(samples):
+    x, y = samples()
+    found = dual_distance(critic(), x, y, penalty=50.0, steps=600, lr=2e-3)
+    assert found.item() == pytest.approx(wasserstein(x, y).item(), rel=0.05)
+
+
+@pytest.mark.parametrize("samples", [gaussians, segments])
+def test_with_spectral_norms_of_one(samples):
+    x, y = samples()
+    network = normalize_spectrally(critic(activation=Sorted))
+    found = dual_distance(network, x, y, steps=800, lr=5e-3)
+    exact = wasserstein(x, y).item()
+    assert 0.95 * exact < found.item() <= 1.005 * exact
+
+
+@pytest.mark.parametrize("samples", [gaussians, segments])
+def test_with_projection(samples):
+    x, y = samples()
+    network = critic(activation=Sorted)
+    norms = track_spectral_norms(network)
+    project = lambda: project_spectrally(network, norms)  # noqa: E731
+    found = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
+    exact = wasserstein(x, y).item()
+    assert 0.95 * exact < found.item() <= 1.05 * exact
+
+
+def test_clipping_stays_within_its_constant():
+    x, y = gaussians()
+    network, c = critic(width=16), 0.3
+
+    def clip():
+        for p in network.parameters():
+            p.clamp_(-c, c)
+
+    found = dual_distance(network, x, y, project=clip, steps=300, lr=5e-3).item()
+    weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
+    constant = torch.stack([torch.linalg.matrix_norm(w, 2) for w in weights]).prod().item()
+    exact = wasserstein(x, y).item()
+    assert 0 < found <= constant * exact
+    assert abs(found - exact) > 0.05 * exact  # what clipping finds is some multiple
