@@ -59,7 +59,7 @@ def test_with_projection(samples):
     project = lambda: project_spectrally(network, norms)  # noqa: E731
     found = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
-    assert 0.95 * exact < found.item() <= 1.05 * exact
+    assert 0.9 * exact < found.item() <= 1.01 * exact  # here it ends at a linear function: how far the means are apart
 
 
 def test_clipping_stays_within_its_constant():
