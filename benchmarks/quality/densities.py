@@ -19,7 +19,7 @@ from pathlib import Path
 from run import RESULTS, thalweg
 
 # what is added to a recipe's own settings
-SETTINGS = {"affine-flow": "", "nice": "", "real-nvp": "", "glow": "", "nsf": "", "ffjord": ""}
+SETTINGS = {"affine-flow": "", "nice": "--steps 5000", "real-nvp": "", "glow": "--steps 5000", "nsf": "", "ffjord": ""}
 # density → goal of the best flow, goal of Real NVP
 GOALS = {
     "moons": (0.005, 0.05),
@@ -36,7 +36,7 @@ def measure(flow: str, density: str, folder: Path) -> dict:
     """Train and evaluate one flow on one density; return the cell."""
     run = folder / f"{flow}-{density}"
     train = f"{flow} --data {density} --data-examples 1000000 {SETTINGS[flow]}".strip()
-    seen = f"--data {density} --data-seed 1 --test 0.5"  # half of 100,000 points of another seed
+    seen = f"--data {density} --data-seed 1 --test 0.5 --samples 500"  # half of 100,000 points of another seed
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     thalweg("train", *train.split(), "--run", str(run), "--overwrite")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
