@@ -220,7 +220,7 @@ class _Stage:
             if self.tensorboard:
                 for name, value in means.items():
                     self.tensorboard.add_scalar(name, value, done)
-        return means
+        return {name: value for name, value in means.items() if name not in seen}  # a line is only so wide
 
     def _fetch(self) -> dict[str, float]:
         """Bring the pending values from the device, as means by name; a loss that is not finite ends the run."""
