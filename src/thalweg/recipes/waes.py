@@ -18,7 +18,7 @@ def wae_mmd(
     *,
     latent_dim: int = 8,
     hidden: int = 256,
-    weight: float = 10.0,
+    weight: float | None = None,
     sigma: float = 1.0,
     architecture: Architecture = "auto",
 ) -> Run:
@@ -27,7 +27,7 @@ def wae_mmd(
     Args:
         latent_dim: numbers in the code; of vectors at most as many as they have
         hidden: units of a hidden layer
-        weight: lambda, of the discrepancy between codes and prior
+        weight: lambda, of the discrepancy between codes and prior; by default 10 of images, 300 of vectors
         sigma: standard deviation of the prior
         architecture: dense layers, convolutions, or (auto) convolutions for images of at least 8x8
 
@@ -35,6 +35,8 @@ def wae_mmd(
     """
     from thalweg.problems.wasserstein_autoencoding import KernelMatching
 
+    if weight is None:
+        weight = 10.0 if spec.kind == "image" else 300.0
     model = _model("wae-mmd", spec, latent_dim, hidden, sigma, architecture, adversarial=False)
     return _fitted(model, KernelMatching(model, weight=weight), {"model": 1e-3})
 
