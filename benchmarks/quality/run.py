@@ -34,6 +34,7 @@ class Line(NamedTuple):
 
 # 50,000 points that no run has seen: another seed of the data, half of 100,000
 FRESH = "--data {} --data-seed 1 --test 0.5"
+SOME = "--limit 2000 --samples 1000"
 LINES = {
     "softmax-regression-mnist": Line("softmax-regression --data mnist", "accuracy", 92.0, "higher", "goal"),
     "lenet5-mnist": Line("lenet5 --data mnist", "accuracy", 99.0, "higher", "goal"),
@@ -55,6 +56,9 @@ LINES = {
         "higher",
         "printed",
     ),
+    "nice-mnist": Line("nice --data mnist --steps 1000", "bits/dim", 4.36, "lower", "paper", "--samples 1000"),
+    "real-nvp-mnist": Line("real-nvp --data mnist --steps 3000", "bits/dim", 1.06, "lower", "paper", SOME),
+    "glow-mnist": Line("glow --data mnist --steps 2600", "bits/dim", 1.05, "lower", "paper", SOME),
     "wgan-digits": Line("wgan --data digits --steps 3000", "precision", None, "higher", "printed"),
     "autoencoder-mnist": Line("autoencoder --data mnist", "PSNR", None, "higher", "printed"),
 }

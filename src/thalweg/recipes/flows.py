@@ -18,7 +18,7 @@ def nice(
     hidden: int | None = None,
     depth: int | None = None,
     base: Literal["logistic", "normal"] = "logistic",
-    alpha: float = 0.05,
+    alpha: float = 1e-6,
     conditional: bool = False,
 ) -> Run:
     """NICE, additive couplings and one scale a coordinate, on vectors or flattened images, by maximum likelihood.
