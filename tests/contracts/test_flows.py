@@ -10,7 +10,7 @@ from torch.autograd.functional import jacobian
 
 from thalweg.models.flows.affine import AffineFlow
 from thalweg.models.flows.conditional import ClassConditional
-from thalweg.models.flows.ffjord import FFJORD
+from thalweg.models.flows.ffjord import FFJORD, Continuous
 from thalweg.models.flows.flow_1d import Flow1D
 from thalweg.models.flows.glow import Glow, ImageGlow
 from thalweg.models.flows.nice import NICE
@@ -198,7 +198,11 @@ def test_training_is_evaluation(case: Case) -> None:
         pytest.skip("has statistics")
     flow, x = case.flow(), case.raw(5).floor()
     noise = torch.full_like(x, 0.5) if flow.levels else None
-    assert torch.equal(flow.train().log_prob(x, noise), flow.eval().log_prob(x, noise))
+    train, evaluate = flow.train().log_prob(x, noise), flow.eval().log_prob(x, noise)
+    if isinstance(getattr(flow, "transform", None), Continuous):  # what is measured takes finer steps
+        torch.testing.assert_close(train, evaluate, rtol=1e-4, atol=1e-4)
+    else:
+        assert torch.equal(train, evaluate)
 
 
 @every_flow

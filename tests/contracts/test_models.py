@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from catalogue import MEMBERS, Member
+from thalweg.models.flows.ffjord import Continuous
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.recipes import recipe_names
 from thalweg.training.updates import Solved
@@ -122,8 +123,12 @@ def test_evaluation_is_training_where_there_are_no_statistics(member: Member) ->
     if any(isinstance(m, (nn.modules.batchnorm._BatchNorm, FlowBatchNorm, nn.Dropout)) for m in model.modules()):
         pytest.skip("has statistics")
     train, evaluate = answers(model.train(), x), answers(model.eval(), x)
+    solved = any(isinstance(m, Continuous) for m in model.modules())  # what is measured takes finer steps
     for ability, value in train.items():
-        assert torch.equal(value, evaluate[ability]), ability
+        if solved:
+            torch.testing.assert_close(value, evaluate[ability], rtol=1e-2, atol=1e-2)
+        else:
+            assert torch.equal(value, evaluate[ability]), ability
 
 
 @every_member

@@ -17,6 +17,10 @@ from thalweg.nn.ode import Solver, State, solve, solve_by_adjoint
 
 __all__ = ["FFJORD", "Continuous", "Velocity"]
 
+# Training may find velocities for which the fixed steps are wrong in its favor, a density of mass above 1: what is
+# measured takes this many times as many, whose error is 81 times smaller.
+FINER = 3
+
 
 class Continuous(nn.Module):
     """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt; the inverse goes back.
@@ -72,10 +76,11 @@ class Continuous(nn.Module):
             return (velocity,) if pushed is None else (velocity, (vectors * pushed).sum((0, 2)).to(x.dtype))
 
         state = (x,) if vectors is None else (x, x.new_zeros(len(x)))
+        solver = self.solver if self.training else self.solver._replace(steps=FINER * self.solver.steps)
         if not self.adjoint:
-            return solve(field, state, start, end, self.solver)
+            return solve(field, state, start, end, solver)
         others = [*self.velocity.parameters(), *([] if context is None else [context])]
-        return solve_by_adjoint(field, state, start, end, self.solver, others)
+        return solve_by_adjoint(field, state, start, end, solver, others)
 
 
 def _basis(x: Tensor) -> Tensor:
@@ -93,6 +98,7 @@ class FFJORD(Flow):
     images also have several scales; here all of z keeps the size of the image.
 
     The density is that of the exact solution: with too few steps, or too large a tolerance, it need not integrate to 1.
+    In evaluation mode "rk4" takes three times as many steps as in training.
 
     Args:
         shape: of one raw example.
