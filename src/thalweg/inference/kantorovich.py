@@ -32,7 +32,8 @@ def dual_distance(
     With F the 1-Lipschitz functions that is W₁; a critic whose slopes are at most K gives at most K·W₁. What keeps it
     in F is up to the caller: weights divided by their norms in the forward pass, a `project` called after each step
     (clipping, or `project_spectrally`), or the gradient `penalty` λ, whose slope of one holds only where it looks, and
-    gives way: of laws that are W apart along one direction, it finds W (1 + W/2λ).
+    gives way: of laws that are W apart along one direction, it finds W (1 + W/2λ). A slope of −1 pleases a large λ as
+    much as one of 1: a small critic that starts downhill may stay there.
 
     `critic` gives scores (B,). Adam, with a rate that falls to 0 along a cosine; batches are drawn anew at each step.
 
@@ -41,7 +42,9 @@ def dual_distance(
 
     >>> critic = nn.Sequential(nn.Linear(1, 1), nn.Flatten(0))
     >>> x = torch.zeros(64, 1)
-    >>> round(dual_distance(critic, x + 2, x, penalty=100.0, steps=300, lr=0.01).item(), 1)
+    >>> def clip():
+    ...     critic[0].weight.clamp_(-1, 1)
+    >>> round(dual_distance(critic, x + 2, x, project=clip, steps=300, lr=0.01).item(), 4)
     2.0
     """
     positive("steps", steps)
