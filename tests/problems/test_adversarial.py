@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from thalweg.config import OptimizerConfig, TrainConfig
+from thalweg.models.gans.dcgan import conv_networks
 from thalweg.models.gans.gan import GAN, dense_networks
 from thalweg.objectives.adversarial import gradient_penalty, wasserstein
 from thalweg.problems.adversarial import AdversarialGame
@@ -216,3 +217,13 @@ def test_collapse_is_told_and_recorded(tmp_path):
     found = running.watch().values
     assert float(found["critic/gradient/0.weight"]) > 0
     assert model.critic.training
+
+
+def test_networks_of_convolutions_lie_channels_last():
+    """Transposed ones, too, which is all that a generator has."""
+    torch.manual_seed(0)
+    model = GAN(conv_networks((3, 8, 8), 3, 8), (3, 8, 8), latent_dim=3, levels=256)
+    play(AdversarialGame(model, wasserstein()), x=torch.zeros(8, 3, 8, 8))
+    kernels = [p for p in model.parameters() if p.dim() == 4]
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)

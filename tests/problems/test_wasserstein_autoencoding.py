@@ -82,6 +82,8 @@ def test_recipes():
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
     assert wae_mmd(plane).model.latent_dim == 2
     assert wae_gan(plane).model.critic is not None
+    small = Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,))
+    assert [wae_gan(spec).stages[0].problem.weight for spec in (plane, small)] == [10, 1]
     with pytest.raises(ValueError, match="wae-gan: got data 'text' of tokens"):
         wae_gan(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="weight: got 0"):

@@ -12,6 +12,7 @@ from torch import nn
 
 from thalweg.checks import positive
 from thalweg.evaluation import (
+    aggregate,
     annealing,
     anomaly,
     classification,
@@ -61,6 +62,8 @@ GROUPS = (
           reconstruction.reconstruction_measures, reconstruction.MEANINGS),
     Group("latents", "latents", "encode",
           latents.latent_measures, latents.MEANINGS),
+    Group("aggregate posterior", "latents", "encode and a prior",
+          aggregate.aggregate_measures, aggregate.MEANINGS),
     Group("disentanglement", "latents", "encode, and factors that are known",
           disentanglement.disentanglement_measures, disentanglement.MEANINGS),
     Group("classification", "classification", "logits, and labels",

@@ -54,7 +54,7 @@ class LatentGame:
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
         self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
-        self.players: Mapping[str, nn.Module] = {"autoencoder": model.autoencoder, "critic": model.critic}
+        self.players: Mapping[str, nn.Module] = {"critic": model.critic, "autoencoder": model.autoencoder}
 
     def loss(self, player: str, batch: Batch) -> Loss:
         """Return the loss of "autoencoder" or "critic" on the batch."""

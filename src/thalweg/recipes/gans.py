@@ -19,6 +19,7 @@ def gan(
     hidden: int = 256,
     loss: Literal["non-saturating", "minimax"] = "non-saturating",
     weight: float = 1.0,
+    n_critic: int = 1,
     conditional: bool = False,
 ) -> Run:
     """Generative adversarial network of dense layers, of images or vectors.
@@ -28,6 +29,7 @@ def gan(
         hidden: units of a hidden layer
         loss: the generator descends E log(1 - D) in the minimax game; the non-saturating one ascends E log D
         weight: lambda, what it costs the discriminator to take a generated example for data
+        n_critic: steps of the discriminator for one of the generator
         conditional: give both networks the class
 
     Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
@@ -36,10 +38,10 @@ def gan(
 
     rules = {"non-saturating": non_saturating, "minimax": minimax}[loss](weight)
     model = _model("gan", spec, latent_dim, hidden, conditional, convolutional=False)
-    return _played(model, rules, _adam(2e-4, 0.5))
+    return _played(model, rules, _adam(2e-4, 0.5), n_critic=n_critic)
 
 
-def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, conditional: bool = False) -> Run:
+def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, n_critic: int = 1, conditional: bool = False) -> Run:
     """Deep convolutional GAN of images: strided convolutions, normalized over the batch.
 
     The paper's network for 64x64 has 1024 channels at 4x4: --hidden 1024.
@@ -47,6 +49,7 @@ def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, conditional: 
     Args:
         latent_dim: numbers in the latent code z
         hidden: channels of the smallest map
+        n_critic: steps of the discriminator for one of the generator
         conditional: give both networks the class
 
     Reference: Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks, Alec
@@ -57,7 +60,7 @@ def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, conditional: 
     if spec.kind != "image":
         raise ValueError(f"dcgan: got data '{spec.name}' of {spec.kind}s, wanted images (gan takes vectors)")
     model = _model("dcgan", spec, latent_dim, hidden, conditional, batch_norm=True)
-    return _played(model, non_saturating(), _adam(2e-4, 0.5), batch_size=128)
+    return _played(model, non_saturating(), _adam(2e-4, 0.5), n_critic=n_critic, batch_size=128)
 
 
 def f_gan(
@@ -69,6 +72,7 @@ def f_gan(
         "kl", "reverse-kl", "squared-hellinger", "js", "gan", "tv", "jeffreys", "pearson", "neyman"
     ] = "kl",
     saturating: bool = False,
+    n_critic: int = 1,
     conditional: bool = False,
 ) -> Run:
     """f-GAN: the critic bounds an f-divergence from below, the generator brings it down.
@@ -78,6 +82,7 @@ def f_gan(
         hidden: units of a hidden layer (vectors), or channels of the smallest map (images)
         divergence: of the data from what is generated
         saturating: the generator descends the bound itself, in place of the paper's surrogate
+        n_critic: steps of the critic for one of the generator
         conditional: give both networks the class
 
     Reference: f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, Sebastian Nowozin,
@@ -88,7 +93,8 @@ def f_gan(
 
     model = _model("f-gan", spec, latent_dim, hidden, conditional)
     rules = adversarial.f_gan(f_divergence(divergence), saturating)
-    return _played(model, rules, _adam(2e-4, 0.5), clip_norm=1.0)  # some of the bounds are exponential in the score
+    # some of the bounds are exponential in the score
+    return _played(model, rules, _adam(2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
 
 
 def wgan(
@@ -178,12 +184,15 @@ def sn_gan(
     return _played(model, rules, _adam(2e-4, 0.0, 0.9), n_critic=n_critic)
 
 
-def hinge_gan(spec: Spec, *, latent_dim: int = 64, hidden: int = 256, conditional: bool = False) -> Run:
+def hinge_gan(
+    spec: Spec, *, latent_dim: int = 64, hidden: int = 256, n_critic: int = 1, conditional: bool = False
+) -> Run:
     """GAN with the hinge loss, of images (convolutional) or vectors (dense).
 
     Args:
         latent_dim: numbers in the latent code z
         hidden: units of a hidden layer (vectors), or channels of the smallest map (images)
+        n_critic: steps of the critic for one of the generator
         conditional: give both networks the class
 
     Reference: Geometric GAN, Jae Hyun Lim, Jong Chul Ye, 2017, arXiv 1705.02894.
@@ -191,7 +200,7 @@ def hinge_gan(spec: Spec, *, latent_dim: int = 64, hidden: int = 256, conditiona
     from thalweg.objectives.adversarial import hinge
 
     model = _model("hinge-gan", spec, latent_dim, hidden, conditional)
-    return _played(model, hinge(), _adam(2e-4, 0.5))
+    return _played(model, hinge(), _adam(2e-4, 0.5), n_critic=n_critic)
 
 
 def _adam(lr: float, beta1: float, beta2: float = 0.999) -> OptimizerConfig:

@@ -1,0 +1,56 @@
+"""The two games that are solved by hand, bilinear and quadratic: what an update does is read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.checks import choice, positive
+from thalweg.training.problem import Batch, Loss
+
+__all__ = ["QuadraticGame"]
+
+
+class QuadraticGame:
+    """L(θ, φ) = ½ μ ‖θ‖² + b ⟨θ, φ⟩ − ½ μ ‖φ‖²: player "theta" descends, "phi" ascends, and the saddle is (0, 0).
+
+    A batch is of couplings b (B,), one a sample: all ones, or drawn. `curvature` μ = 0 is the bilinear game. `noise` s
+    adds s ε, ε ~ N(0, 1), to each player's gradient, fresh for each sample, number and move. Every coordinate of θ and
+    φ (`size` of each, float64) plays the same game, from θ = 1, φ = 0.
+
+    >>> from thalweg.training import Batch
+    >>> game = QuadraticGame(curvature=0.5)
+    >>> game.loss("theta", Batch(torch.tensor([1.0, 3.0]))).values.tolist(), game.distance
+    ([0.25, 0.25], 1.0)
+    """
+
+    def __init__(self, size: int = 1, *, curvature: float = 0.0, noise: float = 0.0) -> None:
+        for name, value in (("curvature", curvature), ("noise", noise)):
+            if not value >= 0:
+                raise ValueError(f"{name}: got {value}, wanted a number of at least 0")
+        self.curvature, self.noise = curvature, noise
+        start = torch.ones(positive("size", size), dtype=torch.float64)
+        self.theta, self.phi = nn.Parameter(start), nn.Parameter(torch.zeros_like(start))
+        self.model = nn.ModuleDict({"phi": nn.ParameterList([self.phi]), "theta": nn.ParameterList([self.theta])})
+        self.players: Mapping[str, nn.Module] = dict(self.model.items())
+
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return L of "theta" or −L of "phi", (B,)."""
+        theta, phi = self.theta, self.phi
+        value = self.curvature / 2 * (theta.square().sum() - phi.square().sum()) + batch.x * (theta @ phi)
+        own, value = (theta, value) if choice("player", player, self.players) == "theta" else (phi, -value)
+        if self.noise:
+            value = value + self.noise * (batch.normal("gradient", len(own)).double() @ own)
+        return Loss(value)
+
+    @property
+    def place(self) -> Tensor:
+        """Where the players are: θ and φ, (2, size)."""
+        return torch.stack([self.theta.detach(), self.phi.detach()])
+
+    @property
+    def distance(self) -> float:
+        """From the saddle, of a coordinate: the root of the mean of θ² + φ²."""
+        return float(self.place.square().sum(0).mean().sqrt())
