@@ -5,12 +5,13 @@ import statistics
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "thalweg"
-COMMON = {"checks", "randomness", "config"}
+COMMON = {"checks", "randomness", "config", "devices"}
 # A room may import itself, the common files, and these.
 ARROWS = {
     "checks": set(),
     "randomness": set(),
     "config": set(),
+    "devices": set(),
     "data": set(),
     "nn": set(),
     "models": {"nn", "objectives"},  # a model's own elbo() is made of the pure functions

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from thalweg.data import load
+from thalweg.devices import fast_matmul
 from thalweg.evaluation.examples import Examples, frozen
 from thalweg.evaluation.intervals import mean_of
 from thalweg.recipes.runs import open_run
-from thalweg.training.devices import fast_matmul
 
 AT_ONCE = 200  # examples
 

@@ -3,7 +3,8 @@
     python benchmarks/speed/flows.py [--quick] [LINE ...]
 
 The peers live in an environment of their own, made on the first run; one that cannot be had is left out with a message.
-Everybody is timed in the same loop (peer_flows.py): the same batch of 512, a fused Adam, float32 products by oneDNN.
+Everybody is timed in the same loop (peer_flows.py): the same batch of 512, a fused Adam, float32 products by oneDNN, as
+`thalweg train` and `thalweg sample` have them. Sampling also beside peers "as shipped", with torch's default products.
 Couplings: 10 with two hidden layers of 128; splines of 8 bins, on the line of 16; FFJORD: two hidden layers of 64, four
 steps of a Runge-Kutta method of order four with the exact trace, zuko's with its own adaptive solver and adjoint.
 """
@@ -72,13 +73,13 @@ def peers() -> Path | None:
     return python if python.exists() else None
 
 
-def theirs(python: Path, peer: str, name: str) -> Callable[[], float] | None:
+def theirs(python: Path, peer: str, name: str, *flags: str) -> Callable[[], float] | None:
     """A contender in a process of its own, or None where the peer cannot be imported."""
     if subprocess.run([str(python), "-W", "ignore", "-c", f"import {peer}"], capture_output=True).returncode:
         print(f"{peer} cannot be imported here: its lines are left out")
         return None
     process = subprocess.Popen(
-        [str(python), str(HERE / "peer_flows.py"), peer, name, *(["--quick"] if quick() else [])],
+        [str(python), str(HERE / "peer_flows.py"), peer, name, *flags, *(["--quick"] if quick() else [])],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
 
@@ -107,6 +108,10 @@ def main() -> None:
             if contender:
                 contenders[peer] = contender
                 compared[f"thalweg / {peer}"] = ("thalweg", peer, goal)
+                shipped = theirs(python, peer, name, "--shipped") if line.work == "sample" else None
+                if shipped:
+                    contenders[f"{peer}, as shipped"] = shipped
+                    compared[f"thalweg / {peer}, as shipped"] = ("thalweg", f"{peer}, as shipped", goal)
                 if peer == COMPILED.get(name, ("",))[0] and "thalweg, compiled" in contenders:
                     compared[f"thalweg, compiled / {peer}"] = ("thalweg, compiled", peer, COMPILED[name][1])
         unit = "steps/s" if line.work == "train" else "samples/s"

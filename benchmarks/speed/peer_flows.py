@@ -1,8 +1,9 @@
 """Flows of the peers, and the two loops that everybody is timed in. Runs inside the peers' own environment:
 
-    python peer_flows.py PEER LINE
+    python peer_flows.py PEER LINE [--shipped]
 
-builds the peer's model of that line and prints a rate at every line on stdin.
+builds the peer's model of that line and prints a rate at every line on stdin. As shipped: products as torch has them by
+default, where all others take oneDNN's route.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ LAYERS, HIDDEN, BINS = 10, (128, 128), 8
 def timed(line: Line, log_prob: Callable[[Tensor], Tensor], sample: Callable[[int], Any], parameters: Any,
           quick: bool) -> Callable[[], float]:  # fmt: skip
     """The same loop for everybody: a fused Adam on resident data, or draws of ten thousand."""
-    torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision("highest" if "--shipped" in sys.argv else "medium")
     x = torch.randn(B, line.dim, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(parameters, 1e-4, fused=True)
     steps = max(2, line.steps // (10 if quick else 1))

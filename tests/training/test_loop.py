@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from thalweg.config import OptimizerConfig, TrainConfig
+from thalweg.devices import fast_matmul
 from thalweg.randomness import fold
 from thalweg.training import Interrupted, Loss, NonFinite, Run, Stage
-from thalweg.training.devices import fast_matmul
 from thalweg.training.distributed import World
 from thalweg.training.game import Play
 from toy_problems import Cyclic, N, Regression, X, Y, play, regression_run

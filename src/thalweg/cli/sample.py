@@ -41,8 +41,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     from thalweg.checks import choice, positive
     from thalweg.cli.files import check_fits, write_values
+    from thalweg.devices import resolve_device
     from thalweg.recipes.runs import open_run
-    from thalweg.training.devices import resolve_device
 
     n, seed = positive("n", given.get("n", 64)), given.get("seed", 0)
     device = resolve_device(given.get("device", "auto"))

@@ -61,10 +61,10 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     from thalweg.data import load
     from thalweg.data.dataset import same_kind
+    from thalweg.devices import resolve_device
     from thalweg.evaluation.anomaly import score_of, scores
     from thalweg.evaluation.examples import Examples, frozen
     from thalweg.recipes.runs import open_run
-    from thalweg.training.devices import resolve_device
 
     device = resolve_device(given.get("device", "auto"))
     opened = open_run(given["dir"])

@@ -29,9 +29,9 @@ class Bench:
     def __init__(
         self, data: DataConfig, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
     ) -> None:
+        from thalweg.devices import resolve_device
         from thalweg.evaluation.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
-        from thalweg.training.devices import resolve_device
 
         self.device, self.measuring = resolve_device(device), measuring
         self.dataset: Dataset = load(data)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import positive
+from thalweg.devices import fast_matmul
 from thalweg.randomness import fold
 
 __all__ = ["Examples", "frozen", "per_example", "seeded"]
@@ -79,7 +80,7 @@ def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> 
 
 @contextmanager
 def frozen(model: Any, device: torch.device | str | None = None) -> Iterator[torch.device]:
-    """Within, `model` is on `device`, in eval mode and without gradients; afterwards all is as it was.
+    """Within, `model` is on `device`, in eval mode, without gradients, with fast products; afterwards all is as it was.
 
     Gives the device; None leaves the model where it is. What is no module is left alone.
     """
@@ -93,7 +94,7 @@ def frozen(model: Any, device: torch.device | str | None = None) -> Iterator[tor
     place = home if device is None else torch.device(device)
     try:
         model.to(place).eval()
-        with torch.no_grad():
+        with torch.no_grad(), fast_matmul(place):
             yield place
     finally:
         model.to(home)

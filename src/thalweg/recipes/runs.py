@@ -62,8 +62,8 @@ def train(
     """
     from thalweg import __version__
     from thalweg.data import load
+    from thalweg.devices import resolve_device
     from thalweg.training import RunFolder
-    from thalweg.training.devices import resolve_device
 
     folder = Path(folder)
     first = _first_process()
@@ -177,7 +177,7 @@ def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from thalweg.training.devices import resolve_device
+    from thalweg.devices import resolve_device
 
     folder = Path(folder)
     where = resolve_device(device)
@@ -213,9 +213,9 @@ def _train(
     warn: Callable[[str], None] | None,
 ) -> None:
     from thalweg.data import Batches
+    from thalweg.devices import resolve_device
     from thalweg.training import Sources
     from thalweg.training import train as train_stages
-    from thalweg.training.devices import resolve_device
     from thalweg.training.loop import to_stderr
 
     settings = config.train

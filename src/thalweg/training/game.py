@@ -64,7 +64,7 @@ class Play:
 
     def _player(self, name: str) -> Player:
         module = self.stage.problem.players[name]
-        if any(isinstance(m, nn.Conv2d) for m in module.modules()):
+        if any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in module.modules()):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # measured faster on every device at hand
         schedule = self.stage.schedules.get(name, ScheduleConfig())
         if callable(schedule):
