@@ -33,15 +33,19 @@ SPEC = Spec(
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((N, 1, 28, 28)) ** 4 * 255).astype(np.uint8)
 Y = DRAW.integers(0, 10, N)
+SPLIT = Split(X, Y)
 
 
-def ours(name: str, steps: int, settings: TrainConfig, **options: object) -> Callable[[], float]:
+def ours(
+    name: str, steps: int, settings: TrainConfig, *, spec: Spec = SPEC, split: Split = SPLIT, **options: object
+) -> Callable[[], float]:
     """A contender that trains the recipe with its engine, run folder and all; returns steps per second."""
 
     def go() -> float:
         torch.manual_seed(0)
-        run = recipe(name)(SPEC, **options).configured(settings)
-        batches = Batches(Split(X, Y), B, scheme="shuffled", seed=0, device="cpu", resident="yes")
+        run = recipe(name)(spec, **options).configured(settings)
+        size = run.stages[0].batch_size
+        batches = Batches(split, size, scheme="shuffled", seed=0, device="cpu", resident="yes")
         path = Path(tempfile.mkdtemp()) / "run"
         with RunFolder.create(path, {}) as folder:
             began = time.perf_counter()

@@ -36,9 +36,16 @@ def ratios(rates: Mapping[str, list[float]], ours: str, other: str) -> dict[str,
 
 
 def report(
-    name: str, unit: str, rates: Mapping[str, list[float]], compared: Mapping[str, tuple[str, str, float]]
+    name: str,
+    unit: str,
+    rates: Mapping[str, list[float]],
+    compared: Mapping[str, tuple[str, str, float]],
+    values: Mapping[str, float] | None = None,
 ) -> None:
-    """Print medians and ratios, and write them to results/NAME.json. `compared`: label → (ours, other, goal)."""
+    """Print medians and ratios, and write them to results/NAME.json.
+
+    `compared`: label → (ours, other, goal). `values`: contender → what it found, to show that all found the same.
+    """
     import torch
 
     document: dict[str, Any] = {
@@ -55,6 +62,8 @@ def report(
         "rates": {key: {"median": statistics.median(v), "min": min(v), "max": max(v)} for key, v in rates.items()},
         "ratios": {label: ratios(rates, a, b) | {"goal": goal} for label, (a, b, goal) in compared.items()},
     }
+    if values:
+        document["values"] = dict(values)
     print(f"\n{name} ({unit})")
     for key, value in document["rates"].items():
         print(f"  {key:<44} {value['median']:>12,.1f}   [{value['min']:,.1f}, {value['max']:,.1f}]")
@@ -62,6 +71,8 @@ def report(
         met = "met" if value["median"] >= value["goal"] else "MISSED"
         spread = f"[{value['min']:.3f}, {value['max']:.3f}]"
         print(f"  {label:<44} {value['median']:>12.3f}   {spread}  goal {value['goal']:.3g} {met}")
+    for key, found in (values or {}).items():
+        print(f"  {'value: ' + key:<44} {found:>12.5f}")
     if quick():  # a trial is no figure to keep
         return
     RESULTS.mkdir(exist_ok=True)

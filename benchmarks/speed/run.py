@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("startup", "engine", "vae", "measures")
+SCRIPTS = ("startup", "engine", "vae", "measures", "dcgan", "spectral", "transport")
 
 if __name__ == "__main__":
     for script in SCRIPTS:

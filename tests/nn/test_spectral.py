@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from thalweg.nn.spectral import SpectralNorm, normalize_spectrally, project_spectrally, track_spectral_norms
+from thalweg.nn.spectral import SpectralNorm, _Divided, normalize_spectrally, project_spectrally, track_spectral_norms
 
 
 def conv_matrix(layer, size):
@@ -131,3 +131,51 @@ def test_double_backward():
     (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
     slope.square().sum().backward()
     assert all(p.grad is not None for name, p in network.named_parameters() if "weight" in name)
+
+
+@pytest.mark.system("S99")
+@pytest.mark.parametrize("layer", [nn.Linear(4, 3), nn.Conv2d(2, 3, 2)])
+@pytest.mark.parametrize("training", [True, False])
+def test_slopes_of_the_divided_weight(layer, training):
+    """Of W/σ(W), once u and v are the singular vectors, against those of torch's singular values."""
+    layer = layer.double()
+    norm, weight = SpectralNorm(layer), layer.weight
+    settle(norm, weight, 2000)
+    norm.train(training)
+
+    def exact(weight):
+        return weight / torch.linalg.matrix_norm(weight.flatten(1), 2)
+
+    side = torch.linspace(-1, 2, weight.numel(), dtype=torch.float64).view_as(weight)
+    slopes = []
+    for divide in (norm, exact):
+        out = divide(weight)
+        (slope,) = torch.autograd.grad((out.exp() * side).sum(), weight)
+        slopes.append((out.detach(), slope))
+    for found, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_second_derivatives_with_singular_vectors_held_still():
+    weight, u, v = (torch.randn(*shape, dtype=torch.float64) for shape in ((3, 4), (4,), (3, 1)))
+    weight.requires_grad_()
+
+    def divided(weight):
+        return _Divided.apply(weight, (weight * u * v).sum().detach(), u, v)
+
+    assert torch.autograd.gradcheck(divided, (weight,))
+    assert torch.autograd.gradgradcheck(divided, (weight,))
+
+
+def test_half_precision_does_not_touch_the_norm():
+    layer = nn.Linear(64, 64)
+    norm = SpectralNorm(layer)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = settle(norm, layer.weight)
+    torch.testing.assert_close(found, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
+
+
+def test_a_weight_of_zeros_stays():
+    layer = nn.Linear(3, 2)
+    nn.init.zeros_(layer.weight)
+    assert normalize_spectrally(layer).weight.equal(torch.zeros(2, 3))

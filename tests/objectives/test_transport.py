@@ -102,6 +102,21 @@ def test_slopes_are_finite_differences(distance):
             assert z.grad[i, j].item() == pytest.approx(3 * (above - below).item() / 2e-5, rel=0.02, abs=5e-4)
 
 
+def test_no_slope_where_points_meet():
+    """The plan leaves every point where it is, and |x − y| has no slope there: zero, not 0/0."""
+    x = points(50, 2, 0).requires_grad_()
+    distance = wasserstein(x, x.detach().flip(0))
+    distance.backward()
+    assert distance.item() == 0.0
+    assert x.grad.equal(torch.zeros_like(x))
+
+
+def test_far_from_the_origin():
+    x, y = points(100, 30, 0).float(), points(80, 30, 1, shift=0.5).float()
+    exact = wasserstein(x.double(), y.double()).item()
+    assert wasserstein(x + 1e4, y + 1e4).item() == pytest.approx(exact, rel=1e-3)
+
+
 def test_sliced_on_the_line_is_exact():
     x, y = points(9, 1, 0), points(9, 1, 1)
     assert sliced_wasserstein(x, y, torch.full((4, 1), -3.0, dtype=torch.float64)).item() == pytest.approx(

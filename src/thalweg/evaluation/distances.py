@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,12 +61,13 @@ def mmd2(
     """
     both, n = _joined(x, y), len(x)
     sigma = median_distance(both, generator=generator) if bandwidth is None else positive("bandwidth", bandwidth)
-    both = (both - both.mean(dim=0)) / (sigma * 2**0.5)
+    # in powers of two: exp2 is several times faster than exp on processors
+    both = (both - both.mean(dim=0)) / (sigma * math.sqrt(2 * math.log(2)))
     halves = both.square().sum(dim=1)
 
     def kernel(rows: slice) -> Tensor:
         squared = torch.addmm(halves[None, rows.start :], both[rows], both[rows.start :].T, alpha=-2)
-        return squared.add_(halves[rows, None]).clamp_(min=0).neg_().exp_()
+        return squared.add_(halves[rows, None]).clamp_(min=0).neg_().exp2_()
 
     shuffled = torch.zeros(len(both), permutations, dtype=torch.float64)
     for column in range(permutations):

@@ -51,36 +51,70 @@ class SpectralNorm(nn.Module):
         noise = torch.randn(*shape, generator=generator(seed, "power iteration"))
         self.register_buffer("u", F.normalize(noise.flatten(), dim=0, eps=EPS).reshape(shape).to(weight))
         self.register_buffer("v", self._map(weight, self.u))
-        self._iterate(weight, WARM)
+        for _ in range(WARM):
+            self._step(weight)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return W/σ(W)."""
-        return weight / self.sigma(weight)
+        if self._conv is not None:
+            return weight / self.sigma(weight)
+        sigma, u, v = self._step(weight.detach())
+        divided: Tensor = _Divided.apply(weight, sigma, u.view(weight.shape[1:]), _column(v, weight))
+        return divided
 
     def sigma(self, weight: Tensor) -> Tensor:
         """Return σ(W), differentiable in W."""
         if self.training:
-            self._iterate(weight.detach(), 1)
+            self._step(weight.detach())
         u, v = self.u.clone(), self.v.clone()  # the next call changes them in place
         return (v * self._map(weight, u)).sum()
 
     @torch.no_grad()
-    def _iterate(self, weight: Tensor, steps: int) -> None:
-        for _ in range(steps):
+    def _step(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return σ = ‖Wᵀv‖, u = Wᵀv/σ and v: in training after a step of power iteration, that the next one goes on."""
+        v = self.v.clone()
+        if self.training:
             v = self._map(weight, self.u)
-            self.v.copy_(v / v.norm().clamp(min=EPS))
-            u = self._adjoint(weight, self.v)
-            self.u.copy_(u / u.norm().clamp(min=EPS))
+            v /= torch.linalg.vector_norm(v).clamp_(min=EPS)
+        u = self._adjoint(weight, v)
+        sigma = torch.linalg.vector_norm(u).clamp_(min=EPS)
+        u /= sigma
+        if self.training:
+            torch._foreach_copy_([self.u, self.v], [u, v])
+        return sigma, u, v
+
+    # Of a matrix by sums: the engine's route for products is many times slower for vectors, and autocast rounds them.
 
     def _map(self, weight: Tensor, u: Tensor) -> Tensor:
         if self._conv is None:
-            return weight.flatten(1) @ u
+            return (weight * u.view(weight.shape[1:])).flatten(1).sum(1)
         return F.conv2d(u, weight, **self._conv)
 
     def _adjoint(self, weight: Tensor, v: Tensor) -> Tensor:
         if self._conv is None:
-            return weight.flatten(1).T @ v
+            return (weight * _column(v, weight)).sum(0).flatten()
         return conv2d_input(self.u.shape, weight, v, **self._conv)
+
+
+class _Divided(torch.autograd.Function):
+    """W̄ = W/σ with σ = vᵀWu. Of a slope G in W̄ the slope in W is (G − ⟨G, W̄⟩ v uᵀ)/σ, in few passes over W."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, sigma, u, v)
+        return weight / sigma
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        weight, sigma, u, v = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this slope will be differentiated, and with it σ
+            sigma = (weight * u * v).sum()
+        share = (slope * weight).sum() / sigma.square()
+        return (slope / sigma).addcmul_(v * -share, u), None, None, None
+
+
+def _column(v: Tensor, weight: Tensor) -> Tensor:
+    return v.view(-1, *[1] * (weight.dim() - 1))
 
 
 def normalize_spectrally(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,8 +24,8 @@ def rbf(bandwidth: float) -> Kernel:
     >>> rbf(1.0)(torch.tensor(2.0))
     tensor(0.3679)
     """
-    positive("bandwidth", bandwidth)
-    return lambda squares: (squares / (-2 * bandwidth**2)).exp()
+    scale = -1 / (2 * positive("bandwidth", bandwidth) ** 2 * math.log(2))
+    return lambda squares: (squares * scale).exp2()  # on processors several times faster than exp
 
 
 def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = SCALES) -> Kernel:
@@ -59,14 +60,22 @@ def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Fl
 
 
 def _total(x: Tensor, y: Tensor, kernel: Kernel, own: bool = False) -> Tensor:
-    """Σ_ij k(x_i, y_j), without i = j where they are each other's `own`."""
+    """Σ_ij k(x_i, y_j), without i = j where they are each other's `own`: then k(x_i, x_j), j > i, is made once."""
     center = y.mean(0).detach()
     x, y = x - center, y - center
+    left = torch.cat([x, x.square().sum(1, keepdim=True), torch.ones_like(x[:, :1])], 1)
     right = torch.cat([-2 * y, torch.ones_like(y[:, :1]), y.square().sum(1, keepdim=True)], 1).T
+
+    def values(rows: slice, columns: slice) -> Tensor:
+        return kernel((left[rows] @ right[:, columns]).clamp(min=0))  # ‖x‖² + ‖y‖² − 2 x·y, by one product
+
     total = x.new_zeros(())
     for start in range(0, len(x), CHUNK):
-        part = x[start : start + CHUNK]
-        left = torch.cat([part, part.square().sum(1, keepdim=True), torch.ones_like(part[:, :1])], 1)
-        values = kernel((left @ right).clamp(min=0))  # ‖x‖² + ‖y‖² − 2 x·y, by one product
-        total = total + values.sum() - (values.diagonal(start).sum() if own else 0.0)
+        rows = slice(start, start + CHUNK)
+        if own:
+            block = values(rows, rows)
+            total = total + block.sum() - block.diagonal().sum()
+            total = total + 2 * values(rows, slice(start + CHUNK, None)).sum()
+        else:
+            total = total + values(rows, slice(None)).sum()
     return total

@@ -54,12 +54,18 @@ def wasserstein(
     """
     import ot
 
-    cost = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").pow(positive("power", power))
+    positive("power", power)
+    middle = x.detach().mean(0)  # a product loses fewer digits about the middle
+    from_middle = [(z.detach() - middle).cpu().double() for z in (x, y)]
+    cost = torch.cdist(from_middle[0], from_middle[1]).pow_(power)
     first = torch.full((len(x),), 1 / len(x)) if a is None else a
     second = torch.full((len(y),), 1 / len(y)) if b is None else b
     weights = [w.detach().cpu().double().numpy() for w in (first, second)]
-    plan = ot.emd(*(w / w.sum() for w in weights), cost.detach().cpu().double().numpy(), numItermax=10_000_000)
-    return (torch.from_numpy(plan).to(cost) * cost).sum()
+    plan = torch.from_numpy(ot.emd(*(w / w.sum() for w in weights), cost.numpy(), numItermax=10_000_000))
+    pairs = plan.nonzero(as_tuple=True)  # at most n + m − 1: only their distances are differentiated
+    i, j = (index.to(x.device) for index in pairs)
+    distance = torch.linalg.vector_norm(x[i] - y[j], dim=1).pow(power)
+    return (plan[pairs].to(distance) * distance).sum()
 
 
 def sliced_wasserstein(
@@ -151,7 +157,9 @@ def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, slope: bool =
     center = y.mean(0)  # a product loses fewer digits about the middle
     x, y = x - center, y - center
     # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, but for the last term, which joins after the sum
-    right = torch.cat([y, (g - y.square().sum(1) / 2)[:, None]], 1).T.contiguous() / eps
+    # in powers of two: exp2 is several times faster than exp on processors
+    bit = eps * math.log(2)
+    right = torch.cat([y, (g - y.square().sum(1) / 2)[:, None]], 1).T.contiguous() / bit
     potentials, slopes = [], []
     for part in x.split(CHUNK):
         if power == 2:
@@ -159,11 +167,11 @@ def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, slope: bool =
             distance = None
         else:
             distance = torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist")
-            logits, outside = (g - distance) / eps, 0.0
+            logits, outside = (g - distance) / bit, 0.0
         top = logits.amax(1, keepdim=True)
-        shares = logits.sub_(top).clamp_(min=-80).exp_()  # below, floats lose their leading digit and all their speed
+        shares = logits.sub_(top).clamp_(min=-115).exp2_()  # below, floats lose their leading digit and all their speed
         total = shares.sum(1, keepdim=True)
-        potentials.append(outside - eps * (top + (total / len(y)).log()).squeeze(1))
+        potentials.append(outside - bit * (top + (total / len(y)).log2()).squeeze(1))
         if slope:
             shares /= total
             if distance is not None:
