@@ -1,10 +1,12 @@
-"""Draws the picture of the divergences' page: how each distance sees laws that come together.
+"""Draws the picture of the divergences' page: how each distance sees laws that come together; and of the f-GAN's page,
+which Gaussian each divergence finds, from the figures of benchmarks/quality/f_gan_mixture.py.
 
 python docs/divergence_pictures.py
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import matplotlib
@@ -13,13 +15,16 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch.distributions import Normal
 
+from thalweg.data.densities import Mixture
 from thalweg.objectives.f_divergence import f_divergence
 from thalweg.objectives.gaussian_divergence import gaussian_divergence
 from thalweg.objectives.transport import wasserstein, wasserstein_1d
 
-IMAGE = Path(__file__).parent / "images" / "divergences.png"
+IMAGES = Path(__file__).parent / "images"
+FITS = Path(__file__).parents[1] / "benchmarks" / "quality" / "results" / "f-gan-mixture.json"
 NAMES = ("kl", "reverse-kl", "js", "tv")
 
 
@@ -64,6 +69,35 @@ def _add(table: dict, name: str, p: torch.Tensor, q: torch.Tensor, w: float) -> 
     row.setdefault("W₁", []).append(w)
 
 
+def gaussian_for_a_mixture() -> Figure:
+    """The mixture with Gaussians that f-GANs end at, and where the best ones are."""
+    table = json.loads(FITS.read_text())
+    law = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    x = torch.linspace(-4, 7, 600, dtype=torch.float64)
+    left.fill_between(x, law.log_prob(x[:, None]).exp(), color="0.88", label="mixture")
+    for i, name in enumerate(("pearson", "kl", "gan", "reverse-kl", "neyman")):
+        fit, best = table[name]["trained"][0], table[name]["best"]
+        color = plt.cm.viridis(i / 4)
+        left.plot(x, Normal(fit["mu"], fit["sigma"]).log_prob(x).exp(), color=color, label=f"{name}, trained")
+        left.plot(x[::20], Normal(best["mu"], best["sigma"]).log_prob(x[::20]).exp(), ".", color=color, ms=4)
+    left.plot([], [], ".", color="black", ms=4, label="best, by quadrature")
+    left.set(title="all of the mixture, or most of one mode", ylim=(0, 0.56))
+    left.legend(fontsize=8, frameon=False)
+    shown = [name for name in table if table[name]["within 2 %"] and name != "js"]  # js is half of gan
+    for name in shown:
+        best, fits = table[name]["best"], table[name]["trained"]
+        right.plot([fit["mu"] for fit in fits], [fit["sigma"] for fit in fits], "o", mfc="none", color="tab:blue", ms=6)
+        if "," not in name:
+            right.plot(best["mu"], best["sigma"], "k+", ms=9)
+            right.annotate(name, (best["mu"], best["sigma"]), (7, 5), textcoords="offset points", fontsize=8)
+    right.plot([], [], "k+", ms=9, label="best, by quadrature")
+    right.plot([], [], "o", mfc="none", color="tab:blue", ms=6, label="trained, three seeds")
+    right.set(title="where they end", xlabel="μ", ylabel="σ", xlim=(0.45, 2.05))
+    right.legend(fontsize=8, frameon=False)
+    return figure
+
+
 def main() -> None:
     """Draw, and print the table of the page."""
     thetas = np.linspace(-1, 1, 41).round(6)
@@ -82,7 +116,8 @@ def main() -> None:
                 ax.plot(0, 0, "o", color=line.get_color(), ms=4)
         ax.set(title=title, xlabel="θ", ylim=(-0.05, 1.1))
         ax.legend(fontsize=8)
-    figure.savefig(IMAGE, dpi=110)
+    figure.savefig(IMAGES / "divergences.png", dpi=110)
+    gaussian_for_a_mixture().savefig(IMAGES / "f-gan-mixture.png", dpi=110)
     for name, row in coming_together().items():
         print(name, {key: [round(v, 5) for v in values] for key, values in row.items()})
 
