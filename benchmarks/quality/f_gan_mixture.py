@@ -8,9 +8,10 @@ three seeds. Printed and kept in results/f-gan-mixture.json: what was found, how
 Gaussian measured by every divergence (by quadrature, as is the critic's bound). `kl, surrogate` is trained as
 `thalweg train f-gan` does without --saturating: its generator ascends E ρ(r), which at the best critic is −KL(q‖p).
 
-The mixture .33 N(−1, .255²) + .67 N(2, 1.415²) is inferred: its five numbers are fitted to the fifteen of the best D, μ
-and σ in the paper's table 3 (as quoted, not checked against the print), and meet them within .0003. Draws are stratified, the i-th of n from the i-th of n equally
-likely slices: with as many independent ones the noise of the gradient hides Pearson's optimum.
+The mixture .33 N(−1, .255²) + .67 N(2, 1.415²) is inferred: its five numbers are fitted to the fifteen of the best D,
+μ and σ in the paper's table 3 (as quoted, not checked against the print), and meet them within .0003. Draws are
+stratified, the i-th of n from the i-th of n equally likely slices: with as many independent ones the noise of the
+gradient hides Pearson's optimum.
 
 Reference: f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, Sebastian Nowozin,
 Botond Cseke, Ryota Tomioka, 2016, arXiv 1606.00709, table 3.
