@@ -20,7 +20,7 @@ def real_nvp(
     spec: Spec,
     *,
     architecture: Literal["auto", "dense", "multi-scale"] = "auto",
-    layers: int = 12,
+    layers: int | None = None,
     scales: int | None = None,
     last_scale: Literal["paper", "lecture"] = "paper",
     batch_norm: bool = False,
@@ -33,12 +33,12 @@ def real_nvp(
 
     Args:
         architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
-        layers: number of couplings (dense)
+        layers: number of couplings; by default 24 in the plane, where each reads one number, else 12 (dense)
         scales: after each but the last, half of the values leave; by default up to 3 (multi-scale)
         last_scale: paper: four checkerboard couplings; lecture: as the other scales (multi-scale)
         batch_norm: normalize after every coupling (multi-scale)
-        hidden: units or channels of a hidden layer of a coupling's network; by default 64 (dense), 32 or, above
-            1024 values, 64 (multi-scale)
+        hidden: units or channels of a hidden layer of a coupling's network; by default 32 in the plane, else 64
+            (dense), 32 or, above 1024 values, 64 (multi-scale)
         depth: hidden layers (dense) or residual blocks (multi-scale) of a coupling's network; by default 2 or 1
         alpha: how far the logit of an image's values stays from its ends
         conditional: a density for each class, and so a classifier too
@@ -52,7 +52,9 @@ def real_nvp(
     if dense("real-nvp", spec, architecture):
         if batch_norm:
             raise ValueError("batch_norm: got True of the dense architecture, wanted multi-scale")
-        return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden or 64, depth=depth or 2, **settings))
+        plane = spec.size == 2
+        layers, hidden = layers or (24 if plane else 12), hidden or (32 if plane else 64)
+        return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth or 2, **settings), steps=20_000)
     flow = ImageRealNVP(
         spec.shape,
         scales=scales,
