@@ -26,17 +26,18 @@ from thalweg.recipes.runs import open_run
 
 SAMPLES = 10_000
 DENSITIES = ("eight-gaussians", "grid-gaussians")
-# what is added to a recipe's own settings, for points of the plane
+# what is added to a recipe's own settings, for points of the plane; rates fall to 0 in all
 SETTINGS = {
     "gan": "--latent-dim 2 --steps 20000",
-    "wgan": "--latent-dim 2 --steps 8000",
-    "wgan-gp": "--latent-dim 2 --steps 5000",
-    "sn-gan": "--latent-dim 2 --steps 6000",
+    "wgan": "--latent-dim 2 --steps 5000 --lr 5e-4 --clip 0.1",
+    "wgan-gp": "--latent-dim 2 --steps 5000 --n-critic 2",
+    "sn-gan": "--latent-dim 2 --steps 5000",
     "hinge-gan": "--latent-dim 2 --steps 20000",
-    "f-gan": "--latent-dim 2 --steps 20000",
-    "wae-mmd": "--steps 15000",
-    "wae-gan": "--steps 15000",
+    "f-gan": "--latent-dim 2 --steps 20000 --divergence js",
+    "wae-mmd": "--steps 10000",
+    "wae-gan": "--steps 10000",
 }
+SETTINGS = {model: f"{settings} --schedule cosine" for model, settings in SETTINGS.items()}
 KEPT = RESULTS / "modes.json"
 
 

@@ -38,7 +38,7 @@ def gan(
 
     rules = {"non-saturating": non_saturating, "minimax": minimax}[loss](weight)
     model = _model("gan", spec, latent_dim, hidden, conditional, convolutional=False)
-    return _played(model, rules, _adam(2e-4, 0.5), n_critic=n_critic)
+    return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic)
 
 
 def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, n_critic: int = 1, conditional: bool = False) -> Run:
@@ -60,7 +60,7 @@ def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, n_critic: int
     if spec.kind != "image":
         raise ValueError(f"dcgan: got data '{spec.name}' of {spec.kind}s, wanted images (gan takes vectors)")
     model = _model("dcgan", spec, latent_dim, hidden, conditional, batch_norm=True)
-    return _played(model, non_saturating(), _adam(2e-4, 0.5), n_critic=n_critic, batch_size=128)
+    return _played(model, non_saturating(), _adam(spec, 2e-4, 0.5), n_critic=n_critic, batch_size=128)
 
 
 def f_gan(
@@ -94,7 +94,7 @@ def f_gan(
     model = _model("f-gan", spec, latent_dim, hidden, conditional)
     rules = adversarial.f_gan(f_divergence(divergence), saturating)
     # some of the bounds are exponential in the score
-    return _played(model, rules, _adam(2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
+    return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
 
 
 def wgan(
@@ -149,10 +149,9 @@ def wgan_gp(
     from thalweg.objectives.adversarial import wasserstein
 
     model = _model("wgan-gp", spec, latent_dim, hidden, conditional)
-    optimizer = _adam(1e-4 if spec.kind == "image" else 1e-3, 0.0, 0.9)  # dense networks bear more than the paper's
     if penalty is None:
         penalty = 10.0 if spec.kind == "image" else 0.1
-    return _played(model, wasserstein(), optimizer, n_critic=n_critic, penalty=penalty)
+    return _played(model, wasserstein(), _adam(spec, 1e-4, 0.0, 0.9), n_critic=n_critic, penalty=penalty)
 
 
 def sn_gan(
@@ -184,7 +183,7 @@ def sn_gan(
 
     rules = {"hinge": hinge, "non-saturating": non_saturating, "wasserstein": wasserstein}[loss]()
     model = bounded(_model("sn-gan", spec, latent_dim, hidden, conditional), method, of_map=norm == "map")
-    return _played(model, rules, _adam(2e-4, 0.0, 0.9), n_critic=n_critic)
+    return _played(model, rules, _adam(spec, 2e-4, 0.0, 0.9), n_critic=n_critic)
 
 
 def hinge_gan(
@@ -203,13 +202,14 @@ def hinge_gan(
     from thalweg.objectives.adversarial import hinge
 
     model = _model("hinge-gan", spec, latent_dim, hidden, conditional)
-    return _played(model, hinge(), _adam(2e-4, 0.5), n_critic=n_critic)
+    return _played(model, hinge(), _adam(spec, 2e-4, 0.5), n_critic=n_critic)
 
 
-def _adam(lr: float, beta1: float, beta2: float = 0.999) -> OptimizerConfig:
+def _adam(spec: Spec, lr: float, beta1: float, beta2: float = 0.999) -> OptimizerConfig:
+    """Return Adam with the paper's rate for images; small dense networks of vectors bear, and want, more."""
     from thalweg.config import OptimizerConfig
 
-    return OptimizerConfig(name="adam", lr=lr, beta1=beta1, beta2=beta2)
+    return OptimizerConfig(name="adam", lr=lr if spec.kind == "image" else 1e-3, beta1=beta1, beta2=beta2)
 
 
 def _model(
