@@ -17,14 +17,15 @@ from thalweg.randomness import generator
 from thalweg.recipes.runs import build, open_run
 
 BASES = ("uniform", "beta", "normal")
-REAL_NVP, NSF = ("moons", "eight-gaussians", "checkerboard"), ("checkerboard", "spiral", "rings")
+REAL_NVP, NSF = ("moons", "spiral", "checkerboard"), ("checkerboard", "spiral", "rings")
+MANY = "--data-examples 1000000"
 RUNS = {
     **{f"flow-1d-{base}": f"flow-1d --data mixture-1d --base {base}" for base in BASES},
     "affine-flow": "affine-flow --data three-gaussians",
     "nice-moons": "nice --data moons",
     "nice-digits": "nice --data digits",
-    **{f"real-nvp-{name}": f"real-nvp --data {name}" for name in REAL_NVP},
-    **{f"nsf-{name}": f"nsf --data {name}" for name in NSF},
+    **{f"real-nvp-{name}": f"real-nvp --data {name} {MANY}" for name in REAL_NVP},
+    **{f"nsf-{name}": f"nsf --data {name} {MANY}" for name in NSF},
     **{f"ffjord-{name}": f"ffjord --data {name} --minutes 4" for name in ("moons", "pinwheel")},
     "ffjord-digits": "ffjord --data digits --ode-steps 4 --minutes 3",
     **{f"{recipe}-mnist": f"{recipe} --data mnist --minutes 15" for recipe in ("real-nvp", "glow")},

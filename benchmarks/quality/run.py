@@ -32,19 +32,10 @@ class Line(NamedTuple):
     evaluate: str = ""  # further arguments of evaluate
 
 
-# 50,000 points that no run has seen: another seed of the data, half of 100,000
-FRESH = "--data {} --data-seed 1 --test 0.5"
 SOME = "--limit 2000 --samples 1000"
 LINES = {
     "softmax-regression-mnist": Line("softmax-regression --data mnist", "accuracy", 92.0, "higher", "goal"),
     "lenet5-mnist": Line("lenet5 --data mnist", "accuracy", 99.0, "higher", "goal"),
-    "real-nvp-moons": Line("real-nvp --data moons", "KL from truth", 0.01, "lower", "goal", FRESH.format("moons")),
-    "real-nvp-eight-gaussians": Line(
-        "real-nvp --data eight-gaussians", "KL from truth", 0.05, "lower", "goal", FRESH.format("eight-gaussians")
-    ),
-    "real-nvp-checkerboard": Line(
-        "real-nvp --data checkerboard", "KL from truth", 0.10, "lower", "goal", FRESH.format("checkerboard")
-    ),
     "vae-mnist-binarized": Line(
         "vae --data mnist --likelihood bernoulli --architecture dense", "log-likelihood", None, "higher", "printed"
     ),
