@@ -1,0 +1,82 @@
+"""DCGAN: the paper's sizes, its weights at the start, and digits that look like digits."""
+
+import pytest
+import torch
+from torch import nn
+
+from thalweg.config import DataConfig, RunConfig, TrainConfig
+from thalweg.data import load
+from thalweg.models.gans.dcgan import conv_networks
+from thalweg.randomness import generator
+from thalweg.recipes.runs import open_run, train
+
+pytestmark = pytest.mark.system("S96")
+
+
+def sizes(network, kinds, x):
+    """Shapes that come out of the network's layers of those kinds."""
+    found, hooks = [], []
+    for layer in network.modules():
+        if isinstance(layer, kinds):
+            hooks.append(layer.register_forward_hook(lambda _, __, out: found.append(tuple(out.shape[1:]))))
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_the_papers_sizes():
+    """Figure 1 of the paper: 4×4×1024 to 64×64×3; the critic goes the way back."""
+    networks = conv_networks((3, 64, 64), latent_dim=100, hidden=1024)
+    made = [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+    assert sizes(networks.generator, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 100)) == made
+    judged = [(128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4)]
+    assert sizes(networks.critic, nn.Conv2d, torch.zeros(2, 3, 64, 64)) == judged
+
+
+@pytest.mark.parametrize(
+    ("side", "made"), [(32, [4, 8, 16, 32]), (28, [4, 7, 14, 28]), (16, [2, 4, 8, 16]), (8, [2, 4, 8])]
+)
+def test_smaller_images_have_fewer_layers(side, made):
+    made_by = conv_networks((1, side, side), latent_dim=10, hidden=64).generator
+    found = sizes(made_by, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 10))
+    assert [shape[-1] for shape in found] == made
+
+
+def test_as_many_weights_as_the_network_that_everybody_trains():
+    """PyTorch's example of DCGAN, 64 channels: 3,576,704 and 2,765,568 weights; its convolutions have no biases."""
+    counts = []
+    for network in conv_networks((3, 64, 64), latent_dim=100, hidden=512):
+        layers = [layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]
+        biases = sum(layer.bias.numel() for layer in layers)
+        counts.append(sum(p.numel() for p in network.parameters()) - biases)
+    assert counts == [3_576_704, 2_765_568]
+
+
+def test_weights_start_small_and_normalization_is_nowhere_at_the_ends():
+    networks = conv_networks((3, 64, 64), latent_dim=100, hidden=512)
+    for network in networks:
+        for layer in network.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
+                assert not layer.bias.any()
+            if isinstance(layer, nn.BatchNorm2d):
+                assert layer.weight.mean().item() == pytest.approx(1, abs=0.01)
+    assert isinstance(networks.generator[-1], nn.Tanh)
+    kinds = [type(layer) for layer in networks.critic]
+    assert kinds[:2] == [nn.Conv2d, nn.LeakyReLU]  # the first is not normalized
+    assert networks.critic[1].negative_slope == 0.2
+    assert kinds.count(nn.BatchNorm2d) == 3
+    assert kinds[-2:] == [nn.Linear, nn.Flatten]
+
+
+def test_learns_digits(tmp_path):
+    """Where the ink is, after a few seconds of training."""
+    data = DataConfig(source="digits")
+    config = RunConfig(recipe="dcgan", data=data, options={"hidden": 64}, train=TrainConfig(steps=300, device="cpu"))
+    model = open_run(train(config, tmp_path / "run")).model
+    samples = model.sample(500, generator(0, "test")).float()
+    real = torch.from_numpy(load(data).test.x).float()
+    both = torch.stack([samples.mean(0).flatten(), real.mean(0).flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.8
+    assert samples.std(0).mean() > 0.5 * real.std(0).mean()  # not one image
