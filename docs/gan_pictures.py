@@ -1,5 +1,6 @@
-"""Draws what adversarial models make of the ring of eight Gaussians, and the gradients of deep critics, training both.
+"""Draws what adversarial models make of a ring and a grid of Gaussians, and the gradients of deep critics.
 
+THALWEG_RUNS=RUNS python benchmarks/quality/modes.py --seeds 1   # the trainings that are drawn
 python docs/gan_pictures.py [RUNS]
 python -c "from gan_pictures import *; depth(Path('runs'))"      # in docs: the gradients alone
 """
@@ -7,7 +8,6 @@ python -c "from gan_pictures import *; depth(Path('runs'))"      # in docs: the 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,8 @@ from thalweg.recipes.runs import open_run
 from thalweg.training import Alternating, Run, RunFolder, Sources, Stage, train
 
 IMAGES = Path(__file__).parent / "images"
-PLANE = "--data eight-gaussians --latent-dim 2 --hidden 128"
-RUNS = {
-    "gan": f"gan {PLANE} --steps 4000",
-    "f-gan": f"f-gan {PLANE} --steps 4000",
-    "wgan": f"wgan {PLANE} --steps 2000",
-    "wgan-gp": f"wgan-gp {PLANE} --steps 1500",
-    "sn-gan": f"sn-gan {PLANE} --steps 1500",
-    "hinge-gan": f"hinge-gan {PLANE} --steps 4000",
-    "wae-mmd": f"wae-mmd {PLANE} --steps 3000",
-    "wae-gan": f"wae-gan {PLANE} --steps 3000",
-}
-
-
+MODELS = ("gan", "f-gan", "wgan", "wgan-gp", "sn-gan", "hinge-gan", "wae-mmd", "wae-gan")
+DENSITIES = {"eight-gaussians": 4.5, "grid-gaussians": 4.0}  # half of the side that is shown
 CRITICS: dict[str, dict[str, Any]] = {
     "clip 0.5": {"clip": 0.5},
     "clip 0.1": {"clip": 0.1},
@@ -102,20 +91,16 @@ def depth(where: Path) -> None:
 
 
 def main(where: Path) -> None:
-    """Train, and draw 2,000 samples of each."""
-    law = density("eight-gaussians")
-    figure, axes = plt.subplots(2, 4, figsize=(10, 5.2), layout="constrained")
-    for ax, (name, arguments) in zip(axes.flat, RUNS.items(), strict=True):
-        run = where / f"{name}-ring"
-        if not (run / "model.safetensors").is_file():
-            command = [sys.executable, "-m", "thalweg", "train", *arguments.split(), "--run", str(run), "--overwrite"]
-            subprocess.run(command, check=True)
-        truth = law.sample(2000, seed=1)
-        samples = open_run(run, device="cpu").model.eval().sample(2000, generator(0, "picture")).numpy()
-        ax.scatter(*truth.T, s=2, c="lightgray", linewidths=0)
+    """Draw 2,000 samples of each."""
+    figure, axes = plt.subplots(4, 4, figsize=(10, 10.4), layout="constrained")
+    panels = [(name, model) for name in DENSITIES for model in MODELS]
+    for ax, (name, model) in zip(axes.flat, panels, strict=True):
+        opened, law, side = open_run(where / f"{model}-{name}-0", device="cpu"), density(name), DENSITIES[name]
+        samples = opened.model.eval().sample(2000, generator(0, "picture")).numpy()
+        ax.scatter(*law.sample(2000, seed=1).T, s=2, c="lightgray", linewidths=0)
         ax.scatter(*samples.T, s=2, c="tab:blue", linewidths=0)
-        ax.set(title=name, xlim=(-4.5, 4.5), ylim=(-4.5, 4.5), xticks=[], yticks=[], aspect="equal")
-    figure.savefig(IMAGES / "gans.png", dpi=110)
+        ax.set(title=model, xlim=(-side, side), ylim=(-side, side), xticks=[], yticks=[], aspect="equal")
+    figure.savefig(IMAGES / "gans.png", dpi=80)
     depth(where)
 
 
