@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/quality/modes.py [MODEL ...] [DENSITY ...] [--seeds 5]
 
-Each run is `thalweg train MODEL --data DENSITY --seed S ...` within three CPU minutes. Of 10,000 samples those within
-three standard deviations of a center are good; a mode is found where it has a tenth of its share of them. Intervals are
-Student's over seeds, each of which draws weights, order and noise anew. Results go to results/modes.json as they come.
+Each run is `thalweg train MODEL --data DENSITY --seed S ...` within a minute and a half of one core. Of 10,000 samples
+those within three standard deviations of a center are good; a mode is found where it has a tenth of its share of them.
+Intervals are Student's over seeds, each of which draws weights, order and noise anew. Results go to results/modes.json
+as they come.
 """
 
 from __future__ import annotations
