@@ -126,7 +126,7 @@ def test_decoded_once_memory_mapped_and_anew_when_a_file_changes(folder, cache, 
     assert x.shape == (4, 3, 4, 6)
 
 
-def refused(folder: Path, *parts: str, **settings) -> None:
+def assert_refused(folder: Path, *parts: str, **settings) -> None:
     with pytest.raises(ValueError) as caught:
         read(folder, **settings)
     for part in parts:
@@ -180,23 +180,23 @@ def test_refused_by_name_and_nothing_left(folder, cache, case):
     name, make, parts = FILES[case]
     make(folder / name)
     settings = {"resize": "stretch", "image_size": 6} if "truncated" in case else {}
-    refused(folder, *parts, **settings)
+    assert_refused(folder, *parts, **settings)
     assert not cache.exists() or not list(cache.iterdir())
 
 
 def test_refused_folders_and_settings(folder, tmp_path):
-    refused(folder, "resize: got 'crop', wanted image_size", resize="crop")
-    refused(folder, "image_size: got 8", "6×4", "--resize", image_size=8)
-    refused(folder, "examples: got 50, wanted at most 12", examples=50)
+    assert_refused(folder, "resize: got 'crop', wanted image_size", resize="crop")
+    assert_refused(folder, "image_size: got 8", "6×4", "--resize", image_size=8)
+    assert_refused(folder, "examples: got 50, wanted at most 12", examples=50)
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "empty: got no image")
+    assert_refused(tmp_path / "empty", "empty: got no image")
     (tmp_path / "split" / "train").mkdir(parents=True)
     (tmp_path / "split" / "test").mkdir()
-    refused(tmp_path / "split", "the subfolders test, train, wanted one folder a class")
+    assert_refused(tmp_path / "split", "the subfolders test, train, wanted one folder a class")
     (tmp_path / "deep" / "cat" / "inner").mkdir(parents=True)
-    refused(tmp_path / "deep", "the folder 'cat/inner'")
+    assert_refused(tmp_path / "deep", "the folder 'cat/inner'")
     (tmp_path / "hole" / "cat").mkdir(parents=True)
-    refused(tmp_path / "hole", "no image in 'cat'")
+    assert_refused(tmp_path / "hole", "no image in 'cat'")
 
 
 def test_odd_metadata_raises_no_warning(tmp_path):

@@ -18,7 +18,7 @@ FLOATS = np.random.default_rng(0).normal(size=(20, 3))
 IMAGES = np.zeros((20, 4, 4), np.uint8)
 
 
-def refused(path: Path | str, *parts: str, **settings) -> None:
+def assert_refused(path: Path | str, *parts: str, **settings) -> None:
     with pytest.raises(ValueError) as caught:
         load(DataConfig(source=str(path), **settings))
     message = str(caught.value)
@@ -66,17 +66,17 @@ NPZ = {
 def test_npz(tmp_path, case):
     arrays, parts = NPZ[case]
     np.savez(tmp_path / "a.npz", **arrays)
-    refused(tmp_path / "a.npz", *parts)
+    assert_refused(tmp_path / "a.npz", *parts)
 
 
 def test_npz_that_is_none(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"\x80\x04nothing")
-    refused(tmp_path / "a.npz", "a.npz", "wanted what numpy.savez writes")
+    assert_refused(tmp_path / "a.npz", "a.npz", "wanted what numpy.savez writes")
     np.savez_compressed(tmp_path / "b.npz", x=FLOATS)
     whole = bytearray((tmp_path / "b.npz").read_bytes())
     whole[100:140] = bytes(40)
     (tmp_path / "b.npz").write_bytes(whole)
-    refused(tmp_path / "b.npz", "b.npz", "damaged")
+    assert_refused(tmp_path / "b.npz", "b.npz", "damaged")
 
 
 HEAD = bytes([0, 0, 8, 3]) + np.array([20, 2, 2], ">u4").tobytes()
@@ -92,17 +92,17 @@ IDX = {
 def test_idx(tmp_path, case):
     body, parts = IDX[case]
     (tmp_path / "x-idx3-ubyte").write_bytes(body)
-    refused(tmp_path / "x-idx3-ubyte", *parts)
+    assert_refused(tmp_path / "x-idx3-ubyte", *parts)
     (tmp_path / "x-idx3-ubyte.gz").write_bytes(gzip.compress(body))
-    refused(tmp_path / "x-idx3-ubyte.gz", *parts)
+    assert_refused(tmp_path / "x-idx3-ubyte.gz", *parts)
 
 
 def test_damaged_gzip_and_missing_file_of_four(tmp_path):
     (tmp_path / "x-idx3-ubyte.gz").write_bytes(gzip.compress(HEAD + os.urandom(80))[:-20])
-    refused(tmp_path / "x-idx3-ubyte.gz", "x-idx3-ubyte.gz", "damaged")
+    assert_refused(tmp_path / "x-idx3-ubyte.gz", "x-idx3-ubyte.gz", "damaged")
     (tmp_path / "four").mkdir()
     (tmp_path / "four" / "train-images-idx3-ubyte").write_bytes(HEAD + bytes(80))
-    refused(tmp_path / "four", "'train-labels-idx1-ubyte' is missing")
+    assert_refused(tmp_path / "four", "'train-labels-idx1-ubyte' is missing")
 
 
 ROWS = [f"{i},{i * i},{'xy'[i % 2]}" for i in range(20)]
@@ -133,21 +133,21 @@ CSV = {
 def test_csv(tmp_path, case):
     lines, settings, parts = CSV[case]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    refused(tmp_path / "t.csv", *parts, **settings)
+    assert_refused(tmp_path / "t.csv", *parts, **settings)
 
 
 def test_parquet_that_is_none(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"nothing of the kind")
-    refused(tmp_path / "t.parquet", "t.parquet", "wanted .parquet")
+    assert_refused(tmp_path / "t.parquet", "t.parquet", "wanted .parquet")
 
 
 def test_text(tmp_path):
     (tmp_path / "t.txt").write_bytes(b"short")
-    refused(tmp_path / "t.txt", "t.txt", "got 5 bytes", "wanted at least 1280")
+    assert_refused(tmp_path / "t.txt", "t.txt", "got 5 bytes", "wanted at least 1280")
     (tmp_path / "u.txt").write_bytes(b"good" * 1000 + b"\xff" + b"good" * 1000)
-    refused(tmp_path / "u.txt", "u.txt", "byte 4000 is not UTF-8", text_unit="characters")
+    assert_refused(tmp_path / "u.txt", "u.txt", "byte 4000 is not UTF-8", text_unit="characters")
     (tmp_path / "e.txt").write_bytes(b"")
-    refused(tmp_path / "e.txt", "e.txt", "got 0 bytes")
+    assert_refused(tmp_path / "e.txt", "e.txt", "got 0 bytes")
 
 
 SETTINGS = [
@@ -167,9 +167,9 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("source", "settings", "parts"), SETTINGS)
 def test_settings(source, settings, parts):
-    refused(source, *parts, **settings)
+    assert_refused(source, *parts, **settings)
 
 
 def test_unknown_suffix(tmp_path):
     (tmp_path / "model.pkl").write_bytes(b"")
-    refused(tmp_path / "model.pkl", "'model.pkl'", "wanted a folder of images")
+    assert_refused(tmp_path / "model.pkl", "'model.pkl'", "wanted a folder of images")
