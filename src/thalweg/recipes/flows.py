@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["fitted", "flow_settings", "nice", "nsf"]
+__all__ = ["chosen", "fitted", "flow_settings", "nice", "nsf"]
 
 
 def nice(
@@ -41,7 +41,7 @@ def nice(
 
     settings = flow_settings("nice", spec, alpha=alpha, conditional=conditional, least=2)
     large = spec.kind == "image" and spec.size > 256
-    hidden, depth = hidden or (1000 if large else 128), depth or (5 if large else 2)
+    hidden, depth = chosen(hidden, 1000 if large else 128), chosen(depth, 5 if large else 2)
     return fitted(NICE(spec.shape, layers=layers, hidden=hidden, depth=depth, base=base, **settings), lr=1e-3)
 
 
@@ -74,6 +74,11 @@ def nsf(
 
     settings = flow_settings("nsf", spec, alpha=alpha, conditional=conditional, least=2)
     return fitted(NSF(spec.shape, layers=layers, bins=bins, bound=bound, hidden=hidden, depth=depth, **settings))
+
+
+def chosen(given: int | None, default: int) -> int:
+    """Return what was given, a 0 too, so that it is refused where it is used; else the default."""
+    return default if given is None else given
 
 
 def fitted(

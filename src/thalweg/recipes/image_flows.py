@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from thalweg.checks import choice
-from thalweg.recipes.flows import fitted, flow_settings
+from thalweg.recipes.flows import chosen, fitted, flow_settings
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
@@ -53,15 +53,19 @@ def real_nvp(
         if batch_norm:
             raise ValueError("batch_norm: got True of the dense architecture, wanted multi-scale")
         plane = spec.size == 2
-        layers, hidden = layers or (24 if plane else 12), hidden or (32 if plane else 64)
-        return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth or 2, **settings), steps=20_000)
+        layers, hidden, depth = (
+            chosen(layers, 24 if plane else 12),
+            chosen(hidden, 32 if plane else 64),
+            chosen(depth, 2),
+        )
+        return fitted(RealNVP(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings), steps=20_000)
     flow = ImageRealNVP(
         spec.shape,
         scales=scales,
         last_scale=last_scale,
         batch_norm=batch_norm,
-        hidden=hidden or (32 if spec.size <= MEDIUM else 64),
-        depth=depth or 1,
+        hidden=chosen(hidden, 32 if spec.size <= MEDIUM else 64),
+        depth=chosen(depth, 1),
         **settings,
     )
     return fitted(flow, lr=3e-3, **budget(spec, small=4000, large=12_000))
@@ -97,8 +101,8 @@ def glow(
 
     settings = flow_settings("glow", spec, alpha=alpha, conditional=conditional, least=2)
     if dense("glow", spec, architecture):
-        return fitted(Glow(spec.shape, layers=layers, hidden=hidden or 64, depth=depth, **settings))
-    hidden = hidden or (64 if spec.size <= MEDIUM else 128)
+        return fitted(Glow(spec.shape, layers=layers, hidden=chosen(hidden, 64), depth=depth, **settings))
+    hidden = chosen(hidden, 64 if spec.size <= MEDIUM else 128)
     flow = ImageGlow(spec.shape, scales=scales, layers=layers, hidden=hidden, **settings)
     return fitted(flow, **budget(spec, small=2000, large=8000))
 
