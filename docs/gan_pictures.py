@@ -1,6 +1,6 @@
 """Draws what adversarial models make of a ring and a grid of Gaussians, and the gradients of deep critics.
 
-THALWEG_RUNS=RUNS python benchmarks/quality/modes.py --seeds 1   # the trainings that are drawn
+THALWEG_RUNS=RUNS python benchmarks/quality/modes.py   # the trainings of which the first seed is drawn
 python docs/gan_pictures.py [RUNS]
 python -c "from gan_pictures import *; depth(Path('runs'))"      # in docs: the gradients alone
 """
