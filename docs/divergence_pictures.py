@@ -48,7 +48,7 @@ def coming_together() -> dict[str, dict[str, list[float]]]:
     """Sequences p_n → p that some distances see converge, and others do not, n = 1, 10, 100, 1000."""
     table: dict[str, dict[str, list[float]]] = {}
     for n in (1, 10, 100, 1000):
-        # a point mass at 1/n and one at 0; a uniform grid of n points and one of 10,000
+        # a point mass at 1/n and one at 0
         p, q = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
         w = wasserstein_1d(torch.tensor([1 / n]), torch.tensor([0.0])).item()
         _add(table, "δ(1/n) → δ(0)", p, q, w)
@@ -119,7 +119,7 @@ def main() -> None:
     figure.savefig(IMAGES / "divergences.png", dpi=110)
     gaussian_for_a_mixture().savefig(IMAGES / "f-gan-mixture.png", dpi=110)
     for name, row in coming_together().items():
-        print(name, {key: [round(v, 5) for v in values] for key, values in row.items()})
+        print(name, {key: [float(f"{v:.3g}") for v in values] for key, values in row.items()})
 
 
 if __name__ == "__main__":

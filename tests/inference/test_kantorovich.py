@@ -62,6 +62,11 @@ def test_with_projection(samples):
     assert 0.9 * exact < found.item() <= 1.01 * exact  # here it ends at a linear function: how far the means are apart
 
 
+def test_a_negative_penalty():
+    with pytest.raises(ValueError, match=r"penalty: got -1.0, wanted a number of at least 0"):
+        dual_distance(critic(), *segments(), penalty=-1.0)
+
+
 def test_clipping_stays_within_its_constant():
     x, y = gaussians()
     network, c = critic(width=16), 0.3

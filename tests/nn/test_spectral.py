@@ -175,7 +175,16 @@ def test_half_precision_does_not_touch_the_norm():
     torch.testing.assert_close(found, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
 
 
-def test_a_weight_of_zeros_stays():
-    layer = nn.Linear(3, 2)
-    nn.init.zeros_(layer.weight)
-    assert normalize_spectrally(layer).weight.equal(torch.zeros(2, 3))
+def test_other_convolutions_are_refused():
+    with pytest.raises(ValueError, match="1: got a ConvTranspose2d"):
+        normalize_spectrally(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 1, 3)))
+
+
+@pytest.mark.parametrize("inputs", [None, (1, 5, 5)])
+def test_a_weight_of_zeros_stays(inputs):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(18, 2))
+    for layer in (network[0], network[2]):
+        nn.init.zeros_(layer.weight)
+    normalize_spectrally(network, inputs)
+    assert not network[0].weight.any()
+    assert not network[2].weight.any()

@@ -45,6 +45,13 @@ def test_the_weight_moves_the_best_discriminator():
 
 def test_hinge_estimates_the_total_variation():
     assert mean(hinge().estimate, (P - Q).sign()).item() == pytest.approx(0.4)
+    for seed in range(50):
+        scores = 3 * torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert mean(hinge().estimate, scores) <= 0.4 + 1e-12
+    wrong = torch.tensor([-20.0, -20.0, 20.0], dtype=torch.float64, requires_grad=True)
+    slopes = [torch.autograd.grad(mean(r.critic, wrong), wrong)[0].abs() for r in (hinge(), RULES["tv"])]
+    torch.testing.assert_close(slopes[0], torch.stack([P[0], P[1], Q[2]]))
+    assert slopes[1].max() < 1e-12
 
 
 @pytest.mark.system("S97")

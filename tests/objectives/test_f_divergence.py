@@ -49,6 +49,21 @@ def test_definitions(name, direct):
     assert f_divergence(name).discrete(P, Q).item() == pytest.approx(direct.item(), rel=1e-12)
 
 
+@pytest.mark.system("S92")
+@pytest.mark.parametrize("name", NAMES)
+def test_slopes_of_discrete_laws(name):
+    """f′(p/q) in p, −f*(f′(p/q)) in q: numbers, though mass that only one law had might cost +∞."""
+    d, p, q = f_divergence(name), P.clone().requires_grad_(), Q.clone().requires_grad_()
+    d.discrete(p, q).backward()
+    torch.testing.assert_close(p.grad, d.derivative(P / Q))
+    torch.testing.assert_close(q.grad, -d.conjugate(d.derivative(P / Q)))
+
+
+def test_a_law_almost_without_mass_somewhere():
+    assert f_divergence("neyman").discrete(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1e-20])).item() == 1.0
+
+
+@pytest.mark.oracle("O41")
 @pytest.mark.parametrize(
     ("name", "pq", "qp"),
     [
@@ -71,10 +86,17 @@ def test_mass_of_one_law_alone_costs_what_f_says():
     assert f_divergence("pearson").discrete(whole, half).item() == pytest.approx(1.0)
 
 
+@pytest.mark.oracle("O36")
 @pytest.mark.oracle("O37")
 @pytest.mark.parametrize(
     ("name", "wider", "shifted"),
-    [("js", 0.1281750, 0.1114215), ("squared-hellinger", 0.2983891, 0.2350062), ("tv", 0.3900657, 0.3829249)],
+    [
+        ("kl", 0.4431472, 0.5),
+        ("reverse-kl", 1.3068528, 0.5),
+        ("js", 0.1281750, 0.1114215),
+        ("squared-hellinger", 0.2983891, 0.2350062),
+        ("tv", 0.3900657, 0.3829249),
+    ],
 )
 def test_the_lectures_gaussians(name, wider, shifted):
     assert gaussian_divergence(name, normal(0, 1), normal(1, 2)).item() == pytest.approx(wider, abs=1e-7)
@@ -102,6 +124,35 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
         assert found.item() == pytest.approx(direct.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("q", "tv"),
+    [
+        ((0, 1e-4), math.erf(4.2919 / math.sqrt(2)) - math.erf(4.2919e-4 / math.sqrt(2))),
+        ((1e6, 1), 1.0),
+        ((1e6, 1e-3), 1.0),
+    ],
+)
+def test_a_narrow_law_and_one_far_away(q, tv):
+    """Between two fixed ends a grid might step over them."""
+    a, b = normal(0, 1), normal(*q)
+    for p, q in ((a, b), (b, a)):
+        assert gaussian_divergence("tv", p, q).item() == pytest.approx(tv, abs=1e-6)
+        assert tv**2 / 2 <= gaussian_divergence("js", p, q).item() <= math.log(2) * tv + 1e-9
+    if tv == 1.0:
+        assert gaussian_divergence("gan", a, b).item() == pytest.approx(2 * math.log(2))
+
+
+def test_high_peaks_far_apart():
+    a, b = normal(0, 1e-3), normal(3, 1e-3)
+    assert gaussian_divergence("js", a, b).item() == pytest.approx(math.log(2))
+
+
+def test_slope_of_a_quadrature():
+    mean = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    gaussian_divergence("tv", Normal(mean, torch.ones_like(mean)), normal(1, 1)).backward()
+    assert mean.grad.item() == pytest.approx(-math.exp(-(0.35**2) / 2) / math.sqrt(2 * math.pi), abs=1e-3)
+
+
 def test_several_coordinates():
     p = Normal(torch.zeros(2), torch.ones(2))
     q = Normal(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 2.0]))
@@ -112,8 +163,10 @@ def test_several_coordinates():
         2 - 2 * (ratio / 2).exp().mean().item(), abs=0.01
     )
     assert gaussian_divergence("pearson", q, Normal(torch.zeros(2), torch.ones(2))).item() == math.inf
-    with pytest.raises(ValueError, match="tv: got Gaussians of 2 coordinates"):
-        gaussian_divergence("tv", p, q)
+    one = Normal(torch.zeros(1), torch.ones(1))
+    for laws in ((p, q), (one, q), (q, one)):
+        with pytest.raises(ValueError, match=r"tv: got Gaussians of shape \(2,\), wanted one coordinate"):
+            gaussian_divergence("tv", *laws)
 
 
 @pytest.mark.oracle("O39")
@@ -135,6 +188,18 @@ class TestConjugate:
             (slope,) = torch.autograd.grad(d.conjugate(t).sum(), t)
             torch.testing.assert_close(d.conjugate_derivative(t.detach()), slope, rtol=1e-6, atol=1e-9)
             torch.testing.assert_close(d.conjugate_derivative(d.derivative(u.detach())), u.detach())
+
+    def test_is_infinite_beyond_its_domain(self, name):
+        d = f_divergence(name)
+        for found in (d, from_f(name, d.f)):
+            beyond = found.conjugate(torch.tensor([min(found.below, 100.0) + 0.5], dtype=torch.float64))
+            assert (beyond == math.inf).item() == math.isfinite(found.below)
+        assert d.conjugate(inside(d)).isfinite().all()
+
+    def test_score_is_where_the_activation_is_the_slope(self, name):
+        d = f_divergence(name)
+        log_ratio = torch.tensor([-8.0, -2.0, -0.1, 0.1, 2.0, 8.0], dtype=torch.float64)
+        torch.testing.assert_close(d.activation(d.score(log_ratio)), d.derivative(log_ratio.exp()))
 
     def test_activation_ends_in_the_domain(self, name):
         d = f_divergence(name)
@@ -191,13 +256,16 @@ def test_the_bound_never_passes_the_divergence(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "tv"])
 def test_from_f_alone(name):
     d = f_divergence(name)
-    numeric = from_f(name, d.f, at_zero=d.at_zero, slope=d.slope)
+    numeric = from_f(name, d.f)
+    assert (numeric.at_zero, numeric.slope) == pytest.approx((d.at_zero, d.slope), abs=1e-12)
+    assert from_f(name, d.f, at_zero=3.0, slope=4.0).at_zero == 3.0
     assert numeric.discrete(P, Q) == d.discrete(P, Q)
     t = inside(d, 15)
     torch.testing.assert_close(numeric.conjugate(t), d.conjugate(t), rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(numeric.conjugate_derivative(t), d.conjugate_derivative(t), rtol=1e-6, atol=1e-8)
     score = numeric.score((P / Q).log())
-    torch.testing.assert_close(score, (P / Q).log())
+    real, fake = numeric.terms(score, score)
+    assert ((P * real).sum() - (Q * fake).sum()).item() == pytest.approx(d.discrete(P, Q).item(), abs=1e-9)
     r = torch.randn(6, dtype=torch.float64, requires_grad=True)
     value = numeric.bound(r[:3], r[3:])
     value.backward()

@@ -88,5 +88,9 @@ def test_what_is_missing():
         integral_probability_metric(P, Q, "rkhs", LINE)
     with pytest.raises(ValueError, match="functions: got 'lipshitz'"):
         integral_probability_metric(P, Q, "lipshitz")
+    with pytest.raises(ValueError, match="x, y: got 1 and 3 points"):
+        mmd2(LINE[:1], LINE, rbf(1.0))
+    with pytest.raises(ValueError, match="std: got 0"):
+        inverse_multiquadric(2, std=0.0)
     with pytest.raises(ValueError, match="scales: got 0"):
         inverse_multiquadric(2, scales=(0.0,))

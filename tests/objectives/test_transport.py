@@ -9,6 +9,7 @@ import scipy.stats
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from thalweg.objectives.f_divergence import f_divergence
 from thalweg.objectives.transport import sinkhorn_divergence, sliced_wasserstein, wasserstein, wasserstein_1d
 
 
@@ -43,6 +44,20 @@ def test_gaussians_on_the_line():
     z = math.sqrt(2) * torch.erfinv(2 * u - 1)
     assert wasserstein_1d(z, 2 * z).item() == pytest.approx(0.7978846, abs=1e-4)
     assert wasserstein_1d(z, z - 1.7).item() == pytest.approx(1.7)
+
+
+def test_weights_are_shares():
+    at, p, q = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([5.0, 3.0, 2.0]), torch.tensor([1.0, 1.0, 3.0])
+    assert wasserstein_1d(at, at, p, q).item() == pytest.approx(0.7)
+    assert wasserstein(at[:, None], at[:, None], p, q).item() == pytest.approx(0.7)
+
+
+@pytest.mark.system("S92")
+def test_at_most_the_diameter_times_the_total_variation():
+    x, law = points(6, 2, 0), torch.Generator().manual_seed(1)
+    for _ in range(20):
+        p, q = torch.rand(2, 6, generator=law, dtype=torch.float64).softmax(1)
+        assert wasserstein(x, x, p, q) <= torch.cdist(x, x).max() * f_divergence("tv").discrete(p, q) + 1e-12
 
 
 def test_batches_of_lines():
@@ -163,5 +178,7 @@ class TestSinkhorn:
     def test_mistakes(self):
         with pytest.raises(ValueError, match="power: got '3', wanted one of 1, 2"):
             sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), power=3)
+        with pytest.raises(ValueError, match=r"scaling: got 1.0, wanted a number between 0 and 1"):
+            sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), scaling=1.0)
         with pytest.raises(ValueError, match="blur: got 0"):
             sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), blur=0.0)

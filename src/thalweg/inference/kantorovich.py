@@ -48,6 +48,8 @@ def dual_distance(
     2.0
     """
     positive("steps", steps)
+    if not penalty >= 0:
+        raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
     optimizer = torch.optim.Adam(critic.parameters(), lr=positive("lr", lr), betas=(0.5, 0.9))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     law = torch.Generator(x.device).manual_seed(fold(seed, "dual"))

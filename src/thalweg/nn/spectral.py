@@ -57,7 +57,7 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Return W/σ(W)."""
         if self._conv is not None:
-            return weight / self.sigma(weight)
+            return weight / self.sigma(weight).clamp(min=EPS)
         sigma, u, v = self._step(weight.detach())
         divided: Tensor = _Divided.apply(weight, sigma, u.view(weight.shape[1:]), _column(v, weight))
         return divided
@@ -120,7 +120,8 @@ def _column(v: Tensor, weight: Tensor) -> Tensor:
 def normalize_spectrally(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.Module:
     """Divide the weight of every linear layer and convolution of `network` by its spectral norm, at each forward pass.
 
-    Each then has norm 1. With `inputs`, the shape of one input of the network, norms are those of the maps.
+    Each then has norm 1. With `inputs`, the shape of one input of the network, norms are those of the maps. Other
+    convolutions than Conv2d are a ValueError.
 
     >>> network = normalize_spectrally(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
     >>> round(torch.linalg.matrix_norm(network[0].weight, 2).item(), 2)
@@ -151,6 +152,9 @@ def project_spectrally(network: nn.Module, norms: nn.ModuleDict) -> None:
 
 
 def _norms(network: nn.Module, inputs: Sequence[int] | None) -> dict[str, tuple[nn.Linear | nn.Conv2d, SpectralNorm]]:
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.modules.conv._ConvNd) and not isinstance(layer, nn.Conv2d):
+            raise ValueError(f"{name}: got a {type(layer).__name__}, wanted linear layers and Conv2d alone")
     sizes = _input_sizes(network, inputs) if inputs is not None else {}
     return {
         name: (layer, SpectralNorm(layer, sizes.get(name), seed=k))

@@ -86,7 +86,8 @@ def wasserstein() -> Rules:
 def hinge() -> Rules:
     """The critic loses max(0, 1 − f(x)) + max(0, 1 + f(g(z))), the generator −f(g(z)).
 
-    At the best critic with values in [−1, 1] it loses 2 − 2 TV: the estimate is ½ of 2 minus the loss.
+    The best critic is sign(p − q), losing 2 − 2 TV: the estimate is ½ of 2 minus the loss, at most TV for any critic.
+    Unlike an f-GAN's bound of TV it is concave in the scores: a critic that is sure and wrong has a slope.
 
     Reference: Geometric GAN, Jae Hyun Lim, Jong Chul Ye, 2017, arXiv 1705.02894.
 

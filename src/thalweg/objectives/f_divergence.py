@@ -17,6 +17,7 @@ __all__ = ["F_DIVERGENCES", "FDivergence", "f_divergence", "from_f"]
 
 Map = Callable[[Tensor], Tensor]
 STEPS = 60  # of the bisection, and of Newton's method
+FAR = 690.0  # log-ratios up to which every f is a number of double precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,12 @@ class FDivergence:
     derivative: Map  # f′, on u > 0
     at_zero: float  # f(0), may be +∞: what mass of q alone costs
     slope: float  # lim f(u)/u, may be +∞: what mass of p alone costs
-    conjugate: Map  # f*, on t < `below`; +∞ elsewhere
+    conjugate: Map  # f*, +∞ above `below`
     conjugate_derivative: Map  # (f*)′ = (f′)⁻¹
     below: float  # the end of f*'s domain
     activation: Map  # ρ
     conjugate_of_activation: Map  # f* ∘ ρ, without the round-off of doing one after the other
+    score: Map  # from log p/q to the r at which the bound is tight
 
     def discrete(self, p: Float[Tensor, "*b K"], q: Float[Tensor, "*b K"]) -> Float[Tensor, " *b"]:
         """Return Σ_k q_k f(p_k/q_k), nats; +∞ where f charges that for mass that only one of them has."""
@@ -52,21 +54,23 @@ class FDivergence:
         shared = torch.where(both, q, one) * self.f(torch.where(both, p, one) / torch.where(both, q, one))
         return (
             torch.where(both, shared, 0.0)
-            + torch.where((q > 0) & (p <= 0), q * self.at_zero, 0.0)
-            + torch.where((p > 0) & (q <= 0), p * self.slope, 0.0)
+            + _charged(q, (q > 0) & (p <= 0), self.at_zero)
+            + _charged(p, (p > 0) & (q <= 0), self.slope)
         ).sum(-1)
 
     def densities(self, log_p: Map, log_q: Map, low: float, high: float, points: int = 20_001) -> Float[Tensor, ""]:
         """Return the divergence of two densities on the line by Simpson's rule on [low, high], float64.
 
-        `log_p` and `log_q` take points (N,) to log-densities (N,). Where a density is below e⁻⁷⁰⁰ it counts as e⁻⁷⁰⁰.
+        `log_p` and `log_q` take points (N,) to log-densities (N,). A density below e⁻⁷⁰⁰ counts as that, one below
+        e⁻⁶⁹⁰ times the other as that.
         """
         x = torch.linspace(low, high, points // 2 * 2 + 1, dtype=torch.float64)
         p, q = (log(x).clamp(min=-700.0) for log in (log_p, log_q))
+        p, q = torch.maximum(p, q - FAR), torch.maximum(q, p - FAR)
         values = q.exp() * self.f((p - q).exp())
         weights = torch.ones_like(x)
         weights[1:-1:2], weights[2:-1:2] = 4.0, 2.0
-        return (weights * values).sum() * (x[1] - x[0]) / 3
+        return (weights * values).sum() * (high - low) / (len(x) - 1) / 3
 
     def terms(
         self, real: Float[Tensor, " N"], fake: Float[Tensor, " M"]
@@ -79,17 +83,6 @@ class FDivergence:
         first, second = self.terms(real, fake)
         return first.mean() - second.mean()
 
-    def score(self, log_ratio: Tensor) -> Tensor:
-        """Return the r at which the bound is tight, from log p/q: the solution of ρ(r) = f′(p/q)."""
-        target = self.derivative(log_ratio.double().exp())
-        low, high = torch.full_like(target, -300.0), torch.full_like(target, 300.0)
-        rising = self.activation(torch.ones(())) > self.activation(torch.zeros(()))
-        for _ in range(STEPS):
-            middle = (low + high) / 2
-            above = (self.activation(middle) > target) == rising
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return ((low + high) / 2).to(log_ratio.dtype)
-
 
 def f_divergence(name: str) -> FDivergence:
     """Return the divergence of that name; an unknown one is a ValueError with the nearest.
@@ -101,22 +94,27 @@ def f_divergence(name: str) -> FDivergence:
     return F_DIVERGENCES[choice("divergence", name, F_DIVERGENCES)]
 
 
-def from_f(name: str, f: Map, *, at_zero: float, slope: float) -> FDivergence:
+def from_f(name: str, f: Map, *, at_zero: float | None = None, slope: float | None = None) -> FDivergence:
     """Return the divergence of a smooth, strictly convex f alone; the rest is found by differentiation and bisection.
 
     With u = e^r, ρ(r) = f′(e^r) is in the domain of f* for any r, and f*(ρ(r)) = e^r f′(e^r) − f(e^r): the score r
-    stands for log p/q. Differentiable once in f* and ρ; f* outside its domain is not detected.
+    stands for log p/q. Differentiable once in f* and ρ.
 
     Args:
         name: what it is called.
         f: on u > 0, elementwise, differentiable twice.
-        at_zero: f(0), may be +∞.
-        slope: lim f(u)/u for u → ∞, may be +∞; also the end of f*'s domain.
+        at_zero: f(0), may be +∞; by default found, where f comes near it by u = 10⁻⁴⁰.
+        slope: lim f(u)/u for u → ∞, may be +∞; also the end of f*'s domain; by default found alike.
 
-    >>> le_cam = from_f("le-cam", lambda u: (1 - u) / (2 * u + 2), at_zero=0.5, slope=0.0)
-    >>> le_cam.bound(torch.tensor([1.0]), torch.tensor([1.0])) <= 1
-    tensor(True)
+    >>> le_cam = from_f("le-cam", lambda u: (1 - u) ** 2 / (2 * u + 2))  # ½ ∫ (p − q)²/(p + q)
+    >>> le_cam.at_zero, le_cam.slope
+    (0.5, 0.5)
+    >>> le_cam.discrete(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
+    tensor(0.1743)
     """
+
+    at_zero = _limit(f, -40) if at_zero is None else at_zero
+    slope = _limit(lambda u: f(u) / u, 40) if slope is None else slope
 
     def derivative(u: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -134,7 +132,7 @@ def from_f(name: str, f: Map, *, at_zero: float, slope: float) -> FDivergence:
 
     def conjugate(t: Tensor) -> Tensor:
         u = inverse(t.detach())
-        return u * t - f(u)  # by the envelope theorem the gradient is u, too
+        return _up_to(slope, t, u * t - f(u))  # by the envelope theorem the gradient is u, too
 
     return FDivergence(
         name=name,
@@ -147,7 +145,29 @@ def from_f(name: str, f: Map, *, at_zero: float, slope: float) -> FDivergence:
         below=slope,
         activation=lambda r: derivative(r.exp()),
         conjugate_of_activation=lambda r: r.exp() * derivative(r.exp()) - f(r.exp()),
+        score=_same,
     )
+
+
+def _limit(f: Map, digits: int) -> float:
+    """Return the limit at 0 or ∞ of a function that settles or grows there, by 10^digits and 10^2digits."""
+    near, nearer = f(torch.tensor([10.0**digits, 10.0 ** (2 * digits)], dtype=torch.float64)).tolist()
+    return round(near, 12) if abs(near - nearer) < 1e-9 else math.inf
+
+
+def _same(r: Tensor) -> Tensor:
+    return r
+
+
+def _charged(mass: Tensor, where: Tensor, cost: float) -> Tensor:
+    """Return `mass` × `cost` where it is charged, 0 elsewhere; its slope is a number there even if the cost is +∞."""
+    charge = torch.full_like(mass, cost) if math.isinf(cost) else mass * cost
+    return torch.where(where, charge, 0.0)
+
+
+def _up_to(end: float, t: Tensor, values: Tensor) -> Tensor:
+    """Return `values`, of a conjugate, and +∞ where t is beyond the end of its domain."""
+    return torch.where(t > end, math.inf, values)
 
 
 def _log_lambert(y: Tensor) -> Tensor:
@@ -176,8 +196,9 @@ F_DIVERGENCES = {
             conjugate=lambda t: (t - 1).exp(),
             conjugate_derivative=lambda t: (t - 1).exp(),
             below=_INF,
-            activation=lambda r: 1 + r,  # shifted by one, so that r = log p/q
+            activation=lambda r: 1 + r,  # shifted by one, for a score of log p/q
             conjugate_of_activation=lambda r: r.exp(),
+            score=_same,
         ),
         FDivergence(
             name="reverse-kl",
@@ -185,11 +206,12 @@ F_DIVERGENCES = {
             derivative=lambda u: -1 / u,
             at_zero=_INF,
             slope=0.0,
-            conjugate=lambda t: -1 - (-t).log(),
+            conjugate=lambda t: _up_to(0.0, t, -1 - (-t).log()),
             conjugate_derivative=lambda t: -1 / t,
             below=0.0,
-            activation=lambda r: -r.exp(),  # r = log q/p
+            activation=lambda r: -r.exp(),
             conjugate_of_activation=lambda r: -1 - r,
+            score=lambda r: -r,
         ),
         FDivergence(
             name="squared-hellinger",
@@ -197,11 +219,12 @@ F_DIVERGENCES = {
             derivative=lambda u: 1 - u.rsqrt(),
             at_zero=1.0,
             slope=1.0,
-            conjugate=lambda t: t / (1 - t),  # one lecture's 1/(1/t − 1) is 0/0 at t = 0
+            conjugate=lambda t: _up_to(1.0, t, t / (1 - t)),  # one lecture's 1/(1/t − 1) is 0/0 at t = 0
             conjugate_derivative=lambda t: (1 - t) ** -2,
             below=1.0,
-            activation=lambda r: -torch.expm1(-r),  # r = ½ log p/q
+            activation=lambda r: -torch.expm1(-r),
             conjugate_of_activation=torch.expm1,
+            score=lambda r: r / 2,
         ),
         FDivergence(
             name="js",
@@ -209,11 +232,12 @@ F_DIVERGENCES = {
             derivative=lambda u: 0.5 * (2 * u / (u + 1)).log(),
             at_zero=_LOG2 / 2,
             slope=_LOG2 / 2,
-            conjugate=lambda t: -0.5 * (2 - (2 * t).exp()).log(),
+            conjugate=lambda t: _up_to(_LOG2 / 2, t, -0.5 * (2 - (2 * t).exp()).log()),
             conjugate_derivative=lambda t: 1 / (2 * (-2 * t).exp() - 1),
             below=_LOG2 / 2,
-            activation=lambda r: 0.5 * (_LOG2 + logsigmoid(r)),  # r = log p/q
+            activation=lambda r: 0.5 * (_LOG2 + logsigmoid(r)),
             conjugate_of_activation=lambda r: 0.5 * (softplus(r) - _LOG2),
+            score=_same,
         ),
         FDivergence(
             name="gan",
@@ -221,11 +245,12 @@ F_DIVERGENCES = {
             derivative=lambda u: (u / (u + 1)).log(),
             at_zero=2 * _LOG2,
             slope=0.0,
-            conjugate=lambda t: -(-torch.expm1(t)).log() - 2 * _LOG2,
+            conjugate=lambda t: _up_to(0.0, t, -(-torch.expm1(t)).log() - 2 * _LOG2),
             conjugate_derivative=lambda t: 1 / torch.expm1(-t),
             below=0.0,
-            activation=logsigmoid,  # r = log p/q: the discriminator's logit
+            activation=logsigmoid,  # of the discriminator's logit
             conjugate_of_activation=lambda r: softplus(r) - 2 * _LOG2,
+            score=_same,
         ),
         FDivergence(
             name="tv",
@@ -233,11 +258,12 @@ F_DIVERGENCES = {
             derivative=lambda u: 0.5 * (u - 1).sign(),
             at_zero=0.5,
             slope=0.5,
-            conjugate=lambda t: t.clamp(min=-0.5),
+            conjugate=lambda t: _up_to(0.5, t, t.clamp(min=-0.5)),
             conjugate_derivative=lambda t: (t >= -0.5).to(t.dtype),
             below=0.5,
-            activation=lambda r: 0.5 * r.tanh(),  # tight at ±∞
+            activation=lambda r: 0.5 * r.tanh(),
             conjugate_of_activation=lambda r: 0.5 * r.tanh(),
+            score=lambda r: torch.where(r == 0, r, r.sign() * _INF),
         ),
         FDivergence(
             name="jeffreys",
@@ -248,8 +274,9 @@ F_DIVERGENCES = {
             conjugate=_jeffreys_conjugate,
             conjugate_derivative=lambda t: (-_log_lambert(1 - t)).exp(),
             below=_INF,
-            activation=lambda r: r + 1 - (-r).exp(),  # r = log p/q
+            activation=lambda r: r + 1 - (-r).exp(),
             conjugate_of_activation=lambda r: torch.expm1(r) + r,
+            score=_same,
         ),
         FDivergence(
             name="pearson",
@@ -260,20 +287,22 @@ F_DIVERGENCES = {
             conjugate=lambda t: torch.where(t < -2, -1.0, t.square() / 4 + t),
             conjugate_derivative=lambda t: (1 + t / 2).clamp(min=0),
             below=_INF,
-            activation=lambda r: r,  # r = 2(p/q − 1)
+            activation=_same,
             conjugate_of_activation=lambda r: torch.where(r < -2, -1.0, r.square() / 4 + r),
+            score=lambda r: 2 * torch.expm1(r),
         ),
         FDivergence(
             name="neyman",
-            f=lambda u: (1 - u).square() / u,
+            f=lambda u: (u - 1) * (1 - 1 / u),  # no square to overflow
             derivative=lambda u: 1 - u**-2,
             at_zero=_INF,
             slope=1.0,
-            conjugate=lambda t: 2 - 2 * (1 - t).sqrt(),
+            conjugate=lambda t: _up_to(1.0, t, 2 - 2 * (1 - t).sqrt()),
             conjugate_derivative=lambda t: (1 - t).rsqrt(),
             below=1.0,
-            activation=lambda r: -torch.expm1(-r),  # r = 2 log p/q
+            activation=lambda r: -torch.expm1(-r),
             conjugate_of_activation=lambda r: -2 * torch.expm1(-r / 2),
+            score=lambda r: 2 * r,
         ),
     )
 }

@@ -38,7 +38,7 @@ def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = S
     >>> inverse_multiquadric(2, scales=(1.0,))(torch.tensor(4.0))
     tensor(0.5000)
     """
-    constants = [2 * dim * std**2 * positive("scales", scale) for scale in scales]
+    constants = [2 * dim * positive("std", std) ** 2 * positive("scales", scale) for scale in scales]
     return lambda squares: sum((c / (c + squares) for c in constants), torch.zeros(()))
 
 
@@ -55,6 +55,8 @@ def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Fl
     tensor(1.2131)
     """
     n, m = len(x), len(y)
+    if min(n, m) < 2:
+        raise ValueError(f"x, y: got {n} and {m} points, wanted two at least of each")
     own = _total(x, x, kernel, own=True) / (n * (n - 1)) + _total(y, y, kernel, own=True) / (m * (m - 1))
     return own - 2 * _total(x, y, kernel) / (n * m)
 

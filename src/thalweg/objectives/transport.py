@@ -24,14 +24,16 @@ def wasserstein_1d(
 ) -> Float[Tensor, " *b"]:
     """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line, with weights `a` and `b` (default: equal), last axis.
 
+    Weights are divided by their sums.
+
     >>> points = torch.tensor([0.0, 1.0, 2.0])
     >>> wasserstein_1d(points, points, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
     tensor(0.7000)
     """
     if a is None and b is None and x.shape[-1] == y.shape[-1]:
         return (x.sort(-1).values - y.sort(-1).values).abs().mean(-1)
-    first = torch.full_like(x, 1 / x.shape[-1]) if a is None else a.expand_as(x)
-    second = torch.full_like(y, 1 / y.shape[-1]) if b is None else b.expand_as(y)
+    first = torch.full_like(x, 1 / x.shape[-1]) if a is None else (a / a.sum(-1, keepdim=True)).expand_as(x)
+    second = torch.full_like(y, 1 / y.shape[-1]) if b is None else (b / b.sum(-1, keepdim=True)).expand_as(y)
     points, order = torch.cat([x, y], -1).sort(-1)
     difference = torch.cat([first, -second], -1).gather(-1, order).cumsum(-1)[..., :-1]
     return (difference.abs() * points.diff(dim=-1)).sum(-1)
@@ -47,7 +49,8 @@ def wasserstein(
 ) -> Float[Tensor, ""]:
     """Return min over plans γ of Σ γ_ij ‖x_i − y_j‖^power, exactly (POT's network simplex); W₁ for `power` 1.
 
-    Differentiable in `x` and `y`, the best plan held fixed. O(n³): some seconds for 5,000 points.
+    Weights are divided by their sums. Differentiable in `x` and `y`, the best plan held fixed. O(n³): some seconds for
+    5,000 points.
 
     >>> wasserstein(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor(2.5000)
@@ -95,8 +98,9 @@ def sinkhorn_divergence(
     OT_ε is transport at cost ‖x − y‖^p/p with ε KL(γ‖a⊗b) added, ε = blur^p; the two last terms take the bias of that
     away: S_ε(x, x) = 0. The limit ε → 0 is ½ W₂² for p = 2 and W₁ for p = 1. Potentials are found by Sinkhorn's
     iteration, symmetric, one step at each blur as it shrinks from the data's diameter by the factor `scaling`: nearer
-    to 1 it is slower and closer (two clouds of 300 points in the plane: within 1 % at 0.5, 0.1 % at 0.9).
-    Differentiable once in `x` and `y`; memory grows with n + m, not with their product.
+    to 1 it is slower and closer: of two clouds of 300 points of N(0, I) in the plane it is 1 % low at 0.5 and 0.04 % at
+    0.9 where their means are 2 apart, 12 % and 0.4 % where 0.5. Differentiable once in `x` and `y`; memory grows with
+    n + m, not with their product.
 
     Reference: Interpolating between Optimal Transport and MMD using Sinkhorn Divergences, Jean Feydy et al., 2019,
     arXiv 1810.08278.
@@ -106,6 +110,8 @@ def sinkhorn_divergence(
     """
     positive("blur", blur)
     choice("power", str(power), ("1", "2"))
+    if not 0 < scaling < 1:
+        raise ValueError(f"scaling: got {scaling}, wanted a number between 0 and 1")
     found: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
     return found
 
