@@ -391,6 +391,31 @@ def test_players_stages_and_validation_are_told_apart(report, page):
     assert "curves" not in [e["id"] for e in none.find("section")]
 
 
+def test_what_a_game_showed_is_drawn(report):
+    records = [
+        {
+            "step": i,
+            "critic/loss": -1.0,
+            "batch/W1": 9 / i,
+            "batch/gap": 8 / i,
+            "batch/coverage": 0.5,
+            "batch/spread": 1.0,
+        }
+        | {f"critic/gradient/{k}.weight": 10.0**-k * (i > 1) for k in range(0, 6, 2)}
+        for i in range(1, 40)
+    ]
+    page = page_of(report, curves={"wgan": [{"seed": s, "records": records} for s in (0, 1)]})
+    figures = page.find("figure", under="watched")
+    assert [f["text"][:4] for f in figures] == ["wgan"] * 3
+    shown = [("W1", "gap", "distance of a batch"), ("coverage", "spread"), ("0.weight", "4.weight", "log₁₀ ‖gradient‖")]
+    for figure, words in zip(figures, shown, strict=True):
+        assert all(word in figure["text"] for word in words)
+    assert len(page.find("path", "line", "watched")) == 2 * (2 + 2 + 3)
+    assert "−4" in [e["text"] for e in page.find("text", under="watched")]  # of the last layer, 10⁻⁴; a 0 is left out
+    none = page_of(report, curves={"vae": [{"seed": 0, "records": [{"step": 1, "loss": 1.0}]}]})
+    assert "watched" not in [e["id"] for e in none.find("section")]
+
+
 def test_confusion_counts_and_many_classes(report, page):
     counts = np.array(report["tables"]["lenet5"]["confusion matrix"]["counts"])
     cells = [e["text"] for e in page.find("td") if any("matrix" in up.get("class", "").split() for up in e["up"])]

@@ -13,7 +13,7 @@ from thalweg.comparison.pictures import png
 from thalweg.comparison.svg import Face, frame, key, spread, symbol
 from thalweg.comparison.words import counted, duration
 
-__all__ = ["bounds", "calibration", "confusion", "curves", "roc"]
+__all__ = ["Line", "bounds", "calibration", "confusion", "curves", "roc", "thinned"]
 
 POINTS = 300  # of a curve
 PLAYERS = ("", " pale", " dashed")  # how a model's players are told apart
@@ -36,7 +36,7 @@ def curves(known: Mapping[str, Sequence[Mapping[str, Any]]], faces: Mapping[str,
 
 def _curve(face: Face, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: str) -> Markup:
     names = dict.fromkeys(key for records in seeds for record in records for key in record if key.endswith("loss"))
-    lines: dict[str, list[Line]] = {name: [_line(records, name) for records in seeds] for name in names}
+    lines: dict[str, list[Line]] = {name: [thinned(records, name) for records in seeds] for name in names}
     lines = {name: kept for name, found in lines.items() if (kept := [line for line in found if line[0]])}
     if not lines:
         return Markup()
@@ -62,7 +62,7 @@ def _curve(face: Face, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: str)
     return tag("figure", tag("figcaption", title, tag("div", legend, class_="legend")), chart.drawn(marks))
 
 
-def _line(records: Sequence[Mapping[str, Any]], name: str) -> Line:
+def thinned(records: Sequence[Mapping[str, Any]], name: str) -> Line:
     """Return the steps and values of a record's field, thinned; the last one is kept."""
     points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
     points = [(step, value) for step, value in points if math.isfinite(value)]

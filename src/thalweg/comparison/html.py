@@ -13,6 +13,7 @@ from thalweg.comparison.origin import head, origin
 from thalweg.comparison.pictures import pictures
 from thalweg.comparison.results import meanings, table
 from thalweg.comparison.svg import faces
+from thalweg.comparison.watched import watched
 from thalweg.comparison.words import failed, summary
 
 __all__ = ["html"]
@@ -29,6 +30,10 @@ LEADS = {
     "real examples, where shown, say how alike is to be expected.",
     "curves": "The loss of each player over its steps; validation dotted. Losses of different models are not on one "
     "scale: the table is.",
+    "watched": "What a critic makes of a batch and as many samples, beside the exact distance between the two, which "
+    "is above 0 even of one law; which share of the batch samples cover (7/8 where the laws are alike), and how far "
+    "samples lie apart over how far examples do (near 0: collapse); and the gradients of the critic's layers, the "
+    "first dark, the last pale.",
     "bounds": "The mean log of the mean of K importance weights: a lower bound on the log-likelihood, tighter as K "
     "grows. A curve that still rises has not arrived.",
     "roc": "Of examples of another data set, told apart by the anomaly score: the share found, against the share of "
@@ -101,6 +106,7 @@ def _sections(report: Mapping[str, Any], drawn: Any, known: Any) -> list[tuple[s
             pictures("nearest", drawn, data, looks),
         ),
         ("curves", "Training curves", curves(known, looks)),
+        ("watched", "While games were played", watched(known, looks)),
         ("bounds", "The bound as K grows", bounds(tables, looks)),
         ("roc", "Anomalies", roc(tables, looks)),
         ("classifiers", "Classifiers", tag("div", answers, class_="panels wide") if answers else answers),
