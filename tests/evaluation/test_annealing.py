@@ -11,6 +11,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
 
 from thalweg.config import DataConfig, RunConfig
 from thalweg.data import Dataset, Spec, Split, load
+from thalweg.evaluation import annealing
 from thalweg.evaluation.annealing import CHAINS, MEANINGS, annealed_bounds, annealing_measures
 from thalweg.evaluation.examples import frozen, seeded
 from thalweg.evaluation.hamiltonian import anneal, point, sigmoid_schedule, transition
@@ -179,6 +180,22 @@ def test_nothing_without_temperatures_a_prior_or_a_decoder():
             return torch.zeros(len(x))
 
     assert not annealing_measures(Flow(), reference).tables
+
+
+def test_chains_through_a_large_decoder_are_left_out_on_a_cpu_unless_asked_for(monkeypatch):
+    """Its work is known in advance: a product of (1, 2) and (2, 3), 12 FLOP, and its gradient."""
+    decoder = LinearDecoder()
+    monkeypatch.setattr(annealing, "TEMPERATURES", 4)
+    found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
+    assert found["AIS"].protocol["temperatures"] == 4
+    chains = 10 * 32 + 18 * 16 + 8 * 32  # of test examples, simulated ones and those that choose sigma
+    monkeypatch.setattr(annealing, "BEARABLE", 2.0 * 12 * 3 * 4 * chains)
+    assert not annealing_measures(decoder, reference_of(data(40), temperatures=None)).missing
+    monkeypatch.setattr(annealing, "BEARABLE", 2.0 * 12 * 3 * 4 * chains - 1)
+    found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
+    assert not found.estimates
+    assert "--temperatures 4 has them done" in found.missing[0].reason
+    assert annealing_measures(decoder, reference_of(data(40), temperatures=4)).estimates
 
 
 def test_what_is_missing_is_said_in_one_line():

@@ -26,7 +26,7 @@ class Measuring:
     limit: int | None = None  # how many examples, drawn by the seed (default: all)
     samples: int | None = None  # how many samples a model is asked for (default: as many as examples, at most 10,000)
     draws: int = 3  # of a likelihood's noise, averaged
-    temperatures: int = 300  # steps of annealed importance sampling; 0: none
+    temperatures: int | None = None  # steps of annealed importance sampling; 0: none (default: 300, if a CPU bears it)
     features: str = "auto"  # what images are compared by: auto, pixels, a module:factory, or an Inception weight file
     anomalies: str = ""  # data sets beside which the model's own should look normal, separated by commas
     batch_size: int = 500  # examples at a time
@@ -39,7 +39,7 @@ class Measuring:
                 positive(name, getattr(self, name))
         positive("draws", self.draws)
         positive("batch_size", self.batch_size)
-        if self.temperatures < 0:
+        if self.temperatures is not None and self.temperatures < 0:
             raise ValueError(f"temperatures: got {self.temperatures}, wanted a number of at least 0")
 
 

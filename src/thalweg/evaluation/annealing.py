@@ -13,7 +13,7 @@ from torch import Tensor
 
 from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.examples import seeded
-from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.findings import Findings, Missing
 from thalweg.evaluation.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
 from thalweg.evaluation.importance import DRAWS, importance_curve, log_weights
 from thalweg.evaluation.intervals import mean_of
@@ -25,6 +25,8 @@ from thalweg.evaluation.subset import subset
 __all__ = ["MEANINGS", "Bounds", "annealed_bounds", "annealing_measures"]
 
 MOST, SIMULATED, CHAINS, PILOTS = 32, 16, 8, 2  # examples, simulated examples, chains of each, chains that find steps
+TEMPERATURES = 300  # where none are asked for
+BEARABLE = 1e13  # FLOP, minutes of a CPU: what is not asked for takes no more there
 
 MEANINGS = {
     "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats: it needs a decoder and a "
@@ -43,17 +45,25 @@ def annealing_measures(model: Any, reference: Reference) -> Findings:
 
     For a model with `prior` and `log_likelihood(x, z)`; a decoder with `prior` and `decode(z)` and no law of the data
     gets a Gaussian around decode(z), its σ fitted on validation examples. `observe(z)`, a draw of x given z, is what
-    simulated examples are made by. Nothing for other models, and where `reference.temperatures` is 0.
+    simulated examples are made by. Nothing for other models, and where `reference.temperatures` is 0. Where it is None,
+    300 temperatures, but nothing, with the reason, where a CPU would be at it for many minutes.
 
     Raises ValueError for a prior that is not on all of R^d, and what `fit_observation` raises.
     """
     found = Findings()
-    if not reference.temperatures or not hasattr(model, "prior"):
+    if reference.temperatures == 0 or not hasattr(model, "prior"):
         return found
     own = hasattr(model, "log_likelihood")
     if not own and (not hasattr(model, "decode") or hasattr(model, "log_prob") or hasattr(model, "elbo")):
         return found
     _reachable(model.prior)
+    if reference.temperatures is None:
+        reference = replace(reference, temperatures=TEMPERATURES)
+        work = _work(model, reference)
+        if work > BEARABLE and torch.device(reference.test.device).type == "cpu":
+            reason = f"{work / 1e12:.0f} TFLOP, many for a CPU; --temperatures {TEMPERATURES} has them done"
+            found.missing.append(Missing("AIS", reason))
+            return found
     law = model if own else fit_observation(model, reference)
     told = found.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
     found.attempt("AIS", lambda: _of_test(law, reference, told))
@@ -66,6 +76,20 @@ def _reachable(prior: Any) -> None:
     z = prior.sample((1,))
     if z.ndim != 2 or not z.is_floating_point() or not prior.support.check(z.fill_(1e6)).all():
         raise ValueError(f"prior: got {prior}, wanted one on all of R^d, where chains can go")
+
+
+@torch.no_grad()
+def _work(model: Any, reference: Reference) -> float:
+    """Return the FLOP of all chains: products and convolutions of the decoder and of its gradient."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    assert reference.temperatures
+    _, x = next(replace(reference.test, batch_size=1).batches())
+    own, z = hasattr(model, "log_likelihood"), model.prior.sample((1,))
+    with FlopCounterMode(display=False) as counter:
+        model.log_likelihood(x, z) if own else model.decode(z)
+    chains = (PILOTS + CHAINS) * MOST + (PILOTS + 2 * CHAINS) * SIMULATED + (0 if own else CHAINS * MOST)
+    return 2.0 * counter.get_total_flops() * LEAPFROG * reference.temperatures * chains
 
 
 def _effort(reference: Reference) -> dict[str, Any]:
@@ -121,6 +145,7 @@ def annealed_bounds(
 
 
 def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    assert reference.temperatures
     test, observation = reference.test, observation_of(law, reference.spec)
     examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
     values, acceptance = np.empty(len(examples.x)), []
@@ -152,6 +177,7 @@ def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estim
 def _of_simulated(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
     if not hasattr(law, "observe"):
         raise ValueError(f"observe: {type(law).__name__} cannot draw x given z, wanted observe(z) to simulate examples")
+    assert reference.temperatures
     test, observation = reference.test, observation_of(law, reference.spec)
     with seeded(test.seed, "simulated", device=test.device), torch.no_grad():
         codes = law.prior.sample((SIMULATED,))

@@ -93,6 +93,7 @@ def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
     """
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to fit the observation's σ on")
+    assert reference.temperatures
     spec, examples = reference.spec, subset(reference.validation, MOST)
     levels = spec.levels if spec.kind == "image" else None
     x = torch.from_numpy(examples.x[:]).to(examples.device)

@@ -58,7 +58,8 @@ class Reference:
     `test` are the examples measured on; `training` those the model learned from (for copies, probes and neighbors);
     `validation` those that choose what a measure must fit (a bandwidth, an observation's σ). `density` has the true
     `log_prob` where it is known. `anomalies` are examples of other data, by name. `draws` of a likelihood's noise are
-    averaged; `samples` are drawn; `temperatures` are the steps of annealed importance sampling, 0 for none.
+    averaged; `samples` are drawn; `temperatures` are the steps of annealed importance sampling,
+    0 for none, None for 300 where a CPU bears them.
     """
 
     spec: Any
@@ -70,7 +71,7 @@ class Reference:
     anomalies: Mapping[str, Examples] = field(default_factory=dict)
     draws: int = 1
     samples: int | None = None
-    temperatures: int = 0
+    temperatures: int | None = 0
 
     @property
     def seed(self) -> int:
