@@ -28,6 +28,7 @@ OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "amsgrad", "adamw"
 ScheduleName = Literal["constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "cosine", "cosine-restarts"]
 Scheme = Literal["full", "with-replacement", "without-replacement", "cyclic", "shuffled"]
 Precision = Literal["float32", "bf16"]
+UpdateName = Literal["simultaneous", "alternating", "multi-ascent", "extragradient", "optimistic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +140,7 @@ class TrainConfig:
     clip_norm: float | None = None  # of each player's whole gradient
     accumulate: int | None = None  # micro-batches per batch
     ema: float | None = None  # decay of the averaged weights; 0: none
-    update: Literal["simultaneous", "alternating", "extragradient", "optimistic"] | None = (
-        None  # who moves when, in games
-    )
+    update: UpdateName | None = None  # who moves when, in games
     patience: int | None = None  # validations without progress before stopping; the best model is kept
     validate_every: int | None = None  # steps between validations; default: an epoch, with patience
     log_every: int = 50  # steps between lines of metrics.jsonl

@@ -18,6 +18,7 @@ from torch.distributions import (
 from thalweg.data import Dataset, Spec, Split
 from thalweg.evaluation import evaluate
 from thalweg.evaluation.aggregate import MEANINGS, aggregate_kl, aggregate_measures, aggregate_mmd2
+from thalweg.evaluation.estimate import differences
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.measures import reference_of
 from thalweg.randomness import generator
@@ -135,6 +136,13 @@ def test_evaluate_shows_them_and_repeats_them():
         assert found[name].varies == "test examples"
         assert found[name].value == again[name].value
     assert found["aggregate MMD²"].protocol["kernel"] == "Gaussian, of the median distance of the prior"
+
+
+@pytest.mark.parametrize("measure", [aggregate_kl, aggregate_mmd2])
+def test_codes_of_another_length_share_no_row(measure):
+    """The kernel is as wide as draws of the prior are apart, which grows with the length; the KL is a sum over it."""
+    short, long = (measure(drawn(40, size), normal(size), examples(40)) for size in (2, 3))
+    assert differences(short, long) == ["numbers in the code"]
 
 
 def test_what_cannot_be_had_is_said():

@@ -43,6 +43,20 @@ def test_smaller_images_have_fewer_layers(side, made):
     assert [shape[-1] for shape in found] == made
 
 
+@pytest.mark.parametrize("shape", [(3, 30, 30), (1, 8, 8), (3, 64, 64), (3, 96, 80), (2, 9, 64)])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_any_size(shape, batch_norm):
+    generator, critic = conv_networks(shape, latent_dim=3, hidden=8, batch_norm=batch_norm)
+    made = generator(torch.randn(2, 3))
+    assert made.shape == (2, *shape)
+    assert critic(made).shape == (2,)
+
+
+def test_as_few_channels_as_asked_for():
+    found = sizes(conv_networks((1, 8, 8), latent_dim=3, hidden=4).critic, nn.Conv2d, torch.zeros(2, 1, 8, 8))
+    assert found == [(4, 4, 4), (4, 2, 2)]
+
+
 def test_as_many_weights_as_the_network_that_everybody_trains():
     """PyTorch's example of DCGAN, 64 channels: 3,576,704 and 2,765,568 weights; its convolutions have no biases."""
     counts = []

@@ -136,6 +136,34 @@ def test_penalty_of_a_unit_norm_linear_critic_is_zero_for_any_batch(n):
     assert penalty.abs().max() < 1e-12
 
 
+def test_penalty_is_of_each_image():
+    critic = torch.nn.Conv2d(2, 1, (3, 4), bias=False)
+    with torch.no_grad():
+        critic.weight.div_(critic.weight.norm())
+    real, fake = torch.randn(5, 2, 3, 4), torch.randn(5, 2, 3, 4)
+    penalty = gradient_penalty(lambda x: critic(x).flatten(), real, fake, torch.rand(5, 1))
+    assert penalty.shape == (5,)
+    assert penalty.abs().max() < 1e-12
+
+
+def test_data_and_samples_are_normalized_apart():
+    """A critic with batch normalization sees batches of the one or the other, as DCGAN's does."""
+    model = small()
+    model.critic = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Flatten(0))
+    batch, rules = Batch(5 + torch.randn(16, 2), seed=3), wasserstein()
+    values = AdversarialGame(model, rules).loss("critic", batch).values
+    fake = model.generator(batch.normal("z", 3)).detach()
+    torch.testing.assert_close(values, rules.critic(model.critic(batch.x), model.critic(fake)))
+    mixed = model.critic(torch.cat([batch.x, fake])).chunk(2)
+    assert not torch.allclose(values, rules.critic(*mixed), atol=0.1)
+
+
+def test_no_loss_of_a_game_says_when_to_stop():
+    game = AdversarialGame(small(), wasserstein())
+    with pytest.raises(ValueError, match="patience: got 5, wanted none"):
+        Stage(problem=game, steps=10, batch_size=8, patience=5)
+
+
 def test_penalty_is_added_and_pulls_the_norm_to_one():
     model = Linear([3.0, 4.0], [0.0, 0.0])
     batch = Batch(torch.randn(8, 2))
@@ -210,8 +238,17 @@ def test_collapse_is_told_and_recorded(tmp_path):
     with torch.no_grad():
         model.generator.weight.mul_(0.01)
     game = AdversarialGame(model, wasserstein())
-    watched = game.watch(Batch(torch.randn(64, 2), seed=1))
-    assert "the generator has collapsed: its samples spread 0.01" in watched.warning
+    batch = Batch(torch.randn(64, 2), seed=1)
+    first, second, third = (game.watch(batch) for _ in range(3))
+    assert first.warning is second.warning is None  # a generator may begin so
+    assert "the generator has collapsed: its samples spread 0.01" in third.warning
+    assert 0.005 < first.values["batch/spread"] < 0.02
+    with torch.no_grad():
+        model.generator.weight.mul_(100)
+    assert game.watch(batch).warning is None
+    with torch.no_grad():
+        model.generator.weight.mul_(0.01)
+    assert game.watch(batch).warning is None  # counted anew
     running = play(game)
     running.round(0)
     found = running.watch().values

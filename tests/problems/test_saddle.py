@@ -119,6 +119,32 @@ def test_noise_adds_its_variance_to_the_mean_square(update, factor, added, batch
     assert far[-1] ** 2 == pytest.approx(expected, rel=0.05)  # of 8,000 numbers: 1.6 %
 
 
+def linear_moves(name, mu):
+    """The moves of a round, state ← M state + N ε; the state is (θ, φ) and, of optimism, the last gradients."""
+    field, one = np.array([[mu, 1.0], [-1.0, mu]]), np.eye(2)
+    if name == "optimistic":
+        step = np.block([[one - 2 * RATE * field, RATE * one], [field, 0 * one]])
+        return [(step, np.vstack([-2 * RATE * one, one]))]
+    who = ["phi"] * FACTORS[name][0].moves["phi"] + ["theta"]
+    movers = [np.diag([1.0, 0.0] if player == "theta" else [0.0, 1.0]) for player in who]
+    return [(one - RATE * mover @ field, -RATE * mover) for mover in movers]
+
+
+@pytest.mark.parametrize("mu", [0.0, MU], ids=["bilinear", "quadratic"])
+@pytest.mark.parametrize("name", ["alternating", "multi-ascent", "optimistic"])
+def test_noise_of_the_others_follows_the_recurrence_of_the_mean_square(name, mu):
+    noise, rounds, size = 2.0, 40, 4
+    far = distances(QuadraticGame(4000, curvature=mu, noise=noise), FACTORS[name][0], rounds, Couplings(size))
+    square, variance = np.diag([1.0, 0.0]), noise**2 / size
+    if name == "optimistic":  # the first round has no last gradient but its own
+        field, one = np.array([[mu, 1.0], [-1.0, mu]]), np.eye(2)
+        step, draw = np.vstack([one - RATE * field, field]), np.vstack([-RATE * one, one])
+        square, rounds = step @ square @ step.T + variance * draw @ draw.T, rounds - 1
+    for step, draw in rounds * linear_moves(name, mu):
+        square = step @ square @ step.T + variance * draw @ draw.T
+    assert far[-1] ** 2 == pytest.approx(square[0, 0] + square[1, 1], rel=0.06)
+
+
 def test_noise_keeps_extragradient_from_the_saddle_of_the_bilinear_game():
     far = distances(QuadraticGame(4000, noise=1.0), Extragradient(), 600, Couplings(16))
     assert far[-1] ** 2 == pytest.approx(2 * (1 + RATE**2) / (1 - RATE**2) / 16, rel=0.06)  # whatever the rate, ≥ 2σ²/B

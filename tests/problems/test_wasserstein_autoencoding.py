@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.config import TrainConfig
 from thalweg.data.dataset import Spec
 from thalweg.models.autoencoders.autoencoder import Autoencoder
 from thalweg.models.waes.wae import WAE, code_critic
@@ -37,6 +38,23 @@ def test_the_kernels_loss_by_hand():
     loss = KernelMatching(model, weight=7.0).loss("model", given)
     apart = mmd2(2 * given.x, 3.0 * given.normal("z", 2), inverse_multiquadric(2, 3.0))
     torch.testing.assert_close(loss.values, given.x.square().sum(1) + 7 * apart)
+
+
+def test_a_single_example_has_no_discrepancy():
+    game = KernelMatching(linear(2.0))
+    with pytest.raises(ValueError, match="batch_size: got 1 example at a time"):
+        game.loss("model", batch(1))
+    with torch.no_grad():  # the last chunk of a validation
+        assert game.loss("model", batch(1)).values.isfinite().all()
+
+
+def test_the_kernel_is_of_float32_whatever_the_networks_are():
+    """Of bfloat16 distances the MMD² would be off by as much as chance makes it."""
+    given = batch(128)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = KernelMatching(linear(1.0)).loss("model", given).extras["MMD²"][0]
+    expected = mmd2(given.x.bfloat16().float(), given.normal("z", 2), inverse_multiquadric(2))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("scale", "up"), [(0.5, True), (2.0, False)])
@@ -78,14 +96,27 @@ def test_samples_follow_the_prior_and_truncation():
     assert model.sample(1000, truncation=0.5).abs().max() <= 0.5 * 4 / 2
 
 
+PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
+
+
+def test_the_critics_loss_stops_no_training():
+    """It is least where codes are told from the prior best: the worst model would be kept."""
+    with pytest.raises(ValueError, match="patience: got 3"):
+        wae_gan(PLANE).configured(TrainConfig(patience=3))
+    assert wae_mmd(PLANE).configured(TrainConfig(patience=3)).stages[0].patience == 3
+
+
 def test_recipes():
-    plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
-    assert wae_mmd(plane).model.latent_dim == 2
-    assert wae_gan(plane).model.critic is not None
+    assert wae_mmd(PLANE).model.latent_dim == 2
+    assert wae_gan(PLANE).model.critic is not None
     small = Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,))
-    assert [wae_gan(spec).stages[0].problem.weight for spec in (plane, small)] == [10, 1]
+    large = Spec(name="mnist", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,))
+    assert [wae_gan(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [10, 1, 10]
+    assert [wae_mmd(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [300, 10, 10]
+    rates = {name: (o.lr, o.beta1) for name, o in wae_gan(PLANE).stages[0].optimizers.items()}
+    assert rates == {"critic": (5e-4, 0.5), "autoencoder": (1e-3, 0.9)}
     with pytest.raises(ValueError, match="wae-gan: got data 'text' of tokens"):
         wae_gan(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="weight: got 0"):
-        wae_mmd(plane, weight=0.0)
+        wae_mmd(PLANE, weight=0.0)
     assert code_critic(2)(torch.zeros(3, 2)).shape == (3,)

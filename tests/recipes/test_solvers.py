@@ -1,13 +1,16 @@
 """Every minimax solver, by its name, in every adversarial recipe."""
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 
 from catalogue import MEMBERS, Member
+from thalweg.cli.options import options_of_dataclass, plain
 from thalweg.config import TrainConfig
 from thalweg.data import Batches
+from thalweg.recipes import FAMILIES
 from thalweg.training import Alternating, Extragradient, Optimistic, RunFolder, Simultaneous, Sources, train
 
 pytestmark = pytest.mark.system("S101")
@@ -17,6 +20,7 @@ FIRST = {name: next(member for member in MEMBERS if member.recipe == name) for n
 SOLVERS = {
     "simultaneous": Simultaneous,
     "alternating": Alternating,
+    "multi-ascent": Alternating,
     "extragradient": Extragradient,
     "optimistic": Optimistic,
 }
@@ -37,6 +41,16 @@ def trained(member, folder, steps, **settings):
         )
     finally:
         opened.close()
+
+
+def test_no_adversarial_recipe_is_left_out():
+    assert {*FAMILIES["gans"], *FAMILIES["waes"]} - {"wae-mmd"} == set(NAMES)
+
+
+def test_the_solvers_are_told_on_the_command_line():
+    options = {option.name: option for option in options_of_dataclass(TrainConfig)}
+    assert set(get_args(plain(options["update"].hint))) == set(SOLVERS)
+    assert not [name for name, option in options.items() if not option.help]
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -61,7 +75,11 @@ def test_each_critic_may_move_several_times(name):
     update = run.stages[0].update
     assert next(iter(update.moves)) == "critic"
     assert list(update.moves.values()) == [3, 1]
-    assert run.configured(TrainConfig(update="alternating")).stages[0].update == update
+    for solver in ("alternating", "multi-ascent"):
+        assert run.configured(TrainConfig(update=solver)).stages[0].update == update
+    one = Member(name, member.spec, member.options | {"n_critic": 1}).run()
+    (critic, other), moves = one.stages[0].problem.players, one.configured(TrainConfig(update="multi-ascent"))
+    assert moves.stages[0].update.moves == {critic: 5, other: 1}
     with pytest.raises(ValueError, match="n_critic: got 0"):
         Member(name, member.spec, member.options | {"n_critic": 0}).run()
 

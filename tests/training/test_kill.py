@@ -10,7 +10,11 @@ import pytest
 from thalweg.recipes import recipe_names
 
 DATA = {"flow-1d": "mixture-1d"}  # the others are tried on digits
-FORMS = [("real-nvp", '{"batch_norm": true, "hidden": 8}'), ("glow", '{"architecture": "dense", "hidden": 8}')]
+FORMS = [
+    ("real-nvp", '{"batch_norm": true, "hidden": 8}'),
+    ("glow", '{"architecture": "dense", "hidden": 8}'),
+    ("sn-gan", '{"method": "project", "norm": "map", "conditional": true, "hidden": 8}'),
+]
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 
 

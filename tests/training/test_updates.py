@@ -73,6 +73,13 @@ def test_several_moves_equal_that_many_ascent_steps():
     assert game.model["theta"].value.item() == pytest.approx(1.0 - LR * phi)
 
 
+def test_nobody_to_move_is_refused():
+    with pytest.raises(ValueError, match="moves: got none"):
+        Alternating({})
+    with pytest.raises(ValueError, match="moves of phi: got 0"):
+        Alternating({"phi": 0, "theta": 1})
+
+
 class ZeroSum:
     """A discriminator and a generator with L_G = −L_D, as minimax snippets write it."""
 

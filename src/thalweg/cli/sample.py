@@ -26,7 +26,7 @@ def parser(arguments: list[str]) -> Parser:
         seed_option("the draws"),
         Option("temperature", float, None, "of models that have one: below 1 keeps to what is likely"),
         Option("truncation", float, None, "of GANs and WAEs: keep each number of z within so many standard deviations"),
-        Option("label", str, None, "of class-conditional models: the class to draw (default: as often as it occurs)"),
+        Option("label", str, None, "of class-conditional models: the class to draw (default: any)"),
         device_option(),
     ]
     made.group("sampling", options)

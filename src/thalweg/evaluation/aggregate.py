@@ -29,10 +29,11 @@ MEANINGS = {
     "aggregate MMD²": "Squared distance of the means of a Gaussian kernel, as wide as two draws of the prior are "
     "apart, of the codes of held-out examples and of as many draws of the prior: 0 where the codes together have the "
     "prior's law, estimated without bias, so a good model is as often below 0 as above; its p-value is a test of one "
-    "law. Codes that are all noise have that law, too, and reconstruct nothing.",
+    "law. Codes that are all noise have that law, too, and reconstruct nothing; codes of another length meet another "
+    "kernel, and have a row of their own.",
     "aggregate KL": "Nats from the Gaussian that has the mean and covariance of the codes to the one that has the "
     "prior's: 0 where these agree, however different the rest; its bias by the number of codes is taken out, so a good "
-    "model may be below 0. Compare it at equally many numbers in the code.",
+    "model may be below 0. It adds up over the numbers in the code: another length is another row.",
 }
 
 
@@ -68,8 +69,8 @@ def aggregate_mmd2(codes: Tensor, prior: Any, examples: Examples) -> Estimate:
     width = median_distance(z, generator=generator(examples.seed, "bandwidth"))
     random = generator(examples.seed, "permutations")
     found = mmd2(codes, z, bandwidth=width, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
-    method = {"bandwidth": width, "p-value": found.p_value, "of": codes.shape[1], "unbiased": "may be negative"}
-    told = _told(examples, kernel="Gaussian, of the median distance of the prior")
+    method = {"bandwidth": width, "p-value": found.p_value, "unbiased": "may be negative"}
+    told = _told(examples, codes, kernel="Gaussian, of the median distance of the prior")
     return jackknifed("aggregate MMD²", found.value, found.left_out, n=len(codes), method=method, **told)
 
 
@@ -94,8 +95,8 @@ def aggregate_kl(codes: Tensor, prior: Any, examples: Examples) -> Estimate:
     given = _gaussian(prior)
     value, of_means = _divergence(whole, *given)
     left_out = [_divergence(whole - part, *given)[0] for part in parts]
-    method = {"of the means": of_means, "of": size, "unbiased": "for Gaussian codes; may be negative"}
-    return jackknifed("aggregate KL", value, left_out, n=n, unit="nats", method=method, **_told(examples))
+    method = {"of the means": of_means, "unbiased": "for Gaussian codes; may be negative"}
+    return jackknifed("aggregate KL", value, left_out, n=n, unit="nats", method=method, **_told(examples, codes))
 
 
 def _divergence(codes: Moments, mean: Tensor, covariance: Tensor) -> tuple[float, float]:
@@ -128,9 +129,6 @@ def _check(codes: Tensor, prior: Any) -> None:
         raise ValueError(f"prior: got events of shape {tuple(prior.event_shape)}, wanted ({codes.shape[1]},) as codes")
 
 
-def _told(examples: Examples, **protocol: Any) -> dict[str, Any]:
-    return {
-        "better": "lower",
-        "varies": examples.varies,
-        "protocol": {**(examples.protocol or {}), **protocol, "seed": examples.seed},
-    }
+def _told(examples: Examples, codes: Tensor, **protocol: Any) -> dict[str, Any]:
+    protocol = {**(examples.protocol or {}), "numbers in the code": codes.shape[1], **protocol, "seed": examples.seed}
+    return {"better": "lower", "varies": examples.varies, "protocol": protocol}

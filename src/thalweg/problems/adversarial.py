@@ -16,6 +16,7 @@ from thalweg.training.problem import Batch, Loss, Watched
 __all__ = ["AdversarialGame"]
 
 COLLAPSED = 0.1  # spread of samples over that of data
+IN_A_ROW = 3  # times that it is seen, until it is told: a generator may begin so, and pass through it
 
 
 class AdversarialGame:
@@ -52,8 +53,10 @@ class AdversarialGame:
         if not penalty >= 0:
             raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
         self.model, self.rules, self.clip, self.penalty = model, rules, clip, penalty
+        self.validated = False  # what the critic loses on data held out does not say which generator is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "generator": model.generator}
         self.second_order = ("critic",) if penalty else ()
+        self._narrow = 0  # times in a row that samples were seen to lie close together
         self._clipped = list(model.critic.parameters())
         self._projected: list[Any] = [part for part in model.critic.modules() if hasattr(part, "project")]
         # One pass for data and generated ones, unless a layer would mix the two.
@@ -95,9 +98,10 @@ class AdversarialGame:
 
         `batch/W1` is the exact distance between its examples and as many generated ones, beside what the rules estimate
         on the same; `batch/coverage` the share of examples nearer to a generated one than to their third neighbor
-        among themselves (half and more where the laws are alike); `batch/spread` the mean distance between generated
-        ones over that between examples, whose fall below a tenth is reported as collapse; `critic/gradient/LAYER` the
-        norm of the critic's last gradient.
+        among themselves, 7/8 where the laws are alike; `batch/spread` the mean distance between generated ones over
+        that between examples, reported as collapse where it is below a tenth three times in a row;
+        `critic/gradient/LAYER` the norm of the critic's last gradient, after `clip_norm`. Networks normalized over the
+        batch are seen with their running statistics.
         """
         model, y = self.model, self._labels(batch)
         real = model.prepare(batch.x)
@@ -116,8 +120,9 @@ class AdversarialGame:
         for name, parameter in model.critic.named_parameters():
             if parameter.grad is not None and parameter.dim() > 1:
                 values[f"critic/gradient/{name}"] = parameter.grad.norm()
+        self._narrow = self._narrow + 1 if spread < COLLAPSED else 0
         warning = f"the generator has collapsed: its samples spread {spread:.2g} times as far as the data"
-        return Watched(values, warning if spread < COLLAPSED else None)
+        return Watched(values, warning if self._narrow >= IN_A_ROW else None)
 
     @torch.no_grad()
     def project(self, player: str) -> None:

@@ -17,8 +17,9 @@ class QuadraticGame:
     """L(θ, φ) = ½ μ ‖θ‖² + b ⟨θ, φ⟩ − ½ μ ‖φ‖²: player "theta" descends, "phi" ascends, and the saddle is (0, 0).
 
     A batch is of couplings b (B,), one a sample: all ones, or drawn. `curvature` μ = 0 is the bilinear game. `noise` s
-    adds s ε, ε ~ N(0, 1), to each player's gradient, fresh for each sample, number and move. Every coordinate of θ and
-    φ (`size` of each, float64) plays the same game, from θ = 1, φ = 0.
+    adds s ε, ε ~ N(0, 1), to each player's gradient, fresh for each sample, number, player and mini-batch: a player who
+    moves twice on one meets the same noise. Every coordinate of θ and φ (`size` of each, float64) plays the same game,
+    from θ = 1, φ = 0.
 
     >>> from thalweg.training import Batch
     >>> game = QuadraticGame(curvature=0.5)

@@ -21,7 +21,8 @@ class KernelMatching:
     """One player, "model", that loses ‖y − D(E(y))‖² + λ MMD²(E(y), z), z ~ N(0, σ²I): per sample, y preprocessed.
 
     The kernel is the inverse multiquadric over scales, see `inverse_multiquadric`; the unbiased MMD² is of the
-    examples that the loss sees at once, the same value for each.
+    examples that the loss sees at once, the same value for each. Of a single one it is not defined: 0 where nothing is
+    trained, as in the last chunk of a validation, else a ValueError.
 
     Extras: `reconstruction`, and `MMD²`, which may be negative.
 
@@ -37,9 +38,17 @@ class KernelMatching:
         """Return the error and the discrepancy of the batch."""
         target, code = _coded(self.model, batch)
         error = squared_error(self.model.autoencoder.decoder(code).float(), target)
-        prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
-        apart = mmd2(code.float(), prior, self.kernel).expand(len(error))
+        apart = self._apart(code.float(), batch).expand(len(error))
         return Loss(error + self.weight * apart, {"reconstruction": error, "MMD²": apart})
+
+    def _apart(self, code: Tensor, batch: Batch) -> Tensor:
+        if len(code) == 1:
+            if torch.is_grad_enabled():
+                raise ValueError("batch_size: got 1 example at a time, wanted at least 2, whose MMD² is known")
+            return code.new_zeros(())
+        prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
+        with torch.autocast(code.device.type, enabled=False):  # squared distances are products: bfloat16 is too coarse
+            return mmd2(code, prior, self.kernel)
 
 
 class LatentGame:
@@ -54,6 +63,7 @@ class LatentGame:
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
         self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
+        self.validated = False  # what the critic loses on data held out does not say which autoencoder is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "autoencoder": model.autoencoder}
 
     def loss(self, player: str, batch: Batch) -> Loss:

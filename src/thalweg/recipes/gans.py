@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from thalweg.config import OptimizerConfig
     from thalweg.data import Spec
     from thalweg.training.run import Run
@@ -34,9 +36,11 @@ def gan(
 
     Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
     """
+    from thalweg.checks import choice
     from thalweg.objectives.adversarial import minimax, non_saturating
 
-    rules = {"non-saturating": non_saturating, "minimax": minimax}[loss](weight)
+    games = {"non-saturating": non_saturating, "minimax": minimax}
+    rules = games[choice("loss", loss, games)](weight)
     model = _model("gan", spec, latent_dim, hidden, conditional, convolutional=False)
     return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic)
 
@@ -93,6 +97,7 @@ def f_gan(
 
     model = _model("f-gan", spec, latent_dim, hidden, conditional)
     rules = adversarial.f_gan(f_divergence(divergence), saturating)
+    model.rising = divergence != "reverse-kl"  # its scores are of log q/p
     # some of the bounds are exponential in the score
     return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
 
@@ -178,11 +183,17 @@ def sn_gan(
 
     Reference: Spectral Normalization for Generative Adversarial Networks, Takeru Miyato et al., 2018, arXiv 1802.05957.
     """
+    from thalweg.checks import choice
     from thalweg.models.gans.sn_gan import bounded
-    from thalweg.objectives.adversarial import hinge, non_saturating, wasserstein
+    from thalweg.objectives.adversarial import Rules, hinge, non_saturating, wasserstein
 
-    rules = {"hinge": hinge, "non-saturating": non_saturating, "wasserstein": wasserstein}[loss]()
-    model = bounded(_model("sn-gan", spec, latent_dim, hidden, conditional), method, of_map=norm == "map")
+    games: dict[str, Callable[[], Rules]] = {
+        "hinge": hinge,
+        "non-saturating": non_saturating,
+        "wasserstein": wasserstein,
+    }
+    rules, of_map = games[choice("loss", loss, games)](), choice("norm", norm, ("kernel", "map")) == "map"
+    model = bounded(_model("sn-gan", spec, latent_dim, hidden, conditional), method, of_map=of_map)
     return _played(model, rules, _adam(spec, 2e-4, 0.0, 0.9), n_critic=n_critic)
 
 

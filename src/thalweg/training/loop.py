@@ -316,7 +316,7 @@ def _tensorboard(folder: RunFolder) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError("tensorboard: not installed; wanted `pip install 'thalweg[track]'`") from None
+        raise ValueError("tensorboard: not installed; wanted `pip install tensorboard`") from None
     return SummaryWriter(str(folder.path / "tensorboard"))
 
 

@@ -93,7 +93,8 @@ class Problem(Protocol):
     A problem may also have `project(player)`, called after each step of that player (weight clipping), and
     `second_order`, the names of players whose modules are differentiated twice and must not be compiled. Where it has
     `watch(batch)`, that is called at each line of the metrics, in evaluation mode and without gradients, but with those
-    of the last moves still in `grad`; it returns `Watched`.
+    of the last moves still in `grad`; it returns `Watched`. Where `validated` is False the first player's loss on data
+    held out says nothing about the model, and no stage may stop by it.
     """
 
     @property

@@ -18,6 +18,7 @@ SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffle
 OF_GRADIENTS = (
     "lr", "optimizer", "weight_decay", "eps_inside", "schedule", "warmup", "clip_norm", "ema", "accumulate", "update",
 )  # fmt: skip
+ASCENTS = 5  # of the first player in "multi-ascent", where the recipe has not several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class Stage:
         for table in (self.optimizers, self.schedules, self.ema):
             for player in table:
                 choice("player", player, self.problem.players)
+        if self.patience and not getattr(self.problem, "validated", True):
+            raise ValueError(f"patience: got {self.patience}, wanted none: no loss of a game tells the best generator")
+        if isinstance(self.update, Alternating) and set(self.update.moves) != set(self.problem.players):
+            got, wanted = ", ".join(self.update.moves), ", ".join(self.problem.players)
+            raise ValueError(f"update: got moves of {got}, wanted moves of {wanted}")
         if isinstance(self.update, Solved):
             if not isinstance(self.problem, Solvable):
                 raise ValueError(f"update: got closed forms for {type(self.problem).__name__}, wanted gradients")
@@ -83,12 +89,15 @@ class Stage:
                 for p, s in own_schedules.items()
             }
         if train.ema is not None:
-            changed["ema"] = dict.fromkeys(players, train.ema) if train.ema else {}
+            changed["ema"] = dict.fromkeys(self.ema or players, train.ema) if train.ema else {}
         if train.update is not None:
             in_turn = self.update if isinstance(self.update, Alternating) else Alternating(dict.fromkeys(players, 1))
+            first, *others = players
+            several = Alternating({first: ASCENTS, **dict.fromkeys(others, 1)})
             kinds: dict[str, Update] = {
                 "simultaneous": Simultaneous(),
                 "alternating": in_turn,
+                "multi-ascent": in_turn if in_turn.batches > 1 else several,
                 "extragradient": Extragradient(),
                 "optimistic": Optimistic(),
             }

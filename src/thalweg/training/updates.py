@@ -95,6 +95,8 @@ class Alternating:
     moves: Mapping[str, int]
 
     def __post_init__(self) -> None:
+        if not self.moves:
+            raise ValueError("moves: got none, wanted a number for each player")
         for name, n in self.moves.items():
             positive(f"moves of {name}", n)
 
@@ -142,7 +144,9 @@ class Optimistic:
     """Move along the gradient that is expected next, from this one and the last: θ_i ← θ_i − α_i (2 g_i − g_i^last).
 
     One gradient a round where `Extragradient` takes two, and convergence on the bilinear game all the same. The last
-    gradients are kept, and saved, with the optimizer's state; the first round has none and is `Simultaneous`.
+    gradients are kept, and saved, with the optimizer's state; the first round has none and is `Simultaneous`. Adam and
+    RMSprop are given 2 g − g^last as the gradient; the paper's Optimistic Adam instead doubles its move and takes the
+    last one back.
 
     Reference: Training GANs with Optimism, Constantinos Daskalakis et al., 2018, arXiv 1711.00141.
     """

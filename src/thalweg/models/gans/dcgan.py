@@ -20,8 +20,9 @@ def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128, batc
     the generator normalizes over each example, in groups of channels: a sample does not depend on its neighbors. The
     critic then does not normalize, which would undo bounds on its slope.
 
-    The smallest map, 4×4 (2×2 for images up to 16×16), has `hidden` channels; each doubling of the size halves them. A
-    side of even length is halved or doubled by a kernel of 4, an odd one by a kernel of 3. The generator ends in tanh.
+    The smallest map, 4×4 (2×2 for images up to 16×16), has `hidden` channels; each doubling of the size halves them, to
+    no fewer than 8. A side of even length is halved or doubled by a kernel of 4, an odd one by a kernel of 3. The
+    generator ends in tanh.
 
     Raises ValueError for images below 8×8.
 
@@ -34,7 +35,7 @@ def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128, batc
     torch.Size([5])
     """
     sizes = halvings(shape[1], shape[2], least=4 if max(shape[1:]) > 16 else 2)
-    channels = [shape[0], *[max(hidden >> i, 8) for i in reversed(range(len(sizes) - 1))]]
+    channels = [shape[0], *[max(hidden >> i, min(hidden, 8)) for i in reversed(range(len(sizes) - 1))]]
     down: list[nn.Module] = []
     up: list[nn.Module] = []
     for i, (height, width) in enumerate(sizes[:-1]):

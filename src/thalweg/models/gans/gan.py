@@ -60,6 +60,7 @@ class GAN(nn.Module):
         self.generator, self.critic = networks
         self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
         self.scaling = scaling(shape, levels, mean, std)
+        self.rising = True  # whether the critic is higher for data than for samples; where it bounds reverse KL, lower
 
     @property
     def prior(self) -> Independent:
@@ -95,8 +96,9 @@ class GAN(nn.Module):
         return self.scaling.inverse(self.generator(z))
 
     def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
-        """Return −f(x): the critic is low where samples are and data are not, and knows nothing of other places."""
-        return -self.critic(self.prepare(x))
+        """Return how far the critic takes x for a sample and not for data, −f(x); it knows nothing of other places."""
+        scores: Tensor = self.critic(self.prepare(x))
+        return -scores if self.rising else scores
 
 
 def scaling(shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]) -> Standardize:
