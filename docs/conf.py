@@ -25,12 +25,13 @@ def _write_systems() -> None:
     from thalweg.cli import systems
 
     document = systems.run({})
-    lines = ["# Systems", "", "The systems of the course, the modules behind them, and the tests that hold them.", ""]
+    lines = ["# Systems", ""]
+    lines += ["What four lecture courses on deep learning describe, the modules behind it, the tests that hold it.", ""]
     for kind in ("systems", "oracles"):
         lines += [f"## {kind.capitalize()}: {document['held'][kind]} of {len(document[kind])} held", ""]
         lines += ["| | name | implemented by | tests |", "|---|---|---|---|"]
         for entry in document[kind]:
-            modules = ", ".join(f"`{name.removeprefix('thalweg.')}`" for name in entry["implemented_by"][:4])
+            modules = ", ".join(f"`{name.removeprefix('thalweg.')}`" for name in entry["implemented_by"][:5])
             tests = ", ".join(sorted({test.split("::")[0].removeprefix("tests/") for test in entry["tests"]}))
             lines.append(f"| {entry['number']} | {entry['name'].replace('|', chr(92) + '|')} | {modules} | {tests} |")
         lines.append("")

@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["Found", "source_tree", "tests_naming", "tests_of"]
 
 MARKS = ("system", "oracle")
+ROOMS = ("models", "objectives", "inference", "problems", "nn", "training", "evaluation")  # what says most comes first
 SHARED: tuple[list[str], ...] = ([], ["checks"], ["cli"], ["config"], ["randomness"], ["recipes"])
 
 
@@ -37,8 +38,14 @@ def tests_of(root: Path) -> dict[str, Found]:
             for name in names:
                 entry = found.setdefault(name, Found())
                 entry.tests += [test] if test not in entry.tests else []
-                entry.uses += sorted({imported[u] for u in used} - set(entry.uses))
+                entry.uses += {imported[u] for u in used} - set(entry.uses)
+    for entry in found.values():
+        entry.uses.sort(key=lambda module: (_rank(module.split(".")[1]), module))
     return found
+
+
+def _rank(room: str) -> int:
+    return ROOMS.index(room) if room in ROOMS else len(ROOMS)
 
 
 def tests_naming(root: Path, words: list[str]) -> dict[str, list[str]]:

@@ -119,7 +119,7 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
         import ray
         from ray.util.queue import Empty, Queue
     except ImportError:
-        raise ValueError("ray: not installed; wanted `pip install 'thalweg[scale]'`") from None
+        raise ValueError("ray: not installed; wanted `pip install ray`") from None
     started = not ray.is_initialized()
     if started:
         try:
