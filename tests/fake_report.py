@@ -203,7 +203,7 @@ def plane(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
 
 
 def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return metrics of each training: losses that start enormous, two players for the game, validation for most."""
+    """Return metrics of each training: losses that start enormous, a watched game of two, validation for most."""
     rng, found = np.random.default_rng(0), {}
     for i, model in enumerate(known["models"]):
         seeds = []
@@ -214,6 +214,8 @@ def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 if model["name"] == "wgan":
                     gap = math.exp(-step / 1500) + 0.05 * rng.normal()
                     line |= {"critic/loss": -gap, "generator/loss": 0.3 * gap - 0.5 + 0.05 * rng.normal()}
+                    line |= {"batch/W1": 4 + gap, "batch/gap": gap, "batch/coverage": 0.8 - gap / 2, "batch/spread": 1}
+                    line |= {f"critic/gradient/{layer}.weight": 10.0**-layer for layer in (0, 2, 4)}
                 else:
                     line["loss"] = 64 + i + 9 * math.exp(-step / 800) + 0.5 * rng.normal() + 3e5 * math.exp(-step / 8)
                 records.append(line)
