@@ -15,6 +15,7 @@ from thalweg.comparison.rows import rows
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.data import Dataset
 from thalweg.evaluation import Findings
+from thalweg.evaluation.measures import group_of
 from thalweg.recipes import FAMILIES
 from thalweg.recipes.runs import read_records
 
@@ -47,6 +48,7 @@ def document(
         *models,
         *({"name": n, "family": "yardstick", "options": {}, "parameters": None, "seeds": []} for n in yardsticks),
     ]
+    measures = rows(found, yardsticks)
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -65,10 +67,22 @@ def document(
         "budget": dict(budget),
         "versions": versions(),
         "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
-        "measures": rows(found, yardsticks),
+        "measures": measures,
         "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
-        "warnings": list(warnings),
+        "warnings": [*warnings, *_without_a_row(found, measures)],
     }
+
+
+def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why measures that none of the models has are missing: there is no row whose cells would say it."""
+    names = {row["name"] for row in measures}
+    groups = {group_of(name).name for name in names}
+    models: dict[str, list[str]] = {}
+    for model, findings in found.items():
+        for missing in findings.missing:
+            if model not in YARDSTICKS and missing.name not in names and missing.group not in groups:
+                models.setdefault(f"{missing.name}: {missing.reason}", []).append(model)
+    return [f"{', '.join(of)}: {reason}" for reason, of in models.items()]
 
 
 def versions() -> dict[str, str]:
