@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from thalweg.config import Discrete
 from thalweg.data import Spec
+from thalweg.nn.preprocess import quantize
 from thalweg.randomness import generator
 from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
@@ -16,6 +18,15 @@ from thalweg.training.run import Run
 from thalweg.training.updates import Solved
 
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
+COUNTS = Spec(
+    name="counts",
+    kind="vector",
+    shape=(3,),
+    mean=(4.0, -20.0, 1.2),
+    std=(2.0, 5.0, 0.8),
+    discrete=(Discrete(), None, Discrete(0.5, (0.0, 0.5, 2.5))),
+    classes=("a", "b"),
+)
 LINE = Spec(name="line", kind="vector", shape=(1,), mean=(3.0,), std=(2.0,), classes=("a", "b"))
 DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,), classes=("a", "b", "c"))
 ODD = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=256, mean=(90.0,), std=(70.0,), classes=("a", "b"))
@@ -67,13 +78,14 @@ class Member:
         return self.moved(seed).model
 
     def examples(self, n: int, seed: int = 0) -> Tensor:
-        """Return `n` raw examples like the Spec's: uniform levels, or Gaussian columns."""
+        """Return `n` raw examples like the Spec's: uniform levels, or Gaussian columns, rounded where discrete."""
         law = generator(seed, "examples")
         if self.spec.levels is not None:
             dtype = torch.uint8 if self.spec.kind == "image" else torch.int64
             return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=law, dtype=dtype)
-        noise = torch.randn(n, *self.spec.shape, generator=law)
-        return noise * torch.tensor(self.spec.std) + torch.tensor(self.spec.mean)
+        noise = torch.randn(n, *self.spec.shape, generator=law).double()
+        x = noise * torch.tensor(self.spec.std) + torch.tensor(self.spec.mean)
+        return quantize(x, self.spec.discrete)
 
     def batch(self, n: int, seed: int = 0) -> Batch:
         """Return a batch of `n` examples, with labels where the Spec has classes."""
@@ -113,6 +125,7 @@ DENOISING = [
 ]
 VAES = [
     Member("vae", PLANE, {"latent_dim": 2, "hidden": 8}),
+    Member("vae", COUNTS, {"latent_dim": 2, "hidden": 8}),
     Member("vae", PLANE, {"latent_dim": 2, "hidden": 8, "sigma": 0.5, "learn_sigma": False}),
     Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8}),
     Member("vae", DIGITS, {"latent_dim": 2, "hidden": 8, "likelihood": "bernoulli", "architecture": "dense"}),
@@ -125,6 +138,7 @@ VAES = [
     Member("beta-vae", PLANE, {"latent_dim": 2, "hidden": 8, "beta": 4.0}),
     Member("beta-vae", DIGITS, {"latent_dim": 2, "hidden": 8, "beta": 0.5}),
     Member("iwae", PLANE, {"latent_dim": 2, "hidden": 8, "draws": 3}),
+    Member("iwae", COUNTS, {"latent_dim": 2, "hidden": 8}),
     Member("iwae", BINARY, {"latent_dim": 2, "hidden": 8, "draws": 4}),
     Member("iwae", DIGITS, {"hidden": 8, "likelihood": "gaussian", "gradient": "doubly-reparameterized"}),
 ]
@@ -138,6 +152,7 @@ FLOWS = [
     Member("nice", PLANE, {"layers": 3, "hidden": 8}),
     Member("nice", DIGITS, {"layers": 3, "hidden": 8, "depth": 1, "conditional": True}),
     Member("nsf", PLANE, {"layers": 3, "hidden": 8, "bins": 4}),
+    Member("nsf", COUNTS, {"layers": 3, "hidden": 8, "bins": 4, "conditional": True}),
     Member("nsf", DIGITS, {"layers": 2, "hidden": 8, "bins": 4}),
     Member("nsf", PLANE, {"layers": 3, "hidden": 8, "bins": 4, "conditional": True}),
     Member("ffjord", PLANE, {"hidden": 8, "depth": 2, "ode_steps": 2}),
@@ -146,6 +161,7 @@ FLOWS = [
     Member("ffjord", DIGITS, {"hidden": 4, "depth": 2, "ode_steps": 1, "adjoint": True}),
     Member("ffjord", ODD, {"hidden": 4, "depth": 1, "ode_steps": 1, "conditional": True}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8}),
+    Member("real-nvp", COUNTS, {"layers": 3, "hidden": 8}),
     Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "architecture": "dense"}),
     Member("real-nvp", PLANE, {"layers": 3, "hidden": 8, "conditional": True}),
     Member("real-nvp", DIGITS, {"layers": 3, "hidden": 8, "architecture": "dense", "conditional": True}),
@@ -162,10 +178,12 @@ FLOWS = [
 ]
 MIXTURES = [
     Member("kde", PLANE),
+    Member("kde", COUNTS),
     Member("kde", LINE, {"kernel": "epanechnikov", "bandwidth": "3"}),
     Member("kde", DIGITS, {"bandwidth": "silverman"}),
     Member("kde", COLOR, {"bandwidth": "0.7"}),
     Member("gmm", PLANE, {"components": 3}),
+    Member("gmm", COUNTS, {"components": 3}),
     Member("gmm", LINE, {"components": 2}),
     Member("gmm", PLANE, {"components": 3, "covariance": "spherical", "fit": "gradient"}),
     Member("gmm", DIGITS, {"components": 2, "floor": 0.1}),
@@ -177,6 +195,7 @@ GANS = [  # the critic's last bias cancels in a difference of means, and in the 
     Member("wgan", PLANE, {"latent_dim": 2, "hidden": 8}, free=("critic.6.bias",)),
     Member("wgan", DIGITS, {"latent_dim": 2, "hidden": 8}, free=("critic.5.bias",)),
     Member("gan", PLANE, TINY),
+    Member("gan", COUNTS, TINY | {"conditional": True}),
     Member("gan", DIGITS, TINY | {"loss": "minimax", "conditional": True}),
     Member("dcgan", DIGITS, TINY),
     Member("dcgan", ODD, TINY | {"conditional": True}),
@@ -194,6 +213,7 @@ GANS = [  # the critic's last bias cancels in a difference of means, and in the 
 ]
 WAES = [
     Member("wae-mmd", PLANE, TINY),
+    Member("wae-mmd", COUNTS, TINY),
     Member("wae-mmd", DIGITS, TINY),
     Member("wae-gan", PLANE, TINY | {"sigma": 2.0}),
     Member("wae-gan", ODD, TINY),
@@ -202,6 +222,7 @@ WAES = [
 VQ = {"codes": 8, "dim": 3, "hidden": 8}
 VECTOR_QUANTIZED = [
     Member("vq-vae", PLANE, VQ),
+    Member("vq-vae", COUNTS, VQ),
     Member("vq-vae", PLANE, VQ | {"places": 3, "conditional": True, "codebook": "loss"}),
     Member("vq-vae", DIGITS, VQ | {"layers": 1}),
     Member("vq-vae", DIGITS, VQ | {"layers": 1, "codebook": "loss", "likelihood": "gaussian", "conditional": True}),

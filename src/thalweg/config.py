@@ -14,6 +14,7 @@ from thalweg.checks import choice, in_range, positive, suggestion
 
 __all__ = [
     "DataConfig",
+    "Discrete",
     "OptimizerConfig",
     "RunConfig",
     "ScheduleConfig",
@@ -58,6 +59,20 @@ class DataConfig:
         for name in ("validation", "test"):
             if getattr(self, name) is not None:
                 in_range(name, getattr(self, name), 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """A column of vectors that takes discrete values: the cell [v, v + step) stands for the value v.
+
+    `values` are all the values there are, in order; empty for a column of integers, where `step` is 1.
+
+    >>> Discrete(0.5, (0.0, 0.5, 2.0)).step
+    0.5
+    """
+
+    step: float = 1.0
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

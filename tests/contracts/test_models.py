@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from catalogue import MEMBERS, Member
 from thalweg.models.flows.ffjord import Continuous
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
+from thalweg.nn.preprocess import quantize
 from thalweg.recipes import recipe_names
 from thalweg.training.updates import Solved
 
@@ -48,7 +49,7 @@ def test_shapes_and_types(member: Member) -> None:
     x, shape = member.examples(5), member.spec.shape
     got = answers(model, x)
     for ability, value in got.items():
-        assert value.dtype == torch.float32, ability
+        assert value.dtype in (torch.float32, torch.float64), ability
         assert value.isfinite().all(), ability
     for ability in {"log_prob", "elbo", "score"} & set(got):
         assert got[ability].shape == (5,), ability
@@ -67,7 +68,8 @@ def test_shapes_and_types(member: Member) -> None:
         assert got["reconstruct"].shape == (5, *shape)
     if hasattr(model, "log_prob") or hasattr(model, "elbo"):
         assert model.observation in ("discrete", "continuous", "dequantized", "binarized")
-        assert (model.observation == "continuous") == (member.spec.kind == "vector")
+        continuous = member.spec.kind == "vector" and not member.spec.discrete
+        assert (model.observation == "continuous") == continuous
 
 
 @every_member
@@ -79,6 +81,7 @@ def test_samples_are_raw_data_and_follow_the_generator(member: Member) -> None:
     assert first.shape == (7, *member.spec.shape)
     assert first.dtype == member.examples(1).dtype
     assert not first.requires_grad
+    assert torch.equal(first, quantize(first, member.spec.discrete))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     if member.spec.levels is not None:

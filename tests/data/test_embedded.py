@@ -96,7 +96,7 @@ def test_factors_go_with_the_examples_through_the_split(drawn):
 def test_toy_densities_come_with_their_law(name):
     data = load(DataConfig(source=name, examples=1000))
     assert [len(data.split(part)) for part in ("train", "validation", "test")] == [800, 100, 100]
-    assert data.train.x.dtype == np.float32
+    assert data.train.x.dtype == np.float64
     assert data.spec.shape == (data.density.dim,)
     assert torch.isfinite(data.density.log_prob(torch.from_numpy(data.test.x))).all()
     assert np.isin(data.train.x[:, 0], data.test.x[:, 0]).sum() < 5  # float32 numbers meet by chance

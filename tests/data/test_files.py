@@ -118,7 +118,7 @@ def test_csv_with_labels(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["a,b,animal,flag", *lines]))
     data = read(tmp_path / "t.csv", label_column="animal")
     assert (data.spec.columns, data.spec.classes) == (("a", "b", "flag"), ("cat", "dog"))
-    assert data.train.x.dtype == np.float32
+    assert data.train.x.dtype == np.float64
     np.testing.assert_array_equal(data.train.y, data.train.x[:, 0] % 2 == 0)
     np.testing.assert_array_equal(data.train.x[:, 1], data.train.x[:, 0] / 2)
     np.testing.assert_array_equal(together(data)[:, 0].sum(), 190)

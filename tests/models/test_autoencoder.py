@@ -18,7 +18,7 @@ def test_score_is_the_loss_and_the_error_of_the_reconstruction(member: Member):
     raw = model.reconstruct(batch.x) - batch.x
     spec = member.spec
     unit = torch.tensor(spec.std) if spec.levels is None else spec.levels - 1
-    torch.testing.assert_close(values, (raw / unit).square().flatten(1).sum(1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(values, (raw / unit).square().flatten(1).sum(1).float(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model.reconstruct(batch.x), model.decode(model.encode(batch.x)))
 
 

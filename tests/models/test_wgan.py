@@ -37,7 +37,7 @@ def test_scaling_of_vectors():
     assert model.prepare(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
     z = torch.randn(6, 3)
     torch.testing.assert_close(
-        model.decode(z), model.generator(z) * torch.tensor([2.0, 4.0]) + torch.tensor([1.0, -2.0])
+        model.decode(z), model.generator(z).double() * torch.tensor([2.0, 4.0]) + torch.tensor([1.0, -2.0])
     )
 
 

@@ -111,8 +111,7 @@ def as_examples(name: str, x: Array) -> tuple[Array, tuple[Any, int | None]]:
     (5, 3, 28, 28)
     """
     if x.ndim == 2 and x.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return x.astype(np.float32), ("vector", None)
+        return x.astype(np.float64), ("vector", None)
     got = f"{name}: got {x.dtype} of shape {x.shape}"
     if x.ndim == 2:
         raise ValueError(f"{got}, wanted floats for vectors (N, D), or uint8 (N, H, W) for images")

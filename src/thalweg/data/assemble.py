@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from thalweg.config import DataConfig
+from thalweg.config import DataConfig, Discrete
+from thalweg.data.columns import discrete_columns
 from thalweg.data.dataset import Dataset, Spec, Split
 from thalweg.randomness import fold
 
@@ -81,6 +82,9 @@ def assemble(name: str, raw: Raw, config: DataConfig) -> Dataset:
     std: Array = np.zeros(0)
     if raw.kind == "vector":
         _refuse_constant(name, train.x, raw.columns)
+    discrete: tuple[Discrete | None, ...] = ()
+    if raw.kind == "vector":
+        discrete = discrete_columns(np.concatenate([part.x for part in splits]))
     if raw.kind != "tokens":
         mean, std = _moments(train.x)
         std[std == 0] = 1.0  # an image channel that does not vary
@@ -91,6 +95,7 @@ def assemble(name: str, raw: Raw, config: DataConfig) -> Dataset:
         levels=raw.levels,
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
+        discrete=discrete,
         classes=raw.classes,
         columns=raw.columns,
         vocabulary=raw.vocabulary,

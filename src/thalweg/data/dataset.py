@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from thalweg.config import Discrete
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -16,8 +18,8 @@ __all__ = ["Dataset", "Spec", "Split", "same_kind"]
 class Spec:
     """What the examples are, apart from the examples: all that a recipe needs to build its model.
 
-    Examples are raw: images are whole numbers 0..levels-1 of shape (C, H, W); vectors are floats of shape (D,), in
-    the units of their source; tokens are whole numbers 0..levels-1 of shape (T,). `mean` and `std` are those of the
+    Examples are raw: images are integers 0..levels-1 of shape (C, H, W); vectors are float64 of shape (D,), in the
+    units of their source; tokens are integers 0..levels-1 of shape (T,). `mean` and `std` are those of the
     training split: one number a channel for images, one a column for vectors, in raw units.
 
     >>> Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,)).size
@@ -30,6 +32,7 @@ class Spec:
     levels: int | None = None  # whole-number levels a value can take; None for floats
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()  # never 0: a constant column is refused when read
+    discrete: tuple[Discrete | None, ...] = ()  # of each column of vectors; empty where none is discrete
     classes: tuple[str, ...] | None = None  # names of the labels `y`, where there are any
     columns: tuple[str, ...] | None = None  # of a table
     vocabulary: tuple[str, ...] | None = None  # of text by characters

@@ -42,7 +42,7 @@ def toy(name: str, config: DataConfig) -> Raw:
     from thalweg.data.toy import density
 
     law = density(name)
-    x = law.sample(config.examples or 100_000, fold(config.seed, name))
+    x = law.sample(config.examples or 100_000, fold(config.seed, name)).astype(np.float64)
     return Raw(kind="vector", train=Split(x), density=law)
 
 

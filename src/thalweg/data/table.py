@@ -16,7 +16,7 @@ __all__ = ["read_table"]
 
 
 def read_table(path: Path, config: DataConfig) -> Raw:
-    """Read a .csv (with a header) or .parquet file: each row a float32 vector, `label_column` the class.
+    """Read a .csv (with a header) or .parquet file: each row a float64 vector, `label_column` the class.
 
     Raises ValueError naming the column that is not numeric, missing, doubled or, as a label, not a category.
     """
@@ -37,10 +37,9 @@ def read_table(path: Path, config: DataConfig) -> Raw:
         y, classes = _labels(path, table.column(label), label)
     if not columns:
         raise ValueError(f"{path.name}: got no column beside '{label}', wanted some with numbers")
-    x = np.empty((table.num_rows, len(columns)), np.float32)
+    x = np.empty((table.num_rows, len(columns)), np.float64)
     for i, column in enumerate(columns):
-        with np.errstate(over="ignore"):  # what is too large for float32 is refused as infinite
-            x[:, i] = _numbers(path, table.column(column), column)
+        x[:, i] = _numbers(path, table.column(column), column)
     return Raw(kind="vector", train=Split(x, y), classes=classes, columns=tuple(columns))
 
 

@@ -17,7 +17,7 @@ from thalweg.evaluation.findings import Findings, Missing
 from thalweg.evaluation.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
 from thalweg.evaluation.importance import DRAWS, importance_curve, log_weights
 from thalweg.evaluation.intervals import mean_of
-from thalweg.evaluation.likelihood import LAWS, bits_of, nats_and_bits, observation_of
+from thalweg.evaluation.likelihood import bits_of, law_of, nats_and_bits, observation_of
 from thalweg.evaluation.observation import GaussianObservation, fit_observation
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
@@ -167,7 +167,7 @@ def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estim
         "AIS",
         values,
         examples,
-        observation=observation,
+        law=law_of(observation, reference.spec),
         bits=bits_of(observation, reference.spec),
         protocol=_effort(reference),
         method=method,
@@ -184,7 +184,12 @@ def _of_simulated(law: Any, reference: Reference, told: dict[str, Any]) -> list[
         x, dequantized = law.observe(codes), observation == "dequantized"
         bounds = annealed_bounds(law, x, reference.temperatures, codes=codes, dequantized=dequantized)
     assert bounds.upper is not None
-    protocol = {"data": "simulated by the model", "seed": test.seed, "law": LAWS[observation], **_effort(reference)}
+    protocol = {
+        "data": "simulated by the model",
+        "seed": test.seed,
+        "law": law_of(observation, reference.spec),
+        **_effort(reference),
+    }
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": "simulated examples", "protocol": protocol}
     gap = mean_of("gap", bounds.upper - bounds.lower, unit="nats", better="lower")
     told |= {"simulated examples": SIMULATED, "gap": gap.value, "gap low": gap.low, "gap high": gap.high}

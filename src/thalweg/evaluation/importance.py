@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.findings import Findings
 from thalweg.evaluation.intervals import mean_of
-from thalweg.evaluation.likelihood import LAWS, bits_of, nats_and_bits, observation_of
+from thalweg.evaluation.likelihood import bits_of, law_of, nats_and_bits, observation_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
@@ -36,7 +36,7 @@ def importance_measures(model: Any, reference: Reference) -> Findings:
     if not all(hasattr(model, ability) for ability in ("prior", "posterior", "log_likelihood")):
         return found
     examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
-    curve = importance_curve(log_weights(model, examples, DRAWS))
+    law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
     means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
     found.tables["IWAE-K"] = {
@@ -45,13 +45,13 @@ def importance_measures(model: Any, reference: Reference) -> Findings:
         "low": [m.low for m in means.values()],
         "high": [m.high for m in means.values()],
         "n": len(examples.x),
-        "law": LAWS[observation],
+        "law": law,
     }
     method = {"by": "posterior", "observation": observation, "seed": examples.seed, "batch size": examples.batch_size}
     if observation == "dequantized":
         method["noise"] = "drawn anew with each z"
     bits = bits_of(observation, reference.spec)
-    found.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, observation=observation, bits=bits, method=method))
+    found.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, law=law, bits=bits, method=method))
     return found
 
 

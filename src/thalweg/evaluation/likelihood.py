@@ -17,25 +17,35 @@ from thalweg.evaluation.findings import Findings
 from thalweg.evaluation.intervals import mean_of
 from thalweg.evaluation.reference import Reference
 
-__all__ = ["MEANINGS", "bits_of", "divergence", "likelihood", "likelihood_measures", "nats_and_bits", "observation_of"]
+__all__ = [
+    "MEANINGS",
+    "bits_of",
+    "divergence",
+    "law_of",
+    "likelihood",
+    "likelihood_measures",
+    "nats_and_bits",
+    "observation_of",
+]
 
 MEANINGS = {
     "log-likelihood": "How probable the model finds the held-out examples, in nats an example; higher is better. Only "
     "numbers of one law and one kind compare: a bound sits below the truth by an unknown gap, and a density of raw "
     "values changes with their units.",
     "bits/dim": "Bits that a lossless code made of the model would spend on one value of an example; lower is better, "
-    "and 8 is no compression of 256 levels. A bound from above unless it is said to be exact.",
+    "and 8 is no compression of 256 levels. An upper bound unless it is said to be exact. Only discrete data have it.",
     "KL from truth": "How many nats an example the model loses to the law that made the data, where that is known; 0 "
     "is perfect. It may come out below 0 by chance, never by more than its interval.",
 }
 
-# What a model's observation makes its log_prob speak of. Two laws never share a column.
-LAWS = {
+# What log_prob is about, by what the model says of its observation. Values of two of them are not comparable.
+OBSERVATIONS = {
     "discrete": "probability of the raw levels",
     "dequantized": "probability of the raw levels",
     "continuous": "density of the raw values",
     "binarized": "probability of the data binarized at half range",
 }
+MIXED = "probability of the discrete columns and density of the others"
 
 
 def likelihood_measures(model: Any, reference: Reference) -> Findings:
@@ -47,7 +57,8 @@ def likelihood_measures(model: Any, reference: Reference) -> Findings:
     observation = observation_of(model, spec)
     shared: dict[str, Any] = {"bound": not exact, "draws": reference.draws}
     bits = bits_of(observation, spec)
-    found.add(likelihood(law, reference.test, observation=observation, bits=bits, **shared))
+    about = law_of(observation, spec)
+    found.add(likelihood(law, reference.test, observation=observation, bits=bits, law=about, **shared))
     if reference.density is not None and observation == "continuous":
         found.add(divergence(reference.density.log_prob, law, reference.test, **shared))
     return found
@@ -62,9 +73,28 @@ def observation_of(model: Any, spec: Any) -> str:
 
 
 def bits_of(observation: str, spec: Any) -> bool:
-    """Return whether a log-probability of that observation says anything of the bits of the raw data."""
-    # a density at whole-number levels can be as high as one likes: it says nothing of their bits
+    """Return whether a log-probability of that observation is one of the raw data, so that it has bits/dim.
+
+    Vectors have bits/dim only where every column is discrete and the model dequantizes them.
+    """
+    # A density has no bits: at discrete values it can be arbitrarily high, and elsewhere it depends on the unit.
+    if spec.kind == "vector":
+        return observation != "continuous" and bool(spec.discrete) and all(spec.discrete)
     return observation != "binarized" and not (spec.levels and observation == "continuous")
+
+
+def law_of(observation: str, spec: Any) -> str:
+    """Return what a log-probability of that observation is about, in words: the `law` of a protocol.
+
+    >>> from thalweg.config import Discrete
+    >>> from thalweg.data import Spec
+    >>> law_of("dequantized", Spec(name="table", kind="vector", shape=(2,), discrete=(None, Discrete())))
+    'probability of the discrete columns and density of the others'
+    """
+    law = OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
+    if spec.kind == "vector" and observation in ("discrete", "dequantized"):
+        return "probability of the raw values" if all(spec.discrete) else MIXED
+    return law
 
 
 def likelihood(
@@ -75,6 +105,7 @@ def likelihood(
     bound: bool = False,
     draws: int = 1,
     bits: bool = True,
+    law: str | None = None,
 ) -> list[Estimate]:
     """Return the mean of `log_prob(x)` (B,) in nats an example and, of the raw data, in bits/dim.
 
@@ -95,7 +126,7 @@ def likelihood(
     >>> [str(e) for e in likelihood(fair, Examples(x), observation="discrete")]
     ['-22.1807 nats', '8 bits/dim']
     """
-    choice("observation", observation, LAWS)
+    law = law or OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
     name = "elbo" if bound else "log_prob"
     values = _draws(log_prob, examples, name, draws)
     bounded = bound or observation == "dequantized"
@@ -107,7 +138,7 @@ def likelihood(
         "log-likelihood",
         values.mean(axis=0),
         examples,
-        observation=observation,
+        law=law,
         bound=bounded,
         bits=bits and observation != "binarized",
         spread=spread,
@@ -120,7 +151,7 @@ def nats_and_bits(
     values: np.ndarray[Any, Any],
     examples: Examples,
     *,
-    observation: str,
+    law: str,
     bits: bool,
     method: Mapping[str, Any],
     bound: bool = True,
@@ -135,7 +166,7 @@ def nats_and_bits(
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
-        "protocol": {**(examples.protocol or {}), **(protocol or {}), "law": LAWS[observation]},
+        "protocol": {**(examples.protocol or {}), **(protocol or {}), "law": law},
     }
 
     def told(scale: float) -> dict[str, Any]:

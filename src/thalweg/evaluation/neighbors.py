@@ -16,6 +16,7 @@ from thalweg.evaluation.intervals import jackknifed, rate
 __all__ = ["Prdc", "neighbor_measures", "prdc", "prdc_left_out"]
 
 NEAREST = 5
+MAX_ZERO = 0.05  # share of balls of radius 0 that is accepted
 TILE = 1_000  # points of either sample whose distances are made at a time
 
 
@@ -111,8 +112,19 @@ def _reach(tiles: list[Tensor], k: int, blocks: int) -> list[Tensor]:
 
 
 def neighbor_measures(draws: Draws) -> list[Estimate]:
-    """Return precision, recall and coverage in %, and density."""
+    """Return precision, recall and coverage in %, and density.
+
+    Raises ValueError where more than 5 % of the held-out examples equal five others of them: balls of radius 0 around
+    discrete values say nothing of how near a sample is.
+    """
     x, y = draws.real.features, draws.fake.features
+    _, counts = x.unique(dim=0, return_counts=True)
+    zero = float(counts[counts > NEAREST].sum()) / len(x)
+    if zero > MAX_ZERO:
+        raise ValueError(
+            f"of {100 * zero:.0f} % of the held-out examples the {NEAREST} nearest others are at distance 0,"
+            f" wanted at most {100 * MAX_ZERO:.0f} % such examples"
+        )
     whole, *others = prdc_left_out(x, y, NEAREST, BLOCKS)
     told = {**draws.told(len(x), len(y), k=NEAREST), "better": "higher"}
     found = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from thalweg.config import Discrete
 from thalweg.evaluation.hamiltonian import anneal
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
@@ -23,12 +25,23 @@ class GaussianObservation:
     Of images with `levels`, the probability of each whole-number level: the Gaussian over [x − ½, x + ½], the lowest
     and the highest level with the tails. So its `log_likelihood` is about the raw data, as a VAE's or a flow's is.
 
-    `scale` is in raw units and broadcasts over an example: 1, or the standard deviation of each column.
+    `scale` is in raw units and broadcasts over an example: 1, or the standard deviation of each column. Of `discrete`
+    columns of vectors it is the probability of each value: the Gaussian over the cell of width step around it.
     """
 
-    def __init__(self, model: Any, sigma: float, *, scale: Tensor, levels: int | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        sigma: float,
+        *,
+        scale: Tensor,
+        levels: int | None,
+        discrete: Sequence[Discrete | None] = (),
+    ) -> None:
         self.model, self.sigma, self.scale, self.levels = model, sigma, scale, levels
-        self.observation = "discrete" if levels else "continuous"
+        self.observation = "discrete" if levels or discrete else "continuous"
+        steps = [column.step if column else 0.0 for column in discrete]
+        self.steps = torch.tensor(steps, dtype=torch.float64, device=scale.device)
 
     @property
     def prior(self) -> Any:
@@ -40,13 +53,22 @@ class GaussianObservation:
         mean, width = self.model.decode(z).double(), self.sigma * self.scale
         if self.levels:
             return level_log_prob(x, mean, width, self.levels).flatten(1).sum(dim=1)
-        return torch.distributions.Normal(mean, width, validate_args=False).log_prob(x).flatten(1).sum(dim=1)
+        density = torch.distributions.Normal(mean, width, validate_args=False).log_prob(x)
+        if len(self.steps):
+            half = self.steps.clamp(min=1e-300) / 2  # of a continuous column it is not used
+            cell = interval_log_prob((x - half - mean) / width, (x + half - mean) / width)
+            density = torch.where(self.steps > 0, cell, density)
+        return density.flatten(1).sum(dim=1)
 
     def observe(self, z: Tensor) -> Tensor:
         """Return a draw of x given z, raw, by torch's global generator."""
         mean = self.model.decode(z).double()
         x = mean + self.sigma * self.scale * torch.randn_like(mean)
-        return x.round().clamp(0, self.levels - 1) if self.levels else x
+        if self.levels:
+            return x.round().clamp(0, self.levels - 1)
+        if len(self.steps):  # of a column of uneven values, the grid of its cells
+            x = torch.where(self.steps > 0, (x / self.steps.clamp(min=1e-300)).round() * self.steps, x)
+        return x
 
     def __str__(self) -> str:
         unit = "levels" if self.levels else "of the columns' standard deviations"
@@ -56,8 +78,7 @@ class GaussianObservation:
 def level_log_prob(x: Tensor, mean: Tensor, sigma: Tensor, levels: int) -> Tensor:
     """Return log P(x) of levels x in 0..levels−1 under N(mean, σ²) cut into bins, the edge bins with the tails.
 
-    log(Φ(b) − Φ(a)) with a, b = (x ∓ ½ − mean)/σ, as log Φ(b) + log(1 − Φ(a)/Φ(b)) on the side where Φ is small: no
-    digits are lost however far the mean is.
+    It is log(Φ(b) − Φ(a)) with a, b = (x ∓ ½ − mean)/σ.
 
     >>> x = torch.arange(5.0, dtype=torch.float64)
     >>> p = level_log_prob(x, torch.tensor(1.3).double(), torch.tensor(0.7).double(), 5).exp()
@@ -66,13 +87,22 @@ def level_log_prob(x: Tensor, mean: Tensor, sigma: Tensor, levels: int) -> Tenso
     """
     x = x.to(mean)
     a, b = (x - 0.5 - mean) / sigma, (x + 0.5 - mean) / sigma
+    log_ndtr, lowest, highest = torch.special.log_ndtr, x < 0.5, x > levels - 1.5
+    return torch.where(lowest, log_ndtr(b), torch.where(highest, log_ndtr(-a), interval_log_prob(a, b)))
+
+
+def interval_log_prob(a: Tensor, b: Tensor) -> Tensor:
+    """Return log(Φ(b) − Φ(a)) for a < b, as log Φ(b) + log(1 − Φ(a)/Φ(b)) on the side where Φ is small.
+
+    So no digits are lost, however far a and b are from 0.
+
+    >>> interval_log_prob(torch.tensor(40.0).double(), torch.tensor(41.0).double()).isfinite().item()
+    True
+    """
     right = a + b > 0
     near, far = torch.where(right, -a, b), torch.where(right, -b, a)  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b)
-    log_ndtr = torch.special.log_ndtr
-    edge_near = log_ndtr(near)
-    inside = edge_near + torch.log(-torch.expm1(log_ndtr(far) - edge_near))
-    lowest, highest = x < 0.5, x > levels - 1.5
-    return torch.where(lowest, log_ndtr(b), torch.where(highest, log_ndtr(-a), inside))
+    edge = torch.special.log_ndtr(near)
+    return edge + torch.log(-torch.expm1(torch.special.log_ndtr(far) - edge))
 
 
 def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
@@ -96,6 +126,7 @@ def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
     assert reference.temperatures
     spec, examples = reference.spec, subset(reference.validation, MOST)
     levels = spec.levels if spec.kind == "image" else None
+    discrete = spec.discrete if spec.kind == "vector" else ()
     x = torch.from_numpy(examples.x[:]).to(examples.device)
     scale = torch.ones((), dtype=torch.float64, device=x.device)
     if levels is None and spec.std:
@@ -103,7 +134,8 @@ def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
 
     with examples.noise("observation", slice(0, len(x))):
         y = x.repeat(CHAINS, *[1] * (x.ndim - 1)).double()
-        y = y + torch.rand_like(y) - 0.5 if levels else y
+        steps = 1.0 if levels else torch.tensor([c.step if c else 0.0 for c in discrete] or 0.0, device=x.device)
+        y = y + steps * (torch.rand_like(y) - 0.5)
         z = model.prior.sample((len(y),))
 
         def closeness(z: Tensor) -> Tensor:
@@ -125,4 +157,4 @@ def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
     if not bounds.isfinite().any():
         raise FloatingPointError("decode: no σ gives the validation examples a finite density")
     best = int(bounds.nan_to_num(nan=-math.inf).argmax())
-    return GaussianObservation(model, float(sigmas[best]), scale=scale, levels=levels)
+    return GaussianObservation(model, float(sigmas[best]), scale=scale, levels=levels, discrete=discrete)

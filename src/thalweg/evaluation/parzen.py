@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thalweg.checks import positive
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.findings import Findings
+from thalweg.evaluation.findings import Findings, Missing
 from thalweg.evaluation.intervals import mean_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.samples import drawn
@@ -44,6 +44,10 @@ def parzen_measures(model: Any, reference: Reference) -> Findings:
         return found
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to choose the kernel's width on")
+    if spec.kind == "vector" and any(spec.discrete):
+        reason = "of discrete columns: a density of kernels around samples grows without bound as kernels narrow"
+        found.missing.append(Missing("Parzen window", reason))
+        return found
     count, test = reference.samples or SAMPLES, subset(reference.test, MOST)
     scale = torch.ones(1, dtype=torch.float64)
     if spec.kind == "image":

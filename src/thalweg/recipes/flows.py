@@ -120,4 +120,4 @@ def flow_settings(
     context = len(spec.classes or ()) if conditional else 0
     if spec.kind == "image":
         return {"levels": spec.levels, "alpha": alpha, "context": context}
-    return {"mean": spec.mean, "std": spec.std, "context": context}
+    return {"mean": spec.mean, "std": spec.std, "discrete": spec.discrete, "context": context}

@@ -248,7 +248,11 @@ def _model(
     positive("latent_dim", latent_dim)
     positive("hidden", hidden)
     settings: dict[str, Any] = {"latent_dim": latent_dim}
-    settings |= {"levels": spec.levels} if spec.kind == "image" else {"mean": spec.mean, "std": spec.std}
+    settings |= (
+        {"levels": spec.levels}
+        if spec.kind == "image"
+        else {"mean": spec.mean, "std": spec.std, "discrete": spec.discrete}
+    )
     make: Any = partial(dense_networks, hidden=hidden)
     if spec.kind == "image" and convolutional:
         make = partial(conv_networks, hidden=hidden, batch_norm=batch_norm)

@@ -87,7 +87,8 @@ def mixture_settings(name: str, spec: Spec) -> dict[str, Any]:
     """Return what a mixture is told of the data; refuse data it cannot take."""
     if spec.kind == "tokens":
         raise ValueError(f"{name}: got data '{spec.name}' of tokens, wanted images or vectors")
-    return {"mean": spec.mean, "std": spec.std, "levels": spec.levels if spec.kind == "image" else None}
+    levels = spec.levels if spec.kind == "image" else None
+    return {"mean": spec.mean, "std": spec.std, "levels": levels, "discrete": spec.discrete}
 
 
 def _number(bandwidth: str) -> str | float:

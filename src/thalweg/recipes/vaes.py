@@ -155,7 +155,7 @@ def _parts(
     law: Any = usual if likelihood == "auto" else likelihood
     levels = spec.levels if image else None
     observation: Any = observation_of(
-        law, spec.shape, levels, spec.mean, spec.std, sigma=sigma, learn_sigma=learn_sigma
+        law, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete, sigma=sigma, learn_sigma=learn_sigma
     )
     if architecture == "conv" or (architecture == "auto" and image and min(spec.shape[1:]) >= 8):
         for option, given, own in (("depth", depth, 1), ("activation", activation, "relu")):

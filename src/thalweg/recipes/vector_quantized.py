@@ -143,7 +143,8 @@ def _observation(name: str, spec: Spec, likelihood: str, hidden: int) -> Any:
     image = spec.kind == "image"
     usual = ("bernoulli" if spec.levels == 2 else "discretized-logistic") if image else "gaussian"
     law: Any = usual if likelihood == "auto" else likelihood
-    return observation_of(law, spec.shape, spec.levels if image else None, spec.mean, spec.std)
+    levels = spec.levels if image else None
+    return observation_of(law, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete)
 
 
 def _run(autoencoder: Any, law: Any, commitment: float, restart: bool) -> Run:

@@ -83,7 +83,8 @@ def _model(
     autoencoder = network_of(name, spec, latent_dim, hidden, depth, architecture, tied=False)
     critic = code_critic(latent_dim, hidden) if adversarial else None
     levels = spec.levels if spec.kind == "image" else None
-    return WAE(autoencoder, latent_dim=latent_dim, levels=levels, sigma=sigma, critic=critic)
+    settings: dict[str, Any] = {"latent_dim": latent_dim, "levels": levels, "discrete": spec.discrete}
+    return WAE(autoencoder, sigma=sigma, critic=critic, **settings)
 
 
 def _fitted(model: Any, problem: Any, rates: dict[str, float], n_critic: int | None = None) -> Run:

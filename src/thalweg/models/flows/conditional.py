@@ -53,13 +53,13 @@ class ClassConditional(nn.Module):
 
     def logits(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, "B K"]:
         """Return log p(x, y) for every class y. Noise of images is ½ where none is given."""
-        if self.flow.levels and noise is None:
+        if self.observation == "dequantized" and noise is None:
             noise = torch.full(x.shape, 0.5, device=x.device)
         return self._all(x, noise)
 
     def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(x), nats; noise of images is drawn where none is given, one for all classes."""
-        if self.flow.levels and noise is None:
+        if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device)
         return self._all(x, noise).logsumexp(1)
 

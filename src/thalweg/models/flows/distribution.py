@@ -55,7 +55,7 @@ class FlowDistribution(Distribution):
         lead = value.shape[: value.ndim - len(self.event_shape)]
         lead = torch.broadcast_shapes(lead, self.batch_shape)
         x = value.expand(*lead, *self.event_shape).reshape(-1, *self.event_shape)
-        z, log_det = self.flow.forward_and_log_det(x.to(self.flow._anchor.dtype), self._contexts(lead))
+        z, log_det = self.flow.forward_and_log_det(x, self._contexts(lead))
         return (log_det + self.flow.law.log_prob(z).sum(1)).reshape(lead)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

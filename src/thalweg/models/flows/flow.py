@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from thalweg.config import Discrete
 from thalweg.models.flows.base import Base, base_law
 from thalweg.models.flows.distribution import FlowDistribution
 from thalweg.nn.dequantize import LogitLevels, Moved
@@ -31,6 +32,7 @@ class Flow(nn.Module, ABC):
         levels: whole-number levels of a value; None: float vectors.
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
+        discrete: which columns of vectors take discrete values.
         base: law of each coordinate of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
         alpha: margin of the logit of images.
         context: how many numbers the flow is conditioned on; 0: none.
@@ -43,6 +45,7 @@ class Flow(nn.Module, ABC):
         levels: int | None = None,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
+        discrete: Sequence[Discrete | None] = (),
         base: Base = "normal",
         alpha: float = 0.05,
         context: int = 0,
@@ -50,9 +53,9 @@ class Flow(nn.Module, ABC):
         super().__init__()
         self.shape, self.size = tuple(shape), math.prod(shape)
         self.base, self.law = base, base_law(base)
-        self.data = LogitLevels(levels, alpha) if levels else Standardize(mean, std, shape)
+        self.data = LogitLevels(levels, alpha) if levels else Standardize(mean, std, shape, discrete)
         self.levels, self.context = levels, context
-        self.observation = "dequantized" if levels else "continuous"
+        self.observation = "dequantized" if levels or any(discrete) else "continuous"
         self.probed = False  # whether training estimates the log-determinant by random probes
         self._density: Callable[..., Tensor] = self._log_density
 
@@ -92,7 +95,7 @@ class Flow(nn.Module, ABC):
         if isinstance(self.data, Standardize):
             y, first = self.data(x), self.data.log_det()
         else:
-            y, first = self.data.forward_and_log_det(x)
+            y, first = self.data.forward_and_log_det(x.to(self._anchor.dtype))
         z, second = self.push(y, context) if probe is None else self.push_by_probe(y, context, probe)
         return Moved(z, first + second)
 
@@ -118,24 +121,28 @@ class Flow(nn.Module, ABC):
         context: Tensor | None = None,
         probe: Float[Tensor, "B D"] | None = None,
     ) -> Float[Tensor, " B"]:
-        """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given.
+        """Log-density of raw data in nats. Of images and discrete columns: with `noise` uniform on [0, 1), drawn if
+        not given.
 
         It is exact unless there is a normal `probe` and the flow is `probed`: then its expectation is.
         """
-        if self.levels and noise is None:
+        if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device, dtype=self._anchor.dtype)
-        x = x.to(self._anchor.dtype)
-        return self._density(x if noise is None else x + noise, context, probe)
+        if isinstance(self.data, Standardize):
+            return self._density(self.data.dequantize(x, noise), context, probe) + self.data.log_steps
+        assert noise is not None
+        return self._density(x + noise, context, probe)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Float[Tensor, "B D"]:
-        """Return z = f(x); of images, at the middle of each level."""
-        x = x.to(self._anchor.dtype) + (0.5 if self.levels else 0.0)
-        y = self.data(x) if isinstance(self.data, Standardize) else self.data.forward_and_log_det(x).value
-        return self.push_alone(y, context)
+        """Return z = f(x); of images and discrete columns, at the middle of each cell."""
+        if isinstance(self.data, Standardize):
+            return self.push_alone(self.data(self.data.dequantize(x)), context)
+        return self.push_alone(self.data.forward_and_log_det(x.to(self._anchor.dtype) + 0.5).value, context)
 
     def decode(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
-        """Return x = f⁻¹(z) in raw units, differentiable; of images, so that encode's z gives back its x."""
-        return self.inverse(z, context) - (0.5 if self.levels else 0.0)
+        """Return x = f⁻¹(z) in raw units, differentiable, so that the z of `encode` gives back its x."""
+        x = self.inverse(z, context)
+        return self.data.dequantize(x, -0.5) if isinstance(self.data, Standardize) else x - 0.5
 
     @torch.no_grad()
     def sample(
@@ -146,7 +153,7 @@ class Flow(nn.Module, ABC):
         temperature: float = 1.0,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Draw `n` raw examples: float vectors, or uint8 images of whole-number levels.
+        """Draw `n` raw examples: float64 vectors, or uint8 images of integer levels.
 
         `temperature` scales the spread of z about its center: below 1, samples come from nearer the mode of z.
         """
@@ -159,8 +166,10 @@ class Flow(nn.Module, ABC):
         return z if temperature == 1.0 else self.law.center + temperature * (z - self.law.center)
 
     def to_levels(self, x: Tensor) -> Tensor:
-        """Return images of levels as uint8; vectors as they are."""
-        return x.floor().clamp(0, self.levels - 1).to(torch.uint8) if self.levels else x
+        """Return dequantized data as raw data: images of levels as uint8, discrete columns at their values."""
+        if isinstance(self.data, Standardize):
+            return self.data.quantize(self.data.dequantize(x, -0.5))
+        return x.floor().clamp(0, self.data.levels - 1).to(torch.uint8)
 
     @property
     def _anchor(self) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from thalweg.checks import positive
+from thalweg.config import Discrete
 from thalweg.models.gans.gan import Networks, draw_latent, scaling, to_levels
 
 __all__ = ["ConditionalGAN", "Given"]
@@ -46,6 +47,7 @@ class ConditionalGAN(nn.Module):
         levels: whole-number levels of images; None: float vectors.
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
+        discrete: which columns of vectors take discrete values.
 
     Reference: Conditional Generative Adversarial Nets, Mehdi Mirza, Simon Osindero, 2014, arXiv 1411.1784.
 
@@ -65,13 +67,14 @@ class ConditionalGAN(nn.Module):
         levels: int | None = None,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
+        discrete: Sequence[Discrete | None] = (),
     ) -> None:
         super().__init__()
         self.generator = Given(make(shape, latent_dim + classes).generator, classes)
         self.critic = Given(make((shape[0] + classes, *shape[1:]), latent_dim).critic, classes)
         self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
         self.classes = classes
-        self.scaling = scaling(shape, levels, mean, std)
+        self.scaling = scaling(shape, levels, mean, std, discrete)
 
     def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""
@@ -104,4 +107,5 @@ class ConditionalGAN(nn.Module):
         if y is None:
             y = torch.randint(self.classes, (n,), generator=generator, device=z.device)
         device = self.scaling.mean.device
-        return to_levels(self.scaling.inverse(self.generate(z.to(device), y.to(device))), self.levels)
+        made = self.scaling.inverse(self.generate(z.to(device), y.to(device)))
+        return to_levels(self.scaling.quantize(made), self.levels)

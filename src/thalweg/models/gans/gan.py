@@ -13,6 +13,7 @@ from torch.distributions import Independent, Normal
 from torch.special import ndtr, ndtri
 
 from thalweg.checks import positive
+from thalweg.config import Discrete
 from thalweg.nn.dense import mlp
 from thalweg.nn.preprocess import Standardize
 
@@ -38,6 +39,7 @@ class GAN(nn.Module):
         levels: whole-number levels of images; None: float vectors.
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
+        discrete: which columns of vectors take discrete values.
 
     Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
 
@@ -55,11 +57,12 @@ class GAN(nn.Module):
         levels: int | None = None,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
+        discrete: Sequence[Discrete | None] = (),
     ) -> None:
         super().__init__()
         self.generator, self.critic = networks
         self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
-        self.scaling = scaling(shape, levels, mean, std)
+        self.scaling = scaling(shape, levels, mean, std, discrete)
         self.rising = True  # whether the critic is higher for data than for samples; where it bounds reverse KL, lower
 
     @property
@@ -84,12 +87,12 @@ class GAN(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, truncation: float | None = None) -> Tensor:
-        """Draw `n` raw examples: float vectors, or uint8 images rounded to the nearest level.
+        """Draw `n` raw examples: float64 vectors, or uint8 images; each rounded to its nearest level or value.
 
         With `truncation` every coordinate of z is a normal number within ±truncation: less variety, fewer failures.
         """
         z = draw_latent(n, self.latent_dim, generator, truncation).to(self.scaling.mean.device)
-        return to_levels(self.decode(z), self.levels)
+        return to_levels(self.scaling.quantize(self.decode(z)), self.levels)
 
     def decode(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B ..."]:
         """Return g(z) in raw units, float, differentiable."""
@@ -101,10 +104,18 @@ class GAN(nn.Module):
         return -scores if self.rising else scores
 
 
-def scaling(shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]) -> Standardize:
+def scaling(
+    shape: Sequence[int],
+    levels: int | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    discrete: Sequence[Discrete | None] = (),
+) -> Standardize:
     """Return what takes images to [−1, 1], vectors to mean 0 and standard deviation 1."""
-    middle = (levels - 1) / 2 if levels else 0.0
-    return Standardize(*(([middle] * shape[0], [middle] * shape[0]) if levels else (mean, std)), shape)
+    if levels:
+        middle = [(levels - 1) / 2] * shape[0]
+        return Standardize(middle, middle, shape)
+    return Standardize(mean, std, shape, discrete)
 
 
 def draw_latent(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from thalweg.checks import choice, positive
+from thalweg.config import Discrete
 from thalweg.models.mixtures.mixture import Fit, Mixture
 from thalweg.models.mixtures.start import k_means
 
@@ -66,12 +67,13 @@ class GMM(Mixture):
         mean: Sequence[float],
         std: Sequence[float],
         levels: int | None = None,
+        discrete: Sequence[Discrete | None] = (),
         components: int = 10,
         covariance: Covariance = "full",
         floor: float = 1e-6,
         tolerance: float = 1e-5,
     ) -> None:
-        super().__init__(shape, mean=mean, std=std, levels=levels)
+        super().__init__(shape, mean=mean, std=std, levels=levels, discrete=discrete)
         count, d = positive("components", components), self.size
         self.components, self.floor, self.tolerance = count, positive("floor", floor), tolerance
         self.covariance = choice("covariance", covariance, ("spherical", "diagonal", "full"))
@@ -132,8 +134,8 @@ class GMM(Mixture):
         return self.parts(y).logsumexp(1)
 
     def encode(self, x: Tensor) -> Float[Tensor, "B K"]:
-        """Return p(k|x); of images, at the middle of each level."""
-        return self.parts(self.prepare(x, 0.5 if self.levels else None, self.dtype)).softmax(1)
+        """Return p(k|x); of images and discrete columns, at the middle of each cell."""
+        return self.parts(self.prepare(x, 0.5, self.dtype)).softmax(1)
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n D"]:
@@ -161,9 +163,9 @@ class GMM(Mixture):
         log_density = joint.logsumexp(1)
         self.maximize(y, (joint - log_density[:, None]).exp())
         mean = log_density.mean()
-        last = not self.levels and float(mean - self.reached) < self.tolerance
+        last = self.observation == "continuous" and float(mean - self.reached) < self.tolerance
         self.reached.copy_(mean)
-        return Fit(log_density + self.data.log_det(), last)
+        return Fit(log_density + self.log_scale(), last)
 
     def maximize(self, y: Float[Tensor, "B D"], weights: Float[Tensor, "B K"]) -> None:
         """Move to the parameters of largest likelihood where example i belongs to component k by `weights` r_ik.

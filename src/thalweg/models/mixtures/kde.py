@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from thalweg.checks import choice, positive
+from thalweg.config import Discrete
 from thalweg.models.mixtures.kernels import KERNELS, rule_of_thumb
 from thalweg.models.mixtures.mixture import Fit, Mixture
 
@@ -54,10 +55,11 @@ class KDE(Mixture):
         mean: Sequence[float],
         std: Sequence[float],
         levels: int | None = None,
+        discrete: Sequence[Discrete | None] = (),
         kernel: str = "gaussian",
         bandwidth: str | float = "cv",
     ) -> None:
-        super().__init__(shape, mean=mean, std=std, levels=levels)
+        super().__init__(shape, mean=mean, std=std, levels=levels, discrete=discrete)
         self.name, self.kernel = kernel, KERNELS[choice("kernel", kernel, KERNELS)]
         self.rule = (
             choice("bandwidth", bandwidth, RULES) if isinstance(bandwidth, str) else positive("bandwidth", bandwidth)
@@ -102,7 +104,7 @@ class KDE(Mixture):
         else:
             h = self.rule
         self.bandwidth.fill_(h)
-        return Fit(self._left_out(y, chosen, self.bandwidth[None])[0] + self.data.log_det(), last=True)
+        return Fit(self._left_out(y, chosen, self.bandwidth[None])[0] + self.log_scale(), last=True)
 
     def _cross_validated(self, y: Tensor, own: Int[Tensor, " B"], guess: float) -> float:
         """Return the h of largest mean log-density of what is left out, by grids that close in on it."""
@@ -145,7 +147,7 @@ class KDE(Mixture):
             yield squared
 
     def _standard(self, points: Tensor) -> Tensor:
-        return self.prepare(points, 0.5 if self.levels else None, self.dtype)
+        return self.prepare(points, 0.5, self.dtype)
 
     @property
     def _rows(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from thalweg.config import Discrete
 from thalweg.nn.preprocess import Standardize
 
 __all__ = ["Fit", "Mixture"]
@@ -26,24 +27,33 @@ class Fit(NamedTuple):
 class Mixture(nn.Module, ABC):
     """A density of standardized examples y = (x − mean)/std, flattened: log p(x) = log p_Y(y) − Σ log std.
 
-    Vectors have a mean and std for each column. Images have one for each channel; uniform noise on [0, 1) is added to
-    their whole numbers, so that the mean log-density is a lower bound on the log-probability of the raw levels. There
-    is no logit: a mixture may put mass beyond the range of the levels, which the bound then pays for.
+    Vectors have a mean and std for each column, images for each channel. Uniform noise is added to the levels of images
+    and to discrete columns, so that the mean log-density is a lower bound on the log-probability of the raw values.
+    There is no logit: a mixture may put mass beyond the range of the levels, which lowers the bound.
 
     Args:
         shape: of one raw example, (D,) or (C, H, W).
         mean: of each column or channel, raw units.
         std: of each column or channel, raw units.
-        levels: whole-number levels of a value; None: float vectors.
+        levels: integer levels of a value; None: float vectors.
+        discrete: which columns of vectors take discrete values.
     """
 
     def __init__(
-        self, shape: Sequence[int], *, mean: Sequence[float], std: Sequence[float], levels: int | None = None
+        self,
+        shape: Sequence[int],
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        levels: int | None = None,
+        discrete: Sequence[Discrete | None] = (),
     ) -> None:
         super().__init__()
         self.shape, self.size, self.levels = tuple(shape), math.prod(shape), levels
-        self.data = Standardize(mean, std, shape)
-        self.observation: Literal["dequantized", "continuous"] = "dequantized" if levels else "continuous"
+        self.data = Standardize(mean, std, shape, discrete)
+        self.observation: Literal["dequantized", "continuous"] = (
+            "dequantized" if levels or self.data.is_discrete else "continuous"
+        )
 
     @abstractmethod
     def log_density(self, y: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
@@ -63,23 +73,36 @@ class Mixture(nn.Module, ABC):
         return 0
 
     def prepare(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
-        """Return standardized examples of raw ones and the noise of images."""
-        x = x.to(dtype)
-        x = x if noise is None else x + noise
-        return ((x - self.data.mean.to(dtype)) / self.data.std.to(dtype)).flatten(1)
+        """Return standardized examples of raw ones and the noise that dequantizes them."""
+        x = x.double()
+        if self.levels:
+            x = x if noise is None else x + noise
+        else:
+            x = self.data.dequantize(x, noise)
+        return ((x - self.data.mean) / self.data.std).flatten(1).to(dtype)
 
     def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Log-density of raw data in nats. Of images: of x + noise, noise uniform on [0, 1), drawn if not given."""
-        if self.levels and noise is None:
+        """Log-density of raw data in nats. Of images and discrete columns: with `noise` uniform on [0, 1), drawn if
+        not given.
+        """
+        if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device)
-        values = self.log_density(self.prepare(x, noise, self.dtype)) + self.data.log_det()
-        return values.to(x.dtype if x.dtype == torch.float64 else torch.float32)
+        values = self.log_density(self.prepare(x, noise, self.dtype)) + self.log_scale()
+        return values.to(self.data.unit.dtype)
+
+    def log_scale(self) -> Tensor:
+        """Return what log p_Y lacks for the log-probability of raw values: −Σ log std, and log step of each discrete
+        column.
+        """
+        return self.data.log_det() + self.data.log_steps
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` raw examples: float32 vectors, or uint8 images of whole-number levels."""
+        """Draw `n` raw examples: float64 vectors, or uint8 images of integer levels."""
         x = self.data.inverse(self.draw(n, generator).reshape(n, *self.shape))
-        return x.floor().clamp(0, self.levels - 1).to(torch.uint8) if self.levels else x.float()
+        if self.levels:
+            return x.floor().clamp(0, self.levels - 1).to(torch.uint8)
+        return self.data.quantize(self.data.dequantize(x, -0.5))
 
     @property
     @abstractmethod

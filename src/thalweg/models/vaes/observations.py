@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
+from thalweg.config import Discrete
 from thalweg.nn.preprocess import Standardize
 from thalweg.objectives.likelihood import bernoulli_log_prob, discretized_logistic_log_prob, gaussian_log_prob
 
@@ -65,10 +66,16 @@ class _LocationScale(nn.Module):
     """A law with a location and a scale, in standard deviations of the data; the scale fixed or the decoder's too."""
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], shape: Sequence[int], sigma: float, learn_sigma: bool
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        shape: Sequence[int],
+        sigma: float,
+        learn_sigma: bool,
+        discrete: Sequence[Discrete | None] = (),
     ) -> None:
         super().__init__()
-        self.scale = Standardize(mean, std, shape)
+        self.scale = Standardize(mean, std, shape, discrete)
         self.outputs = 2 if learn_sigma else 1
         self.sigma = sigma
         self.register_buffer("log_sigma", torch.tensor(math.log(sigma)))
@@ -91,7 +98,7 @@ class Gaussian(_LocationScale):
     """Independent Gaussians N(f(z), σ²), on standardized data with the log-determinant of standardization added: the
     density of the raw data. σ is fixed, or a second head of the decoder shares all but its last layer.
 
-    Images (`levels` given) are dequantized first, x + u with u uniform on [0, 1): a density of that sum.
+    Images (`levels` given) and `discrete` columns are dequantized first, x + step · u with u uniform on [0, 1).
 
     >>> law = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
     >>> round(float(law.log_prob(law.prepare(torch.tensor([[3.0]])), torch.zeros(1, 1))), 6)  # N(3, 2²) at 3
@@ -107,33 +114,37 @@ class Gaussian(_LocationScale):
         sigma: float,
         learn_sigma: bool,
         levels: int | None = None,
+        discrete: Sequence[Discrete | None] = (),
     ) -> None:
-        super().__init__(mean, std, shape, sigma, learn_sigma)
+        super().__init__(mean, std, shape, sigma, learn_sigma, discrete)
         self.levels = levels
-        self.observation = "continuous" if levels is None else "dequantized"
+        self.observation = "dequantized" if levels or self.scale.is_discrete else "continuous"
 
     def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return standardized data; images with `noise` (B, *shape) in [0, 1) added first, or ½ where it is None."""
-        if self.levels is not None:
-            x = x + (0.5 if noise is None else noise)
-        return self.scale(x)
+        """Return standardized data, dequantized by `noise` (B, *shape) in [0, 1), or ½ where it is None."""
+        within = 0.5 if noise is None else noise
+        return self.scale(self.scale.dequantize(x, within) if self.levels is None else x + within)
 
     def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
         """Return log-densities of the raw (dequantized) data behind `y`, (B,) nats."""
         location, log_sigma = self.split(parameters)
-        return gaussian_log_prob(y, location, log_sigma) + self.scale.log_det()
+        return gaussian_log_prob(y, location, log_sigma) + self.scale.log_det() + self.scale.log_steps
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the mean of the raw data."""
         mean = self.scale.inverse(self.split(parameters)[0])
-        return mean if self.levels is None else mean - 0.5
+        return self.scale.dequantize(mean, -0.5) if self.levels is None else mean - 0.5
 
     def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw of x given z, raw vectors."""
+        """Return a draw of x given z, raw vectors; discrete columns with their noise, see `quantize`."""
         location, log_sigma = self.split(parameters)
         device = location.device if generator is None else generator.device
         eps = torch.randn(location.shape, generator=generator, device=device).to(location.device)
         return self.scale.inverse(location + log_sigma.exp() * eps)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return drawn vectors with each discrete column at a value that it takes."""
+        return self.scale.quantize(self.scale.dequantize(x, -0.5))
 
 
 class DiscretizedLogistic(_LocationScale):
@@ -186,6 +197,7 @@ def observation_of(
     mean: Sequence[float],
     std: Sequence[float],
     *,
+    discrete: Sequence[Discrete | None] = (),
     sigma: float = 1.0,
     learn_sigma: bool = True,
 ) -> nn.Module:
@@ -199,7 +211,7 @@ def observation_of(
     choice("likelihood", likelihood, ("bernoulli", "gaussian", "discretized-logistic"))
     positive("sigma", sigma)
     if likelihood == "gaussian":
-        return Gaussian(mean, std, shape, sigma=sigma, learn_sigma=learn_sigma, levels=levels)
+        return Gaussian(mean, std, shape, sigma=sigma, learn_sigma=learn_sigma, levels=levels, discrete=discrete)
     if levels is None:
         raise ValueError(f"likelihood: got '{likelihood}' for vectors, wanted gaussian")
     if likelihood == "bernoulli":

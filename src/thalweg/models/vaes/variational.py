@@ -97,7 +97,7 @@ class VariationalModel(nn.Module, ABC):
         return self.likelihood.mean(self.decoder(z))
 
     def observe(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return a draw of x given z, raw, by torch's global generator; dequantized images with their noise."""
+        """Return a draw of x given z, raw, by torch's global generator; dequantized data with their noise."""
         return self.likelihood.draw(self.decoder(z))
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -111,7 +111,8 @@ class VariationalModel(nn.Module, ABC):
         z = torch.randn(n, self.latent_dim, generator=generator, device=device).to(self.origin.device)
         levels = self.likelihood.levels
         if levels is None:
-            return self.likelihood.draw(self.decoder(z), generator)
+            drawn: Tensor = self.likelihood.quantize(self.likelihood.draw(self.decoder(z), generator))
+            return drawn
         return self.decode(z).round().clamp(0, levels - 1).to(torch.uint8)
 
     def _noise(self, x: Tensor) -> Tensor | None:

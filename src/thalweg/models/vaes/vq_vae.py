@@ -134,6 +134,6 @@ class VQVAE(nn.Module):
         codes = self.law.sample(n, generator, **({} if y is None else {"y": y}))
         z, likelihood = self.autoencoder.vectors(codes.long()), self.autoencoder.likelihood
         if likelihood.levels is None:
-            drawn: Tensor = likelihood.draw(self.autoencoder.decode(z), generator)
+            drawn: Tensor = likelihood.quantize(likelihood.draw(self.autoencoder.decode(z), generator))
             return drawn
         return self.decode(z).round().clamp(0, likelihood.levels - 1).to(torch.uint8)

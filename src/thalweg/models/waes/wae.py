@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from thalweg.checks import positive
+from thalweg.config import Discrete
 from thalweg.models.gans.gan import draw_latent, to_levels
 from thalweg.nn.dense import mlp
+from thalweg.nn.preprocess import quantize
 
 __all__ = ["WAE", "code_critic"]
 
@@ -26,6 +29,7 @@ class WAE(nn.Module):
         autoencoder: has encode, decode, reconstruct, score of raw data, and `encoder`, `decoder`, `preprocess`.
         latent_dim: numbers in the code.
         levels: whole-number levels of images; None: float vectors.
+        discrete: which columns of vectors take discrete values.
         sigma: of the prior.
         critic: tells draws of the prior from codes, as a GAN's discriminator does; None where a kernel does.
 
@@ -44,12 +48,14 @@ class WAE(nn.Module):
         *,
         latent_dim: int,
         levels: int | None = None,
+        discrete: Sequence[Discrete | None] = (),
         sigma: float = 1.0,
         critic: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.autoencoder, self.critic = autoencoder, critic
         self.latent_dim, self.levels, self.sigma = latent_dim, levels, positive("sigma", sigma)
+        self.discrete = tuple(discrete)
 
     @property
     def prior(self) -> Independent:
@@ -78,12 +84,13 @@ class WAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, truncation: float | None = None) -> Tensor:
-        """Draw `n` raw examples: float vectors, or uint8 images rounded to the nearest level.
+        """Draw `n` raw examples: float64 vectors, or uint8 images; each rounded to its nearest level or value.
 
         With `truncation` every coordinate of z is within ±truncation standard deviations of the prior.
         """
         z = self.sigma * draw_latent(n, self.latent_dim, generator, truncation)
-        return to_levels(self.decode(z.to(next(self.parameters()).device)), self.levels)
+        made = self.decode(z.to(next(self.parameters()).device))
+        return to_levels(quantize(made, self.discrete), self.levels)
 
 
 def code_critic(latent_dim: int, hidden: int = 256) -> nn.Sequential:
