@@ -18,6 +18,7 @@ __all__ = ["Raw", "assemble", "classify", "order"]
 
 Array = np.ndarray[Any, Any]
 LEAST = 10  # examples, below which three splits make no sense
+LARGEST = 1e150  # in size: squares of what is larger overflow
 CHUNK = 1 << 24  # values looked at at once, so that a memory-mapped set need not fit the memory
 
 
@@ -167,7 +168,8 @@ def _moments(x: Array) -> tuple[Array, Array]:
             total += values.sum((0, 2), dtype=np.uint64)
             squares += np.square(values, dtype=np.uint16).sum((0, 2), dtype=np.uint64)
         return total / n, np.sqrt(squares / n - (total / n) ** 2)
-    mean = sum(c.sum(0, dtype=np.float64) for c in _chunks(x)) / n
+    first = x[0].astype(np.float64)  # large offsets are taken out before anything is added up
+    mean = first + sum((c - first).sum(0) for c in _chunks(x)) / n
     return mean, np.sqrt(sum(np.square(c - mean).sum(0) for c in _chunks(x)) / n)
 
 
@@ -177,12 +179,12 @@ def _column(columns: tuple[str, ...] | None, index: int) -> str:
 
 def _refuse_non_finite(name: str, split: Split | None, columns: tuple[str, ...] | None) -> None:
     x = np.zeros((0, 1)) if split is None else split.x
-    bad = ~np.isfinite(x)
+    bad = ~(np.abs(x) < LARGEST)  # NaN, too
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name}: got {x[row, column]} in row {row} (from 0), column {_column(columns, column)},"
-            " wanted finite numbers"
+            f" wanted finite numbers below {LARGEST:g}"
         )
 
 
