@@ -6,8 +6,9 @@ from scipy import stats
 from torch.autograd.functional import jacobian
 
 from thalweg.models.flows.affine import AffineFlow, TriangularAffine
-from thalweg.nn.compose import Composed, Scaling
-from thalweg.nn.coupling import AffineCoupling, Couplings
+from thalweg.nn.coupling import Coupling, Couplings
+from thalweg.nn.elementwise import AffineMap
+from thalweg.nn.transform import Composed, Scaling
 from thalweg.randomness import generator
 
 
@@ -71,7 +72,7 @@ def test_affine_of_affine_is_affine():
 
 @pytest.mark.system("S87")
 def test_a_composition_adds_log_determinants_and_is_undone_in_reverse():
-    couplings = Couplings(4, 3, lambda kept, moves: AffineCoupling(kept, moves, hidden=8))
+    couplings = Couplings(4, 3, lambda kept, moves: Coupling(kept, moves, AffineMap(moves), hidden=8))
     f = moved(Composed(couplings, Scaling(4), TriangularAffine(4)))
     x = torch.randn(4, dtype=torch.float64, generator=generator(0, "x"))
     matrix = jacobian(lambda p: f(p[None]).value[0], x)
@@ -88,9 +89,9 @@ def test_a_composition_adds_log_determinants_and_is_undone_in_reverse():
 
 @pytest.mark.system("S87")
 def test_a_coupling_is_block_triangular_and_its_determinant_that_of_the_blocks():
-    coupling = moved(AffineCoupling(2, 3, hidden=8))
+    coupling = moved(Coupling(2, 3, AffineMap(3), hidden=8))
     x = torch.randn(5, dtype=torch.float64, generator=generator(0, "x"))
-    matrix = jacobian(lambda p: torch.cat([p[:2], coupling(p[None, :2], p[None, 2:]).moved[0]]), x)
+    matrix = jacobian(lambda p: torch.cat([p[:2], coupling(p[None, :2], p[None, 2:]).value[0]]), x)
     assert torch.equal(matrix[:2, 2:], torch.zeros(2, 3, dtype=torch.float64))
     blocks = torch.linalg.det(matrix[:2, :2]) * torch.linalg.det(matrix[2:, 2:])
     torch.testing.assert_close(torch.linalg.det(matrix), blocks)

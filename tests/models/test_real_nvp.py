@@ -10,8 +10,9 @@ from torch.autograd.functional import jacobian
 
 from thalweg.data.dataset import Spec
 from thalweg.models.flows.real_nvp import ImageRealNVP, RealNVP
-from thalweg.nn.coupling import AffineCoupling
+from thalweg.nn.coupling import Coupling
 from thalweg.nn.dequantize import LogitLevels
+from thalweg.nn.elementwise import AffineMap
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
 from thalweg.nn.squeeze import Squeeze
@@ -77,11 +78,11 @@ def test_log_det_of_images_is_about_raw_values():
 @pytest.mark.system("S88")
 @pytest.mark.oracle("O44")
 def test_coupling_keeps_one_part_and_its_log_det_is_the_sum_of_s():
-    coupling = alive(AffineCoupling(2, 3, hidden=8)).double()
+    coupling = alive(Coupling(2, 3, AffineMap(3), hidden=8)).double()
     x = torch.randn(5, dtype=torch.float64)
-    matrix = jacobian(lambda p: torch.cat([p[:2], coupling(p[None, :2], p[None, 2:]).moved[0]]), x)
+    matrix = jacobian(lambda p: torch.cat([p[:2], coupling(p[None, :2], p[None, 2:]).value[0]]), x)
     assert torch.equal(matrix[:2], torch.eye(2, 5, dtype=torch.float64))
-    log_scale = coupling(x[None, :2], x[None, 2:]).log_scale
+    log_scale = coupling(x[None, :2], x[None, 2:]).log_slope
     torch.testing.assert_close(torch.linalg.slogdet(matrix).logabsdet, log_scale.sum())
 
 

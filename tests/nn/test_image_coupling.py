@@ -64,7 +64,7 @@ def test_channels_keep_one_part_and_move_the_other_by_it(swap):
 def test_the_scale_is_bounded_by_its_learned_factor():
     coupling = alive(ChannelCoupling(1, 1, PlainNetwork(1, 2, hidden=6)))
     x = 1e4 * torch.randn(1, 2, 3, 3).double()
-    assert coupling(x).log_det.abs() <= 9 * coupling.bound.abs() + 1e-9
+    assert coupling(x).log_det.abs() <= 9 * coupling.map.bound.abs() + 1e-9
 
 
 @pytest.mark.parametrize("make", [ResidualNetwork, PlainNetwork])

@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from thalweg.nn.dequantize import Moved
 from thalweg.nn.flow_batch_norm import mean_over_processes, moments, per_channel
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["ActNorm"]
 
 LEAST = 1e-6  # added to a standard deviation
 
 
-class ActNorm(nn.Module):
+class ActNorm(Transform):
     """z = e^{s} (x − m), m and s learned, one a channel; log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
 
     In the first forward pass in training mode m and s become such that z has mean 0 and variance 1 in each channel
@@ -45,17 +45,17 @@ class ActNorm(nn.Module):
         self.register_buffer("started", torch.tensor(False))
         self._known = False  # that it has started: asking the buffer would wait for the device at every step
 
-    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return z and the log-determinant; start from the batch if that is due. A context changes nothing."""
         if self.training and not self._known:
             self._start(x)
         shift, log_scale = per_channel(self.shift, x), per_channel(self.log_scale, x)
-        return Moved((x - shift) * log_scale.exp(), self._log_det(x))
+        return TransformOutput((x - shift) * log_scale.exp(), self._log_det(x))
 
-    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return x = z e^{−s} + m, and the log-determinant of `forward`."""
         shift, log_scale = per_channel(self.shift, z), per_channel(self.log_scale, z)
-        return Moved(z * log_scale.neg().exp() + shift, self._log_det(z))
+        return TransformOutput(z * log_scale.neg().exp() + shift, self._log_det(z))
 
     def _log_det(self, x: Tensor) -> Tensor:
         return (x[0, 0].numel() * self.log_scale.sum()).expand(len(x))

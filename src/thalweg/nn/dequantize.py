@@ -4,20 +4,14 @@ density of the raw data with its noise."""
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-__all__ = ["LogitLevels", "Moved"]
+from thalweg.nn.transform import TransformOutput
 
-
-class Moved(NamedTuple):
-    """Where a transform takes each example, and log |det| of its Jacobian there, in nats (B,)."""
-
-    value: Tensor
-    log_det: Tensor
+__all__ = ["LogitLevels"]
 
 
 class LogitLevels(nn.Module):
@@ -49,12 +43,12 @@ class LogitLevels(nn.Module):
             raise ValueError(f"alpha: got {alpha}, wanted a number in [0, 0.5)")
         self.levels, self.alpha = levels, alpha
 
-    def forward_and_log_det(self, x: Tensor) -> Moved:
+    def forward_and_log_det(self, x: Tensor) -> TransformOutput:
         """Return z and the log-determinant of each example. Nothing is ±∞: the logit's argument stays off 0 and 1."""
         scale = (1 - 2 * self.alpha) / self.levels
         z = torch.logit(x * scale + self.alpha, eps=torch.finfo(x.dtype).eps)
         log_det = softplus(z) + softplus(-z) + math.log(scale)
-        return Moved(z, log_det.flatten(1).sum(1))
+        return TransformOutput(z, log_det.flatten(1).sum(1))
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return x, outside [0, levels) for z beyond the reach of the data by the margin α."""

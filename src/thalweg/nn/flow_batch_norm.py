@@ -7,15 +7,15 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from thalweg.checks import in_range, positive
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["FlowBatchNorm", "Moments", "mean_over_processes", "moments", "per_channel"]
 
 
-class FlowBatchNorm(nn.Module):
+class FlowBatchNorm(Transform):
     """z = (x − μ̃) / √(σ̃² + ε), one μ̃ and σ̃² a channel, log |det ∂z/∂x| = −½ H·W·Σ log(σ̃² + ε). No γ, no β.
 
     In training μ̃ ← ρ μ̃ + (1 − ρ) μ̂ and likewise σ̃², μ̂ and σ̂² of the batch; z is made of the new ones, and gradients
@@ -48,17 +48,17 @@ class FlowBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 
-    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return z and the log-determinant; in training, follow the batch. A context changes nothing."""
         now = self._follow(x) if self.training else Moments(self.mean, self.variance)
         scale = (now.variance + self.eps).rsqrt()
-        return Moved((x - per_channel(now.mean, x)) * per_channel(scale, x), self._log_det(x, now.variance))
+        return TransformOutput((x - per_channel(now.mean, x)) * per_channel(scale, x), self._log_det(x, now.variance))
 
-    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return x = z √(σ̃² + ε) + μ̃ of the running statistics, and the log-determinant of `forward` with them."""
         scale = (self.variance + self.eps).sqrt()
         x = z * per_channel(scale, z) + per_channel(self.mean, z)
-        return Moved(x, self._log_det(z, self.variance))
+        return TransformOutput(x, self._log_det(z, self.variance))
 
     def _follow(self, x: Tensor) -> Moments:
         of_batch = moments(x)

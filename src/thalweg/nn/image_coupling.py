@@ -6,16 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from thalweg.nn.dequantize import Moved
-from thalweg.nn.flow_batch_norm import per_channel
+from thalweg.nn.elementwise import AffineMap
 from thalweg.nn.squeeze import checkerboard
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["ChannelCoupling", "CheckerboardCoupling"]
 
-BOUND = 2.0  # of |s| at the start
 
-
-class CheckerboardCoupling(nn.Module):
+class CheckerboardCoupling(Transform):
     """z = b ⊙ x + (1 − b) ⊙ (e^{s(b ⊙ x)} ⊙ x + t(b ⊙ x)), b a checkerboard: log |det ∂z/∂x| = Σ (1 − b) ⊙ s.
 
     s = c ⊙ tanh(·) with c learned, one a channel. Any size of image will do.
@@ -40,26 +38,25 @@ class CheckerboardCoupling(nn.Module):
         super().__init__()
         board = checkerboard(*shape[1:])
         self.register_buffer("mask", 1 - board if odd else board, persistent=False)
-        self.network, self.bound = network, nn.Parameter(torch.full((shape[0],), BOUND))
+        self.network, self.map = network, AffineMap(shape[0])
 
-    def forward(self, x: Float[Tensor, "B C H W"], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C H W"], context: Tensor | None = None) -> TransformOutput:
         """Return z and the log-determinant."""
-        log_scale, shift = self._scale_and_shift(x, context)
-        return Moved(torch.addcmul(shift, x, log_scale.exp()), log_scale.flatten(1).sum(1))
+        value, log_slope = self.map(x, self._map_parameters(x, context))
+        return TransformOutput(value, log_slope.flatten(1).sum(1))
 
-    def inverse(self, z: Float[Tensor, "B C H W"], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B C H W"], context: Tensor | None = None) -> TransformOutput:
         """Return x, and the log-determinant of `forward` there."""
-        log_scale, shift = self._scale_and_shift(z, context)
-        return Moved((z - shift) * log_scale.neg().exp(), log_scale.flatten(1).sum(1))
+        value, log_slope = self.map.inverse(z, self._map_parameters(z, context))
+        return TransformOutput(value, log_slope.flatten(1).sum(1))
 
-    def _scale_and_shift(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return s and t, zero at the places that are kept."""
-        log_scale, shift = scale_and_shift(self.network, x * self.mask, self.bound, context)
-        moved = 1 - self.mask
-        return log_scale * moved, shift * moved
+    def _map_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Return the parameters of the affine map, zero at the places that are kept."""
+        raw: Tensor = self.network(x * self.mask, context)
+        return raw.to(x.dtype) * (1 - self.mask)
 
 
-class ChannelCoupling(nn.Module):
+class ChannelCoupling(Transform):
     """One part of the channels moves by a scale and a shift read off the other: z_B = e^{s(x_A)} ⊙ x_B + t(x_A).
 
     log |det ∂z/∂x| = Σ s, s = c ⊙ tanh(·) with c learned, one a channel. x_A are the first channels.
@@ -84,21 +81,19 @@ class ChannelCoupling(nn.Module):
     def __init__(self, kept: int, moved: int, network: nn.Module, *, swap: bool = False) -> None:
         super().__init__()
         self.sizes, self.swap = (moved, kept) if swap else (kept, moved), swap
-        self.network, self.bound = network, nn.Parameter(torch.full((moved,), BOUND))
+        self.network, self.map = network, AffineMap(moved)
 
-    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return z and the log-determinant."""
         kept, moved = self._parts(x)
-        log_scale, shift = scale_and_shift(self.network, kept, self.bound, context)
-        moved = torch.addcmul(shift, moved, log_scale.exp())
-        return Moved(self._joined(kept, moved), log_scale.flatten(1).sum(1))
+        value, log_slope = self.map(moved, self.network(kept, context).to(kept.dtype))
+        return TransformOutput(self._joined(kept, value), log_slope.flatten(1).sum(1))
 
-    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return x, and the log-determinant of `forward` there."""
         kept, moved = self._parts(z)
-        log_scale, shift = scale_and_shift(self.network, kept, self.bound, context)
-        moved = (moved - shift) * log_scale.neg().exp()
-        return Moved(self._joined(kept, moved), log_scale.flatten(1).sum(1))
+        value, log_slope = self.map.inverse(moved, self.network(kept, context).to(kept.dtype))
+        return TransformOutput(self._joined(kept, value), log_slope.flatten(1).sum(1))
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first, second = x.split(self.sizes, 1)
@@ -106,9 +101,3 @@ class ChannelCoupling(nn.Module):
 
     def _joined(self, kept: Tensor, moved: Tensor) -> Tensor:
         return torch.cat([moved, kept] if self.swap else [kept, moved], 1)
-
-
-def scale_and_shift(network: nn.Module, kept: Tensor, bound: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return s = bound ⊙ tanh(raw) and t, raw and t what the network makes of the part that is kept."""
-    raw, shift = network(kept, context).to(kept.dtype).chunk(2, 1)
-    return (2 * (2 * raw).sigmoid() - 1) * per_channel(bound, raw), shift  # tanh, in a fraction of its time

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["InvertibleLinear"]
 
 
-class InvertibleLinear(nn.Module):
+class InvertibleLinear(Transform):
     """z = W x at every place, W = P L (U + diag(σ ⊙ e^{s})): log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
 
     L is lower triangular with ones on its diagonal, U strictly upper triangular, s free: all learned, and W invertible
@@ -43,16 +43,16 @@ class InvertibleLinear(nn.Module):
         self.upper = nn.Parameter(upper.triu(1))
         self.log_scale = nn.Parameter(upper.diagonal().abs().log())
 
-    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return z and the log-determinant. A context changes nothing."""
         lower, upper = self._factors()
         with torch.autocast(x.device.type, enabled=False):
             weight = self.permutation @ lower @ upper
             if x.ndim == 2:
-                return Moved(x @ weight.T, self._log_det(x))
-            return Moved(nn.functional.conv2d(x, weight[:, :, None, None]), self._log_det(x))
+                return TransformOutput(x @ weight.T, self._log_det(x))
+            return TransformOutput(nn.functional.conv2d(x, weight[:, :, None, None]), self._log_det(x))
 
-    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
         """Return x = W⁻¹ z, and the log-determinant of `forward`."""
         lower, upper = self._factors()
         with torch.autocast(z.device.type, enabled=False):
@@ -60,7 +60,7 @@ class InvertibleLinear(nn.Module):
             columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
             columns = torch.linalg.solve_triangular(upper, columns, upper=True)
         x = columns.reshape(z.shape[1], len(z), *z.shape[2:]).movedim(0, 1)
-        return Moved(x, self._log_det(z))
+        return TransformOutput(x, self._log_det(z))
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         identity = torch.eye(len(self.sign), dtype=self.sign.dtype, device=self.sign.device)

@@ -14,8 +14,8 @@ from torch.nn.functional import logsigmoid
 from torch.special import log_ndtr, ndtri
 
 from thalweg.checks import choice, in_range, positive
-from thalweg.nn.dequantize import Moved
 from thalweg.nn.spline import rational_quadratic
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["KERNELS", "Kernel", "MixtureOfCDFs", "Spline", "Squash"]
 
@@ -30,7 +30,7 @@ class Kernel(NamedTuple):
     quantile: Callable[[Tensor, Tensor], Tensor]
 
 
-class MixtureOfCDFs(nn.Module):
+class MixtureOfCDFs(Transform):
     """f(x) = C⁻¹(Σ_k w_k C((x − μ_k)/σ_k)): through the distribution function F of a mixture and back to the line.
 
     C is that of the normal or the logistic law. f'(x) = F'(x)/c(f(x)); with one component f is affine, and far out it
@@ -59,7 +59,7 @@ class MixtureOfCDFs(nn.Module):
         self.start = nn.Parameter(torch.stack([torch.zeros(k), means, log_scales]))
         self.of_context = nn.Linear(context, 3 * k, bias=False) if context else None
 
-    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return f(x) and log f'(x)."""
         log_weight, mean, scale = self._of(context)
         law, u = KERNELS[self.kernel], (x - mean) / scale
@@ -67,9 +67,9 @@ class MixtureOfCDFs(nn.Module):
         log_above = (log_weight + law.log_cdf(-u)).logsumexp(-1, keepdim=True)
         log_density = (log_weight - scale.log() + law.log_pdf(u)).logsumexp(-1)
         value = law.quantile(log_below, log_above)
-        return Moved(value, log_density - law.log_pdf(value).squeeze(-1))
+        return TransformOutput(value, log_density - law.log_pdf(value).squeeze(-1))
 
-    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return the x with f(x) = z to the precision of floats, differentiable, and log f'(x)."""
         with torch.no_grad():
             _, mean, scale = self._of(context)
@@ -83,7 +83,7 @@ class MixtureOfCDFs(nn.Module):
             for _ in range(3):
                 x = self._newton(x, z, context).clamp(low, high)
         x = self._newton(x, z, context)  # once more, for its derivative: that of the implicit function
-        return Moved(x, self(x, context).log_det)
+        return TransformOutput(x, self(x, context).log_det)
 
     def _newton(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
         value, log_slope = self(x, context)
@@ -97,7 +97,7 @@ class MixtureOfCDFs(nn.Module):
         return weight.log_softmax(-1), mean, log_scale.exp() + LEAST
 
 
-class Spline(nn.Module):
+class Spline(Transform):
     """A monotone rational-quadratic spline of [−bound, bound] onto itself, see `rational_quadratic`; identity outside.
 
     Args:
@@ -115,23 +115,23 @@ class Spline(nn.Module):
         self.raw = nn.Parameter(torch.zeros(3 * in_range("bins", bins, 2, 500) - 1, 1))
         self.of_context = nn.Linear(context, len(self.raw), bias=False) if context else None
 
-    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return f(x) and log f'(x)."""
         return self._moved(x, context, inverse=False)
 
-    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return the x with f(x) = z, and log f'(x)."""
         return self._moved(z, context, inverse=True)
 
-    def _moved(self, x: Tensor, context: Tensor | None, inverse: bool) -> Moved:
+    def _moved(self, x: Tensor, context: Tensor | None, inverse: bool) -> TransformOutput:
         raw = self.raw
         if self.of_context is not None and context is not None:
             raw = raw + self.of_context(context).to(raw.dtype).T
         value, log_slope = rational_quadratic(x.squeeze(1), raw, self.bound, inverse=inverse)
-        return Moved(value.unsqueeze(1), log_slope)
+        return TransformOutput(value.unsqueeze(1), log_slope)
 
 
-class Squash(nn.Module):
+class Squash(Transform):
     """From the line to (0, 1) by a distribution function C: z = C(x), with log |det| = Σ log c(x).
 
     z stays as far from 0 and 1 as floats can tell.
@@ -144,16 +144,16 @@ class Squash(nn.Module):
         super().__init__()
         self.kernel = choice("kernel", kernel, KERNELS)
 
-    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return z and Σ log c(x). A context changes nothing."""
         law = KERNELS[self.kernel]
-        return Moved(_inside(law.log_cdf(x).exp()), law.log_pdf(x).sum(1))
+        return TransformOutput(_inside(law.log_cdf(x).exp()), law.log_pdf(x).sum(1))
 
-    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return x, and Σ log c(x)."""
         law, z = KERNELS[self.kernel], _inside(z)
         x = law.quantile(z.log(), (-z).log1p())
-        return Moved(x, law.log_pdf(x).sum(1))
+        return TransformOutput(x, law.log_pdf(x).sum(1))
 
 
 def _inside(z: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Monotone rational-quadratic splines of an interval onto itself, and the coupling that moves values by them."""
+"""Monotone rational-quadratic splines of an interval onto itself."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad, softplus
 
-from thalweg.checks import in_range, positive
-from thalweg.nn.coupling import Coupled, conditioner, joined
+from thalweg.nn.transform import MapOutput
 
-__all__ = ["SplineCoupling", "rational_quadratic"]
+__all__ = ["rational_quadratic"]
 
 LEAST = 1e-3  # size of a bin as a share of the interval, and slope at a knot
 ZERO = math.log(math.expm1(1 - LEAST))  # where softplus is 1 − LEAST
 
 
-def rational_quadratic(x: Tensor, raw: Tensor, bound: float, *, inverse: bool = False) -> Coupled:
+def rational_quadratic(x: Tensor, raw: Tensor, bound: float, *, inverse: bool = False) -> MapOutput:
     """Move each value by a monotone rational-quadratic spline of [−bound, bound] onto itself; identity outside.
 
     Between the knots (x_k, y_k) and (x_{k+1}, y_{k+1}) with slopes d_k and d_{k+1}, with θ = (x − x_k)/w the way
@@ -41,65 +39,11 @@ def rational_quadratic(x: Tensor, raw: Tensor, bound: float, *, inverse: bool = 
     arXiv 1906.04032.
 
     >>> x, raw = torch.linspace(-5, 5, 101), torch.linspace(-1, 1, 11)[:, None]
-    >>> y = rational_quadratic(x, raw, 3.0).moved
-    >>> bool((y.diff() > 0).all()), bool((rational_quadratic(y, raw, 3.0, inverse=True).moved - x).abs().max() < 1e-4)
+    >>> y = rational_quadratic(x, raw, 3.0).value
+    >>> bool((y.diff() > 0).all()), bool((rational_quadratic(y, raw, 3.0, inverse=True).value - x).abs().max() < 1e-4)
     (True, True)
     """
-    return Coupled(*_Spline.apply(x, raw, bound, inverse))
-
-
-class SplineCoupling(nn.Module):
-    """Moves each value of x_B by a monotone spline that a network reads off x_A, see `rational_quadratic`.
-
-    The network's last layer starts at zero: the coupling starts as the identity.
-
-    Args:
-        kept: size of x_A.
-        moved: size of x_B.
-        bins: of each spline.
-        bound: what is in [−bound, bound] is moved.
-        hidden: width of the hidden layers.
-        depth: number of hidden layers.
-        context: how many numbers more the network reads.
-
-    Reference: Neural Spline Flows, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
-    arXiv 1906.04032.
-
-    >>> coupling = SplineCoupling(1, 2, hidden=8)
-    >>> bool(coupling(torch.randn(4, 1), torch.ones(4, 2)).moved.allclose(torch.ones(4, 2)))
-    True
-    """
-
-    def __init__(
-        self,
-        kept: int,
-        moved: int,
-        *,
-        bins: int = 8,
-        bound: float = 4.0,
-        hidden: int = 128,
-        depth: int = 2,
-        context: int = 0,
-    ) -> None:
-        super().__init__()
-        self.bins, self.bound = in_range("bins", bins, 2, 500), positive("bound", bound)
-        self.network = conditioner(kept + context, (3 * bins - 1) * moved, hidden, depth)
-
-    def forward(
-        self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"], context: Tensor | None = None
-    ) -> Coupled:
-        """Return z_B and the logarithms of the slopes."""
-        return rational_quadratic(moved, self._raw(kept, context), self.bound)
-
-    def inverse(
-        self, kept: Float[Tensor, "B A"], moved: Float[Tensor, "B M"], context: Tensor | None = None
-    ) -> Coupled:
-        """Return x_B and the logarithms of the slopes there."""
-        return rational_quadratic(moved, self._raw(kept, context), self.bound, inverse=True)
-
-    def _raw(self, kept: Tensor, context: Tensor | None) -> Tensor:
-        raw: Tensor = self.network(joined(kept, context)).to(kept.dtype)
-        return raw.unflatten(1, (3 * self.bins - 1, -1)).movedim(1, 0).contiguous()  # with bins last, twice as slow
+    return MapOutput(*_Spline.apply(x, raw, bound, inverse))
 
 
 class _Spline(torch.autograd.Function):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["Squeeze", "checkerboard", "squeeze", "unsqueeze"]
 
@@ -29,7 +29,7 @@ def unsqueeze(x: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K//4 2*h 2*w"]:
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(b, c // 4, 2 * h, 2 * w)
 
 
-class Squeeze(nn.Module):
+class Squeeze(Transform):
     """`squeeze` as a transform, of log-determinant 0: it only puts values elsewhere.
 
     Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
@@ -39,13 +39,13 @@ class Squeeze(nn.Module):
     torch.Size([5, 12, 4, 3])
     """
 
-    def forward(self, x: Float[Tensor, "B C H W"], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B C H W"], context: Tensor | None = None) -> TransformOutput:
         """Return the squeezed image, and zeros."""
-        return Moved(squeeze(x), x.new_zeros(len(x)))
+        return TransformOutput(squeeze(x), x.new_zeros(len(x)))
 
-    def inverse(self, z: Float[Tensor, "B K h w"], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B K h w"], context: Tensor | None = None) -> TransformOutput:
         """Return the image, and zeros."""
-        return Moved(unsqueeze(z), z.new_zeros(len(z)))
+        return TransformOutput(unsqueeze(z), z.new_zeros(len(z)))
 
 
 def checkerboard(height: int, width: int) -> Float[Tensor, "1 H W"]:

@@ -46,6 +46,8 @@ FLOWS = {
     "real-nvp": "thalweg.recipes.image_flows:real_nvp",
     "glow": "thalweg.recipes.image_flows:glow",
     "nsf": "thalweg.recipes.flows:nsf",
+    "maf": "thalweg.recipes.flows:maf",
+    "iaf": "thalweg.recipes.flows:iaf",
     "ffjord": "thalweg.recipes.continuous_flows:ffjord",
 }
 GANS = {

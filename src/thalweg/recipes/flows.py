@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["chosen", "fitted", "flow_settings", "nice", "nsf"]
+__all__ = ["chosen", "fitted", "flow_settings", "iaf", "maf", "nice", "nsf"]
 
 
 def nice(
@@ -74,6 +74,67 @@ def nsf(
 
     settings = flow_settings("nsf", spec, alpha=alpha, conditional=conditional, least=2)
     return fitted(NSF(spec.shape, layers=layers, bins=bins, bound=bound, hidden=hidden, depth=depth, **settings))
+
+
+def maf(
+    spec: Spec,
+    *,
+    map: Literal["affine", "spline"] = "affine",
+    layers: int = 5,
+    bins: int = 8,
+    bound: float = 4.0,
+    hidden: int = 128,
+    depth: int = 2,
+    alpha: float = 1e-6,
+    conditional: bool = False,
+) -> Run:
+    """Masked autoregressive flow: each value is mapped by parameters read from those before it, by maximum likelihood.
+
+    Args:
+        map: affine, as in the paper, or spline, a monotone rational-quadratic spline
+        layers: number of autoregressive layers, in alternating order
+        bins: of each spline
+        bound: the splines map values in [-bound, bound], in standard deviations of the data
+        hidden: units of a hidden layer of a masked network
+        depth: hidden layers of a masked network
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: Masked Autoregressive Flow for Density Estimation, George Papamakarios, Theo Pavlakou, Iain Murray, 2017,
+    arXiv 1705.07057.
+    """
+    from thalweg.models.flows.maf import MAF
+
+    settings = flow_settings("maf", spec, alpha=alpha, conditional=conditional, least=2)
+    networks = {"layers": layers, "hidden": hidden, "depth": depth}
+    return fitted(MAF(spec.shape, map=map, bins=bins, bound=bound, **networks, **settings), lr=1e-3)
+
+
+def iaf(
+    spec: Spec,
+    *,
+    layers: int = 5,
+    hidden: int = 64,
+    depth: int = 2,
+    alpha: float = 1e-6,
+    conditional: bool = False,
+) -> Run:
+    """Inverse autoregressive flow: samples in one pass; the density of data, and so training, value after value.
+
+    Args:
+        layers: number of autoregressive layers, in alternating order
+        hidden: units of a hidden layer of a masked network
+        depth: hidden layers of a masked network
+        alpha: how far the logit of an image's values stays from its ends
+        conditional: a density for each class, and so a classifier too
+
+    Reference: Improving Variational Inference with Inverse Autoregressive Flow, Diederik P. Kingma et al., 2016,
+    arXiv 1606.04934.
+    """
+    from thalweg.models.flows.iaf import IAF
+
+    settings = flow_settings("iaf", spec, alpha=alpha, conditional=conditional, least=2)
+    return fitted(IAF(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings), lr=1e-3)
 
 
 def chosen(given: int | None, default: int) -> int:

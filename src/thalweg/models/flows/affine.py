@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thalweg.models.flows.transformed import TransformedFlow
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["AffineFlow", "TriangularAffine"]
 
 
-class TriangularAffine(nn.Module):
+class TriangularAffine(Transform):
     """f(x) = A⁻¹(x − b), A lower triangular with a positive diagonal: log |det ∂f| = −Σ log A_ii, the same everywhere.
 
     A = diag(e^s)(I + N), N strictly lower triangular. A context moves b and s, by a linear map of it. It starts as the
@@ -40,19 +40,19 @@ class TriangularAffine(nn.Module):
         """Return A; with a context, that of a context of zeros."""
         return self.log_scale.exp()[:, None] * self._unit()
 
-    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return z = A⁻¹(x − b) and −Σ log A_ii."""
         shift, log_scale = self._of(context)
         z = (x - shift) * (-log_scale).exp()
         if self.below is not None:
             z = torch.linalg.solve_triangular(self._unit().T, z, upper=True, left=False, unitriangular=True)
-        return Moved(z, -log_scale.sum(-1).expand(len(x)))
+        return TransformOutput(z, -log_scale.sum(-1).expand(len(x)))
 
-    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return x = Az + b and −Σ log A_ii."""
         shift, log_scale = self._of(context)
         turned = z if self.below is None else z @ self._unit().T
-        return Moved(turned * log_scale.exp() + shift, -log_scale.sum(-1).expand(len(z)))
+        return TransformOutput(turned * log_scale.exp() + shift, -log_scale.sum(-1).expand(len(z)))
 
     def _unit(self) -> Tensor:
         """I + N."""

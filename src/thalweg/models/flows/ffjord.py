@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from thalweg.checks import choice
 from thalweg.models.flows.flow import Flow
 from thalweg.models.flows.velocity import ConvVelocity, Velocity
-from thalweg.nn.dequantize import Moved
 from thalweg.nn.ode import Solver, State, solve, solve_by_adjoint
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["FFJORD", "Continuous", "Velocity"]
 
@@ -22,7 +22,7 @@ __all__ = ["FFJORD", "Continuous", "Velocity"]
 FINER = 3
 
 
-class Continuous(nn.Module):
+class Continuous(Transform):
     """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt; the inverse goes back.
 
     The trace is exact, D products with the Jacobian, unless there is a probe ε with E εεᵀ = I: then it is εᵀ(∂h/∂z)ε,
@@ -45,19 +45,19 @@ class Continuous(nn.Module):
         x: Float[Tensor, "B D"],
         context: Float[Tensor, "B K"] | None = None,
         probe: Float[Tensor, "B D"] | None = None,
-    ) -> Moved:
+    ) -> TransformOutput:
         """Return z_1 and the log-determinant."""
-        return Moved(*self._solve(x, context, 0.0, 1.0, _basis(x) if probe is None else probe[None]))
+        return TransformOutput(*self._solve(x, context, 0.0, 1.0, _basis(x) if probe is None else probe[None]))
 
     def inverse(
         self,
         z: Float[Tensor, "B D"],
         context: Float[Tensor, "B K"] | None = None,
         probe: Float[Tensor, "B D"] | None = None,
-    ) -> Moved:
+    ) -> TransformOutput:
         """Return z_0 and the log-determinant of `forward` there."""
         x, back = self._solve(z, context, 1.0, 0.0, _basis(z) if probe is None else probe[None])
-        return Moved(x, -back)
+        return TransformOutput(x, -back)
 
     def forward_alone(
         self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
@@ -140,26 +140,26 @@ class FFJORD(Flow):
             velocity = Velocity(self.size, hidden=hidden, depth=depth, context=context)
         self.transform, self.probed = Continuous(velocity, solver, adjoint), probed
 
-    def push(self, y: Tensor, context: Tensor | None = None) -> Moved:
+    def forward_transform(self, y: Tensor, context: Tensor | None = None) -> TransformOutput:
         """Take prepared data to z, with the log-determinant."""
         y = y.flatten(1)
-        moved: Moved = self.transform(y, context, torch.randn_like(y).sign() if self.size > EXACT else None)
+        moved: TransformOutput = self.transform(y, context, torch.randn_like(y).sign() if self.size > EXACT else None)
         return moved
 
-    def push_alone(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward_value(self, y: Tensor, context: Tensor | None = None) -> Tensor:
         """Take prepared data to z, without the trace."""
         return self.transform.forward_alone(y.flatten(1), context)
 
-    def push_by_probe(self, y: Tensor, context: Tensor | None, probe: Tensor) -> Moved:
+    def forward_transform_by_probe(self, y: Tensor, context: Tensor | None, probe: Tensor) -> TransformOutput:
         """Take prepared data to z, with an estimate of the log-determinant by the signs of `probe`."""
-        moved: Moved = self.transform(y.flatten(1), context, probe.sign().to(y.dtype))
+        moved: TransformOutput = self.transform(y.flatten(1), context, probe.sign().to(y.dtype))
         return moved
 
-    def pull(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Invert `push`."""
+    def inverse_transform(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Invert `forward_transform`."""
         return self.transform.inverse_alone(z, context).reshape(-1, *self.shape)
 
-    def pull_and_log_det(self, z: Tensor, context: Tensor | None = None) -> Moved:
-        """Return y with the log-determinant of `push` there, from one solution."""
+    def inverse_transform_and_log_det(self, z: Tensor, context: Tensor | None = None) -> TransformOutput:
+        """Return y with the log-determinant of `forward_transform` there, from one solution."""
         y, log_det = self.transform.inverse(z, context, torch.randn_like(z).sign() if self.size > EXACT else None)
-        return Moved(y.reshape(-1, *self.shape), log_det)
+        return TransformOutput(y.reshape(-1, *self.shape), log_det)

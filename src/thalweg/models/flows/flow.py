@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from thalweg.config import Discrete
 from thalweg.models.flows.base import Base, base_law
 from thalweg.models.flows.distribution import FlowDistribution
-from thalweg.nn.dequantize import LogitLevels, Moved
+from thalweg.nn.dequantize import LogitLevels
 from thalweg.nn.preprocess import Standardize
+from thalweg.nn.transform import TransformOutput
 
 __all__ = ["Flow"]
 
@@ -23,8 +24,9 @@ __all__ = ["Flow"]
 class Flow(nn.Module, ABC):
     """A density by change of variables: log p(x|c) = log p_Z(f(x; c)) + log |det ∂f/∂x|, f from raw data to R^d.
 
-    A flow gives `push` and `pull`, f and its inverse on prepared data, and the rest follows. The way from raw data to
-    R is part of f: vectors are standardized; images are dequantized by uniform noise, scaled and taken through a logit.
+    A flow implements `forward_transform` and `inverse_transform`, f and its inverse on prepared data. The map from raw
+    data to R^d is part of f: vectors are standardized; images are dequantized by uniform noise, scaled and passed
+    through a logit.
     Called with an optional context, it returns a distribution over raw data.
 
     Args:
@@ -60,25 +62,31 @@ class Flow(nn.Module, ABC):
         self._density: Callable[..., Tensor] = self._log_density
 
     @abstractmethod
-    def push(self, y: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None) -> Moved:
+    def forward_transform(
+        self, y: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None
+    ) -> TransformOutput:
         """Take prepared data (B, *shape) to z (B, D), with the log-determinant."""
 
     @abstractmethod
-    def pull(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B ..."]:
-        """Invert `push`."""
+    def inverse_transform(
+        self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
+    ) -> Float[Tensor, "B ..."]:
+        """Invert `forward_transform`."""
 
-    def push_by_probe(self, y: Float[Tensor, "B ..."], context: Tensor | None, probe: Float[Tensor, "B D"]) -> Moved:
-        """Do as `push` does; where the flow is `probed`, with an unbiased estimate of the log-determinant."""
-        return self.push(y, context)
+    def forward_transform_by_probe(
+        self, y: Float[Tensor, "B ..."], context: Tensor | None, probe: Float[Tensor, "B D"]
+    ) -> TransformOutput:
+        """Return `forward_transform`; where the flow is `probed`, with an unbiased estimate of the log-determinant."""
+        return self.forward_transform(y, context)
 
-    def push_alone(self, y: Float[Tensor, "B ..."], context: Tensor | None = None) -> Float[Tensor, "B D"]:
-        """Take prepared data to z; a flow may know a shorter way than `push`."""
-        return self.push(y, context).value
+    def forward_value(self, y: Float[Tensor, "B ..."], context: Tensor | None = None) -> Float[Tensor, "B D"]:
+        """Take prepared data to z; a flow may know a shorter way than `forward_transform`."""
+        return self.forward_transform(y, context).value
 
-    def pull_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
-        """Return y = pull(z) with log |det ∂z/∂y|, as `push` gives it there; a flow may know a shorter way."""
-        y = self.pull(z, context)
-        return Moved(y, self.push(y, context).log_det)
+    def inverse_transform_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> TransformOutput:
+        """Return y = inverse_transform(z) and log |det ∂z/∂y| there; a flow may have a shorter way."""
+        y = self.inverse_transform(z, context)
+        return TransformOutput(y, self.forward_transform(y, context).log_det)
 
     def forward(self, context: Float[Tensor, "... K"] | None = None) -> FlowDistribution:
         """Return the law of raw data, given `context`: of images with their noise, floats in [0, levels)."""
@@ -90,25 +98,27 @@ class Flow(nn.Module, ABC):
 
     def forward_and_log_det(
         self, x: Float[Tensor, "B ..."], context: Tensor | None = None, probe: Tensor | None = None
-    ) -> Moved:
+    ) -> TransformOutput:
         """Take raw float data, images with their noise added, to z (B, D), with the log-determinant."""
         if isinstance(self.data, Standardize):
             y, first = self.data(x), self.data.log_det()
         else:
             y, first = self.data.forward_and_log_det(x.to(self._anchor.dtype))
-        z, second = self.push(y, context) if probe is None else self.push_by_probe(y, context, probe)
-        return Moved(z, first + second)
+        z, second = (
+            self.forward_transform(y, context) if probe is None else self.forward_transform_by_probe(y, context, probe)
+        )
+        return TransformOutput(z, first + second)
 
     def inverse(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
         """Invert `forward_and_log_det`."""
-        return self.data.inverse(self.pull(z, context))
+        return self.data.inverse(self.inverse_transform(z, context))
 
-    def inverse_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
+    def inverse_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> TransformOutput:
         """Return x = f⁻¹(z) with log |det ∂f/∂x| there, in one pass where the flow can."""
-        y, second = self.pull_and_log_det(z, context)
+        y, second = self.inverse_transform_and_log_det(z, context)
         x = self.data.inverse(y)
         first = self.data.log_det() if isinstance(self.data, Standardize) else self.data.forward_and_log_det(x).log_det
-        return Moved(x, first + second)
+        return TransformOutput(x, first + second)
 
     def _log_density(self, x: Tensor, context: Tensor | None, probe: Tensor | None) -> Tensor:
         z, log_det = self.forward_and_log_det(x, context, probe)
@@ -136,8 +146,8 @@ class Flow(nn.Module, ABC):
     def encode(self, x: Tensor, context: Tensor | None = None) -> Float[Tensor, "B D"]:
         """Return z = f(x); of images and discrete columns, at the middle of each cell."""
         if isinstance(self.data, Standardize):
-            return self.push_alone(self.data(self.data.dequantize(x)), context)
-        return self.push_alone(self.data.forward_and_log_det(x.to(self._anchor.dtype) + 0.5).value, context)
+            return self.forward_value(self.data(self.data.dequantize(x)), context)
+        return self.forward_value(self.data.forward_and_log_det(x.to(self._anchor.dtype) + 0.5).value, context)
 
     def decode(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Float[Tensor, "B ..."]:
         """Return x = f⁻¹(z) in raw units, differentiable, so that the z of `encode` gives back its x."""

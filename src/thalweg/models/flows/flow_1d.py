@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch import nn
-
 from thalweg.models.flows.affine import TriangularAffine
 from thalweg.models.flows.base import Base, base_law
 from thalweg.models.flows.transformed import TransformedFlow
-from thalweg.nn.compose import Composed
 from thalweg.nn.monotone import MixtureOfCDFs, Spline, Squash
+from thalweg.nn.transform import Composed, Transform
 
 __all__ = ["Flow1D"]
 
@@ -57,7 +55,7 @@ class Flow1D(TransformedFlow):
         if tuple(shape) != (1,):
             raise ValueError(f"shape: got {tuple(shape)}, wanted (1,): one number an example")
         monotone = Spline(bins, bound, context) if map == "spline" else MixtureOfCDFs(map, components, context)
-        parts: list[nn.Module] = [monotone, TriangularAffine(1, context)]
+        parts: list[Transform] = [monotone, TriangularAffine(1, context)]
         if base_law(base).unit:
             parts.append(Squash("logistic" if map == "spline" else map))
         super().__init__(shape, Composed(*parts), base=base, context=context, **settings)

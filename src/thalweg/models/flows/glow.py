@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from thalweg.checks import positive
 from thalweg.models.flows.multiscale import MultiScale, number_of_scales
 from thalweg.models.flows.transformed import TransformedFlow
 from thalweg.nn.actnorm import ActNorm
-from thalweg.nn.compose import Composed
 from thalweg.nn.coupling_networks import DenseNetwork, PlainNetwork
 from thalweg.nn.image_coupling import ChannelCoupling
 from thalweg.nn.invertible_linear import InvertibleLinear
 from thalweg.nn.squeeze import Squeeze
+from thalweg.nn.transform import Composed, Transform
 
 __all__ = ["Glow", "ImageGlow"]
 
@@ -113,9 +111,9 @@ class ImageGlow(TransformedFlow):
         super().__init__(shape, MultiScale(shape, made, outputs), context=context, **settings)
 
 
-def _steps(channels: int, count: int, network: Any) -> list[nn.Module]:
+def _steps(channels: int, count: int, network: Any) -> list[Transform]:
     kept, moved = channels // 2, channels - channels // 2
-    made: list[nn.Module] = []
+    made: list[Transform] = []
     for _ in range(positive("layers", count)):
         coupling = ChannelCoupling(kept, moved, network(kept, 2 * moved))
         made.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))

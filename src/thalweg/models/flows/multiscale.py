@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thalweg.checks import positive
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["MultiScale", "number_of_scales"]
 
 
-class MultiScale(nn.Module):
+class MultiScale(Transform):
     """Scales one after another: z = (z_1, …, z_L), (h_l, z_l) = f_l(h_{l−1}) in halves of its channels, z_L = f_L.
 
     log |det ∂z/∂x| = Σ log |det ∂f_l|. What has left passes through no later scale, which is what makes it cheap; z
@@ -44,7 +44,7 @@ class MultiScale(nn.Module):
         *before, last = outputs
         self.parts = [(c - c // 2, h, w) for c, h, w in before] + [last]  # shapes of the z_l
 
-    def forward(self, x: Float[Tensor, "B ..."], context: Tensor | None = None) -> Moved:
+    def forward(self, x: Float[Tensor, "B ..."], context: Tensor | None = None) -> TransformOutput:
         """Return z (B, D), finest scale first, and the log-determinant."""
         h, total = x.reshape(-1, *self.shape), x.new_zeros(len(x))
         parts: list[Tensor] = []
@@ -54,9 +54,9 @@ class MultiScale(nn.Module):
             if len(parts) < len(self.parts) - 1:
                 h, part = h.split([h.shape[1] // 2, h.shape[1] - h.shape[1] // 2], 1)
                 parts.append(part.flatten(1))
-        return Moved(torch.cat([*parts, h.flatten(1)], 1), total)
+        return TransformOutput(torch.cat([*parts, h.flatten(1)], 1), total)
 
-    def inverse(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> Moved:
+    def inverse(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> TransformOutput:
         """Return x (B, C, H, W), and the log-determinant of `forward` there."""
         *parts, h = z.split([math.prod(part) for part in self.parts], 1)
         h, total = h.reshape(-1, *self.parts[-1]), z.new_zeros(len(z))
@@ -66,7 +66,7 @@ class MultiScale(nn.Module):
                 h = torch.cat([h, parts[k].reshape(-1, *self.parts[k])], 1)
             h, log_det = scales[k].inverse(h, context)
             total = total + log_det
-        return Moved(h, total)
+        return TransformOutput(h, total)
 
 
 def number_of_scales(

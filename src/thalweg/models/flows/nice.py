@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from thalweg.models.flows.transformed import TransformedFlow
-from thalweg.nn.compose import Composed, Scaling
-from thalweg.nn.coupling import AdditiveCoupling, Couplings
+from thalweg.nn.coupling import Coupling, Couplings
+from thalweg.nn.elementwise import AdditiveMap
+from thalweg.nn.transform import Composed, Scaling
 
 __all__ = ["NICE"]
 
@@ -49,6 +49,9 @@ class NICE(TransformedFlow):
         **settings: Any,
     ) -> None:
         size = math.prod(shape)
-        coupling = partial(AdditiveCoupling, hidden=hidden, depth=depth, context=context)
+
+        def coupling(kept: int, moved: int) -> Coupling:
+            return Coupling(kept, moved, AdditiveMap(), hidden=hidden, depth=depth, context=context)
+
         transform = Composed(Couplings(size, layers, coupling, permute=False), Scaling(size))
         super().__init__(shape, transform, base=base, context=context, **settings)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from thalweg.models.flows.transformed import TransformedFlow
-from thalweg.nn.coupling import Couplings
-from thalweg.nn.spline import SplineCoupling
+from thalweg.nn.coupling import Coupling, Couplings
+from thalweg.nn.elementwise import SplineMap
 
 __all__ = ["NSF"]
 
 
 class NSF(TransformedFlow):
-    """Neural spline flow (RQ-NSF with couplings) on flattened data, see `Couplings` and `SplineCoupling`.
+    """Neural spline flow (RQ-NSF with couplings) on flattened data, see `Couplings` and `SplineMap`.
 
     Between couplings coordinates are permuted; the paper also mixes them linearly, and its networks are residual.
 
@@ -49,5 +48,8 @@ class NSF(TransformedFlow):
         context: int = 0,
         **settings: Any,
     ) -> None:
-        coupling = partial(SplineCoupling, bins=bins, bound=bound, hidden=hidden, depth=depth, context=context)
+
+        def coupling(kept: int, moved: int) -> Coupling:
+            return Coupling(kept, moved, SplineMap(bins, bound), hidden=hidden, depth=depth, context=context)
+
         super().__init__(shape, Couplings(math.prod(shape), layers, coupling), context=context, **settings)

@@ -12,12 +12,13 @@ from torch import nn
 from thalweg.checks import choice
 from thalweg.models.flows.multiscale import MultiScale, number_of_scales
 from thalweg.models.flows.transformed import TransformedFlow
-from thalweg.nn.compose import Composed
-from thalweg.nn.coupling import AffineCoupling, Couplings
+from thalweg.nn.coupling import Coupling, Couplings
 from thalweg.nn.coupling_networks import ResidualNetwork
+from thalweg.nn.elementwise import AffineMap
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
 from thalweg.nn.squeeze import Squeeze
+from thalweg.nn.transform import Composed, Transform
 
 __all__ = ["ImageRealNVP", "RealNVP"]
 
@@ -55,7 +56,10 @@ class RealNVP(TransformedFlow):
         context: int = 0,
         **settings: Any,
     ) -> None:
-        coupling = partial(AffineCoupling, hidden=hidden, depth=depth, context=context)
+
+        def coupling(kept: int, moved: int) -> Coupling:
+            return Coupling(kept, moved, AffineMap(moved), hidden=hidden, depth=depth, context=context)
+
         super().__init__(shape, Couplings(math.prod(shape), layers, coupling), context=context, **settings)
 
 
@@ -105,7 +109,7 @@ class ImageRealNVP(TransformedFlow):
 
 
 def _scales(
-    shape: Sequence[int], scales: int | None, last_scale: str, couplings: Callable[..., list[nn.Module]]
+    shape: Sequence[int], scales: int | None, last_scale: str, couplings: Callable[..., list[Transform]]
 ) -> MultiScale:
     channels, height, width = shape
     spared = int(choice("last_scale", last_scale, ("paper", "lecture")) == "paper")  # the last scale's squeeze
@@ -125,16 +129,16 @@ def _scales(
 
 def _couplings(
     shape: Shape, count: int, *, checkered: bool, hidden: int, depth: int, context: int, batch_norm: bool
-) -> list[nn.Module]:
+) -> list[Transform]:
     """Return couplings whose parts take turns, each with its normalization where asked for."""
     channels, height, width = shape
     network = partial(ResidualNetwork, hidden=hidden, depth=depth, context=context)
-    made: list[nn.Module] = []
+    made: list[Transform] = []
     for k in range(count):
         if checkered:
             shrink = height % 2 == 0 and width % 2 == 0
             reader: nn.Module = network(channels, 2 * channels, shrink=shrink)
-            coupling: nn.Module = CheckerboardCoupling(shape, reader, odd=k % 2 == 1)
+            coupling: Transform = CheckerboardCoupling(shape, reader, odd=k % 2 == 1)
         else:
             kept = channels // 2  # the channels are four times some number
             coupling = ChannelCoupling(kept, kept, network(kept, 2 * kept), swap=k % 2 == 1)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from thalweg.models.flows.flow import Flow
-from thalweg.nn.dequantize import Moved
+from thalweg.nn.transform import TransformOutput
 
 __all__ = ["TransformedFlow"]
 
@@ -19,7 +19,7 @@ class TransformedFlow(Flow):
     `transform(y, context)` and `transform.inverse(z, context)` return where they take each example (B, D), and the
     log-determinant of the first there.
 
-    >>> from thalweg.nn.compose import Scaling
+    >>> from thalweg.nn.transform import Scaling
     >>> flow = TransformedFlow((2,), Scaling(2), mean=[0.0] * 2, std=[1.0] * 2)
     >>> flow.log_prob(flow.sample(3)).shape
     torch.Size([3])
@@ -29,16 +29,16 @@ class TransformedFlow(Flow):
         super().__init__(shape, **settings)
         self.transform = transform
 
-    def push(self, y: Tensor, context: Tensor | None = None) -> Moved:
+    def forward_transform(self, y: Tensor, context: Tensor | None = None) -> TransformOutput:
         """Take prepared data (B, *shape) to z (B, D), with the log-determinant."""
-        moved: Moved = self.transform(y.flatten(1), context)
+        moved: TransformOutput = self.transform(y.flatten(1), context)
         return moved
 
-    def pull(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Invert `push`."""
-        return self.pull_and_log_det(z, context).value
+    def inverse_transform(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Invert `forward_transform`."""
+        return self.inverse_transform_and_log_det(z, context).value
 
-    def pull_and_log_det(self, z: Tensor, context: Tensor | None = None) -> Moved:
-        """Return y with the log-determinant of `push` there, in one pass."""
+    def inverse_transform_and_log_det(self, z: Tensor, context: Tensor | None = None) -> TransformOutput:
+        """Return y with the log-determinant of `forward_transform` there, in one pass."""
         y, log_det = self.transform.inverse(z, context)  # type: ignore[operator]
-        return Moved(y.reshape(-1, *self.shape), log_det)
+        return TransformOutput(y.reshape(-1, *self.shape), log_det)
