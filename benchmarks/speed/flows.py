@@ -20,10 +20,11 @@ from typing import Any
 
 import torch
 from harness import alternate, quick, report
-from peer_flows import BINS, HIDDEN, LAYERS, LINES, Line, timed
+from peer_flows import AUTOREGRESSIVE, BINS, HIDDEN, LAYERS, LINES, Line, timed
 
 from thalweg.models.flows.ffjord import FFJORD
 from thalweg.models.flows.flow_1d import Flow1D
+from thalweg.models.flows.maf import MAF
 from thalweg.models.flows.nsf import NSF
 from thalweg.models.flows.real_nvp import RealNVP
 from thalweg.nn.ode import Solver
@@ -38,6 +39,8 @@ GOALS: dict[str, dict[str, float]] = {
     "real-nvp-2-sampling": {"zuko": 2.0, "nflows": 2.0, "normflows": 2.0},
     "spline-1": {"zuko": 1.4},
     "spline-63": {"zuko": 1.4, "nflows": 1.4},
+    "maf-63": {"zuko": 1.0, "nflows": 1.0},
+    "maf-63-sampling": {"zuko": 7.0, "nflows": 7.0},
     "ffjord-2": {"torchdiffeq": 1.0, "zuko": 5.0},
 }
 COMPILED = {"real-nvp-63": ("zuko", 1.8), "ffjord-2": ("torchdiffeq", 2.2)}
@@ -50,6 +53,8 @@ def ours(line: Line, compiled: bool = False) -> Callable[[], float]:
     couplings = {"layers": LAYERS, "hidden": HIDDEN[0], "depth": len(HIDDEN)}
     if line.kind == "real-nvp":
         flow: Any = RealNVP((line.dim,), **couplings, **data)
+    elif line.kind == "maf":
+        flow = MAF((line.dim,), layers=AUTOREGRESSIVE, hidden=HIDDEN[0], depth=len(HIDDEN), **data)
     elif line.kind == "ffjord":
         flow = FFJORD((line.dim,), hidden=64, depth=2, solver=Solver(steps=4), **data)
     elif line.dim == 1:

@@ -37,9 +37,12 @@ LINES = {
     "real-nvp-2-sampling": Line("real-nvp", 2, "sample", 10),
     "spline-1": Line("spline", 1, "train", 500),
     "spline-63": Line("spline", 63, "train", 20),
+    "maf-63": Line("maf", 63, "train", 50),
+    "maf-63-sampling": Line("maf", 63, "sample", 2),
     "ffjord-2": Line("ffjord", 2, "train", 30),
 }
 LAYERS, HIDDEN, BINS = 10, (128, 128), 8
+AUTOREGRESSIVE = 5  # layers of a masked autoregressive flow
 
 
 def timed(line: Line, log_prob: Callable[[Tensor], Tensor], sample: Callable[[int], Any], parameters: Any,
@@ -75,6 +78,8 @@ def zuko(line: Line) -> tuple[Any, Any, Any]:
 
     if line.kind == "real-nvp":
         flow = zuko.flows.RealNVP(line.dim, transforms=LAYERS, hidden_features=HIDDEN)
+    elif line.kind == "maf":
+        flow = zuko.flows.MAF(line.dim, transforms=AUTOREGRESSIVE, hidden_features=HIDDEN)
     elif line.kind == "ffjord":
         flow = zuko.flows.CNF(line.dim, hidden_features=(64, 64), activation=nn.Tanh)
     elif line.dim == 1:
@@ -104,6 +109,15 @@ def nflows(line: Line) -> tuple[Any, Any, Any]:
 
         return Network((inputs,), (outputs,), HIDDEN)
 
+    if line.kind == "maf":
+        from nflows.transforms import MaskedAffineAutoregressiveTransform, ReversePermutation
+
+        settings = {"hidden_features": HIDDEN[0], "num_blocks": len(HIDDEN), "use_residual_blocks": False}
+        layers = []
+        for _ in range(AUTOREGRESSIVE):
+            layers += [ReversePermutation(line.dim), MaskedAffineAutoregressiveTransform(line.dim, **settings)]
+        flow = Flow(CompositeTransform(layers), StandardNormal([line.dim]))
+        return flow.log_prob, flow.sample, flow.parameters()
     masks = [torch.arange(line.dim) % 2 == i % 2 for i in range(LAYERS)]
     if line.kind == "real-nvp":
         layers = [AffineCouplingTransform(mask, network) for mask in masks]

@@ -91,30 +91,27 @@ class MaskedAutoregressive(Transform):
 
     def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return x, and the log-determinant of `forward` there, value after value."""
-        z = z.flip(1) if self.reverse else z
+        values = (z.flip(1) if self.reverse else z).T.contiguous()  # examples last: units are joined by whole rows
         *hidden, (weight, bias) = self._weights()
         weight, bias = weight.unflatten(0, (-1, self.size)), bias.unflatten(0, (-1, self.size))
-        known = [] if context is None else [context.to(z.dtype)]  # inputs of the network
-        units: list[list[Tensor]] = [[] for _ in hidden]  # of each layer, those that are computed
-        slopes, start = [], 0
+        known = values[:0] if context is None else context.to(z.dtype).T  # inputs of the network
+        units = [values[:0] for _ in hidden]  # of each hidden layer, those that are computed
+        x, slopes, start = [], [], 0
         for i, stop in enumerate(self.stops):
-            below = known
-            for (w, b), own in zip(hidden, units, strict=True):
+            read = known
+            for k, (w, b) in enumerate(hidden):
                 if stop > start:
-                    read = torch.cat(below, 1)
-                    own.append(F.linear(read, w[start:stop, : read.shape[1]], b[start:stop]).relu())
-                below = own
-            raw = bias[:, i].expand(len(z), -1)
-            if below:
-                h = torch.cat(below, 1)
-                below[:] = [h]
-                raw = F.linear(h, weight[:, i, :stop], bias[:, i])
-            value, log_slope = self.map.inverse(z[:, i : i + 1], raw.to(z.dtype), slice(i, i + 1))
-            known.append(value)
+                    new = torch.addmm(b[start:stop, None], w[start:stop, : len(read)], read).relu()
+                    units[k] = torch.cat([units[k], new])
+                read = units[k]
+            raw = torch.addmm(bias[:, i, None], weight[:, i, :stop], read)
+            value, log_slope = self.map.inverse(values[i : i + 1].T, raw.T.to(z.dtype), slice(i, i + 1))
+            known = torch.cat([known, value.T])
+            x.append(value)
             slopes.append(log_slope)
             start = stop
-        x = torch.cat(known[len(known) - self.size :], 1)
-        return TransformOutput(x.flip(1) if self.reverse else x, torch.cat(slopes, 1).sum(1))
+        joined = torch.cat(x, 1)
+        return TransformOutput(joined.flip(1) if self.reverse else joined, torch.cat(slopes, 1).sum(1))
 
     def extra_repr(self) -> str:
         return f"{self.size}, reverse={self.reverse}"
