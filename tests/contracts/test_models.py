@@ -184,14 +184,3 @@ def test_repr_fits_a_screen(member: Member) -> None:
     text = repr(member.run().model)
     assert len(text.splitlines()) <= 60
     assert max(map(len, text.splitlines())) <= 120
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_tokens_are_refused_in_one_line(name: str) -> None:
-    from thalweg.data import Spec
-    from thalweg.recipes import recipe
-
-    text = Spec(name="letters", kind="tokens", shape=(16,), levels=27, classes=("a", "b"))
-    with pytest.raises(ValueError, match=r"letters.* of (kind )?tokens") as error:
-        recipe(name)(text)
-    assert "\n" not in str(error.value)
