@@ -5,13 +5,14 @@ import statistics
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "thalweg"
-COMMON = {"checks", "randomness", "config", "devices"}
+COMMON = {"checks", "randomness", "config", "devices", "files"}
 # A room may import itself, the common files, and these.
 ARROWS = {
     "checks": set(),
     "randomness": set(),
     "config": set(),
     "devices": set(),
+    "files": set(),
     "data": set(),
     "nn": set(),
     "models": {"nn", "objectives"},  # a model's own elbo() is made of the pure functions

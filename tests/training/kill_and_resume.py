@@ -54,7 +54,7 @@ def dying_in_a_write(work, draw: random.Random):
                 nonlocal left
                 left -= 1
                 if left == 0 and where == "bytes":
-                    for path in Path(sys.argv[1]).rglob(".*.tmp"):
+                    for path in Path(sys.argv[1]).rglob(".*.tmp*"):
                         os.truncate(path, path.stat().st_size // 2)
                 if left <= 0 and not (where == "after rename" and name == "fsync"):
                     if where == "after rename":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option
-from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, split_choice, written_whole
+from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, split_choice
+from thalweg.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +105,7 @@ def _table(path: Path, found: Clusters, y: Any) -> None:
     import numpy as np
 
     table = {"index": np.arange(len(found.of)), "cluster": found.of} | ({} if y is None else {"label": np.asarray(y)})
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             np.savez(temporary, **table, centers=found.centers)
         else:
@@ -121,7 +122,7 @@ def _picture(
     rows = min(len(found.centers), ROWS)
     figure = Figure(figsize=(8, 0.62 * rows) if image else (6, 6), layout="constrained")
     (_strips if image else _scatter)(figure, dataset.spec, x, codes, found, y)
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

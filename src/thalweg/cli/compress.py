@@ -16,8 +16,8 @@ from thalweg.cli.shared import (
     seed_option,
     split_choice,
     warn,
-    written_whole,
 )
+from thalweg.files import atomic_path
 
 if TYPE_CHECKING:
     from thalweg.evaluation.compression import Point
@@ -131,7 +131,7 @@ def _told(point: Point) -> dict[str, Any]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         if path.suffix.lower() == ".json":
             temporary.write_text(json.dumps(document, indent=2, allow_nan=False))
         elif path.suffix.lower() == ".csv":

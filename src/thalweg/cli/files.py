@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.cli.shared import written_whole
+from thalweg.files import atomic_path
 
 __all__ = ["check_fits", "grid", "write_codes", "write_values"]
 
@@ -32,7 +32,7 @@ def check_fits(path: Path, spec: Any) -> None:
 def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
     """Write examples `x` (n, *shape) as the suffix says."""
     suffix = path.suffix.lower()
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         if suffix == ".npz":
             np.savez(temporary, x=x)
         elif suffix == ".csv":
@@ -93,7 +93,7 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
 
 def write_codes(path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> None:
     """Write codes `z` (n, d) and labels `y` (n,) as .npz or .csv."""
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             arrays: dict[str, Any] = {"z": z} if y is None else {"z": z, "y": y}
             np.savez(temporary, **arrays)

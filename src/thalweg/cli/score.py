@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option
-from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, warn, written_whole
+from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, warn
+from thalweg.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +137,7 @@ def _places(config: DataConfig, n: int) -> np.ndarray[Any, Any]:
 def _write(path: Path, table: dict[str, Any]) -> None:
     import numpy as np
 
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             np.savez(temporary, **table)
         else:

@@ -1,11 +1,10 @@
-"""What several verbs share: the options of data and device, run folders, files written whole, tables."""
+"""What several verbs share: the options of data and device, run folders, tables."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ __all__ = [
     "seed_option",
     "split_choice",
     "warn",
-    "written_whole",
 ]
 
 DATA = "embedded or downloadable name, or a path (see thalweg data list)"
@@ -91,18 +89,6 @@ def out_file(text: str, suffixes: Iterable[str]) -> Path:
     if not os.access(place, os.W_OK):
         raise ValueError(f"out: got '{text}', wanted a folder that can be written, but {place} cannot")
     return path
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which becomes `path` if all goes well and is removed if not."""
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix.lower()}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def split_choice(name: str) -> str:

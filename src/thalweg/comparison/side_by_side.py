@@ -18,8 +18,8 @@ from thalweg.comparison.rows import averaged
 from thalweg.comparison.store import written
 from thalweg.config import RunConfig, to_json
 from thalweg.evaluation import Findings
+from thalweg.files import write_atomic
 from thalweg.recipes.runs import build
-from thalweg.training.checkpoint import write_atomic
 
 __all__ = ["compare", "evaluate_run"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, Missing
-from thalweg.training.checkpoint import write_atomic
+from thalweg.files import write_atomic
 
 __all__ = ["load_findings", "save_findings", "written"]
 

@@ -17,6 +17,7 @@ from thalweg.data.arrays import IDX_FILES, idx_folder, read_idx_file, read_npz
 from thalweg.data.assemble import Raw
 from thalweg.data.dataset import Split
 from thalweg.data.meter import meter
+from thalweg.files import temporary_path, write_atomic
 
 __all__ = ["cache_folder", "fetch", "read"]
 
@@ -134,9 +135,7 @@ def _download(name: str, home: Path) -> list[Path]:
             ready[stem] = _plain(packed, _get(name, packed.name, home))
             _check(packed, ready[stem], md5)
     for file, body in ready.items():
-        partial = home / f"{file}.{os.getpid()}.partial"
-        partial.write_bytes(body)
-        os.replace(partial, home / file)
+        write_atomic(home / file, body)
     return [home / file for file in ready]
 
 
@@ -144,7 +143,7 @@ def _get(name: str, file: str, home: Path) -> bytes:
     import pooch
 
     home.mkdir(parents=True, exist_ok=True)
-    partial = home / f"{file}.{os.getpid()}.partial"
+    partial = temporary_path(home / file)
     shown = meter(file)
     try:
         pooch.HTTPDownloader(timeout=30, progressbar=shown or False)(URLS[name] + file, str(partial), None)

@@ -16,6 +16,7 @@ from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, order
 from thalweg.data.dataset import Split
 from thalweg.data.folder import SUFFIXES, list_images
+from thalweg.files import atomic_path
 
 __all__ = ["read_folder"]
 
@@ -158,9 +159,8 @@ def _decode(path: Path, shape: tuple[int, int, int], config: DataConfig) -> Arra
 def _decode_all(files: list[Path], shape: tuple[int, int, int], config: DataConfig, target: Path) -> None:
     """Decode all files into `target`, which appears only when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        out = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(files), *shape))
+    with atomic_path(target) as temporary:
+        out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(files), *shape))
 
         def decode(start: int) -> None:
             for i in range(start, min(start + 64, len(files))):
@@ -172,6 +172,3 @@ def _decode_all(files: list[Path], shape: tuple[int, int, int], config: DataConf
                 pass
         out.flush()
         del out, decode
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.data import Batches, Dataset, Spec
 from thalweg.data.download import cache_folder
+from thalweg.files import write_atomic
 from thalweg.nn.conv import conv_decoder, conv_encoder
 from thalweg.nn.preprocess import Standardize
 from thalweg.problems.autoencoding import Autoencoding
@@ -23,7 +24,6 @@ from thalweg.problems.supervised import Supervised
 from thalweg.randomness import fold
 from thalweg.recipes.runs import Chunks
 from thalweg.training import Run, Sources, Stage, train
-from thalweg.training.checkpoint import write_atomic
 
 __all__ = ["feature_network"]
 

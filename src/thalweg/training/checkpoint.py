@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,30 +14,11 @@ from typing import Any
 
 import torch
 
-__all__ = ["load_newest", "read_checkpoint", "save_checkpoint", "write_atomic"]
+from thalweg.files import write_atomic
+
+__all__ = ["load_newest", "read_checkpoint", "save_checkpoint"]
 
 KEEP = 2  # the newest, and one to fall back on
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that, whenever the process dies, `path` holds the old bytes or the new ones."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = str(path)  # what was being written, which a full disk does not say
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name, too, must outlive a power cut
-    finally:
-        os.close(folder)
 
 
 def _digest(data: bytes) -> str:
@@ -50,7 +30,6 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, name: str, keep: int
 
     The series is what stands before the first "-" of the name: "step-000000100", "best-000000100".
     """
-    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from thalweg.config import TrainConfig
 from thalweg.devices import fast_matmul, peak_memory, resolve_device
-from thalweg.training.checkpoint import load_newest, save_checkpoint, write_atomic
+from thalweg.files import write_atomic
+from thalweg.training.checkpoint import load_newest, save_checkpoint
 from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent

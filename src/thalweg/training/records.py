@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from thalweg.training.checkpoint import write_atomic
+from thalweg.files import remove_temporaries, write_atomic
 
 __all__ = ["RunFolder"]
 
@@ -50,8 +50,7 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
-        for leftover in path.rglob(".*.tmp"):  # of a process that died while writing
-            leftover.unlink(missing_ok=True)
+        remove_temporaries(path)  # of a process that died while writing
 
     @classmethod
     def create(cls, path: Path | str, header: dict[str, Any], *, overwrite: bool = False) -> RunFolder:

@@ -1,0 +1,80 @@
+"""The one way files are written: whole or not at all, under a temporary name beside the final one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+
+__all__ = ["atomic_path", "remove_temporaries", "temporary_path", "write_atomic"]
+
+TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp(\.[^.]*)?")  # .STEM.PID.tmp.SUFFIX
+
+
+def temporary_path(path: Path) -> Path:
+    """Return the name under which this process writes `path` until it is complete; it ends in the same suffix.
+
+    >>> temporary_path(Path("a/b.npz")).name == f".b.{os.getpid()}.tmp.npz"
+    True
+    """
+    return path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, which replaces `path` when the block ends and is removed when it raises.
+
+    Whenever the process dies, `path` is as it was before or complete, and it survives power loss. The last folder of
+    the path is made where it is missing. Temporary files that dead processes left of the same path are removed.
+    """
+    path.parent.mkdir(exist_ok=True)
+    temporary = temporary_path(path)
+    for other in path.parent.glob(f".{escape(path.stem)}.*.tmp{escape(path.suffix.lower())}"):
+        if (name := TEMPORARY.fullmatch(other.name)) and not _alive(int(name["pid"])):
+            other.unlink(missing_ok=True)
+    try:
+        yield temporary
+        _to_disk(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, os.fspath(temporary)):
+            error.filename = os.fspath(path)  # which the error of a full disk does not name
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    _to_disk(path.parent)  # the name must survive power loss, too
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` as `atomic_path` does."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove all temporary files below `folder`, whose lock the caller holds: nobody else writes there."""
+    for path in folder.rglob(".*"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    """Return whether a process of that number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
