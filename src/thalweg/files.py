@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from typing import IO
 
-__all__ = ["atomic_path", "remove_temporaries", "temporary_path", "write_atomic"]
+__all__ = ["LOCK", "atomic_path", "lock_folder", "remove_temporaries", "temporary_path", "write_atomic"]
+
+LOCK = "lock"  # the file by which a process holds a folder
 
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp(\.[^.]*)?")  # .STEM.PID.tmp.SUFFIX
 
@@ -59,6 +63,25 @@ def remove_temporaries(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def lock_folder(folder: Path, what: str) -> IO[str]:
+    """Return the folder's lock file, open and locked until it is closed or this process ends.
+
+    Raises RuntimeError with the owner's process number where another process holds it.
+    """
+    lock = open(folder / LOCK, "a+")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise RuntimeError(f"{what} folder {folder} is in use by another process (pid {owner})") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
 
 
 def _alive(pid: int) -> bool:

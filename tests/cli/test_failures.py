@@ -38,7 +38,11 @@ from thalweg.training import Interrupted
         (RuntimeError("run folder x is in use"), 1, "thalweg: error: run folder x is in use"),
         (FloatingPointError("elbo: 1 of 3 values"), 1, "thalweg: error: elbo: 1 of 3 values"),
         (MemoryError(), 1, "thalweg: error: MemoryError"),
-        (KeyError("x"), 1, "thalweg: error: KeyError: 'x' (a fault of thalweg; THALWEG_DEBUG=1 shows where)"),
+        (
+            KeyError("x"),
+            1,
+            "thalweg: error: KeyError: 'x' (internal error, please report; THALWEG_DEBUG=1 shows where)",
+        ),
         (KeyboardInterrupt(), 130, "thalweg: interrupted"),
         (Interrupted(signal.SIGTERM, 0, 7), 143, "thalweg: interrupted by SIGTERM after step 7"),
     ],

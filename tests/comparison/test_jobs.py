@@ -158,7 +158,7 @@ def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):
         def put(self, entry):
             told.append(entry)
 
-    arguments = (to_json(away.config), str(away.folder), str(tmp_path / "no such token"))
+    arguments = (to_json(away.config), os.getcwd(), str(away.folder), str(tmp_path / "no such token"))
     files = _on_a_node(*arguments, {}, "away", Queue())
     assert {"model.safetensors", "run.json", "metrics.jsonl"} <= files.keys()
     assert not away.folder.exists()

@@ -1,7 +1,8 @@
 """The command line: `thalweg VERB ...`. One file a verb; torch is imported when a verb works, never for `-h`.
 
-A verb's file has `HELP` (one line), `parser(arguments)`, `run(given)`, which does the work and returns what `--json`
-prints, and `show(document)`, which prints the same for people.
+A verb's file has `HELP` (one line), `parser(arguments)`, `run(given)`, which does the work and returns the document
+that `--json` prints, and `show(document)`, which prints the same for people. A document with a true `failed` (a
+training of a comparison) ends with exit code 1 after it is printed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from thalweg.cli.arguments import Parser
-from thalweg.cli.errors import BROKEN_PIPE, report
+from thalweg.cli.errors import BROKEN_PIPE, FAILURE, report
+from thalweg.cli.terminal import prepare_streams
 
 __all__ = ["VERBS", "main"]
 
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     flags: dict[str, str] = {}
+    prepare_streams()
     try:
         return _answer(arguments, flags)
     except SystemExit as stop:  # argparse has printed the help
@@ -81,7 +84,7 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     else:
         module.show(document)
     sys.stdout.flush()
-    return 0
+    return FAILURE if document.get("failed") else 0
 
 
 def _verb(name: str) -> ModuleType:

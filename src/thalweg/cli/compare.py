@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     from thalweg.comparison import compare
 
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         report = compare(
             plan,
             folder,
@@ -69,9 +71,20 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
             overwrite=given.get("overwrite", False),
             ray=given.get("ray"),
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("go on with the same command") from None
-    return report | {"folder": str(folder)}
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise type(stop)("interrupted; the same command resumes") from None
+    failed = sum(seed["state"] == "failed" for model in report["models"] for seed in model["seeds"])
+    return report | {"folder": str(folder), "failed": failed}
+
+
+class Terminated(BaseException):
+    """SIGTERM: the training that runs writes a checkpoint and stops, as at an interrupt."""
+
+    signum = signal.SIGTERM
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise Terminated
 
 
 def show(document: dict[str, Any]) -> None:
@@ -80,3 +93,5 @@ def show(document: dict[str, Any]) -> None:
 
     print_report(document)
     print(f"report: {document['folder']}/report.html")
+    if document["failed"]:
+        print(f"trainings that failed: {document['failed']}; the same command tries them again")

@@ -47,7 +47,9 @@ def report(error: BaseException, flags: Mapping[str, str]) -> int:
     if len(message) > LONGEST:
         message = message[: LONGEST - 1] + "…"
     print(f"thalweg: error: {message}", file=sys.stderr)
-    users = isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in WANTED)
+    users = (isinstance(error, ValueError) and not _foreign(error)) or (
+        isinstance(error, OSError) and error.errno in WANTED
+    )
     return MISTAKE if users else FAILURE
 
 
@@ -58,10 +60,30 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
         wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
         full = "; the last checkpoint stands: make room, then `thalweg resume`" if error.errno in FULL else ""
         return f"{where}{error.strerror}{wanted}{full}"
-    if isinstance(error, (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)):
+    expected = (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)
+    if isinstance(error, expected) and not (isinstance(error, ValueError) and _foreign(error)):
         name, colon, rest = line.partition(":")
         return f"{flags[name]}:{rest}" if colon and name in flags else line or type(error).__name__
-    return f"{type(error).__name__}: {line} (a fault of thalweg; THALWEG_DEBUG=1 shows where)"
+    return f"{type(error).__name__}: {line} (internal error, please report; THALWEG_DEBUG=1 shows where)"
+
+
+def _foreign(error: BaseException) -> bool:
+    """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
+
+    Our own ValueErrors are raised in this package, those of a user's model in the user's files.
+    """
+    import sysconfig
+    from pathlib import Path
+
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    file = Path(trace.tb_frame.f_code.co_filename)
+    package = Path(__file__).parent.parent
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return package not in file.parents and any(place in file.parents for place in libraries)
 
 
 def _line(error: BaseException) -> str:

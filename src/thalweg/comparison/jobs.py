@@ -68,7 +68,7 @@ def train_here(jobs: Sequence[Job], board: Board) -> None:
 
 def _in_a_process(job: Job, board: Board) -> None:
     work = json.dumps({"config": to_json(job.config), "folder": str(job.folder)})
-    command = [sys.executable, "-m", "thalweg.comparison.worker", work]
+    command = [sys.executable, "-P", "-m", "thalweg.comparison.worker", work]  # no file of the current folder runs
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "a") as log:
         child = subprocess.Popen(
@@ -122,12 +122,17 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
         raise ValueError("ray: not installed; wanted `pip install ray`") from None
     started = not ray.is_initialized()
     if started:
+        here, runs = os.getcwd(), jobs[0].folder.parent
+        runs.mkdir(parents=True, exist_ok=True)
+        os.chdir(runs)  # Ray puts the driver's current folder on its workers' path: one that holds no Python files
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"ray: got {address}, wanted the address of a cluster ({str(error).splitlines()[0]})"
             ) from None
+        finally:
+            os.chdir(here)
     try:
         queue = Queue()
         remote = ray.remote(_on_a_node)
@@ -139,7 +144,9 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
             token.write_text(job.name)
             files = _files(job.folder)
             task = remote.options(num_cpus=1, num_gpus=gpus, max_retries=0)
-            waiting[task.remote(to_json(job.config), str(job.folder), str(token), files, job.name, queue)] = job
+            folder = str(job.folder.absolute())
+            work = (to_json(job.config), os.getcwd(), folder, str(token.absolute()), files, job.name, queue)
+            waiting[task.remote(*work)] = job
         by_name = {job.name: job for job in jobs}
         while waiting:
             done, _ = ray.wait(list(waiting), timeout=0.2)
@@ -179,14 +186,19 @@ def _fetch(job: Job, reference: Any, board: Board) -> None:
 
 
 def _on_a_node(
-    config: dict[str, Any], folder: str, token: str, files: dict[str, bytes], name: str, queue: Any
+    config: dict[str, Any], current: str, folder: str, token: str, files: dict[str, bytes], name: str, queue: Any
 ) -> dict[str, bytes] | None:
-    """Train on the node of a cluster; return the files of the run where its folder is not seen from there."""
+    """Train on the node of a cluster; return the files of the run where its folder is not seen from there.
+
+    Relative paths of data are relative to the folder `current` of the process that asked.
+    """
     import tempfile
 
     from thalweg.comparison.worker import train_or_resume
     from thalweg.config import from_json
 
+    if Path(current).is_dir():
+        os.chdir(current)
     here = Path(folder)
     shared = Path(token).is_file() and Path(token).read_text() == name
 

@@ -33,7 +33,7 @@ class Bench:
         from thalweg.evaluation.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
 
-        self.device, self.measuring = resolve_device(device), measuring
+        self.device, self.measuring, self.say = resolve_device(device), measuring, say
         self.dataset: Dataset = load(data)
         spec = self.dataset.spec
         part = self.dataset.split(measuring.split)
@@ -84,7 +84,7 @@ class Bench:
     def run(self, folder: Path, stem: Path) -> Findings:
         """Return the findings of a trained run, kept as STEM.json and STEM.npz, with what its training cost."""
         key = self._key((folder / "model.safetensors").read_bytes())
-        found = load_findings(stem, key)
+        found = load_findings(stem, key, self.say)
         if found is None:
             opened = open_run(folder, device=str(self.device))
             same_kind(self.dataset.spec, opened.spec)
@@ -106,7 +106,7 @@ class Bench:
         tokens = self.dataset.spec.kind == "tokens"
         for name in YARDSTICKS[:1] if tokens else YARDSTICKS:  # no Gaussian of letters
             place, key = stem / name, self._key(name.encode())
-            kept = load_findings(place, key)
+            kept = load_findings(place, key, say)
             if kept is None:
                 say(f"measuring the yardstick {name}")
                 made = made or yardsticks(self.dataset, self.measuring.seed)

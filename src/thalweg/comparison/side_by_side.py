@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from thalweg.comparison.board import board
 from thalweg.comparison.html import html
@@ -15,10 +16,10 @@ from thalweg.comparison.measure import Bench
 from thalweg.comparison.plan import Plan, folder_name
 from thalweg.comparison.report import curves_of, document, family, train_command
 from thalweg.comparison.rows import averaged
-from thalweg.comparison.store import written
+from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.evaluation import Findings
-from thalweg.files import write_atomic
+from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
 
 __all__ = ["compare", "evaluate_run"]
@@ -38,17 +39,20 @@ def compare(
     ```
 
     Asked again for the same plan and folder it goes on where it stopped. A training that fails takes no other down:
-    the report says why. Raises ValueError for what the caller can mend, before anything is trained.
+    the report says why. Raises ValueError for what the caller can correct, before anything is trained, and RuntimeError
+    where another process works in the folder.
     """
     folder = Path(folder)
     check(plan, folder, overwrite=overwrite)
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
-    with board(jobs) as shown:
+    with board(jobs) as shown, ExitStack() as stack:
         shown.say("reading the data, and the features that images are compared by")
         bench = Bench(plan.data, plan.measuring, device=plan.train.device, say=shown.say)
-        for model in plan.models:
-            build(next(config for _, config in plan.runs() if config.recipe == model.recipe), bench.dataset.spec)
-        begin(plan, folder, overwrite=overwrite)
+        for _, config in plan.runs():
+            if config.train.seed == 0:  # every model, whatever its name: nothing is trained where one cannot be built
+                build(config, bench.dataset.spec)
+        lock = begin(plan, folder, overwrite=overwrite)
+        stack.callback(lock.close)
         shown.say("training")
         if ray is None:
             train_here(jobs, shown)
@@ -72,32 +76,55 @@ def compare(
             m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
             for m in plan.models
         }
-        _write(report, found, curves_of(seeds), bench, folder)
-    return report
+        return _write(report, found, curves_of(seeds), bench, folder)
 
 
 def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
     """Raise ValueError unless the folder is new, or the one where the same plan was begun, or may be overwritten."""
     path = folder / "compare.json"
+    if path.is_file() and overwrite:
+        return
     if path.is_file():
-        begun, now = json.loads(path.read_text()), to_json(plan)
-        changed = [name for name in now if begun.get("plan", {}).get(name) != now[name]]
-        if changed and not overwrite:
+        begun, now = _begun(path), to_json(plan)
+        changed = [name for name in now if begun.get(name) != now[name]]
+        if changed:
             raise ValueError(
                 f"out: got {folder}, which holds a comparison with other {', '.join(changed)}; "
                 "wanted the same, another --out, or --overwrite"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise ValueError(f"out: got {folder}, which holds other files; wanted a new or empty folder")
 
 
-def begin(plan: Plan, folder: Path, *, overwrite: bool) -> None:
-    """Make the comparison's folder, or keep the one where the same plan was begun."""
-    path = folder / "compare.json"
-    if path.is_file() and overwrite:
-        shutil.rmtree(folder)
-    if not path.is_file():
-        written(path, {"plan": to_json(plan)})
+def _begun(path: Path) -> dict[str, Any]:
+    """Return the plan that compare.json holds."""
+    try:
+        plan = json.loads(path.read_text())["plan"]
+    except (ValueError, KeyError, TypeError):
+        plan = None
+    if not isinstance(plan, dict):
+        raise ValueError(f"out: got {path}, which is damaged; wanted another --out, or --overwrite")
+    return plan
+
+
+def begin(plan: Plan, folder: Path, *, overwrite: bool) -> IO[str]:
+    """Make the comparison's folder, or keep the one where the same plan was begun; return its lock, held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_folder(folder, "comparison")
+    try:
+        path = folder / "compare.json"
+        if path.is_file() and overwrite:
+            for entry in folder.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK:
+                    entry.unlink()
+        if not path.is_file():
+            written(path, {"plan": to_json(plan)})
+    except BaseException:
+        lock.close()
+        raise
+    return lock
 
 
 def _measured(
@@ -158,16 +185,19 @@ def evaluate_run(
         models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
         found=found,
     )
-    _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
-    return report
+    return _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
 
 
 def _write(
     report: dict[str, Any], found: dict[str, Findings], curves: dict[str, Any], bench: Bench, folder: Path
-) -> None:
+) -> dict[str, Any]:
+    """Write report.json and report.html, and return the report: with null for what is not finite, and a warning."""
     pictures = {name: dict(findings.pictures) for name, findings in found.items()}
     part = bench.dataset.split(bench.measuring.split)
     pictures.setdefault("real", {}).setdefault("samples", part.x[:64])
+    report["warnings"] += [f"{where}, written as null: no number of JSON" for where in not_finite(report)]
+    report = finite(report)
     page = html(report, pictures, curves)
     written(folder / "report.json", report)
     write_atomic(folder / "report.html", page.encode())
+    return report

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, Missing
 from thalweg.files import write_atomic
 
-__all__ = ["load_findings", "save_findings", "written"]
+__all__ = ["finite", "load_findings", "not_finite", "save_findings", "written"]
 
 
 def written(path: Path, document: Any) -> None:
-    """Write a JSON document, atomically."""
+    """Write a JSON document, atomically; numbers that are not finite as null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write_atomic(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
+
+
+def finite(document: Any) -> Any:
+    """Return a JSON document with None in place of NaN and infinities, which JSON does not have.
+
+    >>> finite({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(document, Mapping):
+        return {key: finite(value) for key, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
+
+
+def not_finite(document: Any, path: str = "") -> list[str]:
+    """Return where a JSON document has a number that is not finite, as "a, b: nan".
+
+    >>> not_finite({"a": [1.0, float("nan")]})
+    ['a, 1: nan']
+    """
+    if isinstance(document, Mapping):
+        return [where for key, value in document.items() for where in not_finite(value, f"{path}{key}, ")]
+    if isinstance(document, (list, tuple)):
+        return [where for i, value in enumerate(document) for where in not_finite(value, f"{path}{i}, ")]
+    bad = isinstance(document, float) and not math.isfinite(document)
+    return [f"{path.removesuffix(', ')}: {document}"] if bad else []
 
 
 def save_findings(found: Findings, stem: Path, key: str) -> None:
@@ -29,30 +59,51 @@ def save_findings(found: Findings, stem: Path, key: str) -> None:
     np.savez_compressed(buffer, **arrays)
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(stem.with_name(stem.name + ".npz"), buffer.getvalue())
-    document = {
+    document: dict[str, Any] = {
+        "arrays": hashlib.blake2b(buffer.getvalue(), digest_size=16).hexdigest(),
         "key": key,
         "estimates": [e.to_json() for e in found.estimates],
         "missing": [vars(m) for m in found.missing],
         "tables": found.tables,
     }
-    written(stem.with_name(stem.name + ".json"), document)
+    document = finite(document)
+    written(stem.with_name(stem.name + ".json"), document | {"checksum": _checksum(document)})
 
 
-def load_findings(stem: Path, key: str) -> Findings | None:
-    """Return what `save_findings` wrote, or None where there is nothing of that key."""
+def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text: None) -> Findings | None:
+    """Return what `save_findings` wrote, or None where there is nothing of that key.
+
+    What is damaged, by the checksums, is named by `say` and counts as nothing: it is measured again.
+    """
     import numpy as np
 
+    text_file, array_file = (stem.with_name(stem.name + suffix) for suffix in (".json", ".npz"))
     try:
-        document = json.loads(stem.with_name(stem.name + ".json").read_text())
-        if document["key"] != key:
-            return None
-        with np.load(stem.with_name(stem.name + ".npz"), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError):
+        text, data = text_file.read_bytes(), array_file.read_bytes()
+    except OSError:
         return None
+    try:
+        document = json.loads(text)
+        checksum = document.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        document, checksum = None, ""
+    if document is None or checksum != _checksum(document):
+        say(f"{text_file} is damaged: what it held is measured again")
+        return None
+    if document["key"] != key:
+        return None
+    if document["arrays"] != hashlib.blake2b(data, digest_size=16).hexdigest():
+        say(f"{array_file} is damaged: what it held is measured again")
+        return None
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
     return Findings(
         [Estimate.from_json(e, arrays.get(f"parts {i}")) for i, e in enumerate(document["estimates"])],
         [Missing(**m) for m in document["missing"]],
         document["tables"],
         {name.removeprefix("picture "): a for name, a in arrays.items() if name.startswith("picture ")},
     )
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(document, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -11,15 +11,13 @@ samples/            pictures
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from thalweg.files import remove_temporaries, write_atomic
+from thalweg.files import lock_folder, remove_temporaries, write_atomic
 
 __all__ = ["RunFolder"]
 
@@ -38,19 +36,8 @@ class RunFolder:
             self._hold()
 
     def _hold(self) -> None:
-        path = self.path
-        self._lock = open(path / "lock", "a+")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise RuntimeError(f"run folder {path} is in use by another process (pid {owner})") from None
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
-        self._lock.flush()
-        remove_temporaries(path)  # of a process that died while writing
+        self._lock = lock_folder(self.path, "run")
+        remove_temporaries(self.path)  # of a process that died while writing
 
     @classmethod
     def create(cls, path: Path | str, header: dict[str, Any], *, overwrite: bool = False) -> RunFolder:

@@ -1,0 +1,64 @@
+"""Standard streams that are closed or have few signs, and files of the current folder that must not run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = [sys.executable, "-m", "thalweg"]
+MODULES = ("random", "json", "torch", "numpy", "typing", "safetensors", "argparse", "thalweg_recipes")
+
+
+def run(arguments: list[str], **settings: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*HERE, *arguments], capture_output=True, **settings)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin1", "cp1252", "utf-8"])
+def test_a_table_is_printed_in_any_encoding(encoding: str) -> None:
+    done = run(["models"], env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "real-nvp" in text
+
+
+def test_a_report_is_printed_in_ascii(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from thalweg.cli.terminal import prepare_streams;"
+        "prepare_streams(); from fake_report import report; from thalweg.cli.tables import print_report;"
+        "print_report(report())"
+    )
+    tests = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tests], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"* best of the models" in done.stdout
+    assert b"+/-" in done.stdout
+    assert b"?" not in done.stdout.replace(b"Fr?chet", b"")
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_fault_and_no_file_is_written_over(tmp_path: Path, closed: str) -> None:
+    out = tmp_path / "list.json"
+    command = f"{sys.executable} -m thalweg models --json {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    if "1" not in closed and not closed.startswith(">"):
+        assert json.loads(done.stdout)
+    assert not out.exists()
+
+
+def test_files_of_the_current_folder_are_never_imported(tmp_path: Path) -> None:
+    """Each module of the folder would write a file named after it."""
+    for name in MODULES:
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r} + '-{name}', 'w')\n")
+    settings = "--data digits --steps 2 --limit 20 --samples 20 --temperatures 0 --features pixels --device cpu"
+    done = run(["compare", "softmax-regression", *settings.split(), "--out", "out"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert not list(tmp_path.glob("ran-*"))

@@ -1,0 +1,79 @@
+"""What was measured is kept with checksums: damage is named and measured again, never read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thalweg.comparison.store import finite, load_findings, not_finite, save_findings
+from thalweg.evaluation import Findings
+from thalweg.evaluation.intervals import mean_of
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    found = Findings()
+    found.add(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
+    found.tables["t"] = {"x": [1.0, float("nan")], "name": "a"}
+    found.pictures["samples"] = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    save_findings(found, tmp_path / "m", "key")
+    return tmp_path / "m"
+
+
+def test_undamaged_it_is_read_back(kept: Path) -> None:
+    found = load_findings(kept, "key", pytest.fail)
+    assert found is not None
+    assert found["error"].value == 2.0
+    assert found.tables["t"]["x"] == [1.0, None]
+    assert found.pictures["samples"].shape == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+@pytest.mark.parametrize("place", [0.0, 0.2, 0.4, 0.6, 0.8, 0.999])
+@pytest.mark.parametrize("damage", ["flip", "cut", "extra"])
+def test_damage_is_named_and_measured_again(kept: Path, suffix: str, place: float, damage: str) -> None:
+    path = kept.with_name(kept.name + suffix)
+    data = bytearray(path.read_bytes())
+    at = int(place * (len(data) - 1))
+    if damage == "flip":
+        data[at] ^= 1
+    path.write_bytes(bytes(data[:at]) if damage == "cut" else bytes(data) + (b"1" if damage == "extra" else b""))
+    said: list[str] = []
+    found = load_findings(kept, "key", said.append)
+    if found is None:
+        assert len(said) == 1
+        assert path.name in said[0]
+    else:  # a byte between the numbers, of no meaning
+        assert suffix == ".json"
+        assert found["error"].value == 2.0
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "1", '{"key": "key"}', '"text"', "\x00"])
+def test_foreign_files_are_named(kept: Path, content: str) -> None:
+    kept.with_name("m.json").write_text(content)
+    said: list[str] = []
+    assert load_findings(kept, "key", said.append) is None
+    assert "m.json is damaged" in said[0]
+
+
+def test_swapped_values_are_noticed(kept: Path) -> None:
+    path = kept.with_name("m.json")
+    document = json.loads(path.read_text())
+    document["estimates"][0]["value"] = 1.0
+    path.write_text(json.dumps(document))
+    said: list[str] = []
+    assert load_findings(kept, "key", said.append) is None
+    assert said
+
+
+def test_another_key_is_no_damage(kept: Path) -> None:
+    assert load_findings(kept, "other", pytest.fail) is None
+
+
+def test_numbers_that_json_does_not_have() -> None:
+    document = {"a": {"b": [1.0, float("inf")]}, "c": float("nan"), "d": "inf"}
+    assert finite(document) == {"a": {"b": [1.0, None]}, "c": None, "d": "inf"}
+    assert not_finite(document) == ["a, b, 1: inf", "c: nan"]
