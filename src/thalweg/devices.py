@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-__all__ = ["fast_matmul", "peak_memory", "resolve_device"]
+__all__ = ["deterministic", "fast_matmul", "numerics", "peak_memory", "resolve_device", "synchronize"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -47,6 +47,55 @@ def fast_matmul(device: torch.device) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Within, sums into indexed places are made in order on a CPU, not by whichever thread comes first.
+
+    Left as it was on other devices, where torch has no such order for many operations.
+    """
+    from torch.utils import deterministic as settings
+
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = settings.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    settings.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it costs time, and nobody reads it
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        settings.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+def numerics(device: torch.device) -> dict[str, str | int]:
+    """Return what the last bits of a run's numbers depend on beside its settings.
+
+    >>> sorted(numerics(torch.device("cpu")))
+    ['instructions', 'processor', 'products', 'threads', 'torch']
+    """
+    if device.type == "cuda":
+        return {"torch": str(torch.__version__), "processor": torch.cuda.get_device_name(device)}
+    return {
+        "torch": str(torch.__version__),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "products": "oneDNN" if _medium_is_exact() else "BLAS",
+    }
+
+
+def _processor() -> str:
+    import platform
+    from pathlib import Path
+
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 @cache
 def _medium_is_exact() -> bool:
     draw = torch.Generator().manual_seed(0)
@@ -58,6 +107,12 @@ def _medium_is_exact() -> bool:
     finally:
         torch.set_float32_matmul_precision(before)
     return bool(error < 1e-3)  # float32 gives 3e-5, bfloat16 0.3
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was given; a CPU always has."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def peak_memory(device: torch.device) -> float:

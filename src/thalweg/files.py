@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -11,11 +12,29 @@ from glob import escape
 from pathlib import Path
 from typing import IO
 
-__all__ = ["LOCK", "atomic_path", "lock_folder", "remove_temporaries", "temporary_path", "write_atomic"]
+__all__ = [
+    "LOCK",
+    "atomic_path",
+    "digest",
+    "is_temporary",
+    "lock_folder",
+    "remove_temporaries",
+    "temporary_path",
+    "write_atomic",
+]
 
 LOCK = "lock"  # the file by which a process holds a folder
 
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp(\.[^.]*)?")  # .STEM.PID.tmp.SUFFIX
+
+
+def digest(data: bytes) -> str:
+    """Return the checksum that files are verified by: BLAKE2b of 8 bytes, in hexadecimal.
+
+    >>> digest(b"")
+    'e4a6a0577479b2b4'
+    """
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def temporary_path(path: Path) -> Path:
@@ -58,10 +77,15 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def is_temporary(path: Path) -> bool:
+    """Return whether the path is named as an unfinished file of this library is."""
+    return TEMPORARY.fullmatch(path.name) is not None
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove all temporary files below `folder`, whose lock the caller holds: nobody else writes there."""
     for path in folder.rglob(".*"):
-        if TEMPORARY.fullmatch(path.name):
+        if is_temporary(path):
             path.unlink(missing_ok=True)
 
 

@@ -14,7 +14,8 @@ from thalweg.comparison.board import LiveBoard, PlainBoard, line_of
 from thalweg.comparison.jobs import Job, _on_a_node, train_here, train_on_ray
 from thalweg.comparison.worker import main
 from thalweg.config import DataConfig, RunConfig, TrainConfig, to_json
-from thalweg.recipes.runs import cost, read_records
+from thalweg.recipes.runs import cost
+from thalweg.training.records import read_metrics
 
 DIGITS = DataConfig(source="digits")
 
@@ -90,7 +91,7 @@ def test_a_worker_stops_when_its_starter_is_gone(tmp_path):
 def test_minutes_are_kept(tmp_path):
     timed = job(tmp_path, steps=None, minutes=0.02)
     train_here([timed], Ears())
-    spent = cost(read_records(timed.folder))
+    spent = cost(read_metrics(timed.folder))
     assert timed.state == "done"
     assert 1.2 <= spent["seconds"] < 2.4
     assert spent["steps"] > 20

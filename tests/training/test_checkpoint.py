@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from thalweg.training import RunFolder
-from thalweg.training.checkpoint import load_newest, save_checkpoint
+from thalweg.training.checkpoint import checkpoints, load_newest, remove_later, save_checkpoint
 from toy_problems import play, regression_run
 
 
@@ -47,7 +47,7 @@ def test_no_sound_checkpoint_is_an_error_not_a_fresh_start(tmp_path):
     play(regression_run(50), tmp_path / "run", checkpoint_every=20)
     for path in (tmp_path / "run/checkpoints").iterdir():
         damaged(path, "truncated")
-    with pytest.raises(ValueError, match="got 2 damaged files, wanted at least one sound one"):
+    with pytest.raises(ValueError, match="got 2 damaged files, wanted at least one undamaged"):
         load_newest(tmp_path / "run/checkpoints", warn=lambda said: None)
 
 
@@ -56,26 +56,29 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
         def __reduce__(self):
             return os.system, ("true",)
 
-    path = save_checkpoint(tmp_path, {"step": 1}, name="step-0-000000001")
+    path = save_checkpoint(tmp_path, {"step": 1}, "step", (0, 1))
     data = pickle.dumps(Evil(), protocol=2)
     path.unlink()
     bad = tmp_path / f"step-0-000000001.{hashlib.blake2b(data, digest_size=8).hexdigest()}.pt"
     bad.write_bytes(data)
-    with pytest.raises(ValueError, match="wanted at least one sound one"):
+    with pytest.raises(ValueError, match="wanted at least one undamaged"):
         load_newest(tmp_path, warn=lambda said: None)
 
 
 def test_old_checkpoints_go_and_series_do_not_mix(tmp_path):
     for step in (10, 20, 30):
-        save_checkpoint(tmp_path, {"step": step}, name=f"step-0-{step:09d}")
-    save_checkpoint(tmp_path, {"step": 15}, name="best-0-000000015", keep=1)
-    save_checkpoint(tmp_path, {"step": 25}, name="best-0-000000025", keep=1)
-    assert sorted(p.name.split(".")[0] for p in tmp_path.iterdir()) == [
-        "best-0-000000025",
-        "step-0-000000020",
-        "step-0-000000030",
-    ]
-    assert load_newest(tmp_path, series="best", warn=print)["step"] == 25
+        save_checkpoint(tmp_path, {"step": step}, "step", (0, step), keep=[(0, step - 10)])
+    for step in (15, 25):
+        save_checkpoint(tmp_path, {"step": step}, "best", (0, step))
+    for name in ("notes.pt", "step-0-000000040.pt", "best-0-x.0123456789abcdef.pt"):  # not ours
+        (tmp_path / name).write_text("")
+    assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20), (0, 30)]
+    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 25)]
+    assert load_newest(tmp_path, warn=print)["step"] == 30
+    remove_later(tmp_path, (0, 20))
+    assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20)]
+    assert checkpoints(tmp_path, "best") == []
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
@@ -140,5 +143,5 @@ def test_state_holds_tensors_and_plain_values_only(tmp_path):
     play(regression_run(10, ema={"model": 0.9}), tmp_path / "run")
     (path,) = (tmp_path / "run/checkpoints").iterdir()
     state = torch.load(path, weights_only=True)
-    assert set(state) == {"stage", "step", "finished", "players", "rest", "pending", "monitor", "seconds"}
+    assert set(state) == {"stage", "step", "finished", "players", "rest", "pending", "monitor", "bests", "seconds"}
     assert set(state["players"]["model"]) == {"module", "optimizer", "average", "moves"}

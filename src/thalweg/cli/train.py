@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,15 +106,15 @@ def summary(folder: Path) -> dict[str, Any]:
     """Return where a run is, and the last of its records; nothing in a process that is not the first."""
     if os.environ.get("RANK", "0") != "0":
         return {}
-    header = json.loads((folder / "run.json").read_text())
-    lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").is_file() else []
-    config = header.get("config", header)
+    from thalweg.training.records import RunFolder, read_metrics
+
+    config, lines = RunFolder.read(folder)["config"], read_metrics(folder)
     return {
         "run": str(folder),
         "picture": picture(folder),
         "recipe": config.get("recipe"),
         "data": config.get("data"),
-        "last": json.loads(lines[-1]) if lines else None,
+        "last": lines[-1] if lines else None,
     }
 
 

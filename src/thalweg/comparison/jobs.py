@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from thalweg.config import RunConfig, to_json
+from thalweg.files import LOCK
 
 __all__ = ["Board", "Job", "train_here", "train_on_ray"]
 
@@ -220,5 +221,5 @@ def _on_a_node(
 
 def _files(folder: Path) -> dict[str, bytes]:
     """Return a folder's files by their path in it, without its lock."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
     return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in found}

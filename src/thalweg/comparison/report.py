@@ -17,7 +17,7 @@ from thalweg.data import Dataset
 from thalweg.evaluation import Findings
 from thalweg.evaluation.measures import group_of
 from thalweg.recipes import FAMILIES
-from thalweg.recipes.runs import read_records
+from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
 
@@ -124,7 +124,7 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
 def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, list[dict[str, Any]]]:
     """Return the training records of each model: its seeds, and the lines of their metrics.jsonl."""
     return {
-        name: [{"seed": seed, "records": read_records(folder)} for seed, folder in seeds]
+        name: [{"seed": seed, "records": read_metrics(folder)} for seed, folder in seeds]
         for name, seeds in folders.items()
     }
 

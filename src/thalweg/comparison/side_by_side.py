@@ -150,11 +150,12 @@ def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
 
 def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     """Return what the report says of a model and its trainings."""
-    from thalweg.recipes.runs import cost, read_records
+    from thalweg.recipes.runs import cost
+    from thalweg.training.records import read_metrics
 
     seeds = []
     for job in _jobs_of(plan, name, jobs):
-        spent = cost(read_records(job.folder))
+        spent = cost(read_metrics(job.folder))
         run = job.folder.relative_to(folder)
         command = train_command(job.config, job.folder)
         seeds.append({"seed": job.config.train.seed, "run": str(run), "state": job.state, "reason": job.reason,
@@ -167,13 +168,14 @@ def evaluate_run(
     folder: Path | str, bench: Bench, config: RunConfig, *, command: str = "", say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return the report of one trained run, beside the yardsticks, also written into its folder."""
-    from thalweg.recipes.runs import cost, read_records
+    from thalweg.recipes.runs import cost
+    from thalweg.training.records import read_metrics
 
     folder = Path(folder)
     say(f"measuring {config.recipe}")
     found = {config.recipe: bench.run(folder, folder / "measured" / "model")}
     found |= bench.yardsticks(folder / "measured", found, say)
-    spent = cost(read_records(folder))
+    spent = cost(read_metrics(folder))
     seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
             "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip
     name = config.recipe

@@ -135,11 +135,15 @@ class Batches:
         return x.to(self.device, non_blocking=True), None if y is None else y.to(self.device, non_blocking=True)
 
     def _gather(self, where: Array) -> tuple[Tensor, Tensor | None]:
-        x, y = (None if a is None else torch.from_numpy(np.take(a, where, axis=0)) for a in self._arrays)
-        if self.device.type == "cuda":
-            x, y = (None if t is None else t.pin_memory() for t in (x, y))
-        assert x is not None
-        return x, y
+        x, y = self._arrays
+        return self._take(x, where), None if y is None else self._take(y, where)
+
+    def _take(self, a: Array, where: Array) -> Tensor:
+        """Gather rows into memory of torch: pinned where a GPU copies it, and aligned alike in every process."""
+        dtype = torch.from_numpy(np.empty(0, a.dtype)).dtype
+        out = torch.empty((len(where), *a.shape[1:]), dtype=dtype, pin_memory=self.device.type == "cuda")
+        np.take(a, where, axis=0, out=out.numpy(), mode="clip")  # "raise" would take a copy
+        return out
 
 
 def _tensor(a: Array | Tensor, device: torch.device) -> Tensor:

@@ -45,6 +45,8 @@ class FlowBatchNorm(Transform):
     def __init__(self, channels: int, *, rho: float = 0.9, eps: float = 1e-5) -> None:
         super().__init__()
         self.rho, self.eps = in_range("rho", rho, 0.0, 1.0), positive("eps", eps)
+        self.momentum: float | None = 1 - self.rho  # None: running statistics are means over the batches since a reset
+        self._batches = 0
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 
@@ -60,10 +62,18 @@ class FlowBatchNorm(Transform):
         x = z * per_channel(scale, z) + per_channel(self.mean, z)
         return TransformOutput(x, self._log_det(z, self.variance))
 
+    def reset_running_stats(self) -> None:
+        """Forget all batches, as torch's batch normalization does."""
+        self.mean.zero_()
+        self.variance.fill_(1.0)
+        self._batches = 0
+
     def _follow(self, x: Tensor) -> Moments:
         of_batch = moments(x)
-        mean = self.rho * self.mean + (1 - self.rho) * of_batch.mean
-        variance = self.rho * self.variance + (1 - self.rho) * of_batch.variance
+        self._batches += 1
+        rho = self.rho if self.momentum is not None else 1 - 1 / self._batches
+        mean = rho * self.mean + (1 - rho) * of_batch.mean
+        variance = rho * self.variance + (1 - rho) * of_batch.variance
         kept = mean_over_processes(torch.stack([mean.detach(), variance.detach()]))
         self.mean.copy_(kept[0])
         self.variance.copy_(kept[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from thalweg.training.distributed import World
     from thalweg.training.progress import Progress
 
-__all__ = ["Opened", "build", "check_options", "cost", "open_run", "read_records", "resume", "train"]
+__all__ = ["Opened", "build", "check_options", "cost", "open_run", "resume", "train"]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def train(
     """
     from thalweg import __version__
     from thalweg.data import load
-    from thalweg.devices import resolve_device
+    from thalweg.devices import numerics, resolve_device
     from thalweg.training import RunFolder
 
     folder = Path(folder)
@@ -76,7 +75,7 @@ def train(
     header = {
         "thalweg": __version__,
         "python": platform.python_version(),
-        "torch": _torch_version(),
+        "numerics": numerics(resolve_device(config.train.device)),
         "config": to_json(config),
         "spec": to_json(dataset.spec),
     }
@@ -103,7 +102,7 @@ def resume(
     """
     from thalweg.data import load
     from thalweg.training import RunFolder
-    from thalweg.training.checkpoint import newest_step
+    from thalweg.training.checkpoint import checkpoints
 
     folder = Path(folder)
     config, spec = _read(folder)
@@ -111,7 +110,7 @@ def resume(
     if changed:
         config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
     if steps is not None:
-        done = newest_step(folder / "checkpoints")
+        done = max((found.step for found in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
         if steps < done:
             raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has done")
     with RunFolder.open(folder, hold=_first_process()) as opened:
@@ -121,6 +120,7 @@ def resume(
                 f"data: got {config.data.source} with fingerprint {dataset.spec.fingerprint}, "
                 f"wanted {spec.fingerprint}, which the run began with"
             )
+        _warn_of_other_numerics(RunFolder.read(folder), config, warn)
         if changed and _first_process():
             opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
         if _first_process():
@@ -141,18 +141,9 @@ class Opened:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl."""
-        return read_records(self.path)
+        from thalweg.training.records import read_metrics
 
-
-def read_records(folder: Path | str) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; a line that a killed process cut ends them."""
-    path, records = Path(folder) / "metrics.jsonl", []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+        return read_metrics(self.path)
 
 
 def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -175,9 +166,10 @@ def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
     """Return the trained model of a run folder, in evaluation mode. A run that has not ended is a ValueError."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     from thalweg.devices import resolve_device
+    from thalweg.training.records import verified
 
     folder = Path(folder)
     where = resolve_device(device)
@@ -187,7 +179,7 @@ def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
     if not path.is_file():
         raise ValueError(f"run: got {folder}, which has no model yet; wanted `thalweg resume {folder}` to end it first")
     try:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(load(verified(folder, path.name)))
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"run: got {path}, wanted the tensors of {config.recipe} ({reason})") from None
@@ -254,23 +246,29 @@ class Chunks:
         return -(-len(self.split) // self.size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        import numpy as np
         import torch
 
-        x, y = self.split.x, self.split.y
+        x, y = self.split.x, self.split.y  # copied to memory of torch, which is aligned alike in every process
         for i in range(0, len(x), self.size):
-            labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y[i : i + self.size]))
+            labels = None if y is None else torch.tensor(y[i : i + self.size])
             yield (
-                torch.from_numpy(np.array(x[i : i + self.size])).to(self.device),
+                torch.tensor(x[i : i + self.size]).to(self.device),
                 None if labels is None else labels.to(self.device),
             )
 
 
+def _warn_of_other_numerics(header: Mapping[str, Any], config: RunConfig, warn: Callable[[str], None] | None) -> None:
+    """Say so where the machine computes other last bits than the one that the run began on."""
+    from thalweg.devices import numerics, resolve_device
+    from thalweg.training.loop import to_stderr
+
+    before, now = header.get("numerics", {}), numerics(resolve_device(config.train.device))
+    changed = [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
+    if changed and _first_process():
+        (warn or to_stderr)(
+            f"the run goes on, but not byte for byte as it would have where it began: {'; '.join(changed)}"
+        )
+
+
 def _first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
-
-
-def _torch_version() -> str:
-    import torch
-
-    return str(torch.__version__)

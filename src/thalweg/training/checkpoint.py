@@ -1,55 +1,72 @@
-"""Checkpoints: one file each, written to a temporary name and renamed, with the checksum in the name.
+"""Checkpoints: one file each, named SERIES-STAGE-STEP.CHECKSUM.pt and written atomically.
 
-A file whose bytes do not give the checksum of its name is corrupt: it is reported, and the one before it is used.
+A file whose bytes do not give the checksum in its name is damaged: a warning names it, and the one before is used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from thalweg.files import write_atomic
+from thalweg.files import digest, write_atomic
 
-__all__ = ["load_newest", "read_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "checkpoints", "load_newest", "read_checkpoint", "remove_later", "save_checkpoint"]
 
-KEEP = 2  # the newest, and one to fall back on
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+NAME = re.compile(r"(?P<series>[a-z]+)-(?P<stage>\d+)-(?P<step>\d+)\.(?P<checksum>[0-9a-f]{16})\.pt")
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any], *, name: str, keep: int = KEEP) -> Path:
-    """Write `state` as `folder/name.CHECKSUM.pt`; then remove all but the newest `keep` of the name's series.
+class Checkpoint(NamedTuple):
+    """A checkpoint file, by what its name says. They sort by stage and step."""
 
-    The series is what stands before the first "-" of the name: "step-000000100", "best-000000100".
+    stage: int
+    step: int
+    path: Path
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """The stage and the step that the run had reached."""
+        return self.stage, self.step
+
+
+def checkpoints(folder: Path, series: str) -> list[Checkpoint]:
+    """Return the checkpoints of a series, oldest first. Other files in the folder are not looked at.
+
+    The series are "step", to resume from, and "best", the models with the lowest validation loss so far.
     """
+    names = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(
+        Checkpoint(int(name["stage"]), int(name["step"]), path)
+        for name, path in names
+        if name and name["series"] == series
+    )
+
+
+def save_checkpoint(
+    folder: Path, state: dict[str, Any], series: str, at: tuple[int, int], *, keep: Collection[tuple[int, int]] = ()
+) -> Path:
+    """Write `state`, reached at (stage, step), into the folder; then remove the series but this one and `keep`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    path = folder / f"{name}.{_digest(data)}.pt"
+    path = folder / f"{series}-{at[0]}-{at[1]:09d}.{digest(data)}.pt"
     write_atomic(path, data)
-    series = name.split("-")[0]
-    for old in _series(folder, series)[:-keep]:
-        old.unlink(missing_ok=True)
+    for old in checkpoints(folder, series):
+        if old.path != path and (old.at == at or old.at not in keep):
+            old.path.unlink(missing_ok=True)
     return path
-
-
-def _series(folder: Path, series: str) -> list[Path]:
-    return sorted(folder.glob(f"{series}-*.pt"), key=lambda path: path.name)
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return the state in `path`. A file that is damaged, or that holds more than data, is a ValueError."""
-    data = path.read_bytes()
-    if _digest(data) != path.name.split(".")[-2]:
-        raise ValueError(f"checkpoint {path}: its {len(data)} bytes do not give the checksum in its name")
+    data, name = path.read_bytes(), NAME.fullmatch(path.name)
+    if name is None or digest(data) != name["checksum"]:
+        raise ValueError(f"checkpoint {path}: damaged, its {len(data)} bytes do not give the checksum in its name")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except UnpicklingError as error:
@@ -58,24 +75,29 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def load_newest(
-    folder: Path, *, series: str = "step", device: torch.device | str = "cpu", warn: Callable[[str], None]
+    folder: Path, *, device: torch.device | str = "cpu", warn: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """Return the newest sound checkpoint's state, or None where there is no checkpoint.
+    """Return the state of the newest undamaged "step" checkpoint, or None where there is no checkpoint.
 
-    Each corrupt file passed over is told to `warn`. Where every file is corrupt, ValueError.
+    Each damaged file is reported to `warn`. Where all are damaged, ValueError.
     """
-    files = _series(folder, series)
-    for path in reversed(files):
+    files = checkpoints(folder, "step")
+    for found in reversed(files):
         try:
-            return read_checkpoint(path, device)
+            return read_checkpoint(found.path, device)
         except ValueError as error:
             warn(f"{error}; using the one before it")
     if files:
-        raise ValueError(f"checkpoints in {folder}: got {len(files)} damaged files, wanted at least one sound one")
+        raise ValueError(f"checkpoints in {folder}: got {len(files)} damaged files, wanted at least one undamaged")
     return None
 
 
-def newest_step(folder: Path) -> int:
-    """Return the step in the name of the newest checkpoint, 0 where there is none."""
-    files = _series(folder, "step")
-    return int(files[-1].name.split(".")[0].split("-")[2]) if files else 0
+def remove_later(folder: Path, at: tuple[int, int]) -> None:
+    """Remove the checkpoints of both series beyond (stage, step), where the run is resumed: they are made again.
+
+    Made under other settings, such as another number of steps, they would be taken for those of the resumed run.
+    """
+    for series in ("step", "best"):
+        for found in checkpoints(folder, series):
+            if found.at > at:
+                found.path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["PlayerLoss", "World", "any_rank", "average", "world"]
+__all__ = ["PlayerLoss", "World", "any_rank", "average", "average_buffers", "world"]
 
 
 class World(NamedTuple):
@@ -71,3 +71,13 @@ def average(means: dict[str, float], world: World, device: torch.device) -> dict
     values = torch.tensor(list(means.values()), device=device)
     dist.all_reduce(values)
     return dict(zip(means, (values / world.size).tolist(), strict=True))
+
+
+def average_buffers(modules: Iterable[nn.Module], world: World) -> None:
+    """Give the modules' own floating-point buffers their means over all processes."""
+    if world.size == 1:
+        return
+    for buffer in (buffer for module in modules for buffer in module.buffers(recurse=False)):
+        if buffer.is_floating_point():
+            dist.all_reduce(buffer)
+            buffer /= world.size

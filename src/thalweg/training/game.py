@@ -12,15 +12,17 @@ from torch import Tensor, nn
 
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.randomness import fold
-from thalweg.training.distributed import PlayerLoss, World
+from thalweg.training.distributed import PlayerLoss, World, average_buffers
 from thalweg.training.player import Player
 from thalweg.training.problem import Batch, Rows, Watched
 from thalweg.training.run import Stage
 from thalweg.training.schedules import factor
+from thalweg.training.statistics import estimating
 from thalweg.training.updates import Solved
 
 __all__ = ["Play", "Source"]
 
+STATISTICS_BATCHES = 50  # training batches that statistics of averaged weights are estimated on
 Differentiable = Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]]
 
 
@@ -155,14 +157,19 @@ class Play:
 
     def _get(self, batch: int) -> tuple[Tensor, Tensor | None]:
         if batch not in self._examples:
-            number = self.step * self.stage.update.batches + batch
-            x, y = self.source.get(number)
-            if self.stage.augment is not None:
-                first = self.world.rank * len(x)
-                rows = Rows(first, first + len(x), self.world.size * len(x))
-                x = self.stage.augment(x, fold(self.seed, "augment", number), rows)
-            self._examples[batch] = x, y
+            self._examples[batch] = self._numbered(self.step * self.stage.update.batches + batch)
         return self._examples[batch]
+
+    def _numbered(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """Return this process's rows of the mini-batch of that number, augmented."""
+        x, y = self.source.get(number)
+        if self.stage.augment is not None:
+            x = self.stage.augment(x, fold(self.seed, "augment", number), self._rows(x))
+        return x, y
+
+    def _rows(self, x: Tensor) -> Rows:
+        first = self.world.rank * len(x)
+        return Rows(first, first + len(x), self.world.size * len(x))
 
     def _record(self, player: str, values: Tensor, extras: Mapping[str, Tensor]) -> None:
         prefix = self.prefix[player]
@@ -189,11 +196,38 @@ class Play:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within, every player has its averaged weights, where it keeps any."""
+        """Within, every player has its averaged weights, where it keeps any, with statistics of their own."""
         with ExitStack() as stack:
             for player in self.players.values():
                 stack.enter_context(player.averaged())
+            self._estimate_statistics()
             yield
+
+    def finish(self) -> None:
+        """Leave every player in evaluation mode, with its averaged weights where it keeps any."""
+        for player in self.players.values():
+            player.module.eval()
+            player.become_average()
+        self._estimate_statistics()
+
+    @torch.no_grad()
+    def _estimate_statistics(self) -> None:
+        """Estimate the statistics of batch normalization again, for the players that have averaged weights.
+
+        They are the means over the first `STATISTICS_BATCHES` training batches, in forward passes of the player's loss
+        with all other layers in evaluation mode: a function of the weights and the seed.
+        """
+        for name, player in self.players.items():
+            if not player.layers:
+                continue
+            with estimating(player.layers):
+                for number in range(STATISTICS_BATCHES):
+                    x, y = self._numbered(number)
+                    seed = fold(self.seed, "statistics", number)
+                    self._generator.manual_seed(seed + self.world.rank)
+                    with self.autocast:
+                        self.stage.problem.loss(name, Batch(x, y, seed, self._rows(x)))
+            average_buffers(player.layers, self.world)
 
     def validate(self, batches: Any) -> float:
         """Return the first player's mean loss over `batches`, in evaluation mode, with noise that never changes."""

@@ -6,31 +6,30 @@ import copy
 import math
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from thalweg.config import TrainConfig
-from thalweg.devices import fast_matmul, peak_memory, resolve_device
-from thalweg.files import write_atomic
-from thalweg.training.checkpoint import load_newest, save_checkpoint
+from thalweg.devices import deterministic, fast_matmul, peak_memory, resolve_device, synchronize
+from thalweg.training.checkpoint import checkpoints, load_newest, read_checkpoint, remove_later, save_checkpoint
 from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
+from thalweg.training.signals import Interrupted, stop_signals
 from thalweg.training.updates import Solved
 
 __all__ = ["Interrupted", "NonFinite", "Sources", "train"]
 
 CHECKPOINT_SECONDS = 60.0
+KEPT_CHECKPOINTS = 2  # the newest, and one to fall back on
 
 
 class Chunked(Protocol):
@@ -56,14 +55,6 @@ def to_stderr(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-class Interrupted(Exception):
-    """The run was asked to stop by signal `signum`, finished its step, and can go on."""
-
-    def __init__(self, signum: int, stage: int, step: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(signum).name} after step {step}")
-        self.signum, self.stage, self.step = signum, stage, step
-
-
 def train(
     run: Run,
     sources: Callable[[Stage, World], Sources],
@@ -84,27 +75,36 @@ def train(
     device = resolve_device(config.device)
     run.model.to(device).eval()
     devices = [device] if device.type == "cuda" else []
-    with _stop_signals() as stop, torch.random.fork_rng(devices), world(device) as mine, fast_matmul(device):
+    with (
+        stop_signals() as stop,
+        deterministic(device),
+        torch.random.fork_rng(devices),
+        world(device) as mine,
+        fast_matmul(device),
+    ):
         state = load_newest(folder.checkpoints, device=device, warn=warn) if folder else None
         writer = folder if mine.rank == 0 else None
         if writer:
-            writer.rewind(*((state["stage"], state["step"]) if state else (-1, 0)))
+            at = (state["stage"], state["step"]) if state else (-1, 0)
+            writer.rewind(*at)
+            remove_later(writer.checkpoints, at)
+        bests = [(stage, step) for stage, step in state["bests"]] if state else []
         for index, stage in enumerate(run.stages):
             if state and state["stage"] > index:
                 continue
-            trained = _Stage(run, index, sources(stage, mine), config, device, mine, writer, warn)
+            trained = _Stage(run, index, sources(stage, mine), config, device, mine, writer, bests, warn)
             trained.train(state if state and state["stage"] == index else None, stop, progress or Silent())
         if writer:
-            save_model(run, writer.path / "model.safetensors")
+            writer.write_model(_model_bytes(run))
     return run
 
 
-def save_model(run: Run, path: Path) -> None:
-    """Write the model's tensors as safetensors, atomically."""
+def _model_bytes(run: Run) -> bytes:
+    """Return the model's tensors as safetensors."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.model.state_dict().items()}
-    write_atomic(path, save(tensors))
+    return save(tensors)
 
 
 class _Stage:
@@ -119,17 +119,22 @@ class _Stage:
         device: torch.device,
         world: World,
         folder: RunFolder | None,
+        bests: list[tuple[int, int]],
         warn: Callable[[str], None],
     ) -> None:
-        self.warn: Callable[[str], None] | None = warn  # None once it has been used
+        self.say = warn
+        self.warned = False
+        self.begun: float | None  # since when the clock runs; None while it is stopped
         self.run, self.index, self.stage, self.config, self.folder = run, index, run.stages[index], config, folder
         if isinstance(self.stage.update, Solved) and world.size > 1:
             raise ValueError(f"processes: got {world.size}, wanted one: this model is fitted in closed form")
         self.validation, self.world, self.device = sources.validation, world, device
         self.play = Play(self.stage, sources.train, config, device, world)
+        self.bests = bests  # where the best model was, by stage and step, at each checkpoint that is kept
         self.monitor = {"best": math.inf, "step": 0, "bad": 0}
+        self.label = self.stage.name if len(run.stages) == 1 else f"{self.stage.name} ({index + 1})"
         self.best: dict[str, Any] | None = None  # where there is no folder to keep it in
-        self.seconds = 0.0
+        self.seconds, self.begun = 0.0, None
         self.log_every = 1 if isinstance(self.stage.update, Solved) else config.log_every  # few rounds, and long ones
         self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
         per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
@@ -144,11 +149,12 @@ class _Stage:
         done = self._restore(saved) if saved else 0
         for player in self.play.players.values():
             player.module.train()
-        label = self.stage.name if len(self.run.stages) == 1 else f"{self.stage.name} ({self.index + 1})"
-        progress.start(label, done, self.stage.steps)
+        progress.start(self.label, done, self.stage.steps)
         self.begun = self.saved_at = time.monotonic()
         finished = bool(saved and saved["finished"])
         over = self._over(done)
+        if saved and (finished or over) and self.index == len(self.run.stages) - 1:
+            self._say_nothing_is_left(done, finished)
         try:
             while not (finished or over):
                 self.play.round(done, self._scheduled(done))
@@ -171,7 +177,16 @@ class _Stage:
         return done % self.config.log_every == 0 and any_rank(bool(stop), self.world, self.device)
 
     def _elapsed(self) -> float:
-        return self.seconds + time.monotonic() - self.begun
+        """Return the seconds spent on training alone: without validation and the writing of checkpoints."""
+        return self.seconds + (0.0 if self.begun is None else time.monotonic() - self.begun)
+
+    @contextmanager
+    def _clock_stopped(self) -> Iterator[None]:
+        """Within, no time counts as training."""
+        synchronize(self.device)  # what was queued is training
+        self.seconds, self.begun = self._elapsed(), None
+        yield
+        self.begun = time.monotonic()
 
     def _over(self, done: int) -> bool:
         if self.stage.seconds is not None:
@@ -206,9 +221,9 @@ class _Stage:
         watched = self.play.watch()
         seen = {name: float(value) for name, value in watched.values.items()}
         means = average(self._fetch() | seen, self.world, self.device)
-        if watched.warning and self.warn:
-            self.warn(f"step {done}: {watched.warning}")
-            self.warn = None
+        if watched.warning and not self.warned:
+            self.say(f"step {done}: {watched.warning}")
+            self.warned = True
         self.play.pending.clear()
         if self.folder:
             rates = {
@@ -244,11 +259,12 @@ class _Stage:
         return dict(zip(columns, means, strict=True))
 
     def _last_good(self) -> str:
-        files = sorted(self.folder.checkpoints.glob("step-*.pt")) if self.folder else []
-        return f"the last good checkpoint is {files[-1]}" if files else "no checkpoint was written yet"
+        files = checkpoints(self.folder.checkpoints, "step") if self.folder else []
+        return f"the last good checkpoint is {files[-1].path}" if files else "no checkpoint was written yet"
 
     def _validate(self, done: int) -> bool:
-        value = self.play.validate(self.validation)
+        with self._clock_stopped():
+            value = self.play.validate(self.validation)
         if self.folder:
             self.folder.log({"stage": self.index, "step": done, "validation/loss": value})
         if value < self.monitor["best"]:
@@ -262,8 +278,7 @@ class _Stage:
     def _keep_best(self, done: int) -> None:
         state = self._state(done, False)
         if self.folder:
-            name = f"best-{self.index}-{done:09d}"
-            save_checkpoint(self.folder.checkpoints, state, name=name, keep=1)
+            save_checkpoint(self.folder.checkpoints, state, "best", (self.index, done), keep=self.bests)
         else:
             self.best = copy.deepcopy(state)
 
@@ -271,23 +286,57 @@ class _Stage:
         self._save(done, early)
         if self.stage.patience:  # the best model, with the optimizer of the same step
             best = self.best
-            if self.folder:
-                series = f"best-{self.index}"
-                best = load_newest(self.folder.checkpoints, series=series, device=self.device, warn=to_stderr)
+            if self.folder and self.monitor["step"]:
+                best = self._load_best(self.folder.checkpoints)
             if best:
+                self._say_what_is_kept(done, early)
                 self._restore(best)
-        for player in self.play.players.values():
-            player.become_average()
-            player.module.eval()
+        self.play.finish()
+
+    def _say_what_is_kept(self, done: int, early: bool) -> None:
+        patience, kept = self.stage.patience, int(self.monitor["step"])
+        why = f"stopped early after step {done}: the validation loss did not fall in {patience} validations in a row"
+        self.say(
+            f"{self.label}: {why if early else f'all {done} steps are done'}; the model of step {kept} is kept, whose "
+            f"validation loss is the lowest, {self.monitor['best']:.4g}"
+        )
+
+    def _say_nothing_is_left(self, done: int, early: bool) -> None:
+        if early:
+            self.say(
+                f"nothing is left to train: the run stopped early after step {done}, and more --steps do not change "
+                "that; train a new run with a larger --patience, or without, to go further"
+            )
+        elif self.stage.seconds is None:
+            self.say(f"nothing is left to train: all {done} steps are done; --steps with a larger number goes further")
+        else:
+            self.say("nothing is left to train: the time is used up; --minutes with a larger number goes further")
 
     def _save(self, done: int, finished: bool) -> None:
+        with self._clock_stopped():
+            self._write(done, finished)
+        self.saved_at = time.monotonic()
+
+    def _write(self, done: int, finished: bool) -> None:
         self._fetch()  # a loss gone wrong must not be saved as good
         for name, player in self.play.players.items():
             if not all(bool(p.isfinite().all()) for p in player.parameters):
                 raise NonFinite(f"a parameter of {name} is not finite after step {done}; {self._last_good()}")
         if self.folder:
-            save_checkpoint(self.folder.checkpoints, self._state(done, finished), name=f"step-{self.index}-{done:09d}")
-        self.saved_at = time.monotonic()
+            self.bests.append((self.index, int(self.monitor["step"])))
+            del self.bests[:-KEPT_CHECKPOINTS]
+            before = [found.at for found in checkpoints(self.folder.checkpoints, "step")][1 - KEPT_CHECKPOINTS :]
+            state = self._state(done, finished)
+            save_checkpoint(self.folder.checkpoints, state, "step", (self.index, done), keep=before)
+
+    def _load_best(self, folder: Path) -> dict[str, Any]:
+        at = (self.index, int(self.monitor["step"]))
+        for found in checkpoints(folder, "best"):
+            if found.at == at:
+                return read_checkpoint(found.path, self.device)
+        raise ValueError(
+            f"checkpoints: got no best model of step {at[1]} in {folder}, wanted the file that was written"
+        )
 
     def _state(self, done: int, finished: bool) -> dict[str, Any]:
         players = self.play.players
@@ -301,6 +350,7 @@ class _Stage:
             "rest": {name: t.detach() for name, t in rest if id(t) not in owned},  # of other stages
             "pending": list(self.play.pending),
             "monitor": self.monitor,
+            "bests": list(self.bests),
             "seconds": self._elapsed(),
         }
 
@@ -319,26 +369,3 @@ def _tensorboard(folder: RunFolder) -> Any:
     except ImportError:
         raise ValueError("tensorboard: not installed; wanted `pip install tensorboard`") from None
     return SummaryWriter(str(folder.path / "tensorboard"))
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Within, the first SIGINT or SIGTERM is noted in the list; a second one acts as it always did."""
-    noted: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        noted.append(signum)
-        for s, handler in before.items():
-            signal.signal(s, handler)
-
-    for s in before:
-        signal.signal(s, note)
-    try:
-        yield noted
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.config import OptimizerConfig
 from thalweg.training.optimizers import make_optimizer
+from thalweg.training.statistics import normalizing_layers, statistics_restored
 
 __all__ = ["Player"]
 
@@ -33,6 +34,7 @@ class Player:
         self.optimizer = make_optimizer(optimizer, self.parameters) if optimizer else None
         self.lr, self.rate, self.clip_norm, self.ema = optimizer.lr if optimizer else 0.0, rate, clip_norm, ema
         self.moves = 0
+        self.layers = normalizing_layers(module) if ema else []  # whose statistics are not those of averaged weights
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
 
     def clear(self) -> None:
@@ -60,7 +62,10 @@ class Player:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within, the module has its averaged weights; without an average, nothing changes."""
+        """Within, the module has its averaged weights; without an average, nothing changes.
+
+        The statistics of batch normalization may change within, too.
+        """
         if not self.ema:
             yield
             return
@@ -68,7 +73,8 @@ class Player:
             own = [p.detach().clone() for p in self.parameters]
             torch._foreach_copy_(self.parameters, self.average)
         try:
-            yield
+            with statistics_restored(self.layers):
+                yield
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(self.parameters, own)

@@ -1,7 +1,7 @@
 """The run folder: what a run writes, and who may write it.
 
 ```
-run.json            the configuration, the data's Spec, the versions
+run.json            the configuration, the data's Spec, the versions, the checksums of metrics and model
 metrics.jsonl       one line every `log_every` steps
 checkpoints/        step-*.pt to go on from; best-*.pt where the best model is kept
 model.safetensors   the trained model: what is shared
@@ -11,15 +11,19 @@ samples/            pictures
 
 from __future__ import annotations
 
+import itertools
 import json
+import shlex
 import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from thalweg.files import lock_folder, remove_temporaries, write_atomic
+from thalweg.files import LOCK, digest, is_temporary, lock_folder, remove_temporaries, write_atomic
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "read_metrics", "verified"]
+
+MODEL, METRICS = "model.safetensors", "metrics.jsonl"
 
 
 class RunFolder:
@@ -43,23 +47,30 @@ class RunFolder:
     def create(cls, path: Path | str, header: dict[str, Any], *, overwrite: bool = False) -> RunFolder:
         """Make the folder with its `run.json`; an existing run is replaced only with `overwrite`.
 
-        A folder that is neither empty nor a run is never touched.
+        A folder that holds anything but a run, or the beginning of one, is never touched.
         """
         path = Path(path)
         cls.check(path, overwrite=overwrite)
-        if (path / "run.json").is_file():
-            with cls(path):  # refuses while another process trains there
-                pass
-            shutil.rmtree(path)
         path.mkdir(parents=True, exist_ok=True)
-        folder = cls(path)
+        folder = cls(path)  # refuses while another process trains there
         try:
+            folder._clear()
             folder.write_json("run.json", header)
         except BaseException:
             folder.close()
             shutil.rmtree(path, ignore_errors=True)  # no half-made folder
             raise
         return folder
+
+    def _clear(self) -> None:
+        """Remove everything but the lock, `run.json` last: until then the folder is known to hold a run."""
+        for path in sorted(self.path.iterdir(), key=lambda path: path.name == "run.json"):
+            if path.name == LOCK:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     @staticmethod
     def check(path: Path | str, *, overwrite: bool = False) -> None:
@@ -73,7 +84,7 @@ class RunFolder:
         if (path / "run.json").is_file():
             if not overwrite:
                 raise ValueError(f"run: got {path}, which holds a run; wanted a new folder, or --overwrite")
-        elif path.is_dir() and any(path.iterdir()):
+        elif path.is_dir() and not all(_unfinished(inside) for inside in path.iterdir()):
             raise ValueError(f"run: got {path}, which holds other files; wanted a new or empty folder")
 
     @classmethod
@@ -84,18 +95,27 @@ class RunFolder:
 
     @staticmethod
     def read(path: Path | str) -> dict[str, Any]:
-        """Return what `run.json` says, without holding the folder."""
+        """Return what `run.json` says, without holding the folder.
+
+        Raises ValueError where it is missing, is not a JSON object, or does not have its checksum.
+        """
         path = Path(path)
         try:
             header = json.loads((path / "run.json").read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"run: got {path}, which has no run.json; wanted a run folder") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(
                 f"run: got {path / 'run.json'}, which is not JSON ({error}); wanted a run folder"
             ) from None
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
+        checksum = header.pop("checksum", None)  # missing in what older versions wrote
+        if checksum is not None and checksum != _checksum(header):
+            raise ValueError(
+                f"run: got {path / 'run.json'}, which is damaged or was edited: it does not have its checksum; wanted "
+                "it as it was written (whoever edits it on purpose removes the line 'checksum')"
+            )
         return header
 
     @property
@@ -103,32 +123,42 @@ class RunFolder:
         """Where checkpoints are."""
         return self.path / "checkpoints"
 
-    def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file of the folder, atomically."""
-        write_atomic(self.path / name, (json.dumps(value, indent=2) + "\n").encode())
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a JSON object with its checksum as a file of the folder, atomically."""
+        document = value | {"checksum": _checksum(value)}
+        write_atomic(self.path / name, (json.dumps(document, indent=2) + "\n").encode())
+
+    def write_model(self, data: bytes) -> None:
+        """Write model.safetensors, and its checksum and that of metrics.jsonl into `run.json`.
+
+        `run.json` is written first: a process killed between the two leaves a model that is refused, and `resume`
+        writes it again.
+        """
+        if self._metrics is not None:
+            self._metrics.flush()
+        metrics = self.path / "metrics.jsonl"
+        files = {MODEL: digest(data)} | ({METRICS: digest(metrics.read_bytes())} if metrics.is_file() else {})
+        self.write_json("run.json", self.read(self.path) | {"files": files})
+        write_atomic(self.path / MODEL, data)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
         if self._metrics is None:
-            self._metrics = open(self.path / "metrics.jsonl", "a")  # noqa: SIM115
+            self._metrics = open(self.path / METRICS, "a")  # noqa: SIM115
         self._metrics.write(json.dumps(line) + "\n")
         self._metrics.flush()
 
     def rewind(self, stage: int, step: int) -> None:
         """Drop the metrics after `step` of `stage`: they are about to be made again."""
-        path = self.path / "metrics.jsonl"
+        path = self.path / METRICS
         if not path.is_file():
             return
-        kept = []
-        for text in path.read_text().splitlines():
-            try:
-                line = json.loads(text)
-            except json.JSONDecodeError:  # the last line of a killed process may be cut
-                break
-            if (line["stage"], line["step"]) > (stage, step):
-                break
-            kept.append(text + "\n")
-        write_atomic(path, "".join(kept).encode())
+        lines = read_metrics(self.path)
+        header = self.read(self.path)
+        if METRICS in header.get("files", {}):  # from here on it grows
+            self.write_json("run.json", header | {"files": {MODEL: header["files"][MODEL]}})
+        kept = itertools.takewhile(lambda line: (line["stage"], line["step"]) <= (stage, step), lines)
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -144,3 +174,59 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def verified(folder: Path, name: str) -> bytes:
+    """Return the bytes of a file of the run; ValueError if they do not give the checksum that `run.json` has of it."""
+    files = RunFolder.read(folder).get("files", {})
+    if not isinstance(files, dict):
+        raise ValueError(f"run: got 'files' of {folder / 'run.json'}: {files}; wanted checksums by file name")
+    data = (folder / name).read_bytes()
+    if digest(data) != files.get(name, digest(data)):
+        repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"
+        raise ValueError(
+            f"run: got {folder / name}, which is damaged: it does not have the checksum that run.json has of it; "
+            + (repair if name == MODEL else "remove it to go on without its history")
+        )
+    return data
+
+
+def read_metrics(folder: Path | str) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl; a last line that a killed process cut is left out.
+
+    Raises ValueError naming the file and the line that is none of a run: an object with the integers `stage` and
+    `step` and numbers.
+    """
+    path = Path(folder) / METRICS
+    if not path.is_file():
+        return []
+    data = verified(path.parent, METRICS) if (path.parent / "run.json").is_file() else path.read_bytes()
+    records = []
+    for number, text in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:  # of JSON, or of UTF-8
+            raise ValueError(f"metrics: got line {number} of {path}, which is not JSON ({error})") from None
+        if not _is_record(record):
+            got = text.decode(errors="replace")[:80]
+            raise ValueError(f"metrics: got line {number} of {path}: {got}; wanted an object with stage, step, numbers")
+        records.append(record)
+    return records
+
+
+def _is_record(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and all(type(record.get(name)) is int and record[name] >= 0 for name in ("stage", "step"))
+        and all(type(value) in (int, float) for value in record.values())
+    )
+
+
+def _checksum(header: dict[str, Any]) -> str:
+    return digest(json.dumps(header, sort_keys=True).encode())
+
+
+def _unfinished(path: Path) -> bool:
+    """Return whether a killed process left the path before its `run.json` was there."""
+    empty = path.name == "checkpoints" and path.is_dir() and not any(path.iterdir())
+    return path.name == LOCK or is_temporary(path) or empty
