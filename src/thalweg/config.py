@@ -50,6 +50,8 @@ class DataConfig:
     window: int | None = None  # tokens per example of text
     validation: float | None = None  # share of the examples kept for validation, where the source has no split
     test: float | None = None  # share of the examples kept for testing, where the source has no split
+    split_by: str | None = None  # column of a table, or `folder`: examples that share its value stay in one split
+    deduplicate: bool | None = None  # keep only the first of examples that are exactly equal
     seed: int = 0  # of generated data and of random splits
 
     def __post_init__(self) -> None:

@@ -244,7 +244,7 @@ CASES = {
     "score nothing": (["score", "RUN", "digist", "--out", "s.csv"], ["INPUT: got 'digist'", "did you mean 'digits'"]),
     "score a split": (
         ["score", "RUN", "--split", "tset", "--out", "s.csv"],
-        ["--split: got 'tset'", "all, train, validation, test", "did you mean 'test'"],
+        ["--split: got 'tset'", "train, validation, test, all", "did you mean 'test'"],
     ),
     "score none at a time": (
         ["score", "RUN", "--batch-size", "0", "--out", "s.csv"],

@@ -73,13 +73,16 @@ def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     folder = tmp_path / "compared"
     for _ in range(2):
         check(plan(), folder, overwrite=False)
-        begin(plan(), folder, overwrite=False).close()
+        begin(plan(), folder, "abc", overwrite=False).close()
     with pytest.raises(ValueError, match="holds a comparison with other seeds, train"):
         check(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
     (folder / "runs").mkdir()
     check(plan(seeds=2), folder, overwrite=True)
-    with begin(plan(seeds=2), folder, overwrite=True), pytest.raises(RuntimeError, match="in use by another process"):
-        begin(plan(seeds=2), folder, overwrite=True)
+    with (
+        begin(plan(seeds=2), folder, "abc", overwrite=True),
+        pytest.raises(RuntimeError, match="in use by another process"),
+    ):
+        begin(plan(seeds=2), folder, "abc", overwrite=True)
     assert not (folder / "runs").exists()
     check(plan(seeds=2), folder, overwrite=False)
     (tmp_path / "letters.txt").write_text("dear")

@@ -111,7 +111,7 @@ CSV = {
     "date column": (["a,b", *[f"{i},2020-01-{i + 10}" for i in range(20)]], {}, ["column 'b' is date32"]),
     "unknown label": (["a,b,kind", *ROWS], {"label_column": "kin"}, ["label_column: got 'kin'", "did you mean 'kind'"]),
     "fractional label": (["a,b", *[f"{i},{i / 3}" for i in range(20)]], {"label_column": "b"},
-                         ["got 0.3333333333333333 in label column 'b'", "wanted whole numbers"]),
+                         ["got 0.3333333333333333 in label column 'b'", "wanted integers"]),
     "infinite label": (["a,b", *[f"{i},{'inf' if i == 4 else i}" for i in range(20)]], {"label_column": "b"},
                        ["got inf in label column 'b'"]),
     "missing label": (["a,b", *[f"{i},{i if i != 4 else ''}" for i in range(20)]], {"label_column": "b"},

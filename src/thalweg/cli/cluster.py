@@ -36,7 +36,7 @@ def parser(arguments: list[str]) -> Parser:
     options = [
         Option("clusters", int, None, "how many (default: as many as classes)"),
         Option("out", str, None, "file to write: .csv, .npz or .png"),
-        Option("split", str, "test", "train, validation or test"),
+        Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples at a time"),
         seed_option("where k-means starts"),
         device_option(),
@@ -57,8 +57,6 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     import numpy as np
 
-    from thalweg.data import load
-    from thalweg.data.dataset import same_kind
     from thalweg.devices import resolve_device
     from thalweg.evaluation.clustering import agreement, k_means
     from thalweg.evaluation.examples import Examples, frozen
@@ -69,8 +67,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     opened = open_run(given["dir"])
     if not hasattr(opened.model, "encode"):
         raise ValueError(f"dir: got {given['dir']}, a {opened.config.recipe}, wanted a model that can encode")
-    dataset = load(other or opened.config.data)
-    same_kind(dataset.spec, opened.spec, ("kind", "shape", "levels"))
+    dataset = opened.data(other)
     spec, part = dataset.spec, dataset.split(split)
     count = given.get("clusters", len(spec.classes or ()))
     if not count:

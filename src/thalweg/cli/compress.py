@@ -46,7 +46,7 @@ def parser(arguments: list[str]) -> Parser:
     options = [
         Option("points", int, 6, "steps to try, each half of the one before, from two standard deviations"),
         Option("out", str, None, "file to write: .png (the curves), .csv or .json"),
-        Option("split", str, "test", "train, validation or test"),
+        Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples at a time"),
         seed_option("the noise, where an encoder has any"),
         device_option(),
@@ -67,8 +67,6 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from thalweg.data import load
-    from thalweg.data.dataset import same_kind
     from thalweg.devices import resolve_device
     from thalweg.evaluation.compression import curve, distortion
     from thalweg.evaluation.examples import Examples, frozen
@@ -83,8 +81,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"dir: got {given['dir']}, a {recipe}, wanted a model that can encode and decode")
     if opened.spec.kind != "image":
         raise ValueError(f"dir: got {given['dir']}, a {recipe} of {opened.spec.kind}s, wanted one of images")
-    dataset = load(other or opened.config.data)
-    same_kind(dataset.spec, opened.spec, ("kind", "shape", "levels"))
+    dataset = opened.data(other)
     spec, part = dataset.spec, dataset.split(split)
     protocol = {"data": spec.name, "fingerprint": spec.fingerprint, "split": split, "examples": len(part)}
     images, peak = np.asarray(part.x), (spec.levels or 2) - 1

@@ -26,7 +26,7 @@ def parser(arguments: list[str]) -> Parser:
     add_data(made, source=False)
     options = [
         Option("out", str, None, "file to write: .npz or .csv"),
-        Option("split", str, "test", "train, validation or test"),
+        Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples at a time"),
         device_option(),
     ]
@@ -45,8 +45,6 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from thalweg.cli.files import write_codes
-    from thalweg.data import load
-    from thalweg.data.dataset import same_kind
     from thalweg.devices import resolve_device
     from thalweg.evaluation.examples import Examples, frozen
     from thalweg.recipes.runs import open_run
@@ -56,8 +54,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     model: Any = opened.model
     if not hasattr(model, "encode"):
         raise ValueError(f"dir: got {given['dir']}, a {opened.config.recipe}, wanted a model that can encode")
-    dataset = load(other or opened.config.data)
-    same_kind(dataset.spec, opened.spec)
+    dataset = opened.data(other)
     part = dataset.split(split)
     with frozen(model, device) as place:
         examples = Examples(part.x, batch_size=given.get("batch_size", 500), device=place)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import options_of_dataclass
 from thalweg.cli.shared import add_data, data_config, device_option, warn
 from thalweg.comparison.plan import Measuring
+
+if TYPE_CHECKING:
+    from thalweg.data import Dataset
+    from thalweg.recipes.runs import Opened
 
 HELP = "measure a trained model: every measure that its abilities allow, beside the yardsticks"
 
@@ -33,16 +38,27 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     from thalweg.comparison.measure import Bench
     from thalweg.comparison.side_by_side import evaluate_run
-    from thalweg.data import load
     from thalweg.data.dataset import same_kind
     from thalweg.recipes.runs import open_run
 
     opened = open_run(given["dir"], device="cpu")
-    data = other or opened.config.data
-    same_kind(load(data).spec, opened.spec)
-    bench = Bench(data, measuring, device=given.get("device", "auto"), say=warn)
+    dataset = opened.data(other)
+    same_kind(dataset.spec, opened.spec)
+    if other is not None:
+        dataset = replace(dataset, own=_own(opened, dataset))
+    bench = Bench(dataset, measuring, device=given.get("device", "auto"), say=warn)
     report = evaluate_run(given["dir"], bench, opened.config, command=given["command"], say=warn)
     return report | {"folder": str(given["dir"])}
+
+
+def _own(opened: Opened, other: Dataset) -> Dataset:
+    """Return the data that the model was trained on; without examples where they cannot be read any more."""
+    try:
+        return opened.data()
+    except (ValueError, OSError) as error:
+        warn(f"the run's own data cannot be read: {error}")
+    none = replace(other.train, x=other.train.x[:0], y=None, factors={}, index=None)
+    return replace(other, spec=opened.spec, train=none, validation=none, test=none)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from thalweg.files import atomic_path
 
-__all__ = ["check_fits", "grid", "write_codes", "write_values"]
+__all__ = ["check_fits", "grid", "write_codes", "write_rows", "write_values"]
 
 SHOWN = 100_000  # points of a scatter
 
@@ -37,7 +38,11 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
             np.savez(temporary, x=x)
         elif suffix == ".csv":
             names = list(spec.columns or [f"x{i}" for i in range(spec.size)])
-            np.savetxt(temporary, x.reshape(len(x), -1), delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+            columns = list(x.reshape(len(x), -1).T)
+            for i, column in enumerate(spec.discrete):
+                if column is not None and not column.values:
+                    columns[i] = columns[i].astype(np.int64)
+            write_rows(temporary, names, zip(*(column.tolist() for column in columns), strict=True))
         elif suffix == ".txt":
             temporary.write_text("\n".join(_text(row, spec.vocabulary) for row in x) + "\n")
         elif spec.kind == "image":
@@ -46,6 +51,19 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
             Image.fromarray(grid(x, spec.levels)).save(temporary)
         else:
             _scatter(temporary, x)
+
+
+def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a .csv file as RFC 4180 says: what has a comma, quote or line break is quoted; numbers keep all digits.
+
+    A name that a spreadsheet would compute, which begins with = + - or @, gets an apostrophe before it.
+    """
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([f"'{name}" if name[:1] in ("=", "+", "-", "@") else name for name in names])
+        writer.writerows(rows)
 
 
 def _text(row: np.ndarray[Any, Any], vocabulary: tuple[str, ...] | None) -> str:
@@ -99,5 +117,5 @@ def write_codes(path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | N
             np.savez(temporary, **arrays)
             return
         names = [f"z{i}" for i in range(z.shape[1])] + ([] if y is None else ["label"])
-        table = z if y is None else np.column_stack([z, y])
-        np.savetxt(temporary, table, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+        columns = [*z.T, *([] if y is None else [y])]
+        write_rows(temporary, names, zip(*(column.tolist() for column in columns), strict=True))

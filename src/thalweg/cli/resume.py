@@ -25,6 +25,7 @@ def parser(arguments: list[str]) -> Parser:
         Option("minutes", float, None, "minutes of training in all, in place of steps"),
     ]
     made.group("run", budget)
+    made.group("data", [Option("data", str, None, "where the run's data are now, if they were moved", ("--data",))])
     return made
 
 
@@ -39,5 +40,5 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"minutes: got {given['minutes']} beside steps, wanted one of them")
     folder = Path(given["dir"])
     with resumable(folder):
-        runs.resume(folder, **budget, progress=progress(), warn=warn)
+        runs.resume(folder, **budget, data=given.get("data"), progress=progress(), warn=warn)
     return summary(folder)

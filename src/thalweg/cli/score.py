@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option
-from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, warn
+from thalweg.cli.shared import add_data, data_config, device_option, out_file, seed_option, split_choice, warn
 from thalweg.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from thalweg.config import DataConfig
     from thalweg.recipes.runs import Opened
 
 HELP = "write how strange a trained model finds examples: anomaly scores"
 SUFFIXES = (".csv", ".npz")
-SPLITS = ("all", "train", "validation", "test")
 SHOWN = 5
 
 
@@ -27,7 +24,7 @@ def parser(arguments: list[str]) -> Parser:
     """The run folder, what to score, and where to."""
     made = Parser(
         "score",
-        f"{HELP}\n\nColumns: `index`, the example's place in INPUT (of a folder of images, in order of their names);\n"
+        f"{HELP}\n\nColumns: `index`, the example's row in INPUT, from 0, or its file name in a folder of images;\n"
         "`score`, higher for stranger; `percentile`, the share of the run's own test examples that are less strange.",
         usage="score DIR [INPUT] --out FILE",
     )
@@ -49,19 +46,17 @@ def parser(arguments: list[str]) -> Parser:
 
 def run(given: dict[str, Any]) -> dict[str, Any]:
     """Score and write."""
-    from thalweg.checks import choice, positive
+    from thalweg.checks import positive
 
     if "out" not in given:
         raise ValueError(f"out: got nothing, wanted a file name ending in {', '.join(SUFFIXES)}")
     path = out_file(given["out"], SUFFIXES)
-    split = choice("split", given.get("split", "all" if "input" in given else "test"), SPLITS)
+    split = split_choice(given.get("split", "all" if "input" in given else "test"))
     positive("batch_size", given.get("batch_size", 500))
     other = data_config(given, given.get("input"))
 
     import numpy as np
 
-    from thalweg.data import load
-    from thalweg.data.dataset import same_kind
     from thalweg.devices import resolve_device
     from thalweg.evaluation.anomaly import score_of, scores
     from thalweg.evaluation.examples import Examples, frozen
@@ -73,77 +68,46 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         score = score_of(opened.model, opened.spec)
     except ValueError:
         raise ValueError(f"dir: got {given['dir']}, a {opened.config.recipe}, wanted a model that can score") from None
-    config = other or opened.config.data
-    dataset = load(_whole(config) if split == "all" else config)
-    same_kind(dataset.spec, opened.spec, ("kind", "shape", "levels"))
-    names = SPLITS[1:] if split == "all" else (split,)
-    parts = [part.x for part in map(dataset.split, names) if len(part)]
-    own = _own_test(opened)
+    dataset = opened.data(other)
+    part, own = dataset.split(split), _own_test(opened)
 
     def of(x: Any) -> np.ndarray[Any, Any]:
         return scores(score, Examples(x, None, None, given.get("batch_size", 500), given.get("seed", 0), place))
 
     with frozen(opened.model, device) as place:
-        found = of(parts[0] if len(parts) == 1 else np.concatenate(parts or [dataset.train.x[:0]]))
+        found = of(part.x)
         known = None if own is None else np.sort(of(own))
-    index = _places(config, len(found)) if split == "all" else np.arange(len(found))
-    table = {"index": index, "score": found}
+    table = {"index": np.arange(len(found)) if part.index is None else part.index, "score": found}
     if known is not None:
         below, equal = (np.searchsorted(known, found, side) for side in ("left", "right"))
         table["percentile"] = 50 * (below + equal) / len(known)
-    table = {name: column[np.argsort(index)] for name, column in table.items()}
     _write(path, table)
     return _summary(given, path, dataset.spec.name, split, score.name, table)
 
 
-def _whole(config: DataConfig) -> DataConfig:
-    """Return the settings that read a source in its own order, setting nothing aside."""
-    from thalweg.data.sources import SOURCES
-
-    kept = config.source in SOURCES and SOURCES[config.source].origin == "download"  # its splits are in its order
-    return config if kept else replace(config, validation=0.0, test=0.0)
-
-
 def _own_test(opened: Opened) -> Any:
     """Return the run's own test examples, or None where they cannot be had any more."""
-    from thalweg.data import load
-
     try:
-        own = load(opened.config.data)
+        own = opened.data()
     except (ValueError, OSError) as error:
         warn(f"no percentiles: the run's own data cannot be read ({error})")
         return None
-    if own.spec.fingerprint != opened.spec.fingerprint or not len(own.test):
-        warn("no percentiles: the run's own data have changed, or have no test examples")
+    if not len(own.test):
+        warn("no percentiles: the run's own data have no test examples")
         return None
     return own.test.x
-
-
-def _places(config: DataConfig, n: int) -> np.ndarray[Any, Any]:
-    """Return where each of `n` examples stands in its source; a folder's images are read in an order by the seed."""
-    import numpy as np
-
-    from thalweg.data.arrays import idx_folder
-    from thalweg.data.assemble import order
-    from thalweg.data.folder import list_images
-    from thalweg.data.sources import SOURCES
-
-    folder = Path(config.source).expanduser()
-    if config.source in SOURCES or not folder.is_dir() or idx_folder(folder):
-        return np.arange(n)
-    return order(len(list_images(folder)[0]), config.seed)[:n]
 
 
 def _write(path: Path, table: dict[str, Any]) -> None:
     import numpy as np
 
+    from thalweg.cli.files import write_rows
+
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             np.savez(temporary, **table)
         else:
-            formats = ["%d", "%.9g", "%.6g"][: len(table)]
-            columns = np.column_stack(list(table.values()))
-            np.savetxt(temporary, columns, delimiter=",", header=",".join(table), comments="", fmt=formats)
+            write_rows(temporary, list(table), zip(*(column.tolist() for column in table.values()), strict=True))
 
 
 def _summary(
@@ -153,7 +117,10 @@ def _summary(
     import numpy as np
 
     first = np.argsort(-table["score"], kind="stable")[:SHOWN]
-    values = {name: [v if np.isfinite(v) else str(v) for v in column[first].tolist()] for name, column in table.items()}
+    values = {
+        name: [str(v) if v in (np.inf, -np.inf) else v for v in column[first].tolist()]
+        for name, column in table.items()
+    }
     strangest = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     beyond = int((table["percentile"] > 95).sum()) if "percentile" in table else None
     return {

@@ -52,9 +52,9 @@ def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig 
     if source is not None:
         found["source"] = source
     if "source" not in found:
-        loose = [name for name in found if name != "seed"]
-        if loose:
-            name, value = RENAMED.get(loose[0], loose[0]), found[loose[0]]
+        if found:
+            first = next(iter(found))
+            name, value = RENAMED.get(first, first), found[first]
             raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
         return None
     try:
@@ -93,7 +93,9 @@ def out_file(text: str, suffixes: Iterable[str]) -> Path:
 
 def split_choice(name: str) -> str:
     """Return the split's name, or raise ValueError with the nearest."""
-    return choice("split", name, ("train", "validation", "test"))
+    from thalweg.data.dataset import SPLITS
+
+    return choice("split", name, SPLITS)
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *, caption: str = "") -> None:

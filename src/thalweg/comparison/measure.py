@@ -11,7 +11,8 @@ from thalweg.comparison.plan import YARDSTICKS, Measuring
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.config import DataConfig, to_json
 from thalweg.data import Dataset, load
-from thalweg.data.dataset import Split, same_kind
+from thalweg.data.dataset import Split
+from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
 from thalweg.evaluation.cost import told
 from thalweg.randomness import fold
@@ -27,14 +28,14 @@ class Bench:
     """
 
     def __init__(
-        self, data: DataConfig, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
+        self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
     ) -> None:
         from thalweg.devices import resolve_device
         from thalweg.evaluation.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
 
         self.device, self.measuring, self.say = resolve_device(device), measuring, say
-        self.dataset: Dataset = load(data)
+        self.dataset, self.warnings = dataset, warnings_of(dataset)
         spec = self.dataset.spec
         part = self.dataset.split(measuring.split)
         if not len(part):
@@ -43,17 +44,30 @@ class Bench:
         if spec.kind != "tokens":
             self.anomalies = dict(simple_anomalies(spec, part.x, fold(measuring.seed, "anomalies")))
         for name in filter(None, (name.strip() for name in measuring.anomalies.split(","))):
-            other = load(DataConfig(source=name))
-            same_kind(other.spec, spec, ("kind", "shape", "levels"))
+            other = load(DataConfig(source=name), spec)
             self.anomalies[other.spec.name] = other.split(measuring.split).x
-        made = features_for(self.dataset, measuring.features, device=self.device, say=say)
+        made = None
+        if len(dataset.trained_on.train):
+            made = features_for(dataset.trained_on, measuring.features, device=self.device, say=say)
+        else:
+            self.warnings.append(
+                "the data that the model was trained on are not at hand: what compares with training or validation"
+                " examples is missing, and images are compared by their pixels"
+            )
+        if dataset.own is not None:
+            own = dataset.own.spec
+            self.warnings.append(
+                f"measured on {spec.name} ({spec.fingerprint}); the model was trained on {own.name} ({own.fingerprint})"
+            )
         self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
 
     def measure(self, model: Any, *, validation: bool = True) -> Findings:
         """Return all that the model's abilities allow, and, without `validation`, what needs no such examples."""
-        settings, held_out = self.measuring, len(self.dataset.validation)
-        none = Split(self.dataset.validation.x[:0])
-        dataset = self.dataset if validation else replace(self.dataset, validation=none)
+        settings, own = self.measuring, self.dataset.trained_on
+        held_out, dataset = len(own.validation), self.dataset
+        if not validation:
+            without = replace(own, validation=Split(own.validation.x[:0]))
+            dataset = without if dataset.own is None else replace(dataset, own=without)
         n = settings.samples or self._samples(held_out)
         return evaluate(
             model,
@@ -87,7 +101,12 @@ class Bench:
         found = load_findings(stem, key, self.say)
         if found is None:
             opened = open_run(folder, device=str(self.device))
-            same_kind(self.dataset.spec, opened.spec)
+            got, wanted = self.dataset.trained_on.spec.fingerprint, opened.spec.fingerprint
+            if got != wanted:
+                raise ValueError(
+                    f"data: got {self.dataset.spec.name} with fingerprint {got}, wanted {wanted}, which {folder} was"
+                    " trained on"
+                )
             found = self.measure(opened.model)
             found.add(_spent(cost(opened.records())))
             save_findings(found, stem, key)
@@ -99,7 +118,7 @@ class Bench:
         from thalweg.evaluation.measures import group_of
 
         rooms = {group_of(e.name).room for findings in found.values() for e in findings}
-        if not rooms & {"likelihood", "samples"}:
+        if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
             return {}
         made: dict[str, Any] = {}
         measured: dict[str, Findings] = {}
@@ -109,7 +128,7 @@ class Bench:
             kept = load_findings(place, key, say)
             if kept is None:
                 say(f"measuring the yardstick {name}")
-                made = made or yardsticks(self.dataset, self.measuring.seed)
+                made = made or yardsticks(self.dataset.trained_on, self.measuring.seed)
                 kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
                 save_findings(kept, place, key)
             measured[name] = kept
@@ -121,7 +140,8 @@ class Bench:
 
         from thalweg import __version__
 
-        settings = [__version__, self.dataset.spec.fingerprint, to_json(self.measuring), self.features.name]
+        prints = [self.dataset.spec.fingerprint, self.dataset.trained_on.spec.fingerprint]
+        settings = [__version__, prints, to_json(self.measuring), self.features.name]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + content).hexdigest()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from thalweg.checks import choice, positive
 from thalweg.config import DataConfig, RunConfig, TrainConfig, coerce, keyword_options, to_json
+from thalweg.data.dataset import SPLITS
 from thalweg.recipes import recipe
 
 __all__ = ["Candidate", "Measuring", "Plan"]
@@ -22,7 +23,7 @@ YARDSTICKS = ("real", "gaussian", "gaussian-mixture")
 class Measuring:
     """How trained models are measured, all alike."""
 
-    split: str = "test"  # train, validation or test
+    split: str = "test"  # train, validation, test or all
     limit: int | None = None  # how many examples, drawn by the seed (default: all)
     samples: int | None = None  # how many samples a model is asked for (default: as many as examples, at most 10,000)
     draws: int = 3  # of a likelihood's noise, averaged
@@ -33,7 +34,7 @@ class Measuring:
     seed: int = 0  # of every draw
 
     def __post_init__(self) -> None:
-        choice("split", self.split, ("train", "validation", "test"))
+        choice("split", self.split, SPLITS)
         for name in ("limit", "samples"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))

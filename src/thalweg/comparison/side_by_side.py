@@ -18,6 +18,7 @@ from thalweg.comparison.report import curves_of, document, family, train_command
 from thalweg.comparison.rows import averaged
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
+from thalweg.data import load
 from thalweg.evaluation import Findings
 from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
@@ -47,11 +48,11 @@ def compare(
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
     with board(jobs) as shown, ExitStack() as stack:
         shown.say("reading the data, and the features that images are compared by")
-        bench = Bench(plan.data, plan.measuring, device=plan.train.device, say=shown.say)
+        bench = Bench(load(plan.data), plan.measuring, device=plan.train.device, say=shown.say)
         for _, config in plan.runs():
             if config.train.seed == 0:  # every model, whatever its name: nothing is trained where one cannot be built
                 build(config, bench.dataset.spec)
-        lock = begin(plan, folder, overwrite=overwrite)
+        lock = begin(plan, folder, bench.dataset.spec.fingerprint, overwrite=overwrite)
         stack.callback(lock.close)
         shown.say("training")
         if ray is None:
@@ -70,7 +71,7 @@ def compare(
             budget=budget,
             models=[_told(plan, model.name, jobs, folder) for model in plan.models],
             found=found,
-            warnings=[f"{job.name}: {warning}" for job in jobs for warning in job.warnings],
+            warnings=[*bench.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
         )
         seeds = {
             m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
@@ -85,7 +86,7 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
     if path.is_file() and overwrite:
         return
     if path.is_file():
-        begun, now = _begun(path), to_json(plan)
+        begun, now = _begun(path)["plan"], to_json(plan)
         changed = [name for name in now if begun.get(name) != now[name]]
         if changed:
             raise ValueError(
@@ -97,18 +98,21 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
 
 
 def _begun(path: Path) -> dict[str, Any]:
-    """Return the plan that compare.json holds."""
+    """Return what compare.json holds: the plan, and the fingerprint of its data."""
     try:
-        plan = json.loads(path.read_text())["plan"]
-    except (ValueError, KeyError, TypeError):
-        plan = None
-    if not isinstance(plan, dict):
+        begun = json.loads(path.read_text())
+    except ValueError:
+        begun = None
+    if not (isinstance(begun, dict) and isinstance(begun.get("plan"), dict)):
         raise ValueError(f"out: got {path}, which is damaged; wanted another --out, or --overwrite")
-    return plan
+    return begun
 
 
-def begin(plan: Plan, folder: Path, *, overwrite: bool) -> IO[str]:
-    """Make the comparison's folder, or keep the one where the same plan was begun; return its lock, held."""
+def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[str]:
+    """Make the comparison's folder, or keep the one where the same plan was begun; return its lock, held.
+
+    Raises ValueError where the data are no longer those that the comparison was begun with.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(folder, "comparison")
     try:
@@ -120,7 +124,13 @@ def begin(plan: Plan, folder: Path, *, overwrite: bool) -> IO[str]:
                 elif entry.name != LOCK:
                     entry.unlink()
         if not path.is_file():
-            written(path, {"plan": to_json(plan)})
+            written(path, {"plan": to_json(plan), "fingerprint": fingerprint})
+        known = _begun(path).get("fingerprint")
+        if known != fingerprint:
+            raise ValueError(
+                f"data: got {plan.data.source} with fingerprint {fingerprint}, wanted {known}, which the comparison in"
+                f" {folder} was begun with: the data have changed; wanted another --out, or --overwrite"
+            )
     except BaseException:
         lock.close()
         raise
@@ -186,6 +196,7 @@ def evaluate_run(
         budget={},
         models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
         found=found,
+        warnings=bench.warnings,
     )
     return _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
 

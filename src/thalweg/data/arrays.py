@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +17,9 @@ from thalweg.data.dataset import Split
 __all__ = ["IDX_FILES", "idx_folder", "read_idx", "read_idx_file", "read_npz"]
 
 Array = np.ndarray[Any, Any]
+
+MAX_EXPANDED, MAX_RATIO = 1 << 30, 100  # bytes that an archive's member may have whatever its size in the file
+MAX_GZIP = 1032  # how much gzip shrinks at most
 
 IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",
@@ -74,6 +78,7 @@ def _npz_arrays(path: Path) -> dict[str, Array]:
         raise ValueError(f"{path.name}: got something else than a .npz archive, wanted what numpy.savez writes")
     arrays = {}
     try:
+        _check_members(path)
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 if key in NPZ_KEYS:
@@ -85,6 +90,36 @@ def _npz_arrays(path: Path) -> dict[str, Array]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path.name}: got a damaged archive ({error}), wanted what numpy.savez writes") from None
     return arrays
+
+
+def _check_members(path: Path) -> None:
+    """Raise ValueError where an array's header does not fit its size, or a small file would fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            key = info.filename.removesuffix(".npy")
+            if key not in NPZ_KEYS:
+                continue
+            if info.file_size > max(MAX_EXPANDED, MAX_RATIO * info.compress_size):
+                raise ValueError(
+                    f"{path.name}: got {info.file_size:,} bytes of '{key}' packed into {info.compress_size:,},"
+                    f" wanted at most {MAX_RATIO} times as many: save it without compression"
+                )
+            with archive.open(info) as file:
+                try:
+                    version = np.lib.format.read_magic(file)
+                    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                    shape, _, dtype = reader[version](file)
+                except zipfile.BadZipFile:
+                    raise
+                except Exception as error:  # the parser of headers raises what it likes
+                    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                    raise ValueError(f"{path.name}: '{key}' is no array ({reason}), wanted a .npy member") from None
+                wanted = math.prod(shape) * dtype.itemsize
+                if not dtype.hasobject and info.file_size - file.tell() != wanted:
+                    raise ValueError(
+                        f"{path.name}: '{key}' claims {wanted:,} bytes for shape {shape} and has"
+                        f" {info.file_size - file.tell():,}, wanted what its header says"
+                    )
 
 
 def _member(path: Path, archive: Any, key: str) -> Array:
@@ -149,6 +184,11 @@ def read_idx_file(path: Path) -> Array:
             size = 1
             for n in shape:
                 size *= n
+            there = path.stat().st_size * (MAX_GZIP if path.suffix == ".gz" else 1)
+            if size > there:
+                raise ValueError(
+                    f"{path.name}: got more or fewer bytes than its header says, wanted {size} values {shape}"
+                )
             body = file.read(size + 1)  # never more than promised, whatever a compressed file holds
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path.name}: got a damaged file ({error}), wanted a whole gzip file") from None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from thalweg.config import DataConfig, Discrete
 from thalweg.data.columns import discrete_columns
-from thalweg.data.dataset import Dataset, Spec, Split
+from thalweg.data.dataset import Dataset, Spec, Split, same_kind
+from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, content_keys, first_of_each, keys_of, stable_subset
 from thalweg.randomness import fold
 
-__all__ = ["Raw", "assemble", "classify", "order"]
+__all__ = ["Raw", "assemble", "classify", "shares"]
 
 Array = np.ndarray[Any, Any]
-LEAST = 10  # examples, below which three splits make no sense
+MIN_EXAMPLES = 10  # examples, below which three splits make no sense
 LARGEST = 1e150  # in size: squares of what is larger overflow
 CHUNK = 1 << 24  # values looked at at once, so that a memory-mapped set need not fit the memory
 
@@ -35,13 +36,10 @@ class Raw:
     columns: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
     held: int | None = None  # how many of the last training examples are for validation, instead of a random share
-    shuffled: bool = False  # the reader has put the examples in the order of `order` already
+    groups: Array | None = None  # of each training example: equal ones stay in one split
+    fixed: bool = False  # content that cannot change, split in exact shares by a random order
+    divided: bool = False  # the reader has made the splits that the configuration asks for
     density: Any = None
-
-
-def order(n: int, seed: int) -> Array:
-    """The random order in which `n` examples are split: a function of the seed."""
-    return np.random.default_rng(fold(seed, "split")).permutation(n)
 
 
 def classify(name: str, *labels: Array | None) -> tuple[tuple[str, ...], list[Array | None]]:
@@ -61,30 +59,39 @@ def classify(name: str, *labels: Array | None) -> tuple[tuple[str, ...], list[Ar
     return classes, [None if a is None else np.searchsorted(values, a).astype(np.int64) for a in labels]
 
 
-def assemble(name: str, raw: Raw, config: DataConfig) -> Dataset:
+def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) -> Dataset:
     """Split what was read, measure the training examples, and say what they are.
 
-    A source without a split is put in an order drawn from the seed; its first examples are the test set (10 % unless
-    `config.test` says otherwise), the next ones the validation set, the rest is for training. `config.examples` keeps
-    that many of the examples which the source does not set aside for validation or test.
+    An example of a source without splits is for testing or validation (10 % each unless the configuration says
+    otherwise) by a hash of its content with the seed, see `splits`; with `split_by`, by a hash of its group. Examples
+    keep the order of the source. Data that come with an installed package or are made from a seed cannot change: they
+    are split in exact shares by a random order. `config.examples` keeps that many of the examples which the source
+    does not set aside for validation or test.
+
+    `like` is the Spec of the data that a model was trained on: columns are put into its order and classes are numbered
+    as there, statistics are not measured, and any number of examples will do.
 
     Raises ValueError for fewer than 10 examples, NaN or infinity, and columns that do not vary.
     """
-    if len(raw.train) < LEAST:
-        raise ValueError(f"{name}: got {len(raw.train)} examples, wanted at least {LEAST}")
+    if like is not None:
+        raw = matched(name, raw, like)
+    elif _count(raw) < MIN_EXAMPLES:
+        raise ValueError(f"{name}: got {_count(raw)} examples, wanted at least {MIN_EXAMPLES}")
     if raw.kind == "vector":
         for part in ("train", "validation", "test"):  # before rows change places
             _refuse_non_finite(name, getattr(raw, part), raw.columns)
-    train, validation, test = _split(name, raw, config)
-    splits = [train, validation, test]
+    splits = _split(name, _numbered(raw), config, limited=like is None)
+    train, validation, test = splits
+    if like is not None:
+        spec = replace(like, name=name, classes=raw.classes or like.classes, fingerprint=_fingerprint(splits))
+        return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
     if not len(train):
         raise ValueError(f"{name}: got no training example, wanted smaller shares for validation and test")
     mean: Array = np.zeros(0)
     std: Array = np.zeros(0)
-    if raw.kind == "vector":
-        _refuse_constant(name, train.x, raw.columns)
     discrete: tuple[Discrete | None, ...] = ()
     if raw.kind == "vector":
+        _refuse_constant(name, train.x, raw.columns)
         discrete = discrete_columns(np.concatenate([part.x for part in splits]))
     if raw.kind != "tokens":
         mean, std = _moments(train.x)
@@ -105,50 +112,136 @@ def assemble(name: str, raw: Raw, config: DataConfig) -> Dataset:
     return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
 
 
-def _split(name: str, raw: Raw, config: DataConfig) -> tuple[Split, Split, Split]:
+def _count(raw: Raw) -> int:
+    """Return how many examples there are that may be used for training."""
+    parts = [raw.train, raw.validation, raw.test] if raw.divided else [raw.train]
+    return sum(len(part) for part in parts if part is not None)
+
+
+def matched(name: str, raw: Raw, like: Spec) -> Raw:
+    """Return what was read with columns by name in the order of `like`, and classes numbered as there.
+
+    Classes of which some are unknown to the model stay what they are. Raises ValueError naming columns that are missing
+    or unknown, and for data of another kind, shape or number of levels.
+    """
+    if raw.columns and like.columns and raw.columns != like.columns:
+        missing = [column for column in like.columns if column not in raw.columns]
+        extra = [column for column in raw.columns if column not in like.columns]
+        if missing or extra:
+            told = [f"without column {_listed(missing)}"] if missing else []
+            told += [f"with unknown column {_listed(extra)}"] if extra else []
+            raise ValueError(f"{name}: got a table {' and '.join(told)}, wanted the columns of {like.name}")
+        places = [raw.columns.index(column) for column in like.columns]
+        raw = _each(raw, lambda split: replace(split, x=split.x[:, places]))
+        raw = replace(raw, columns=like.columns)
+    if raw.classes and like.classes and raw.classes != like.classes:
+        known = all(c in like.classes for c in raw.classes)
+        if known:
+            numbers = np.array([like.classes.index(c) for c in raw.classes])
+            raw = _each(raw, lambda split: split if split.y is None else replace(split, y=numbers[split.y]))
+            raw = replace(raw, classes=like.classes)
+    got = Spec(name=name, kind=raw.kind, shape=tuple(raw.train.x.shape[1:]), levels=raw.levels)
+    same_kind(got, like, ("kind", "shape", "levels"))
+    return raw
+
+
+def _each(raw: Raw, change: Callable[[Split], Split]) -> Raw:
+    parts = {part: getattr(raw, part) for part in ("train", "validation", "test")}
+    changed: dict[str, Any] = {part: change(split) for part, split in parts.items() if split is not None}
+    return replace(raw, **changed)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + (" and others" if len(names) > 5 else "")
+
+
+def _numbered(raw: Raw) -> Raw:
+    """Return what was read with the row number of each example where the reader gave no names."""
+    return _each(raw, lambda split: split if split.index is not None else replace(split, index=np.arange(len(split))))
+
+
+def shares(config: DataConfig, raw: Raw | None = None) -> dict[str, float]:
+    """Return the shares for test and validation; 0 of what the source has set aside itself."""
+    asked = {"test": config.test, "validation": config.validation}
+    given = [part for part in asked if raw is not None and getattr(raw, part) is not None]
+    return {part: 0.0 if part in given else 0.1 if share is None else share for part, share in asked.items()}
+
+
+def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Split]:
+    """Return the splits for training, validation and testing."""
+    keys = None
+    if config.deduplicate and not raw.divided:
+        raw, keys = _deduplicated(raw)
     n = len(raw.train)
-    keep = n if config.examples is None else config.examples
+    keep = n if config.examples is None or raw.divided else config.examples
     if keep > n:
         raise ValueError(f"examples: got {keep}, wanted at most {n}, which is what '{name}' has")
-    if keep < LEAST:
-        raise ValueError(f"examples: got {keep}, wanted at least {LEAST}")
-    ready = raw.shuffled or raw.held is not None
-    shares = {"test": config.test, "validation": config.validation}
-    counts = {"test": 0, "validation": 0}
-    for part in counts:
-        if getattr(raw, part) is None:
-            share = 0.1 if shares[part] is None else shares[part]
-            counts[part] = max(1, round(share * keep)) if share else 0
-    held, kept = counts["validation"], keep
-    if raw.held is not None:  # the last ones of the training file, whatever `examples` keeps of the others
-        held = raw.held if config.validation is None else round(config.validation * n)
-        kept = n - held if config.examples is None else keep
-        if kept > n - held:
-            raise ValueError(
-                f"examples: got {kept}, wanted at most {n - held}, which is what '{name}' has for training"
-            )
-        last = _take(raw.train, slice(n - held, n))
-        train = _take(raw.train, slice(0, n - held))
-        if kept < n - held:
-            train = _take(train, np.sort(order(n - held, config.seed)[:kept]))
-        assert raw.test is not None
-        return train, last, raw.test
-    indices = np.arange(n) if ready else order(n, config.seed)
-    if not any(counts.values()):  # nothing to set aside: the source's own order
-        ready, indices = keep == n, np.sort(indices[:keep])
-    parts: dict[str, Split] = {}
-    start = 0
-    for part, stop in (("test", counts["test"]), ("validation", counts["test"] + held), ("train", kept)):
-        parts[part] = _take(raw.train, slice(start, stop) if ready else indices[start:stop])
-        start = stop
-    given = {part: getattr(raw, part) for part in ("validation", "test") if getattr(raw, part) is not None}
-    parts.update(given)  # what the source has set aside itself
-    return parts["train"], parts["validation"], parts["test"]
+    if limited and keep < MIN_EXAMPLES and not raw.divided:
+        raise ValueError(f"examples: got {keep}, wanted at least {MIN_EXAMPLES}")
+    if raw.held is not None:
+        return _last_held(name, raw, config)
+    wanted = shares(config, raw)
+    given = [getattr(raw, part) for part in ("validation", "test")]
+    rows = np.arange(n)
+    if raw.fixed:
+        rows = np.random.default_rng(fold(config.seed, "split")).permutation(n)
+        counts = {part: max(1, round(share * keep)) if share else 0 for part, share in wanted.items()}
+        test, validation = counts["test"], counts["test"] + counts["validation"]
+        chosen = [rows[validation:keep], rows[test:validation], rows[:test]]
+        if not validation:
+            chosen[0] = np.sort(chosen[0])
+    elif any(wanted.values()) or keep < n:
+        keys = content_keys(raw.train.x) if keys is None else keys
+        if keep < n:
+            rows = stable_subset(keys, keep, config.seed)
+        keys = keys if raw.groups is None else keys_of(str(group).encode() for group in raw.groups)
+        parts = assign(keys[rows], seed=config.seed, **wanted)
+        chosen = [rows[parts == part] for part in (TRAIN, VALIDATION, TEST)]
+    else:
+        none = _take(raw.train, slice(0, 0))  # nothing to set aside: memory maps stay what they are
+        return [raw.train, *(none if split is None else split for split in given)]
+    made = [_take(raw.train, part) for part in chosen]
+    return [made[0], *(made[i + 1] if split is None else split for i, split in enumerate(given))]
+
+
+def _deduplicated(raw: Raw) -> tuple[Raw, Array]:
+    """Return what was read with the first of equal examples, and the training examples' keys.
+
+    Of a source with splits of its own an example that stands in the test split is kept there, then in the validation
+    split.
+    """
+    seen: Array = np.zeros(0, np.uint64)
+    changed: dict[str, Any] = {}
+    for part in ("test", "validation", "train"):
+        split = getattr(raw, part)
+        if split is not None:
+            keys = content_keys(split.x)
+            rows = first_of_each(keys)
+            rows = rows[~np.isin(keys[rows], seen)]
+            changed[part], seen = _take(split, rows), np.concatenate([seen, keys[rows]])
+    groups = None if raw.groups is None else raw.groups[rows]
+    return replace(raw, **changed, groups=groups), keys[rows]
+
+
+def _last_held(name: str, raw: Raw, config: DataConfig) -> list[Split]:
+    """Return the splits of a source whose last training examples are for validation, whatever `examples` keeps."""
+    assert raw.held is not None
+    assert raw.test is not None
+    n = len(raw.train)
+    held = raw.held if config.validation is None else round(config.validation * n)
+    kept = n - held if config.examples is None else config.examples
+    if kept > n - held:
+        raise ValueError(f"examples: got {kept}, wanted at most {n - held}, which is what '{name}' has for training")
+    train = _take(raw.train, slice(0, n - held))
+    if kept < n - held:
+        order = np.random.default_rng(fold(config.seed, "split")).permutation(n - held)
+        train = _take(train, np.sort(order[:kept]))
+    return [train, _take(raw.train, slice(n - held, n)), raw.test]
 
 
 def _take(split: Split, rows: slice | Array) -> Split:
-    y = None if split.y is None else split.y[rows]
-    return Split(split.x[rows], y, {name: values[rows] for name, values in split.factors.items()})
+    y, index = (None if a is None else a[rows] for a in (split.y, split.index))
+    return Split(split.x[rows], y, {name: values[rows] for name, values in split.factors.items()}, index)
 
 
 def _chunks(x: Array, values: int = CHUNK) -> Iterator[Array]:

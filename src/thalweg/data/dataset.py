@@ -11,7 +11,9 @@ from thalweg.config import Discrete
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Dataset", "Spec", "Split", "same_kind"]
+__all__ = ["SPLITS", "Dataset", "Spec", "Split", "same_kind"]
+
+SPLITS = ("train", "validation", "test", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,13 @@ class Split:
     """Examples `x` of shape `(N, *spec.shape)` and what goes with them. Arrays in memory or memory-mapped.
 
     `y` are class indices (N,), int64. `factors` are named generative factors (N,) where they are known (`glyphs`).
+    `index` says where each example stands in its source (N,): row numbers from 0, or names of files.
     """
 
     x: np.ndarray[Any, Any]
     y: np.ndarray[Any, Any] | None = None
     factors: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    index: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -64,19 +68,47 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Raw examples in three splits with their `Spec`. `density` is the exact law of the examples where it is known."""
+    """Raw examples in three splits with their `Spec`. `density` is the exact distribution where it is known.
+
+    `own` is the data set that a model was trained on, where these are other data to measure it on: whatever needs
+    training or validation examples takes them from `trained_on`.
+    """
 
     spec: Spec
     train: Split
     validation: Split
     test: Split
     density: Any = None  # has log_prob(x) -> (B,) nats and sample(n, seed) -> (n, D); see toy.py
+    own: Dataset | None = None
+
+    @property
+    def trained_on(self) -> Dataset:
+        """The data set whose training and validation examples belong to the model that is measured."""
+        return self if self.own is None else self.own
 
     def split(self, name: str) -> Split:
-        """Return the split of that name: train, validation or test."""
+        """Return the split of that name: train, validation, test, or all, which are the three in the source's order."""
         from thalweg.checks import choice
 
-        return getattr(self, choice("split", name, ("train", "validation", "test")))
+        if choice("split", name, SPLITS) != "all":
+            part: Split = getattr(self, name)
+            return part
+        parts = [part for part in (self.train, self.validation, self.test) if len(part)]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[Split]) -> Split:
+    """Return several splits as one, by their place in the source where they are of one file."""
+    import numpy as np
+
+    index = None if any(p.index is None for p in parts) else np.concatenate([np.asarray(p.index) for p in parts])
+    order = np.arange(sum(map(len, parts)))
+    if index is not None and len(np.unique(index)) == len(index):
+        order = np.argsort(index, kind="stable")
+    y = None if any(p.y is None for p in parts) else np.concatenate([np.asarray(p.y) for p in parts])[order]
+    factors = {name: np.concatenate([p.factors[name] for p in parts])[order] for name in parts[0].factors}
+    x = np.concatenate([p.x for p in parts])[order]
+    return Split(x, y, factors, None if index is None else index[order])
 
 
 def same_kind(spec: Spec, wanted: Spec, fields: Sequence[str] = ("kind", "shape", "levels", "classes")) -> None:

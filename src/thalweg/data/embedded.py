@@ -34,7 +34,9 @@ def digits(config: DataConfig) -> Raw:
 
     data = load_digits()
     x = data.images.astype(np.uint8)[:, None]
-    return Raw(kind="image", train=Split(x, data.target.astype(np.int64)), levels=17, classes=tuple("0123456789"))
+    return Raw(
+        kind="image", train=Split(x, data.target.astype(np.int64)), levels=17, classes=tuple("0123456789"), fixed=True
+    )
 
 
 def toy(name: str, config: DataConfig) -> Raw:
@@ -43,7 +45,7 @@ def toy(name: str, config: DataConfig) -> Raw:
 
     law = density(name)
     x = law.sample(config.examples or 100_000, fold(config.seed, name)).astype(np.float64)
-    return Raw(kind="vector", train=Split(x), density=law)
+    return Raw(kind="vector", train=Split(x), density=law, fixed=True)
 
 
 def glyphs(config: DataConfig) -> Raw:
@@ -77,6 +79,7 @@ def glyphs(config: DataConfig) -> Raw:
         train=Split(x, factors["character"].astype(np.int64), factors),
         levels=256,
         classes=tuple(CHARACTERS),
+        fixed=True,
     )
 
 

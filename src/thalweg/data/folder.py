@@ -48,6 +48,8 @@ def entries(folder: Path) -> tuple[list[Path], list[Path]]:
             raise ValueError(f"{folder.name}: '{path.name}' is a link, wanted the file itself")
         if path.is_dir():
             subfolders.append(path)
+        elif not path.is_file():
+            raise ValueError(f"{folder.name}: '{path.name}' is a pipe or device, wanted regular files")
         elif path.suffix.lower() in SUFFIXES:
             files.append(path)
         else:

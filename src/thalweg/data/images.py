@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.config import DataConfig
-from thalweg.data.assemble import Raw, order
+from thalweg.data.assemble import Raw, shares
 from thalweg.data.dataset import Split
 from thalweg.data.folder import SUFFIXES, list_images
+from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, first_of_each, keys_of, stable_subset
 from thalweg.files import atomic_path
 
 __all__ = ["read_folder"]
@@ -53,15 +56,42 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     files, labels, classes = list_images(folder)
     if not files:
         raise ValueError(f"{folder.name}: got no image, wanted files {', '.join(SUFFIXES)} or subfolders of them")
-    chosen = order(len(files), config.seed)[: config.examples]
-    if config.examples is None or config.examples <= len(files):
-        files = [files[i] for i in chosen]
-    target = _cached(folder, files, config)
+    if config.split_by not in (None, "folder") or (config.split_by and classes is None):
+        raise ValueError(f"split_by: got '{config.split_by}', wanted folder, of images in subfolders")
+    if config.examples is not None and config.examples > len(files):
+        raise ValueError(f"examples: got {config.examples}, wanted at most {len(files)}, which '{folder.name}' has")
+    names = [path.relative_to(folder).as_posix() for path in files]
+    keys = _file_keys(folder, files)
+    rows = first_of_each(keys) if config.deduplicate else np.arange(len(files))
+    if config.examples is not None:
+        rows = rows[stable_subset(keys[rows], config.examples, config.seed)]
+    groups = keys if config.split_by is None else keys_of(str(label).encode() for label in labels or ())
+    parts = assign(groups[rows], seed=config.seed, **shares(config))
+    # The array has the splits one after another, so that each is a part of the memory map and nothing is copied.
+    rows = np.concatenate([rows[parts == part] for part in (TRAIN, VALIDATION, TEST)])
+    ordered = [files[i] for i in rows]
+    target = _cached(folder, ordered, config)
     if not target.exists():
-        _decode_all(files, _survey(folder, files, config), config, target)
+        _decode_all(ordered, _survey(folder, files, config), config, target)
     x = np.load(target, mmap_mode="r", allow_pickle=False)
-    y = None if labels is None else np.array(labels, np.int64)[chosen]
-    return Raw(kind="image", train=Split(x, y), levels=256, classes=classes, shuffled=True)
+    y = None if labels is None else np.array(labels, np.int64)[rows]
+    index = np.array(names)[rows]
+    ends = np.cumsum([0, *(int((parts == part).sum()) for part in (TRAIN, VALIDATION, TEST))])
+    train, validation, test = (
+        Split(x[a:b], None if y is None else y[a:b], index=index[a:b]) for a, b in itertools.pairwise(ends)
+    )
+    return Raw(kind="image", train=train, validation=validation, test=test, levels=256, classes=classes, divided=True)
+
+
+def _file_keys(folder: Path, files: list[Path]) -> Array:
+    """Return a hash of each file's bytes, uint64 (N,), kept in the cache folder."""
+    target = _cached(folder, files, DataConfig(source="keys")).with_suffix(".keys.npy")
+    if not target.exists():
+        keys = keys_of(path.read_bytes() for path in files)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as temporary:
+            np.save(temporary, keys)
+    return np.asarray(np.load(target, allow_pickle=False))
 
 
 def _cached(folder: Path, files: list[Path], config: DataConfig) -> Path:
@@ -111,6 +141,7 @@ def _header(path: Path) -> Header:
             width, height = image.size
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: photographs of some phones
             mode, turn = image.mode, image.getexif().get(0x0112)
+            bits = _bits(path, image)
     except Image.DecompressionBombError:
         raise ValueError(f"{path.name}: got more than {MOST_PIXELS} pixels, wanted a smaller image") from None
     except Exception as error:  # decoders raise what they like on damaged files
@@ -121,10 +152,24 @@ def _header(path: Path) -> Header:
         raise ValueError(f"{path.name}: got {width}×{height} pixels, wanted at most {MOST_PIXELS}")
     if frames > 1:
         raise ValueError(f"{path.name}: got an animation of {frames} frames, wanted a single image")
+    if bits > 8:
+        raise ValueError(f"{path.name}: got {bits} bits per channel, wanted 8")
     if mode.startswith(("I", "F")):
         raise ValueError(f"{path.name}: got pixels of type {mode}, wanted 8 bits a channel")
     size = (height, width) if turn in TURNED else (width, height)
     return Header(path, size, mode in GRAY)
+
+
+def _bits(path: Path, image: Any) -> int:
+    """Return the bits per channel of the file, which Pillow reduces to 8 without a word."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    if image.format == "PNG":
+        return head[24]
+    if image.format == "TIFF":
+        return int(max(np.ravel(image.tag_v2.get(258, 8))))
+    portable = re.match(rb"P[2356]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)", head) if image.format == "PPM" else None
+    return 16 if portable and int(portable[1]) > 255 else 8
 
 
 def _reason(error: Exception) -> str:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from thalweg.checks import suggestion
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, assemble
-from thalweg.data.dataset import Dataset
+from thalweg.data.dataset import Dataset, Spec
 
-__all__ = ["SOURCES", "fetch", "info", "load", "names"]
+__all__ = ["SOURCES", "fetch", "info", "inherited", "load", "names"]
 
 
 class Source(NamedTuple):
@@ -47,26 +47,29 @@ SOURCES: dict[str, Source] = {
 # fmt: on
 
 _SPLIT = ("validation", "test")
+INHERITED = ("image_size", "channels", "resize", "label_column", "split_by", "text_unit", "window")
 # which settings of DataConfig each way of reading knows, beside `source` and `seed`
 _SETTINGS: dict[str, tuple[str, ...]] = {
-    "digits": ("examples", *_SPLIT),
+    "digits": ("examples", "deduplicate", *_SPLIT),
     "glyphs": ("examples", "image_size", *_SPLIT),
     "toy density": ("examples", *_SPLIT),
-    "download": ("examples", "validation"),
-    "folder of images": ("examples", "image_size", "channels", "resize", *_SPLIT),
-    ".npz file": ("examples", *_SPLIT),
-    "IDX data": ("examples", *_SPLIT),
-    "table": ("examples", "label_column", *_SPLIT),
+    "download": ("examples", "validation", "deduplicate"),
+    "folder of images": ("examples", "image_size", "channels", "resize", "split_by", "deduplicate", *_SPLIT),
+    ".npz file": ("examples", "deduplicate", *_SPLIT),
+    "IDX data": ("examples", "deduplicate", *_SPLIT),
+    "table": ("examples", "label_column", "split_by", "deduplicate", *_SPLIT),
     "text": ("examples", "text_unit", "window", *_SPLIT),
 }
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: DataConfig, like: Spec | None = None) -> Dataset:
     """Read or make the data that `config` names: a name of `names()`, or a path.
 
     Paths are a folder of images (class subfolders optional), `.npz`, IDX files (or a folder with the four of MNIST),
     `.csv`, `.parquet`, `.txt`. A name goes before a path: write `./digits` for a folder called so. The result is a
     function of the configuration and of the files. No pickle is ever loaded.
+
+    `like` is the Spec of the data that a model was trained on: the data are read for that model, see `assemble`.
 
     Raises ValueError, one line, for a source or a setting that does not fit, and for data that cannot be used.
 
@@ -74,16 +77,27 @@ def load(config: DataConfig) -> Dataset:
     >>> data.train.x.shape, data.train.x.dtype, data.spec.levels
     ((1437, 1, 8, 8), dtype('uint8'), 17)
     """
-    way, name, read = _reader(config)
+    way, name, read = _reader(config, like)
     _refuse_others(config, way, name)
     raw = read()
     for part in _SPLIT:
-        if getattr(raw, part) is not None and getattr(config, part) is not None:
+        if not raw.divided and getattr(raw, part) is not None and getattr(config, part) is not None:
             raise ValueError(f"{part}: got {getattr(config, part)}, but '{name}' has a {part} set of its own")
-    return assemble(name, raw, config)
+    return assemble(name, raw, config, like)
 
 
-def _reader(config: DataConfig) -> tuple[str, str, Callable[[], Raw]]:
+def inherited(config: DataConfig, own: DataConfig) -> DataConfig:
+    """Return `config` with the settings of `own`, a run's, that say how data are read, where it has none itself.
+
+    >>> inherited(DataConfig(source="digits"), DataConfig(source="digits", image_size=8)).image_size is None
+    True
+    """
+    way, _, _ = _reader(config, None)
+    names = [name for name in INHERITED if name in _SETTINGS[way] and getattr(config, name) is None]
+    return dataclasses.replace(config, **{name: getattr(own, name) for name in names})
+
+
+def _reader(config: DataConfig, like: Spec | None) -> tuple[str, str, Callable[[], Raw]]:
     """Which way of reading, under which name, and the call that does it."""
     name = config.source
     if name in SOURCES:
@@ -100,10 +114,12 @@ def _reader(config: DataConfig) -> tuple[str, str, Callable[[], Raw]]:
     if not path.exists():
         raise ValueError(f"data: got '{name}', wanted a path that exists or one of {', '.join(SOURCES)}"
                          f"{suggestion(name, SOURCES)}")  # fmt: skip
-    return _path_reader(path, config)
+    if not (path.is_file() or path.is_dir()):
+        raise ValueError(f"data: got '{name}', a pipe or device, wanted a regular file or a folder")
+    return _path_reader(path, config, like)
 
 
-def _path_reader(path: Path, config: DataConfig) -> tuple[str, str, Callable[[], Raw]]:
+def _path_reader(path: Path, config: DataConfig, like: Spec | None) -> tuple[str, str, Callable[[], Raw]]:
     from thalweg.data import arrays
 
     name, suffix = path.resolve().name, path.suffix.lower()
@@ -118,7 +134,7 @@ def _path_reader(path: Path, config: DataConfig) -> tuple[str, str, Callable[[],
     if suffix in (".csv", ".parquet"):
         from thalweg.data import table
 
-        return "table", name, lambda: table.read_table(path, config)
+        return "table", name, lambda: table.read_table(path, config, like)
     if suffix == ".txt":
         from thalweg.data import text
 
@@ -173,6 +189,8 @@ def info(config: DataConfig) -> dict[str, Any]:
     """
     import numpy as np
 
+    from thalweg.data.quality import warnings_of
+
     data = load(config)
     spec = dataclasses.asdict(data.spec)
     splits = {part: data.split(part) for part in ("train", "validation", "test")}
@@ -190,6 +208,7 @@ def info(config: DataConfig) -> dict[str, Any]:
         "class_counts": counts,
         "factors": sorted(data.train.factors),
         "exact_density": data.density is not None,
+        "warnings": warnings_of(data),
         "description": source.description if source else f"read from {config.source}",
         "license": source.license if source else None,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +12,73 @@ import numpy as np
 from thalweg.checks import choice
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, classify
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Spec, Split
 
 __all__ = ["read_table"]
 
+EXACT = 1 << 53  # integers up to here are float64 numbers
+INTEGER, DIGITS = re.compile(r"-?(0|[1-9]\d*)"), re.compile(r"[+-]?\d+")  # as integers are written; 0007 is a text
 
-def read_table(path: Path, config: DataConfig) -> Raw:
+
+def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
     """Read a .csv (with a header) or .parquet file: each row a float64 vector, `label_column` the class.
+
+    The column `split_by` says which rows belong together; it is no part of the vectors. Where `like` is given, the Spec
+    of the data that a model was trained on, both columns and single labels may be missing.
 
     Raises ValueError naming the column that is not numeric, missing, doubled or, as a label, not a category.
     """
-    table = _read(path)
+    special = {"label_column": config.label_column, "split_by": config.split_by}
+    table = _read(path, [name for name in special.values() if name is not None])
     columns: list[str] = table.column_names
     if not columns or not table.num_rows:
         raise ValueError(f"{path.name}: got an empty table, wanted rows of numbers")
     if path.suffix.lower() == ".csv":
         _check_header(path, columns)
-    for column in columns:
-        if columns.count(column) > 1:
+    for column, count in Counter(columns).items():
+        if count > 1:
             raise ValueError(f"{path.name}: got column '{column}' twice, wanted distinct names")
-    label = config.label_column
-    y, classes = None, None
-    if label is not None:
-        choice("label_column", label, columns)
-        columns = [column for column in columns if column != label]
-        y, classes = _labels(path, table.column(label), label)
-    if not columns:
-        raise ValueError(f"{path.name}: got no column beside '{label}', wanted some with numbers")
-    x = np.empty((table.num_rows, len(columns)), np.float64)
-    for i, column in enumerate(columns):
+    for option, name in special.items():
+        if name is not None and not (like and name not in columns):
+            choice(option, name, columns)
+    y, classes, groups = None, None, None
+    if config.label_column in columns:
+        label = table.column(config.label_column)
+        if like is None or not label.null_count:
+            y, classes = _labels(path, label, str(config.label_column))
+    if config.split_by in columns:
+        groups = np.array([str(value) for value in table.column(config.split_by).to_pylist()])
+    numeric = [column for column in columns if column not in special.values()]
+    if not numeric:
+        raise ValueError(f"{path.name}: got no column beside '{columns[0]}', wanted some with numbers")
+    x = np.empty((table.num_rows, len(numeric)), np.float64)
+    for i, column in enumerate(numeric):
         x[:, i] = _numbers(path, table.column(column), column)
-    return Raw(kind="vector", train=Split(x, y), classes=classes, columns=tuple(columns))
+    return Raw(kind="vector", train=Split(x, y), classes=classes, columns=tuple(numeric), groups=groups)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, as_written: list[str]) -> Any:
+    """Return the table, with the values of the columns `as_written` of a .csv file as text."""
     import pyarrow as pa
 
     try:
         if path.suffix.lower() == ".csv":
             import pyarrow.csv
 
-            return pyarrow.csv.read_csv(path)
+            types = pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in as_written}, strings_can_be_null=True, null_values=[""]
+            )
+            return pyarrow.csv.read_csv(path, convert_options=types if as_written else None)
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(path) as file:
             return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name}: got text that is not UTF-8 ({error.reason}), wanted UTF-8") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path.name}: got something else than a table ({reason}), wanted {path.suffix}") from None
+        wanted = "UTF-8" if "UTF8" in reason else path.suffix
+        raise ValueError(f"{path.name}: got something else than a table ({reason}), wanted {wanted}") from None
 
 
 def _check_header(path: Path, columns: list[str]) -> None:
@@ -76,6 +97,15 @@ def _numbers(path: Path, column: Any, name: str) -> Any:
     import pyarrow.compute as pc
 
     kind = column.type
+    if pa.types.is_binary(kind):
+        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8, wanted the file saved as UTF-8")
+    if pa.types.is_integer(kind) and column.null_count < len(column):
+        ends = pc.min_max(column).as_py()
+        if max(-ends["min"], ends["max"]) > EXACT:
+            raise ValueError(
+                f"{path.name}: column '{name}' has integers beyond ±{EXACT}, which a 64-bit float cannot hold, wanted"
+                " smaller ones: subtract an offset"
+            )
     if pa.types.is_boolean(kind):
         column = pc.cast(column, pa.uint8())
     elif pa.types.is_decimal(kind):
@@ -90,16 +120,31 @@ def _numbers(path: Path, column: Any, name: str) -> Any:
 
 
 def _labels(path: Path, column: Any, name: str) -> tuple[Any, tuple[str, ...]]:
+    """Return class numbers and the classes; integers only where all are written as such: 0007 is a text."""
     import pyarrow as pa
 
+    if pa.types.is_binary(column.type):
+        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8, wanted the file saved as UTF-8")
     values = column.to_pylist()
     if None in values:
         raise ValueError(f"{path.name}: got no value in row {values.index(None)}, column '{name}', wanted a label")
-    if pa.types.is_floating(column.type):
+    texts = [str(value) for value in values]
+    if all(INTEGER.fullmatch(text) for text in texts):
+        values = [int(text) for text in texts]
+    elif not isinstance(values[0], bool) and _numeric(texts):
         for value in values:
-            if not value.is_integer():  # nan and infinity are not, either
-                raise ValueError(f"{path.name}: got {value} in label column '{name}', wanted whole numbers or text")
-        values = [int(value) for value in values]
+            if not float(value).is_integer():  # nan and infinity are not, either
+                raise ValueError(f"{path.name}: got {value} in label column '{name}', wanted integers or text")
+        values = [int(float(value)) for value in values]
     whole = all(isinstance(value, int) for value in values)
     classes, (y,) = classify(f"{path.name}: {name}", np.array(values if whole else [str(v) for v in values]))
     return y, classes
+
+
+def _numeric(texts: list[str]) -> bool:
+    """Return whether all texts are numbers, of which some are written with a point, an exponent or a word."""
+    try:
+        [float(text) for text in texts]
+    except ValueError:
+        return False
+    return not all(DIGITS.fullmatch(text) for text in texts)

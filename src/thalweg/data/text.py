@@ -52,11 +52,16 @@ def read_text(path: Path, config: DataConfig) -> Raw:
         )
     ends = np.cumsum([0, *counts])
     pieces = [tokens[start * window : stop * window].reshape(-1, window) for start, stop in itertools.pairwise(ends)]
+    if config.examples is not None and not 10 <= config.examples <= len(pieces[0]):
+        raise ValueError(
+            f"examples: got {config.examples}, wanted from 10 to the {len(pieces[0])} windows for training"
+        )
     return Raw(
         kind="tokens",
-        train=Split(pieces[0].copy()),
+        train=Split(pieces[0][: config.examples].copy()),
         validation=Split(pieces[1].copy()),
         test=Split(pieces[2].copy()),
+        divided=True,
         levels=len(vocabulary) if vocabulary else 256,
         vocabulary=vocabulary,
     )

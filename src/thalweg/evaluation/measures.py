@@ -155,12 +155,16 @@ def reference_of(
     protocol = {"data": spec.name, "fingerprint": spec.fingerprint, "split": split, "examples": len(chosen)}
     if len(chosen) < len(part):
         protocol |= {"of": len(part), "chosen by seed": seed}
+    own = getattr(dataset, "own", None)
+    if own is not None:
+        protocol["trained on"] = own.spec.name
+    trained_on = dataset if own is None else own
     whole = len(chosen) == len(part)
     x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
     factors = {name: values[chosen] for name, values in getattr(part, "factors", {}).items()}
 
     def examples(other: Any, name: str) -> Examples | None:
-        beside = {"data": spec.name, "split": name}
+        beside = {"data": trained_on.spec.name, "split": name}
         return Examples(other.x, other.y, beside, batch_size, seed, device) if len(other) else None
 
     against = {
@@ -170,8 +174,8 @@ def reference_of(
     return Reference(
         spec=spec,
         test=Examples(x, y, protocol, batch_size, seed, device, factors or None),
-        training=examples(dataset.train, "train"),
-        validation=examples(dataset.validation, "validation"),
+        training=examples(trained_on.train, "train"),
+        validation=examples(trained_on.validation, "validation"),
         features=features or raw_features(spec),
         density=dataset.density,
         anomalies=against,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.checks import suggestion
-from thalweg.config import RunConfig, coerce, from_json, keyword_options, to_json
+from thalweg.config import DataConfig, RunConfig, coerce, from_json, keyword_options, to_json
 from thalweg.data.dataset import Dataset, Spec, Split
 from thalweg.randomness import fold
 from thalweg.recipes import recipe
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thalweg.training.distributed import World
     from thalweg.training.progress import Progress
 
-__all__ = ["Opened", "build", "check_options", "cost", "open_run", "resume", "train"]
+__all__ = ["Opened", "build", "check_options", "cost", "open_run", "own_data", "resume", "train"]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def train(
         "numerics": numerics(resolve_device(config.train.device)),
         "config": to_json(config),
         "spec": to_json(dataset.spec),
+        "data_from_run": _relative(config.data.source, folder),
     }
     opened = RunFolder.create(folder, header, overwrite=overwrite) if first else None
     try:
@@ -93,36 +94,34 @@ def resume(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    data: str | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Go on exactly where the run stopped; `steps` or `minutes` set a new total in place of what the run was to have.
+    """Resume a run exactly where it stopped; `steps` or `minutes` set a new total in place of the old one.
 
-    Raises ValueError where the data are no longer those the run began with.
+    `data` is where the data are now, the same by their fingerprint. Raises ValueError where they are not.
     """
-    from thalweg.data import load
     from thalweg.training import RunFolder
     from thalweg.training.checkpoint import checkpoints
 
     folder = Path(folder)
     config, spec = _read(folder)
-    changed = steps is not None or minutes is not None
-    if changed:
+    if data is not None:
+        config = replace(config, data=replace(config.data, source=data))
+    changed = steps is not None or minutes is not None or data is not None
+    if steps is not None or minutes is not None:
         config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
     if steps is not None:
         done = max((found.step for found in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
         if steps < done:
             raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has done")
     with RunFolder.open(folder, hold=_first_process()) as opened:
-        dataset = load(config.data)
-        if dataset.spec.fingerprint != spec.fingerprint:
-            raise ValueError(
-                f"data: got {config.data.source} with fingerprint {dataset.spec.fingerprint}, "
-                f"wanted {spec.fingerprint}, which the run began with"
-            )
+        dataset = own_data(folder, config, spec)
         _warn_of_other_numerics(RunFolder.read(folder), config, warn)
         if changed and _first_process():
-            opened.write_json("run.json", RunFolder.read(folder) | {"config": to_json(config)})
+            moved = {"config": to_json(config), "data_from_run": _relative(config.data.source, folder)}
+            opened.write_json("run.json", RunFolder.read(folder) | moved)
         if _first_process():
             for name in ("report.json", "report.html"):  # of the model as it was
                 (folder / name).unlink(missing_ok=True)
@@ -139,11 +138,49 @@ class Opened:
     spec: Spec
     model: nn.Module
 
+    def data(self, other: DataConfig | None = None) -> Dataset:
+        """Return the data that the model was trained on or, where `other` names some, those read for this model.
+
+        Other data are read with the run's settings (size of images, label column ...) where `other` has none itself,
+        their columns matched by name, their classes numbered as the model has them. Raises ValueError where the run's
+        own data are no longer what they were, and where other data do not fit the model.
+        """
+        from thalweg.data.sources import inherited, load
+
+        if other is None:
+            return own_data(self.path, self.config, self.spec)
+        return load(inherited(other, self.config.data), self.spec)
+
     def records(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl."""
         from thalweg.training.records import read_metrics
 
         return read_metrics(self.path)
+
+
+def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
+    """Return the data of a run, read again; raise ValueError where their fingerprint is another than it was."""
+    from thalweg.data.sources import SOURCES, load
+    from thalweg.training import RunFolder
+
+    data = config.data
+    if data.source not in SOURCES and not Path(data.source).expanduser().exists():
+        beside = RunFolder.read(folder).get("data_from_run")
+        if isinstance(beside, str) and (folder / beside).exists():  # the folder moved, and its data with it
+            data = replace(data, source=os.path.normpath(folder / beside))
+    dataset = load(data)
+    if dataset.spec.fingerprint != spec.fingerprint:
+        raise ValueError(
+            f"data: got {data.source} with fingerprint {dataset.spec.fingerprint}, wanted {spec.fingerprint}, which the"
+            " run was trained on: the data have changed; --data or INPUT reads them on purpose, as other data"
+        )
+    return dataset
+
+
+def _relative(source: str, folder: Path) -> str | None:
+    """Return the way from a run folder to data given by a relative path, so that both may be moved together."""
+    path = Path(source).expanduser()
+    return None if path.is_absolute() or not path.exists() else os.path.relpath(path, folder)
 
 
 def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,0 +1,68 @@
+"""What keeps numbers measured on a data set from meaning what they say: copies across splits, degenerate columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from thalweg.data.columns import degenerate_columns
+from thalweg.data.dataset import Dataset
+from thalweg.data.splits import content_keys
+
+__all__ = ["duplicates", "warnings_of"]
+
+MAX_REPEATED = 0.01  # share of repeated training examples above which densities are suspect
+
+
+def duplicates(dataset: Dataset) -> dict[str, int]:
+    """Return how many examples of validation and test equal a training example, and how many repeat another one.
+
+    Examples are equal if all their values are; labels are not compared. "repeated" counts the training examples that
+    equal an earlier one.
+
+    >>> from thalweg.config import DataConfig
+    >>> from thalweg.data import load
+    >>> duplicates(load(DataConfig(source="moons", examples=100)))
+    {'validation in training': 0, 'test in training': 0, 'repeated': 0}
+    """
+    train = content_keys(dataset.train.x)
+    known = np.unique(train)
+    found = {
+        f"{name} in training": int(np.isin(content_keys(dataset.split(name).x), known).sum())
+        for name in ("validation", "test")
+    }
+    return found | {"repeated": len(train) - len(known)}
+
+
+def warnings_of(dataset: Dataset) -> list[str]:
+    """Return a line for each thing about the data that makes measured numbers misleading."""
+    found, spec, n = [], dataset.spec, len(dataset.train)
+    count = duplicates(dataset)
+    for name in ("validation", "test"):
+        same, of = count[f"{name} in training"], len(dataset.split(name))
+        if same:
+            found.append(
+                f"{same} of {of} {name} examples are training examples, too: what is measured on them is too good;"
+                " --deduplicate leaves copies out, --split-by keeps groups in one split"
+            )
+    if n and count["repeated"] > MAX_REPEATED * n and spec.kind != "tokens" and not _discrete(spec):
+        found.append(
+            f"{count['repeated']} of {n} training examples are copies of others: densities of the data are unbounded"
+            " there, and copying cannot be told from chance; --deduplicate leaves copies out"
+        )
+    if spec.kind == "image" and spec.levels == 256:
+        values = np.unique(np.asarray(dataset.train.x[:1000]))
+        if len(values) <= 2:
+            found.append(
+                f"images have the values {' and '.join(map(str, values.tolist()))} only, but are taken as 256 levels:"
+                " save them as booleans for models of two levels"
+            )
+    if spec.kind == "vector":
+        names = spec.columns or tuple(map(str, range(spec.size)))
+        found += degenerate_columns(np.asarray(dataset.train.x), spec.discrete, names)
+    return found
+
+
+def _discrete(spec: Any) -> bool:
+    return spec.kind == "vector" and bool(spec.discrete) and all(spec.discrete)
