@@ -13,6 +13,12 @@ from thalweg.cli.options import Option, plain, read
 
 __all__ = ["Parser"]
 
+# What other programs call an option, and what it is called here.
+SYNONYMS = {
+    "--learning-rate": "--lr", "--epochs": "--examples or --steps", "--iterations": "--steps", "--max-steps": "--steps",
+    "--batch": "--batch-size", "--output": "--out", "--name": "--run", "--dataset": "--data", "--gpu": "--device",
+    "--num-samples": "-n", "--beta": "--beta1", "--decay": "--weight-decay", "--dim": "--latent-dim",
+}  # fmt: skip
 JSON = "print one JSON document on stdout and nothing else"
 
 
@@ -77,7 +83,7 @@ class Parser:
             if not flag.startswith("-"):
                 raise ValueError(f"{self.verb}: got '{token}', wanted no further argument (see thalweg {self.verb} -h)")
             typed = [flag for option in self.options.values() for flag in option.typed]
-            hint = (self.hint(flag) if self.hint else "") or suggestion(flag, typed)
+            hint = (self.hint(flag) if self.hint else "") or _synonym(flag, typed) or suggestion(flag, typed)
             raise ValueError(f"{flag}: no such option of thalweg {self.verb}, wanted one that its -h lists{hint}")
         given = {"json": False, **vars(known)}
         for name, (about, required) in self.positionals.items():
@@ -106,6 +112,12 @@ class Parser:
             else:
                 joined.append(token)
         return joined
+
+
+def _synonym(flag: str, typed: list[str]) -> str:
+    """Return a hint where an option has another name here, one that this verb takes."""
+    own = SYNONYMS.get(flag, "")
+    return f" (did you mean {own}?)" if own and own.split(" ")[0] in typed else ""
 
 
 class _Quiet(argparse.ArgumentParser):

@@ -11,7 +11,7 @@ import numpy as np
 
 from thalweg.files import atomic_path
 
-__all__ = ["check_fits", "grid", "write_codes", "write_rows", "write_values"]
+__all__ = ["check_fits", "grid", "suffix_for", "write_codes", "write_rows", "write_values"]
 
 SHOWN = 100_000  # points of a scatter
 
@@ -28,6 +28,13 @@ def check_fits(path: Path, spec: Any) -> None:
     if not fits[suffix]:
         wanted = ", ".join(s for s in fits if fits[s])
         raise ValueError(f"out: got '{path}' for {kind}s of shape {tuple(spec.shape)}, wanted a suffix of {wanted}")
+
+
+def suffix_for(spec: Any) -> str:
+    """Return the suffix by which samples of that kind are best seen: a picture where one can be drawn."""
+    if spec.kind == "tokens":
+        return ".txt"
+    return ".png" if spec.kind == "image" or spec.size <= 2 else ".csv"
 
 
 def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:

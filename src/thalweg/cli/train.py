@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option, options_of_dataclass, options_of_function
 from thalweg.cli.shared import add_data, data_config, warn
 from thalweg.config import RunConfig, TrainConfig
 from thalweg.recipes import FAMILIES, recipe, recipe_names
+
+if TYPE_CHECKING:
+    from thalweg.recipes.runs import Opened
 
 HELP = "train a recipe on data, into a run folder"
 
@@ -98,50 +102,67 @@ def resumable(folder: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        stop.args = (f"{stop}; go on with: thalweg resume {folder}",)
+        stop.args = (f"{stop}; go on with: {shlex.join(['thalweg', 'resume', str(folder)])}",)
         raise
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return where a run is, and the last of its records; nothing in a process that is not the first."""
+    """Return where a run is, the last of its records, and commands that come next; nothing in a later process."""
     if os.environ.get("RANK", "0") != "0":
         return {}
+    from thalweg.recipes.runs import open_run
     from thalweg.training.records import RunFolder, read_metrics
 
-    config, lines = RunFolder.read(folder)["config"], read_metrics(folder)
+    config, lines, opened = RunFolder.read(folder)["config"], read_metrics(folder), open_run(folder)
     return {
         "run": str(folder),
-        "picture": picture(folder),
+        "picture": picture(opened),
         "recipe": config.get("recipe"),
         "data": config.get("data"),
         "last": lines[-1] if lines else None,
+        "next": next_commands(opened),
     }
 
 
-def picture(folder: Path) -> str | None:
-    """Draw samples into the run folder, where the model can sample and its samples can be seen; return their path."""
-    from thalweg.cli.files import check_fits, write_values
-    from thalweg.cli.sample import draw
-    from thalweg.recipes.runs import open_run
+def picture(opened: Opened) -> str | None:
+    """Draw samples into the run folder, where the model can sample and its samples can be seen; return their path.
 
-    path, opened = folder / "samples" / "samples.png", open_run(folder)
-    if not hasattr(opened.model, "sample"):
+    A picture that cannot be drawn is a warning: the training has ended well.
+    """
+    from thalweg.cli.files import suffix_for, write_values
+    from thalweg.cli.sample import draw
+
+    path = opened.path / "samples" / "samples.png"
+    if not hasattr(opened.model, "sample") or suffix_for(opened.spec) != ".png":
         return None
     try:
-        check_fits(path, opened.spec)
-    except ValueError:  # more than two columns: nothing to look at
+        path.parent.mkdir(exist_ok=True)
+        write_values(path, draw(opened.model, 64 if opened.spec.kind == "image" else 5000, 0), opened.spec)
+    except Exception as error:  # whatever a model or a drawing library raises
+        warn(f"no picture of samples: {' '.join(str(error).split()) or type(error).__name__}")
         return None
-    path.parent.mkdir(exist_ok=True)
-    write_values(path, draw(opened.model, 64 if opened.spec.kind == "image" else 5000, 0), opened.spec)
     return str(path)
+
+
+def next_commands(opened: Opened) -> list[str]:
+    """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
+    from thalweg.cli.files import suffix_for
+    from thalweg.recipes.runs import build
+    from thalweg.training.updates import Solved
+
+    folder, found = str(opened.path), [["evaluate"]]
+    if hasattr(opened.model, "sample"):
+        found.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
+    if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):
+        done = max((record["step"] for record in opened.records()), default=1)
+        found.append(["resume", "--steps", str(2 * done)])
+    return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in found]
 
 
 def show(document: dict[str, Any]) -> None:
     """Print the run folder and what one can do with it."""
-    folder = document["run"]
-    print(f"run: {folder}")
+    print(f"run: {document['run']}")
     if document["picture"]:
         print(f"samples: {document['picture']}")
-    print(f"  thalweg evaluate {folder}")
-    print(f"  thalweg sample {folder} -n 64 --out samples.png")
-    print(f"  thalweg resume {folder} --steps N")
+    for command in document["next"]:
+        print(f"  {command}")

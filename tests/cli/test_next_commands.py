@@ -1,0 +1,52 @@
+"""The commands that a training prints next work word for word, whatever the data and the folder."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thalweg.cli import main
+
+TINY = ["--steps", "3", "--device", "cpu"]
+RUNS = {
+    "images": ["vae", "--data", "digits", "--hidden", "8", "--latent-dim", "2", *TINY],
+    "plane": ["real-nvp", "--data", "moons", "--data-examples", "200", "--layers", "2", "--hidden", "4", *TINY],
+    "four columns": ["real-nvp", "--data", "t.csv", "--layers", "2", "--hidden", "4", *TINY],
+    "closed form": ["gmm", "--data", "t.csv", "--components", "2"],
+    "classifier": ["softmax-regression", "--data", "digits", *TINY],
+    "two stages": ["vq-vae", "--data", "digits", "--hidden", "8", "--codes", "4", *TINY],
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_each_printed_command_works(tmp_path: Path, monkeypatch: Any, capsys: Any, case: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(120, 4))
+    np.savetxt("t.csv", x, delimiter=",", header="a,b,c,d", comments="")
+    assert main(["train", *RUNS[case], "--run", "my run's"]) == 0
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("thalweg ")]
+    assert printed[0].startswith("thalweg evaluate")
+    for command in printed:
+        words = shlex.split(command)[1:]
+        fast = ["--limit", "20", "--samples", "20", "--temperatures", "0", "--draws", "1", "--features", "pixels"]
+        assert main([*words, *(fast if words[0] == "evaluate" else [])]) == 0, capsys.readouterr().err
+
+
+def test_a_picture_that_fails_fails_no_training(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    import thalweg.cli.sample
+
+    def fails(*_: object, **__: object) -> None:
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(thalweg.cli.sample, "draw", fails)
+    assert main(["train", *RUNS["plane"], "--run", str(tmp_path / "run")]) == 0
+    assert "no picture of samples: singular" in capsys.readouterr().err
+
+
+def test_other_names_of_options_are_hinted_at(tmp_path: Path, capsys: Any) -> None:
+    assert main(["train", "vae", "--data", "digits", "--learning-rate", "1e-3"]) == 2
+    assert "did you mean --lr?" in capsys.readouterr().err
