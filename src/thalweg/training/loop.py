@@ -367,9 +367,13 @@ class _Stage:
         }
 
     def _restore(self, state: dict[str, Any]) -> int:
-        for name, player in self.play.players.items():
-            player.load_state_dict(state["players"][name])
-        self.run.model.load_state_dict(state["rest"], strict=False)
+        try:
+            for name, player in self.play.players.items():
+                player.load_state_dict(state["players"][name])
+            self.run.model.load_state_dict(state["rest"], strict=False)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"checkpoint: got one of another run, wanted the state of this model ({reason})") from None
         self.play.pending = [tuple(entry) for entry in state["pending"]]
         self.monitor, self.seconds = state["monitor"], state["seconds"]
         return int(state["step"])
