@@ -118,3 +118,13 @@ def test_every_epoch_of_gathered_batches_is_a_permutation(tmp_path):
         drawn = list(stream)
     for epoch in range(4):
         assert sorted(drawn[epoch * N : (epoch + 1) * N]) == list(range(N))
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+@pytest.mark.parametrize("columns", [1, 3, 7])
+def test_batches_are_aligned_alike_in_every_process(resident, columns):
+    # The last bits of a product may depend on the alignment of its operands: numpy's memory has 16 bytes, torch's 64.
+    x = np.arange(50 * columns, dtype=np.float32).reshape(50, columns)
+    with Batches((x, np.arange(50)), 5, resident=resident) as batches:
+        for step in range(20):
+            assert all(t.data_ptr() % 64 == 0 for t in batches.get(step))

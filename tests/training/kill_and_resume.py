@@ -1,109 +1,224 @@
-"""Kills training processes at random instants and resumes them: run as a program by test_kill.py.
+"""Kills trainings at file operations and resumes them: run as a program by test_kill.py.
 
-    python kill_and_resume.py FOLDER RECIPE DATA KILLS SEED [OPTIONS]
+    python kill_and_resume.py every-state FOLDER RECIPE OPTIONS TRAINING    # both in JSON
+    python kill_and_resume.py overwrite FOLDER RECIPE OPTIONS TRAINING
+    python kill_and_resume.py kills FOLDER FAMILY
 
-OPTIONS are those of the recipe, in JSON.
-Trains RECIPE straight, then again with KILLS kills (SIGKILL, at random instants, some of them inside the write of a
-checkpoint), and prints whether the two models are the same bytes. Children are forked from a process that has
-imported everything and trained nothing, so that a kill costs milliseconds.
+Children are forked from one process that has imported everything, has one thread and has trained nothing. `every-state`
+keeps a copy of the run folder before, in the middle of and after every file operation of a run: what a SIGKILL at that
+instant would leave. From each it goes on, and compares with the run that was never killed. `overwrite` does the same
+while the run takes the place of another. `kills` kills a run of each recipe of a family again and again, each time at a
+later file operation. Prints "same" and how many, or what differs.
 """
 
+import builtins
+import hashlib
+import io
 import json
 import os
-import random
+import shutil
 import signal
 import sys
-import time
+import traceback
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
+import torch._dynamo  # what every optimizer imports: once here, not in each child
 
 import thalweg.data
 from thalweg.config import DataConfig, RunConfig, TrainConfig
+from thalweg.recipes import FAMILIES
 from thalweg.recipes.runs import resume, train
-from thalweg.training import checkpoint
 
-STEPS = 60
+OPERATIONS = ("open", "mkdir", "unlink", "rmdir", "replace", "fsync")
+DATA = {"scans": "digits", "plane": "moons", "line": "mixture-1d"}  # by the name of the catalogue's Spec
+FORMS = {  # configurations with buffers or projections of their own
+    "flows": [("real-nvp", {"batch_norm": True, "hidden": 8}), ("glow", {"architecture": "dense", "hidden": 8})],
+    "gans": [("sn-gan", {"method": "project", "norm": "map", "conditional": True, "hidden": 8})],
+}
+MANY = 40  # kills until a run of some steps must have ended
 
 
-def forked(work, kill_after: float | None = None) -> int:
-    """Do the work in a child; kill it after some seconds. Returns the wait status."""
+def forked(work: Callable[[], object]) -> int:
+    """Do the work in a child; return its wait status."""
     child = os.fork()
     if child == 0:
         try:
             work()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1]
 
 
-def dying_in_a_write(work, draw: random.Random):
-    """The work, killed inside a random checkpoint write: while bytes go out, before or after the file is renamed."""
+def watch(look: Callable[[], None]) -> None:
+    """Call `look` before and after every file operation of this process, and in the middle of every write."""
 
-    def dying():
-        left, where = draw.randint(1, 6), draw.choice(["bytes", "before rename", "after rename"])
-        replace, fsync = os.replace, os.fsync
+    def around(call):
+        def wrapped(*arguments, **settings):
+            look()
+            result = call(*arguments, **settings)
+            look()
+            return result
 
-        def die_on(name, real):
-            def wrapped(*arguments):
-                nonlocal left
-                left -= 1
-                if left == 0 and where == "bytes":
-                    for path in Path(sys.argv[1]).rglob(".*.tmp*"):
-                        os.truncate(path, path.stat().st_size // 2)
-                if left <= 0 and not (where == "after rename" and name == "fsync"):
-                    if where == "after rename":
-                        real(*arguments)
-                    os.kill(os.getpid(), signal.SIGKILL)
-                real(*arguments)
+        return wrapped
 
-            return wrapped
+    def opening(call):
+        def opened(file, mode="r", *arguments, **settings):
+            if not set(mode) & set("wax+"):
+                return call(file, mode, *arguments, **settings)
+            made = around(call)(file, mode, *arguments, **settings)
+            write = made.write
 
-        checkpoint.os.fsync = die_on("fsync", fsync) if where == "bytes" else fsync
-        checkpoint.os.replace = die_on("replace", replace) if where != "bytes" else replace
-        work()
+            def halfway(data):
+                write(data[: len(data) // 2])
+                made.flush()
+                look()
+                return len(data) // 2 + write(data[len(data) // 2 :])
 
-    return dying
+            made.write = halfway
+            return made
+
+        return opened
+
+    for name in OPERATIONS:
+        setattr(os, name, around(getattr(os, name)))
+    builtins.open = io.open = opening(io.open)
+
+
+def files(folder: Path) -> dict[str, bytes | None]:
+    """Return the content of all files by their path, and None for folders."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.name != "lock"
+    }
+
+
+class States:
+    """Copies of a folder, one of each state that it was in."""
+
+    def __init__(self, folder: Path, into: Path) -> None:
+        self.folder, self.into = folder, into
+        self.known: set[str] = set()
+        self.looking = False
+
+    def keep(self) -> None:
+        """Keep a copy of the folder as it is, unless it was in that state before."""
+        if self.looking or not self.folder.is_dir():
+            return
+        self.looking = True
+        key = hashlib.sha256(repr(files(self.folder)).encode()).hexdigest()
+        if key not in self.known:
+            self.known.add(key)
+            shutil.copytree(self.folder, self.into / f"{len(self.known):04d}")
+        self.looking = False
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """Return what two equal runs share: the model, what was logged, the names of files."""
+    lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
+    names = {path.split(".")[0] if path.startswith("checkpoints/") else path for path in files(folder)}
+    return {
+        "model": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "metrics": [{name: v for name, v in line.items() if name not in ("seconds", "memory")} for line in lines],
+        "files": sorted(names),
+    }
+
+
+def differences(one: dict[str, object], other: dict[str, object]) -> str:
+    return "; ".join(f"{name}: {one[name]} and {other[name]}" for name in one if one[name] != other[name])
+
+
+def every_state(folder: Path, config: RunConfig, overwrite: bool) -> str:
+    """Go on from every state that a run folder is in, in the course of a run."""
+    assert forked(lambda: train(config, folder / "straight")) == 0
+    straight, killed = outcome(folder / "straight"), folder / "killed"
+    if overwrite:
+        assert forked(lambda: train(config, killed)) == 0
+
+    def watched():
+        watch(States(killed, folder / "states").keep)
+        train(config, killed, overwrite=overwrite)
+
+    assert forked(watched) == 0
+    assert outcome(killed) == straight
+    states = sorted((folder / "states").iterdir())
+    for state in states:
+        known = (state / "run.json").exists() and not overwrite
+        before = sorted(files(state))
+        work = (lambda: resume(state, warn=str)) if known else (lambda: train(config, state, overwrite=overwrite))  # noqa: B023
+        if forked(work) != 0 or outcome(state) != straight:
+            return f"from {before} in {state}: {differences(straight, outcome(state))}"
+    return f"same {len(states)}"
+
+
+def kills(folder: Path, config: RunConfig) -> str:
+    """Kill a run at a file operation, then its resumption at a later one, until there is none so late."""
+    assert forked(lambda: train(config, folder / "straight")) == 0
+    done = folder / "killed"
+    for number in range(MANY):
+        left = [5 + 9 * number]
+
+        def look():
+            left[0] -= 1  # noqa: B023
+            if left[0] == 0:  # noqa: B023
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def dying():
+            watch(look)
+            resume(done, warn=str) if (done / "run.json").exists() else train(config, done)
+
+        status = forked(dying)
+        if status == 0:
+            differing = differences(outcome(folder / "straight"), outcome(done))
+            return f"same {number}" if not differing and number > 3 else f"after {number} kills: {differing}"
+        if not os.WIFSIGNALED(status):
+            return f"failed after {number} kills"
+    return f"not ended after {MANY} kills"
+
+
+def members(family: str) -> dict[str, RunConfig]:
+    """Return a small run of each recipe of the family, the first of the catalogue on data at hand, and of its forms."""
+    from catalogue import MEMBERS
+
+    names = [member.recipe for member in MEMBERS]
+    first = [
+        next(
+            m for m in sorted(MEMBERS, key=lambda m: m.spec.name != "scans") if m.recipe == name and m.spec.name in DATA
+        )
+        for name in FAMILIES[family]
+        if name in names
+    ]
+    chosen = [(member.recipe, member.options, DATA[member.spec.name]) for member in first]
+    chosen += [(name, options, "digits") for name, options in FORMS.get(family, [])]
+    found = {}
+    for name, options, source in chosen:
+        ema = None if name in ("kde", "gmm") else 0.9  # fitted in closed form
+        settings = TrainConfig(steps=6, batch_size=8, checkpoint_every=2, log_every=3, device="cpu", ema=ema)
+        config = RunConfig(recipe=name, data=DataConfig(source=source, examples=200), options=options, train=settings)
+        thalweg.data.load(config.data)
+        found[f"{name}-{len(found)}"] = config
+    return found
 
 
 def main() -> None:
-    folder, recipe, data, kills, seed = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     torch.set_num_threads(1)
-    draw = random.Random(seed)
-    source = DataConfig(source=data, examples=600 if data != "digits" else None)
-    loaded = thalweg.data.load(source)
-    thalweg.data.load = lambda config: loaded
-    ema = None if recipe in ("kde", "gmm") else 0.9  # fitted in closed form
-    settings = TrainConfig(steps=STEPS, batch_size=32, checkpoint_every=2, device="cpu", resident="no", ema=ema)
-    options = json.loads(sys.argv[6]) if len(sys.argv) > 6 else {}
-    config = RunConfig(recipe=recipe, data=source, options=options, train=settings)
-    began = time.monotonic()
-    assert forked(lambda: train(config, folder / "straight")) == 0
-    whole = time.monotonic() - began
-
-    done, killed = folder / "killed", 0
-    work = lambda: train(config, done)  # noqa: E731
-    while killed < kills:
-        inside = killed % 4 == 3
-        status = forked(dying_in_a_write(work, draw)) if inside else forked(work, draw.uniform(0.02, 0.6) * whole)
-        killed += os.WIFSIGNALED(status)
-        if status == 0:  # it ended before the kill came: once more from the beginning
-            work = lambda: train(config, done, overwrite=True)  # noqa: E731
-        elif (done / "run.json").exists():
-            header = json.loads((done / "run.json").read_text())
-            header["config"]["train"]["threads"] = draw.choice([1, 2, 4])
-            (done / "run.json").write_text(json.dumps(header))
-            work = lambda: resume(done, warn=lambda said: None)  # noqa: E731
-        else:
-            work = lambda: train(config, done, overwrite=True)  # noqa: E731
-    assert forked(work) == 0
-    straight, resumed = ((run / "model.safetensors").read_bytes() for run in (folder / "straight", done))
-    print("same" if straight == resumed else "different")
+    thalweg.data.load = cache(thalweg.data.load)  # by the parent, for all children
+    if what == "kills":
+        for name, config in members(sys.argv[3]).items():
+            print(f"{config.recipe}: {kills(folder / name, config)}", flush=True)
+        return
+    settings = TrainConfig(batch_size=16, device="cpu", **json.loads(sys.argv[5]))
+    data = DataConfig(source="digits", examples=200)
+    config = RunConfig(recipe=sys.argv[3], data=data, options=json.loads(sys.argv[4]), train=settings)
+    thalweg.data.load(data)
+    print(every_state(folder, config, what == "overwrite"))
 
 
 if __name__ == "__main__":

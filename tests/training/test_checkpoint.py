@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from thalweg.training import RunFolder
-from thalweg.training.checkpoint import checkpoints, load_newest, remove_later, save_checkpoint
+from thalweg.training.checkpoint import checkpoints, load_newest, prune, remove_later, save_checkpoint
 from toy_problems import play, regression_run
 
 
@@ -67,18 +67,20 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
 
 def test_old_checkpoints_go_and_series_do_not_mix(tmp_path):
     for step in (10, 20, 30):
-        save_checkpoint(tmp_path, {"step": step}, "step", (0, step), keep=[(0, step - 10)])
+        save_checkpoint(tmp_path, {"step": step}, "step", (0, step))
     for step in (15, 25):
         save_checkpoint(tmp_path, {"step": step}, "best", (0, step))
+    save_checkpoint(tmp_path, {"step": 25, "other": 1}, "best", (0, 25))  # in place of the first
     for name in ("notes.pt", "step-0-000000040.pt", "best-0-x.0123456789abcdef.pt"):  # not ours
         (tmp_path / name).write_text("")
+    prune(tmp_path, "step", [(0, 20), (0, 30)])
     assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20), (0, 30)]
-    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 25)]
+    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 15), (0, 25)]
     assert load_newest(tmp_path, warn=print)["step"] == 30
     remove_later(tmp_path, (0, 20))
     assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20)]
-    assert checkpoints(tmp_path, "best") == []
-    assert len(list(tmp_path.iterdir())) == 4
+    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 15)]
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

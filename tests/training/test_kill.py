@@ -1,29 +1,53 @@
 """A run killed at any instant and resumed is, byte for byte, the run that was never killed: every recipe."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from thalweg.recipes import recipe_names
+from thalweg.recipes import FAMILIES
 
-DATA = {"flow-1d": "mixture-1d"}  # the others are tried on digits
-FORMS = [
-    ("real-nvp", '{"batch_norm": true, "hidden": 8}'),
-    ("glow", '{"architecture": "dense", "hidden": 8}'),
-    ("sn-gan", '{"method": "project", "norm": "map", "conditional": true, "hidden": 8}'),
-]
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
+EVERYTHING = {"validate_every": 1, "patience": 50, "ema": 0.9}  # what is written and kept beside the weights
+QUANTIZED = {"codes": 8, "dim": 4, "hidden": 8, "layers": 1}
+
+
+def said(*arguments) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.mark.system("S5")
-@pytest.mark.parametrize(("recipe", "options"), [*((name, "{}") for name in recipe_names()), *FORMS])
-def test_killed_and_resumed_is_never_killed(tmp_path, recipe, options):
-    kills = 20 if recipe == "vae" else 3
-    ended = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path), recipe, DATA.get(recipe, "digits"), str(kills), "1", options],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert ended.stdout.strip() == "same", ended.stderr
+@pytest.mark.parametrize(
+    ("how", "recipe", "options", "training"),
+    [
+        ("every-state", "vae", {"latent_dim": 2, "hidden": 8}, {"steps": 5, "log_every": 2} | EVERYTHING),
+        ("overwrite", "softmax-regression", {}, {"steps": 4}),
+        pytest.param("every-state", "vq-vae", QUANTIZED | {"conditional": True}, {"steps": 4, "validate_every": 2},
+                     marks=pytest.mark.system("S84")),
+        pytest.param("every-state", "stacked-denoising-autoencoder", {"latent_dim": 4, "hidden": 8, "layers": 2},
+                     {"steps": 4, "validate_every": 2}, marks=pytest.mark.system("S71")),
+    ],
+)  # fmt: skip
+def test_every_state_that_a_kill_can_leave_is_gone_on_from(tmp_path, how, recipe, options, training):
+    training = {"checkpoint_every": 2, **training}
+    (line,) = said(how, tmp_path, recipe, json.dumps(options), json.dumps(training))
+    states = re.fullmatch(r"same (\d+)", line)
+    assert states, line
+    assert int(states[1]) > 25
+
+
+@pytest.mark.system("S5")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_killed_again_and_again_and_resumed_is_never_killed(tmp_path, family):
+    lines = [line.split(": ", 1) for line in said("kills", tmp_path, family)]
+    assert set(FAMILIES[family]) <= {recipe for recipe, _ in lines}
+    assert [line for line in lines if not re.fullmatch(r"same \d+", line[1])] == []

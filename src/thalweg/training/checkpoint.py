@@ -16,7 +16,7 @@ import torch
 
 from thalweg.files import digest, write_atomic
 
-__all__ = ["Checkpoint", "checkpoints", "load_newest", "read_checkpoint", "remove_later", "save_checkpoint"]
+__all__ = ["Checkpoint", "checkpoints", "load_newest", "prune", "read_checkpoint", "remove_later", "save_checkpoint"]
 
 NAME = re.compile(r"(?P<series>[a-z]+)-(?P<stage>\d+)-(?P<step>\d+)\.(?P<checksum>[0-9a-f]{16})\.pt")
 
@@ -47,19 +47,24 @@ def checkpoints(folder: Path, series: str) -> list[Checkpoint]:
     )
 
 
-def save_checkpoint(
-    folder: Path, state: dict[str, Any], series: str, at: tuple[int, int], *, keep: Collection[tuple[int, int]] = ()
-) -> Path:
-    """Write `state`, reached at (stage, step), into the folder; then remove the series but this one and `keep`."""
+def save_checkpoint(folder: Path, state: dict[str, Any], series: str, at: tuple[int, int]) -> Path:
+    """Write `state`, reached at (stage, step), into the folder, in place of what the series has of the same step."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
     path = folder / f"{series}-{at[0]}-{at[1]:09d}.{digest(data)}.pt"
     write_atomic(path, data)
     for old in checkpoints(folder, series):
-        if old.path != path and (old.at == at or old.at not in keep):
+        if old.at == at and old.path != path:
             old.path.unlink(missing_ok=True)
     return path
+
+
+def prune(folder: Path, series: str, keep: Collection[tuple[int, int]]) -> None:
+    """Remove the checkpoints of a series but those reached at the (stage, step) of `keep`."""
+    for old in checkpoints(folder, series):
+        if old.at not in keep:
+            old.path.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thalweg.config import TrainConfig
 from thalweg.devices import deterministic, fast_matmul, peak_memory, resolve_device, synchronize
-from thalweg.training.checkpoint import checkpoints, load_newest, read_checkpoint, remove_later, save_checkpoint
+from thalweg.training.checkpoint import checkpoints, load_newest, prune, read_checkpoint, remove_later, save_checkpoint
 from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
@@ -84,11 +84,12 @@ def train(
     ):
         state = load_newest(folder.checkpoints, device=device, warn=warn) if folder else None
         writer = folder if mine.rank == 0 else None
+        bests = [(stage, step) for stage, step in state["bests"]] if state else []
         if writer:
             at = (state["stage"], state["step"]) if state else (-1, 0)
             writer.rewind(*at)
             remove_later(writer.checkpoints, at)
-        bests = [(stage, step) for stage, step in state["bests"]] if state else []
+            _keep(writer.checkpoints, bests)
         for index, stage in enumerate(run.stages):
             if state and state["stage"] > index:
                 continue
@@ -105,6 +106,12 @@ def _model_bytes(run: Run) -> bytes:
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.model.state_dict().items()}
     return save(tensors)
+
+
+def _keep(folder: Path, bests: list[tuple[int, int]]) -> None:
+    """Remove all checkpoints but the newest to resume from, and the best models that these refer to."""
+    prune(folder, "step", [found.at for found in checkpoints(folder, "step")[-KEPT_CHECKPOINTS:]])
+    prune(folder, "best", bests)
 
 
 class _Stage:
@@ -132,6 +139,7 @@ class _Stage:
         self.play = Play(self.stage, sources.train, config, device, world)
         self.bests = bests  # where the best model was, by stage and step, at each checkpoint that is kept
         self.monitor = {"best": math.inf, "step": 0, "bad": 0}
+        self.restored: int | None = None  # the step of the checkpoint that the stage is resumed from
         self.label = self.stage.name if len(run.stages) == 1 else f"{self.stage.name} ({index + 1})"
         self.best: dict[str, Any] | None = None  # where there is no folder to keep it in
         self.seconds, self.begun = 0.0, None
@@ -147,6 +155,7 @@ class _Stage:
     def train(self, saved: dict[str, Any] | None, stop: list[int], progress: Progress) -> None:
         """Play the rounds that are left."""
         done = self._restore(saved) if saved else 0
+        self.restored = done if saved else None
         for player in self.play.players.values():
             player.module.train()
         progress.start(self.label, done, self.stage.steps)
@@ -160,7 +169,7 @@ class _Stage:
                 self.play.round(done, self._scheduled(done))
                 done += 1
                 over = self._over(done) or self.play.solved
-                finished = self._after(done, over, progress)
+                finished = self._after(done, over, progress) or self.play.solved
                 if self._stopped(stop, done):
                     self._save(done, finished)
                     raise Interrupted(stop[0] if stop else signal.SIGTERM, self.index, done)
@@ -278,12 +287,14 @@ class _Stage:
     def _keep_best(self, done: int) -> None:
         state = self._state(done, False)
         if self.folder:
-            save_checkpoint(self.folder.checkpoints, state, "best", (self.index, done), keep=self.bests)
+            save_checkpoint(self.folder.checkpoints, state, "best", (self.index, done))
+            prune(self.folder.checkpoints, "best", [*self.bests, (self.index, done)])
         else:
             self.best = copy.deepcopy(state)
 
     def _finish(self, done: int, early: bool) -> None:
-        self._save(done, early)
+        if done != self.restored:  # else the checkpoint is there
+            self._save(done, early)
         if self.stage.patience:  # the best model, with the optimizer of the same step
             best = self.best
             if self.folder and self.monitor["step"]:
@@ -302,7 +313,9 @@ class _Stage:
         )
 
     def _say_nothing_is_left(self, done: int, early: bool) -> None:
-        if early:
+        if isinstance(self.stage.update, Solved):
+            self.say(f"nothing is left to train: the fit is complete after step {done}")
+        elif early:
             self.say(
                 f"nothing is left to train: the run stopped early after step {done}, and more --steps do not change "
                 "that; train a new run with a larger --patience, or without, to go further"
@@ -325,9 +338,8 @@ class _Stage:
         if self.folder:
             self.bests.append((self.index, int(self.monitor["step"])))
             del self.bests[:-KEPT_CHECKPOINTS]
-            before = [found.at for found in checkpoints(self.folder.checkpoints, "step")][1 - KEPT_CHECKPOINTS :]
-            state = self._state(done, finished)
-            save_checkpoint(self.folder.checkpoints, state, "step", (self.index, done), keep=before)
+            save_checkpoint(self.folder.checkpoints, self._state(done, finished), "step", (self.index, done))
+            _keep(self.folder.checkpoints, self.bests)
 
     def _load_best(self, folder: Path) -> dict[str, Any]:
         at = (self.index, int(self.monitor["step"]))
@@ -355,9 +367,13 @@ class _Stage:
         }
 
     def _restore(self, state: dict[str, Any]) -> int:
-        for name, player in self.play.players.items():
-            player.load_state_dict(state["players"][name])
-        self.run.model.load_state_dict(state["rest"], strict=False)
+        try:
+            for name, player in self.play.players.items():
+                player.load_state_dict(state["players"][name])
+            self.run.model.load_state_dict(state["rest"], strict=False)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"checkpoint: got one of another run, wanted the state of this model ({reason})") from None
         self.play.pending = [tuple(entry) for entry in state["pending"]]
         self.monitor, self.seconds = state["monitor"], state["seconds"]
         return int(state["step"])

@@ -110,6 +110,9 @@ class RunFolder:
             ) from None
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
+        for key in ("config", "spec", "files", "numerics"):
+            if not isinstance(header.get(key, {}), dict):
+                raise ValueError(f"run: got '{key}' {header[key]!r} in {path / 'run.json'}, wanted a JSON object")
         checksum = header.pop("checksum", None)  # missing in what older versions wrote
         if checksum is not None and checksum != _checksum(header):
             raise ValueError(
@@ -179,8 +182,6 @@ class RunFolder:
 def verified(folder: Path, name: str) -> bytes:
     """Return the bytes of a file of the run; ValueError if they do not give the checksum that `run.json` has of it."""
     files = RunFolder.read(folder).get("files", {})
-    if not isinstance(files, dict):
-        raise ValueError(f"run: got 'files' of {folder / 'run.json'}: {files}; wanted checksums by file name")
     data = (folder / name).read_bytes()
     if digest(data) != files.get(name, digest(data)):
         repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"

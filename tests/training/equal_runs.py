@@ -1,0 +1,41 @@
+"""Trains a small recipe of every family and prints the hash of each model: run by test_processes.py.
+
+    python equal_runs.py
+
+With the number of threads that torch takes by default.
+"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import torch
+
+from thalweg.config import DataConfig, RunConfig, TrainConfig
+from thalweg.recipes.runs import train
+
+RECIPES = {
+    "lenet5": {},
+    "autoencoder": {"latent_dim": 3, "hidden": 16},
+    "vae": {"latent_dim": 2, "hidden": 16},
+    "pixelcnn": {"hidden": 8, "layers": 1},
+    "gmm": {"components": 3},
+    "nsf": {"layers": 2, "hidden": 16, "bins": 4},
+    "wgan": {"latent_dim": 4, "hidden": 32},
+    "wae-mmd": {"latent_dim": 4, "hidden": 16},
+}
+
+
+def main() -> None:
+    print("threads", torch.get_num_threads())
+    with tempfile.TemporaryDirectory() as place:
+        for recipe, options in RECIPES.items():
+            resident = "no" if recipe in ("vae", "wgan") else "auto"  # gathered by threads, too
+            settings = TrainConfig(steps=4, batch_size=32, device="cpu", log_every=2, resident=resident, seed=7)
+            data = DataConfig(source="digits")
+            run = train(RunConfig(recipe=recipe, data=data, options=options, train=settings), Path(place) / recipe)
+            print(recipe, hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
