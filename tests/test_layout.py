@@ -21,7 +21,7 @@ ARROWS = {
     "inference": {"objectives"},
     "training": set(),
     "problems": {"nn", "objectives", "models", "training"},
-    "evaluation": set(),
+    "evaluation": {"objectives"},  # distances of samples are the same ones
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "comparison": {"recipes", "training", "evaluation", "data"},

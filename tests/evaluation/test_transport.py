@@ -143,3 +143,20 @@ def test_two_models_on_the_same_examples_are_paired():
     same = measured(x, x)
     assert same.value == pytest.approx(0.0, abs=1e-12)
     assert same.low >= 0.0
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e-14, 1e-8, 1.0, 1e8, 1e14, 1e150])
+@pytest.mark.parametrize("far", [None, 1e4, 1e8, 1e12])
+def test_whatever_the_unit_and_a_far_point_of_both(factor, far):
+    x, y = normal(40, 3), normal(40, 3, seed=1, mean=0.5)
+    costs = (x[:, None] - y[None]).square().sum(dim=-1).sqrt().numpy()
+    wanted = costs[optimize.linear_sum_assignment(costs)].mean()
+    slices = sliced_wasserstein(x, y, generator=generator(0, "directions"))
+    if far:
+        x, y = (torch.cat([z, torch.full((1, 3), far, dtype=z.dtype)]) for z in (x, y))
+        wanted, slices = 40 / 41 * wanted, 40 / 41 * slices
+    found = wasserstein(factor * x, factor * y)
+    assert found.value / factor == pytest.approx(wanted, rel=1e-9)
+    assert (found.of_x.mean() + found.of_y.mean()) / factor == pytest.approx(wanted, rel=1e-9)
+    sliced = sliced_wasserstein(factor * x, factor * y, generator=generator(0, "directions")) / factor
+    assert sliced == pytest.approx(slices, rel=1e-3)

@@ -94,3 +94,17 @@ def test_what_is_missing():
         inverse_multiquadric(2, std=0.0)
     with pytest.raises(ValueError, match="scales: got 0"):
         inverse_multiquadric(2, scales=(0.0,))
+
+
+@pytest.mark.parametrize("far", [1e4, 1e8, 1e12])
+def test_a_far_point_of_both(far):
+    """Its kernel with the others is 0, with itself 1."""
+    x, y, point = points(30, 3, 0), points(30, 3, 1, 0.5), torch.full((1, 3), far, dtype=torch.float64)
+    kernel = rbf(1.0)
+
+    def mean(a, b, own=False):
+        k = kernel((a[:, None] - b[None]).square().sum(-1))
+        return (k.sum() - (k.diagonal().sum() if own else 0)) / (31 * 30 if own else 31 * 31)
+
+    expected = mean(x, x, True) + mean(y, y, True) - 2 * (mean(x, y) + 1 / 31**2)
+    assert mmd2(torch.cat([x, point]), torch.cat([y, point]), kernel).item() == pytest.approx(expected.item(), rel=1e-9)

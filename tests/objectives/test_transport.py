@@ -182,3 +182,65 @@ class TestSinkhorn:
             sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), scaling=1.0)
         with pytest.raises(ValueError, match="blur: got 0"):
             sinkhorn_divergence(points(2, 1, 0), points(2, 1, 0), blur=0.0)
+
+
+def assignment(x, y, power=1):
+    """The best assignment's mean cost, of differences in float64."""
+    cost = (x[:, None] - y[None]).square().sum(-1).sqrt() ** power
+    return cost[linear_sum_assignment(cost)].mean().item()
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("factor", [1e-150, 1e-14, 1e-8, 1.0, 1e8, 1e14, 1e150])
+def test_whatever_the_unit(factor, power):
+    """W_p(cx, cy) = |c| W_p(x, y)."""
+    x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
+    found = wasserstein(factor * x, factor * y, power=power).item() / factor**power
+    assert found == pytest.approx(assignment(x, y, power), rel=1e-9)
+    ways = points(20, 3, 5)
+    expected = sliced_wasserstein(x, y, ways).item()
+    assert sliced_wasserstein(factor * x, factor * y, ways / factor).item() / factor == pytest.approx(
+        expected, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("offset", [1e4, 1e8])
+def test_whatever_the_origin(offset, power):
+    x, y = (z.mul(2**20).round().div(2**20) for z in (points(40, 3, 0), points(40, 3, 1, shift=0.4)))  # sums are exact
+    expected = assignment(x, y, power)
+    assert wasserstein(x + offset, y + offset, power=power).item() == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("far", [1e4, 1e8, 1e12])
+def test_a_far_point_of_both(far, power):
+    """It stays where it is: the others are transported as without it."""
+    x, y, point = points(40, 3, 0), points(40, 3, 1, shift=0.4), torch.full((1, 3), far, dtype=torch.float64)
+    both = torch.cat([x, point]), torch.cat([y, point])
+    rest = 40 / 41 * assignment(x, y, power)
+    assert wasserstein(*both, power=power).item() == pytest.approx(rest, rel=1e-9)
+    ways = points(20, 3, 5)
+    expected = 40 / 41 * sliced_wasserstein(x, y, ways).item()
+    assert sliced_wasserstein(*both, ways).item() == pytest.approx(expected, rel=1e-3)
+    without = 40 / 41 * sinkhorn_divergence(x, y, power=power, scaling=0.9).item()
+    assert sinkhorn_divergence(*both, power=power, scaling=0.9).item() == pytest.approx(without, rel=0.02)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_far_point_of_one(power):
+    x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
+    x[7] = 1e6
+    assert wasserstein(x, y, power=power).item() == pytest.approx(assignment(x, y, power), rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("factor", [1e2, 1e6, 1e10])
+def test_sinkhorn_where_the_blur_is_nothing(factor, power, dtype):
+    """A shift by v is transported at |v|^p/p, and a sample to itself at nothing."""
+    x = (points(30, 2, 0) * factor).to(dtype)
+    shift = 1e-2 * factor
+    found = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
+    assert found == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
+    assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * found

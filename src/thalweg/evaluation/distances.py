@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thalweg.checks import positive
 from thalweg.evaluation.kernels import discrepancies
+from thalweg.objectives.pairwise import middle, squared_distances
 
 __all__ = [
     "TwoSample",
@@ -18,7 +19,6 @@ __all__ = [
     "median_distance",
     "mmd2",
     "sliced_wasserstein",
-    "squared_distances",
     "wasserstein_1d",
 ]
 
@@ -62,12 +62,10 @@ def mmd2(
     both, n = _joined(x, y), len(x)
     sigma = median_distance(both, generator=generator) if bandwidth is None else positive("bandwidth", bandwidth)
     # in powers of two: exp2 is several times faster than exp on processors
-    both = (both - both.mean(dim=0)) / (sigma * math.sqrt(2 * math.log(2)))
-    halves = both.square().sum(dim=1)
+    both = (both - middle(both)) / (sigma * math.sqrt(2 * math.log(2)))
 
     def kernel(rows: slice) -> Tensor:
-        squared = torch.addmm(halves[None, rows.start :], both[rows], both[rows.start :].T, alpha=-2)
-        return squared.add_(halves[rows, None]).clamp_(min=0).neg_().exp2_()
+        return squared_distances(both[rows], both[rows.start :]).neg_().exp2_()
 
     shuffled = torch.zeros(len(both), permutations, dtype=torch.float64)
     for column in range(permutations):
@@ -110,17 +108,6 @@ def _joined(x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([x, y]).double()
 
 
-def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Return |x − y|² (n, m) of `x` (n, d) and `y` (m, d); one that rounding cannot tell from 0 is 0.
-
-    >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[4.0, 0.0], [0.0, 3.0]]))
-    tensor([[25.,  0.]])
-    """
-    size = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
-    squared = torch.addmm(size, x, y.T, alpha=-2)
-    return squared.masked_fill_(squared < 1e-12 * size, 0.0)
-
-
 def median_distance(x: Tensor, *, limit: int = 1000, generator: torch.Generator | None = None) -> float:
     """Return the median distance of pairs of `x` (n, d), of at most `limit` of them drawn by `generator`.
 
@@ -154,8 +141,7 @@ def sliced_wasserstein(
 ) -> float:
     """Return W₁ along a direction, averaged over `projections` random ones, of `x` (n, d) and `y` (m, d).
 
-    SW₁ = E_θ W₁(⟨θ, x⟩, ⟨θ, y⟩), θ uniform on the unit sphere; rounded as float32 about the mean of x. Of finite
-    samples it is biased upwards.
+    SW₁ = E_θ W₁(⟨θ, x⟩, ⟨θ, y⟩), θ uniform on the unit sphere. Of finite samples it is biased upwards.
 
     Reference: Sliced and Radon Wasserstein barycenters of measures, N. Bonneel et al., 2015.
 
@@ -166,9 +152,9 @@ def sliced_wasserstein(
     if x.ndim != 2 or x.shape[1:] != y.shape[1:]:
         raise ValueError(f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, wanted (n, d) and (m, d)")
     directions = torch.randn(positive("projections", projections), x.shape[1], dtype=torch.float64, generator=generator)
-    directions = (directions / directions.norm(dim=1, keepdim=True)).float()
-    middle = x.double().mean(dim=0)
-    return float(_areas(*(directions @ (z.double() - middle).float().cpu().T for z in (x, y))).mean())
+    directions = directions / directions.norm(dim=1, keepdim=True)
+    center = middle(y.double())
+    return float(_areas(*(directions @ (z.double() - center).cpu().T for z in (x, y))).mean())
 
 
 def _areas(x: Tensor, y: Tensor) -> Tensor:

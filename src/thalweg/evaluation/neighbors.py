@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.evaluation.distances import squared_distances
 from thalweg.evaluation.draws import BLOCKS, Draws
 from thalweg.evaluation.estimate import Estimate
 from thalweg.evaluation.intervals import jackknifed, rate
+from thalweg.objectives.pairwise import middle, squared_distances
 
 __all__ = ["Prdc", "neighbor_measures", "prdc", "prdc_left_out"]
 
@@ -60,8 +60,8 @@ def prdc_left_out(real: Tensor, fake: Tensor, k: int, blocks: int) -> list[Prdc]
     if not 1 <= k < least:
         raise ValueError(f"k: got {k}, wanted from 1 to below the {least} examples of a sample")
     tiles = groups * -(-max(n, m) // (groups * TILE))  # row i is of tile i % tiles, and of block i % groups
-    middle = real.double().mean(dim=0)
-    x, y = ([(z[t::tiles].double() - middle) for t in range(tiles)] for z in (real, fake))
+    center = middle(real.double())
+    x, y = ([(z[t::tiles].double() - center) for t in range(tiles)] for z in (real, fake))
     reach_x, reach_y = (_reach(z, k, blocks) for z in (x, y))
 
     # 1 + blocks questions: of all, and without each block; asked of the few pairs that are near enough in any

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from thalweg.checks import choice
 from thalweg.objectives.mmd import Kernel
+from thalweg.objectives.pairwise import middle, squared_distances
 from thalweg.objectives.transport import wasserstein
 
 __all__ = ["integral_probability_metric"]
@@ -42,5 +42,6 @@ def integral_probability_metric(
         return wasserstein(points, points, p, q)
     if kernel is None:
         raise ValueError("kernel: got none, wanted that of the space of functions")
-    gram = kernel(torch.cdist(points, points).square())
+    points = points - middle(points)
+    gram = kernel(squared_distances(points, points))
     return (difference @ gram @ difference).clamp(min=0).sqrt()

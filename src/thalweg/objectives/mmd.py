@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from thalweg.checks import positive
+from thalweg.objectives.pairwise import middle, squared_distances
 
 __all__ = ["inverse_multiquadric", "mmd2", "rbf"]
 
@@ -63,13 +64,11 @@ def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Fl
 
 def _total(x: Tensor, y: Tensor, kernel: Kernel, own: bool = False) -> Tensor:
     """Σ_ij k(x_i, y_j), without i = j where they are each other's `own`: then k(x_i, x_j), j > i, is made once."""
-    center = y.mean(0).detach()
+    center = middle(y)
     x, y = x - center, y - center
-    left = torch.cat([x, x.square().sum(1, keepdim=True), torch.ones_like(x[:, :1])], 1)
-    right = torch.cat([-2 * y, torch.ones_like(y[:, :1]), y.square().sum(1, keepdim=True)], 1).T
 
     def values(rows: slice, columns: slice) -> Tensor:
-        return kernel((left[rows] @ right[:, columns]).clamp(min=0))  # ‖x‖² + ‖y‖² − 2 x·y, by one product
+        return kernel(squared_distances(x[rows], y[columns]))
 
     total = x.new_zeros(())
     for start in range(0, len(x), CHUNK):

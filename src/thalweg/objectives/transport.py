@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from thalweg.checks import choice, positive
+from thalweg.objectives.pairwise import middle, squared_distances
 
-__all__ = ["sinkhorn_divergence", "sliced_wasserstein", "wasserstein", "wasserstein_1d"]
+__all__ = ["Coupling", "optimal_coupling", "sinkhorn_divergence", "sliced_wasserstein", "wasserstein", "wasserstein_1d"]
 
+Array = np.ndarray[Any, Any]
 CHUNK = 64  # rows of a cost matrix at a time: what stays in a core's cache
+STEPS = 10_000_000  # of the network simplex: what some thousand points never need
+FINE = 0.1  # blur^p, times this: the rounding of a cost above which Sinkhorn's are made of differences in float64
+FAR = 1e3  # times the median cost: first guess of what an optimal plan does without
 
 
 def wasserstein_1d(
@@ -55,20 +61,63 @@ def wasserstein(
     >>> wasserstein(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor(2.5000)
     """
-    import ot
-
-    positive("power", power)
-    middle = x.detach().mean(0)  # a product loses fewer digits about the middle
-    from_middle = [(z.detach() - middle).cpu().double() for z in (x, y)]
-    cost = torch.cdist(from_middle[0], from_middle[1]).pow_(power)
-    first = torch.full((len(x),), 1 / len(x)) if a is None else a
-    second = torch.full((len(y),), 1 / len(y)) if b is None else b
-    weights = [w.detach().cpu().double().numpy() for w in (first, second)]
-    plan = torch.from_numpy(ot.emd(*(w / w.sum() for w in weights), cost.numpy(), numItermax=10_000_000))
+    plan = torch.from_numpy(optimal_coupling(x, y, a, b, power=power).plan)
     pairs = plan.nonzero(as_tuple=True)  # at most n + m − 1: only their distances are differentiated
     i, j = (index.to(x.device) for index in pairs)
     distance = torch.linalg.vector_norm(x[i] - y[j], dim=1).pow(power)
     return (plan[pairs].to(distance) * distance).sum()
+
+
+class Coupling(NamedTuple):
+    """A plan of least cost c (n, m), and dual potentials f (n,), g (m,): f_i + g_j ≤ c_ij, equal where the plan is."""
+
+    plan: Array
+    of_x: Array
+    of_y: Array
+
+
+def optimal_coupling(
+    x: Float[Tensor, "n d"],
+    y: Float[Tensor, "m d"],
+    a: Float[Tensor, " n"] | None = None,
+    b: Float[Tensor, " m"] | None = None,
+    *,
+    power: int = 1,
+) -> Coupling:
+    """Return the plan γ that makes Σ γ_ij ‖x_i − y_j‖^power least, and its dual potentials, in float64.
+
+    By POT's network simplex, which takes what is small beside its largest cost for a tie. So least costs of rows and
+    columns, which every plan pays, are taken off, and costs of which the best plan makes no use are cut: where it uses
+    none that is cut, it is the best of the whole costs, too. Distances are divided by a power of two.
+
+    Reference: Displacement interpolation using Lagrangian mass transport, N. Bonneel et al., 2011; POT: Python optimal
+    transport, R. Flamary et al., 2021.
+
+    >>> optimal_coupling(torch.tensor([[0.0], [5.0]]), torch.tensor([[6.0], [0.0]])).plan.tolist()
+    [[0.0, 0.5], [0.5, 0.0]]
+    """
+    import ot
+
+    positive("power", power)
+    x, y = (z.detach().cpu().double() for z in (x, y))
+    x, y = x - middle(y), y - middle(y)
+    unit = 2.0 ** math.frexp(float(max(x.abs().max(), y.abs().max())))[1]
+    costs = squared_distances(x / unit, y / unit).pow_(power / 2).numpy()
+    of_x = costs.min(axis=1)
+    costs -= of_x[:, None]
+    of_y = costs.min(axis=0)
+    costs -= of_y
+    shares = (torch.ones(n) if w is None else w for n, w in zip(costs.shape, (a, b), strict=True))
+    weights = [(w / w.sum()).numpy() for w in (w.detach().cpu().double() for w in shares)]
+    most = costs.max()
+    cut = FAR * np.median(costs) or most
+    while True:
+        cut = min(cut, most)
+        plan, log = ot.emd(*weights, np.minimum(costs, cut) / (cut or 1.0), numItermax=STEPS, log=True)
+        if cut >= most or not plan[costs > cut].any():
+            scale = unit**power
+            return Coupling(plan, (of_x + cut * log["u"]) * scale, (of_y + cut * log["v"]) * scale)
+        cut *= FAR
 
 
 def sliced_wasserstein(
@@ -81,8 +130,9 @@ def sliced_wasserstein(
     >>> sliced_wasserstein(torch.zeros(2, 2), torch.ones(2, 2), torch.eye(2))
     tensor(1.)
     """
-    unit = torch.nn.functional.normalize(directions, dim=1)
-    return wasserstein_1d(unit @ x.T, unit @ y.T).mean()
+    unit = torch.nn.functional.normalize(directions, dim=1, eps=torch.finfo(directions.dtype).tiny)
+    center = middle(y)
+    return wasserstein_1d(unit @ (x - center).T, unit @ (y - center).T).mean()
 
 
 def sinkhorn_divergence(
@@ -126,8 +176,11 @@ class _Step(NamedTuple):
 class _Sinkhorn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, blur: float, power: int, scaling: float) -> Tensor:
-        points = torch.cat([x, y])
+        dtype, points = x.dtype, torch.cat([x, y])
         diameter = max(float((points.amax(0) - points.amin(0)).norm()), blur)
+        fine = diameter**power * torch.finfo(dtype).eps > FINE * blur**power
+        if fine:
+            x, y = x.double(), y.double()
         levels = math.ceil(math.log(diameter / blur) / -math.log(scaling))
         blurs = [diameter, *[diameter * scaling**k for k in range(levels)], blur]
         pairs = ((x, y), (y, x), (x, x), (y, y))
@@ -135,17 +188,18 @@ class _Sinkhorn(torch.autograd.Function):
         mine = [torch.zeros_like(a[:, 0]) for a, _ in pairs]
         for k, width in enumerate(blurs):
             new = [
-                _step(*pair, other, width**power, power).potential
+                _step(*pair, other, width**power, power, fine).potential
                 for pair, other in zip(pairs, _others(mine), strict=True)
             ]
             mine = new if k == 0 else [(a + b) / 2 for a, b in zip(mine, new, strict=True)]
         # a whole step, all from the same point, and with it the slopes
         xy, yx, xx, yy = (
-            _step(*pair, other, blur**power, power, slope=True)
+            _step(*pair, other, blur**power, power, fine, slope=True)
             for pair, other in zip(pairs, _others(mine), strict=True)
         )
-        ctx.save_for_backward((xy.slope - xx.slope) / len(x), (yx.slope - yy.slope) / len(y))
-        return (xy.potential - xx.potential).mean() + (yx.potential - yy.potential).mean()
+        slopes = (xy.slope - xx.slope) / len(x), (yx.slope - yy.slope) / len(y)
+        ctx.save_for_backward(*(slope.to(dtype) for slope in slopes))
+        return ((xy.potential - xx.potential).mean() + (yx.potential - yy.potential).mean()).to(dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -158,9 +212,9 @@ def _others(mine: list[Tensor]) -> tuple[Tensor, ...]:
     return mine[1], mine[0], mine[2], mine[3]
 
 
-def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, slope: bool = False) -> _Step:
+def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, fine: bool, slope: bool = False) -> _Step:
     """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and Σ_j P_ij ∂c_ij/∂x_i, P_ij the shares in that mean."""
-    center = y.mean(0)  # a product loses fewer digits about the middle
+    center = middle(y)
     x, y = x - center, y - center
     # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, but for the last term, which joins after the sum
     # in powers of two: exp2 is several times faster than exp on processors
@@ -168,19 +222,18 @@ def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, slope: bool =
     right = torch.cat([y, (g - y.square().sum(1) / 2)[:, None]], 1).T.contiguous() / bit
     potentials, slopes = [], []
     for part in x.split(CHUNK):
-        if power == 2:
+        if power == 2 and not fine:
             logits, outside = torch.cat([part, torch.ones_like(part[:, :1])], 1) @ right, part.square().sum(1) / 2
-            distance = None
         else:
             distance = torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist")
-            logits, outside = (g - distance) / bit, 0.0
+            logits, outside = (g - (distance if power == 1 else distance.square() / 2)) / bit, 0.0
         top = logits.amax(1, keepdim=True)
         shares = logits.sub_(top).clamp_(min=-115).exp2_()  # below, floats lose their leading digit and all their speed
         total = shares.sum(1, keepdim=True)
         potentials.append(outside - bit * (top + (total / len(y)).log2()).squeeze(1))
         if slope:
             shares /= total
-            if distance is not None:
+            if power == 1:
                 shares = torch.where(distance > 0, shares / distance, 0.0)
             slopes.append(shares.sum(1, keepdim=True) * part - shares @ y)
     return _Step(torch.cat(potentials), torch.cat(slopes) if slope else x[:0])
