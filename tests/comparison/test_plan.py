@@ -89,3 +89,13 @@ def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     with pytest.raises(ValueError, match="holds other files"):
         check(plan(), tmp_path, overwrite=True)
     assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_a_comparison_of_many_models_has_a_folder_that_can_be_made(tmp_path):
+    names = [f"vae:latent_dim={i},hidden={10 * i}" for i in range(1, 40)]
+    many = Plan(models=tuple(Candidate.read(name) for name in names), data=DataConfig(source="digits"))
+    folder = tmp_path / many.default_folder()
+    folder.mkdir(parents=True)
+    assert many.default_folder() == many.default_folder()
+    fewer = Plan(models=many.models[:-1], data=many.data)
+    assert fewer.default_folder() != many.default_folder()

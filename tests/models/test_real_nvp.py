@@ -220,7 +220,7 @@ def test_scales_follow_from_the_size(shape, last_scale, parts):
 
 @pytest.mark.system("S89")
 def test_what_has_left_depends_on_no_later_scale():
-    flow = image_scales()
+    flow = image_scales(last_scale="paper")
     x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 17
     before = flow.forward_and_log_det(x).value
     with torch.no_grad():
@@ -243,7 +243,7 @@ def test_couplings_alternate_so_that_every_place_moves():
 
 @pytest.mark.system("S89")
 def test_batch_norm_follows_every_coupling_and_evaluation_is_exact():
-    flow = image_scales(batch_norm=True).double()
+    flow = image_scales(batch_norm=True, last_scale="paper").double()
     pairs = [pair for scale in flow.transform.scales for pair in scale.transforms if not isinstance(pair, Squeeze)]
     assert all(isinstance(pair.transforms[1], FlowBatchNorm) for pair in pairs)
     assert len(pairs) == 10
@@ -272,13 +272,13 @@ def test_architectures():
     assert isinstance(real_nvp(digits).model, ImageRealNVP)
     assert isinstance(real_nvp(digits, architecture="dense").model, RealNVP)
     assert isinstance(real_nvp(odd).model, RealNVP)
-    assert isinstance(real_nvp(odd, architecture="multi-scale").model, ImageRealNVP)
+    assert isinstance(real_nvp(odd, architecture="multi-scale", last_scale="paper").model, ImageRealNVP)
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
     with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
         real_nvp(plane, architecture="multi-scale")
     with pytest.raises(ValueError, match="batch_norm"):
         real_nvp(plane, batch_norm=True)
     with pytest.raises(ValueError, match="scales: got 5 of images of 8×8, wanted at most 4"):
-        real_nvp(digits, scales=5)
+        real_nvp(digits, scales=5, last_scale="paper")
     with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
-        real_nvp(odd, architecture="multi-scale", last_scale="lecture")
+        real_nvp(odd, architecture="multi-scale")

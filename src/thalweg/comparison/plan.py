@@ -16,6 +16,7 @@ from thalweg.recipes import recipe
 
 __all__ = ["Candidate", "Measuring", "Plan"]
 
+MAX_NAME = 120  # bytes of a folder's name; file systems take 255
 YARDSTICKS = ("real", "gaussian", "gaussian-mixture")
 
 
@@ -118,7 +119,8 @@ class Plan:
     def default_folder(self) -> Path:
         """Return runs/compare-MODELS-DATA: the same for the same models and data, so that it is gone on with."""
         stem = Path(self.data.source).stem or "data"
-        return Path("runs") / "-".join(["compare", *(folder_name(m.name) for m in self.models), stem])
+        name = "-".join(["compare", *(folder_name(m.name) for m in self.models), stem])
+        return Path("runs") / _short(name)
 
 
 def folder_name(name: str) -> str:
@@ -127,7 +129,14 @@ def folder_name(name: str) -> str:
     >>> folder_name("vae:latent_dim=2,lr=1e-3")
     'vae_latent_dim=2_lr=1e-3'
     """
-    return "".join(c if c.isalnum() or c in "-=." else "_" for c in name)
+    return _short("".join(c if c.isalnum() or c in "-=." else "_" for c in name))
+
+
+def _short(name: str) -> str:
+    """Return the name, or its beginning and a hash of it where file systems might not take it."""
+    if len(name.encode()) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME // 4]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _given(train: TrainConfig) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ def real_nvp(
     architecture: Literal["auto", "dense", "multi-scale"] = "auto",
     layers: int | None = None,
     scales: int | None = None,
-    last_scale: Literal["paper", "lecture"] = "paper",
+    last_scale: Literal["paper", "lecture"] = "lecture",
     batch_norm: bool = False,
     hidden: int | None = None,
     depth: int | None = None,
@@ -35,7 +35,7 @@ def real_nvp(
         architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
         layers: number of couplings; by default 24 in the plane, where each reads one number, else 12 (dense)
         scales: after each but the last, half of the values leave; by default up to 3 (multi-scale)
-        last_scale: paper: four checkerboard couplings; lecture: as the other scales (multi-scale)
+        last_scale: lecture: as the other scales; paper: four checkerboard couplings without a squeeze (multi-scale)
         batch_norm: normalize after every coupling (multi-scale)
         hidden: units or channels of a hidden layer of a coupling's network; by default 32 in the plane, else 64
             (dense), 32 or, above 1024 values, 64 (multi-scale)

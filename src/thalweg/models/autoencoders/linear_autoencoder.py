@@ -51,9 +51,9 @@ def linear_autoencoder(
 ) -> Autoencoder:
     """Return the autoencoder x̂ = W₁W₂(x − b) + b, with W₁ (D, k) and W₂ (k, D): W₂ = W₁ᵀ if `tied`.
 
-    Its least squared error is that of PCA, the sum of the covariance's D − k smallest eigenvalues, and the columns of
-    W₁ then span the k largest eigenvectors: the subspace is unique, W₁ itself only up to an invertible k×k matrix, a
-    rotation if tied. The lecture has W₁ᵀW₁ and "largest eigenvectors": it is W₁W₁ᵀ, and the eigenvalues are largest.
+    Its least mean squared error is that of PCA, the sum of the D − k smallest eigenvalues of the covariance. The
+    columns of W₁ then span the eigenvectors of the k largest eigenvalues. That subspace is unique where the k-th and
+    the next eigenvalue differ; W₁ itself is determined up to an invertible k×k matrix, or up to a rotation if tied.
 
     `levels`: of images; None for vectors, which need `mean` and `std`. Raises ValueError unless 1 ≤ k ≤ D.
 

@@ -65,8 +65,8 @@ class RealNVP(TransformedFlow):
 
 class ImageRealNVP(TransformedFlow):
     """Real NVP on images. A scale: three checkerboard couplings, a squeeze to 4C×H/2×W/2, three channel couplings; then
-    half of the channels leave. The last scale is the paper's, four checkerboard couplings and no squeeze, or the
-    lecture's, which is like the others.
+    half of the channels leave. The last scale is like the others ("lecture"), or four checkerboard couplings without a
+    squeeze, as in the paper.
 
     The networks of s and t are residual, without the paper's batch normalization within: training is evaluation. Where
     an image's sides are even, those of the checkerboard couplings compute on blocks of 2×2 pixels.
@@ -74,7 +74,7 @@ class ImageRealNVP(TransformedFlow):
     Args:
         shape: of one raw example, (C, H, W).
         scales: how many; by default up to 3, as long as sides are even and no side is below 4 after the last squeeze.
-        last_scale: "paper" or "lecture".
+        last_scale: "lecture" or "paper".
         hidden: channels of the networks.
         depth: residual blocks of each network.
         batch_norm: normalize after every coupling, see `FlowBatchNorm`.
@@ -88,7 +88,7 @@ class ImageRealNVP(TransformedFlow):
 
     >>> flow = ImageRealNVP((3, 32, 32), hidden=8, levels=256)
     >>> flow.transform.parts
-    [(6, 16, 16), (12, 8, 8), (12, 8, 8)]
+    [(6, 16, 16), (12, 8, 8), (48, 4, 4)]
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ImageRealNVP(TransformedFlow):
         shape: Sequence[int],
         *,
         scales: int | None = None,
-        last_scale: Literal["paper", "lecture"] = "paper",
+        last_scale: Literal["paper", "lecture"] = "lecture",
         hidden: int = 32,
         depth: int = 1,
         batch_norm: bool = False,
