@@ -15,7 +15,7 @@ from thalweg.recipes import recipe
 
 __all__ = ["Candidate", "Measuring", "Plan"]
 
-YARDSTICKS = ("real", "gaussian", "gaussian-mixture")
+YARDSTICKS = ("real", "uniform", "gaussian", "gaussian-mixture")
 
 
 @dataclass(frozen=True, kw_only=True)
