@@ -24,7 +24,7 @@ ARROWS = {
     "evaluation": {"objectives"},  # distances of samples are the same ones
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
-    "comparison": {"recipes", "training", "evaluation", "data"},
+    "comparison": {"recipes", "training", "evaluation", "data", "nn"},
     "demos": {"data", "nn", "models", "operators", "objectives", "inference", "training", "problems", "evaluation",
               "interpretability", "recipes", "comparison"},
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """`thalweg compare`: the main job, from one command to the report."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -38,7 +39,7 @@ def test_one_failure_leaves_the_report_standing(compared):
     assert (report["schema"], report["version"]) == ("thalweg-report", 1)
     assert report["command"].startswith("thalweg compare vae real-nvp wgan:hidden=16 vae:lr=1e30 --data digits")
     assert [m["name"] for m in report["models"]] == [
-        "vae", "real-nvp", "wgan:hidden=16", "vae:lr=1e30", "real", "gaussian", "gaussian-mixture",
+        "vae", "real-nvp", "wgan:hidden=16", "vae:lr=1e30", "real", "uniform", "gaussian", "gaussian-mixture",
     ]  # fmt: skip
     states = {m["name"]: [s["state"] for s in m["seeds"]] for m in report["models"]}
     assert states["vae:lr=1e30"] == ["failed"]
@@ -56,6 +57,7 @@ def test_one_failure_leaves_the_report_standing(compared):
     bits = rows["bits/dim", "upper bound"]["cells"]
     assert {"vae", "real-nvp", "gaussian", "gaussian-mixture"} <= {m for m, c in bits.items() if "estimate" in c}
     assert "log_prob" in bits["wgan:hidden=16"]["reason"] or "decode" in bits["wgan:hidden=16"]["reason"]
+    assert rows["bits/dim", "exact"]["cells"]["uniform"]["estimate"]["value"] == pytest.approx(math.log2(17))
     distances = rows["Fréchet distance", "estimate"]["cells"]
     assert all(
         "estimate" in distances[m]
@@ -81,7 +83,7 @@ def test_asked_again_it_is_measured_no_more(compared, capsys):
     models = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/model.safetensors")}
     measured = {p: p.stat().st_mtime_ns for p in folder.glob("measured/*.json")}
     assert len(models) == 3
-    assert len(measured) == 6
+    assert len(measured) == 7
     report = answer(capsys, *arguments, wanted=1)
     assert {p: p.stat().st_mtime_ns for p in models} == models
     assert {p: p.stat().st_mtime_ns for p in measured} == measured

@@ -88,7 +88,7 @@ def test_evaluate(kept_clean, capsys):
     assert by_name["bits/dim"]["kind"] == "upper bound"
     assert by_name["bits/dim"]["n"] == 50
     assert found["models"][0]["parameters"] > 10_000
-    assert [m["name"] for m in found["models"]] == ["vae", "real", "gaussian", "gaussian-mixture"]
+    assert [m["name"] for m in found["models"]] == ["vae", "real", "uniform", "gaussian", "gaussian-mixture"]
 
 
 def test_evaluate_a_classifier_and_a_flow(kept_clean, capsys):

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
 from torch.distributions import MultivariateNormal
 
 from thalweg.comparison import fitting
 from thalweg.comparison.fitting import Fit
 from thalweg.comparison.gaussians import Gaussians
-from thalweg.comparison.yardsticks import Real, yardsticks
-from thalweg.config import DataConfig
+from thalweg.comparison.yardsticks import Real, Uniform, yardsticks
+from thalweg.config import DataConfig, Discrete
 from thalweg.data import Dataset, Spec, Split, load
 from thalweg.evaluation import evaluate
 
@@ -118,6 +119,114 @@ def fitted_covariance(model):
     return (factor @ factor.T).numpy()
 
 
+def few_images(n=60):
+    """Images of 4 factors and noise, in 100 dimensions, 32 levels: training, validation and test."""
+    random = np.random.default_rng(0)
+    loads = random.normal(size=(4, 100))
+    x = 16 + 3 * random.normal(size=(3 * n, 4)) @ loads + random.normal(size=(3 * n, 100))
+    x = np.clip(x, 0, 31).astype(np.uint8).reshape(-1, 1, 10, 10)
+    return replace(images(x[:n], 32), validation=Split(x[n : 2 * n]), test=Split(x[2 * n :]))
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_fewer_examples_than_dimensions(held_out):
+    data = few_images()
+    if not held_out:
+        data = replace(data, validation=Split(data.validation.x[:0]))
+    fit, x = Fit(data, 0), torch.from_numpy(data.test.x)
+    made = yardsticks(data)
+    assert fit.shrinkage > 0
+    flat = data.train.x.reshape(len(data.train.x), -1).astype(np.float64)
+    wanted = shrunk_covariance(np.cov(flat.T, bias=True) + np.eye(100) / 12, fit.shrinkage)
+    assert fitted_covariance(fit.gaussian()) == pytest.approx(wanted, rel=1e-9)
+    # likelier than uniform levels, as the covariance without shrinkage is not
+    assert log_prob(made["gaussian"], x).mean() > made["uniform"].log_prob(x).mean() + 10
+    raw = fit._single(fit.mean, fit.covariance, 0.0)
+    assert log_prob(raw, x).mean() < made["uniform"].log_prob(x).mean()
+
+
+def test_shrinkage_is_the_likeliest_of_held_out_examples():
+    fit = Fit(few_images(), 0)
+    values = [fit._judged(fit._single(fit.mean, fit.covariance, share)) for share in fitting.SHRINKAGE]
+    assert fit.shrinkage == fitting.SHRINKAGE[int(np.argmax(values))]
+    assert values[0] < max(values) > values[-1]
+
+
+# discrete columns
+
+
+def counts(n=6_000, offset=0.0, held=500):
+    """Poisson counts, halves of a die, and, from `offset`, a normal column: data and their exact log-law."""
+    random = np.random.default_rng(0)
+    x = np.column_stack(
+        [random.poisson(9.0, n), random.integers(1, 7, n) / 2, offset + random.normal(size=n)]
+    )  # float64: at 1e12 its steps are 1e-4
+    discrete = (Discrete(), Discrete(0.5, tuple(np.arange(1, 7) / 2)), None)
+    spec = Spec(name="counts", kind="vector", shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, discrete=discrete)
+    law = stats.poisson.logpmf(x[:, 0], 9.0) - math.log(6) + stats.norm.logpdf(x[:, 2] - offset)
+    first, second = held, 2 * held
+    data = Dataset(spec, Split(x[second:]), Split(x[first:second]), Split(x[:first]))
+    return data, law[:first]
+
+
+@pytest.mark.parametrize("offset", [0.0, -3e5, 1e12])
+@pytest.mark.parametrize("kind", ["gaussian", "mixture"])
+def test_discrete_columns_are_dequantized(kind, offset):
+    """The mean log-density is below minus the entropy, and not by more than the columns are from Gaussian."""
+    data, law = counts(offset=offset)
+    model = getattr(Fit(data, 0), kind)()
+    assert model.observation == "dequantized"
+    apart = law - log_prob(model, torch.from_numpy(data.test.x)).numpy()
+    error = apart.std() / math.sqrt(len(apart))
+    # of uniform cells on an interval a Gaussian lacks ½ log(2πe/12) = 0.176 nats
+    assert -2 * error < apart.mean() < 0.25 + 2 * error
+    found = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)["log-likelihood"]
+    assert found.kind == "lower bound"
+    assert found.low < law.mean()
+
+
+def test_gaussian_of_discrete_columns_has_the_noises_moments():
+    data, _ = counts(offset=1e3)
+    model, x = Fit(data, 0).gaussian(), data.train.x
+    steps = np.array([1.0, 0.5, 0.0])
+    wanted = np.cov(x.T, bias=True) + np.diag(steps**2 / 12)
+    assert fitted_covariance(model) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    assert (model.center + model.means[0]).numpy() == pytest.approx(x.mean(axis=0) + steps / 2, rel=1e-12)
+    noise = noise_of(data.test.x.shape) * torch.from_numpy(steps)
+    law = MultivariateNormal(torch.from_numpy(x.mean(axis=0) + steps / 2), torch.from_numpy(wanted))
+    expected = law.log_prob(torch.from_numpy(data.test.x) + noise) + math.log(0.5)
+    assert log_prob(model, torch.from_numpy(data.test.x)).numpy() == pytest.approx(expected.numpy(), rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "mixture"])
+def test_samples_of_discrete_columns_are_values(kind):
+    data, _ = counts(offset=1e12)
+    drawn = getattr(Fit(data, 0), kind)().sample(20_000, torch.Generator().manual_seed(0)).numpy()
+    assert drawn.dtype == np.float64
+    assert (drawn[:, 0] == drawn[:, 0].round()).all()
+    assert set(drawn[:, 1]) <= set(np.arange(1, 7) / 2)
+    assert drawn[:, 0].mean() == pytest.approx(9.0, abs=0.1)
+    assert drawn[:, 1].mean() == pytest.approx(1.75, abs=0.05)
+    assert (drawn[:, 2] - 1e12).mean() == pytest.approx(0.0, abs=0.05)
+    assert (drawn[:, 2] - 1e12).std() == pytest.approx(1.0, abs=0.05)
+
+
+# uniform levels
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_uniform_levels(levels):
+    data = images(np.random.default_rng(0).integers(0, levels, (60, 1, 3, 4)).astype(np.uint8), levels)
+    model = Uniform((1, 3, 4), levels)
+    found = evaluate(model, data)
+    assert found["bits/dim"].value == pytest.approx(math.log2(levels), rel=1e-14)
+    assert (found["bits/dim"].kind, found["log-likelihood"].kind) == ("exact", "exact")
+    drawn = model.sample(2_000, torch.Generator().manual_seed(0))
+    assert (drawn.shape, drawn.dtype) == ((2_000, 1, 3, 4), torch.uint8)
+    assert stats.chisquare(np.bincount(drawn.flatten().numpy(), minlength=levels)).pvalue > 1e-3
+    assert (drawn == model.sample(2_000, torch.Generator().manual_seed(0))).all()
+
+
 # the mixture
 
 
@@ -165,6 +274,7 @@ def test_a_mixture_of_gaussian_data_is_the_gaussian():
     data = vectors(np.random.default_rng(0).normal(size=(200, 40)), np.random.default_rng(1).normal(size=(100, 40)))
     fit = Fit(data, 0)
     assert len(fit.mixture().means) == 1
+    assert list(yardsticks(data)) == ["real", "gaussian"]  # once
 
 
 def test_few_examples_and_none_held_out():
@@ -183,9 +293,12 @@ def test_samples_have_the_laws_moments(kind):
     fit = Fit(vectors(x), 0)
     model = getattr(fit, kind)()
     drawn = model.sample(40_000, torch.Generator().manual_seed(0))
-    assert (drawn.shape, drawn.dtype) == ((40_000, 3), torch.float32)
+    assert (drawn.shape, drawn.dtype) == ((40_000, 3), torch.float64)
     drawn, weights = drawn.double().numpy(), model.log_weights.exp().numpy()
-    means, own = model.means.numpy(), [(model._factor(k) @ model._factor(k).T).numpy() for k in range(len(weights))]
+    means, own = (
+        (model.center + model.means).numpy(),
+        [(model._factor(k) @ model._factor(k).T).numpy() for k in range(len(weights))],
+    )
     mean = weights @ means
     covariance = sum(w * (c + np.outer(m - mean, m - mean)) for w, c, m in zip(weights, own, means, strict=True))
     scale = np.sqrt(np.diag(covariance))
@@ -283,7 +396,7 @@ def test_two_samples_of_one_law_are_not_told_apart(digits, of_digits):
 
 def test_yardsticks_are_a_function_of_the_seed(digits, of_digits):
     again = yardsticks(digits, seed=0)
-    assert list(again) == ["real", "gaussian", "gaussian-mixture"]
+    assert list(again) == ["real", "uniform", "gaussian", "gaussian-mixture"]
     for name in ("gaussian", "gaussian-mixture"):
         for a, b in zip(again[name].parameters(), of_digits[name].parameters(), strict=True):
             assert (a == b).all()

@@ -18,7 +18,8 @@ from thalweg.randomness import fold
 __all__ = ["Fit"]
 
 Array = np.ndarray[Any, Any]
-UNIFORM = 1 / 12  # variance of the noise that dequantizes
+UNIFORM = 1 / 12  # variance of the noise that dequantizes, in steps²
+SHRINKAGE = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the covariance that one variance takes
 LEAST = 1e-6  # of a column's variance: the least noise, where columns are made of each other
 FEW, MANY, RANK = 32, 4096, 256  # dimensions: EM in all of them; covariances of all; how many of more are kept
 WORK, HELD = 2.5e11, 3e7  # products for a covariance; entries of a mixture's covariances
@@ -28,18 +29,24 @@ SHARED = (0.3, 20.0)  # examples that the mean covariance counts for beside a co
 
 
 class Fit:
-    """The training examples as points: standardized columns, or pixels with the mean of their uniform noise, ½.
+    """The training examples as points: standardized columns, or pixels; discrete ones with the moments of their noise.
+
+    Levels and discrete columns have the mean step/2 and the variance step²/12 of what dequantizes them added. Where
+    examples are few beside dimensions their covariance Σ is shrunk to (1 − λ) Σ + λ tr(Σ)/d I.
 
     Above 4,096 dimensions points are the coordinates in the 256 leading directions, and all other directions have one
     variance (probabilistic PCA).
 
-    Reference: Probabilistic principal component analysis, M. E. Tipping, C. M. Bishop, 1999.
+    Reference: Probabilistic principal component analysis, M. E. Tipping, C. M. Bishop, 1999. A well-conditioned
+    estimator for large-dimensional covariance matrices, O. Ledoit, M. Wolf, 2004.
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
         spec = dataset.spec
         self.x, self.held, self.seed, self.spec = dataset.train.x, dataset.validation.x, seed, spec
-        self.noise, self.shift = (UNIFORM, 0.5) if spec.levels else (LEAST, 0.0)
+        steps = [column.step if column else 0.0 for column in spec.discrete]
+        self.steps = np.ones(spec.size) if spec.levels else np.array(steps or [0.0] * spec.size)
+        self.noise = 0.0 if spec.levels else LEAST
         self.scale, self.center = np.ones(spec.size), np.zeros(spec.size)
         self.basis: Array | None = None
         self.rest, self.size = 0.0, spec.size
@@ -47,9 +54,11 @@ class Fit:
             self._lead()
         elif not spec.levels:
             x = self._flat(_some(len(self.x), WORK / spec.size**2, seed))
-            self.center, self.scale = x.mean(axis=0), x.std(axis=0)
+            self.center = x.mean(axis=0) + self.steps / 2
+            self.scale = np.sqrt(x.var(axis=0) + UNIFORM * self.steps**2)
         self.rows = _some(len(self.x), WORK / self.size**2, seed)
         self.mean, self.covariance = self._moments(self.rows)
+        self.shrinkage = self._chosen()
 
     def _lead(self) -> None:
         """Take the leading directions of the training examples, and one variance for all others."""
@@ -62,13 +71,45 @@ class Fit:
         if not self.spec.levels:
             self.noise = LEAST * float(variances.mean())
         left = float(variances.sum() - found.explained_variance_.sum()) / (x.shape[1] - self.size)
-        self.center, self.basis, self.rest = found.mean_ + self.shift, found.components_.T, left + self.noise
+        self.center, self.basis = found.mean_ + self.steps / 2, found.components_.T
+        self.rest = left + UNIFORM * float((self.steps**2).mean()) + self.noise
+
+    def _chosen(self) -> float:
+        """Return the shrinkage that makes held-out examples likeliest: 0 if none is likelier by two standard errors.
+
+        Those are the validation examples, or, where there are none, a fifth of the training examples, and the moments
+        those of the others.
+        """
+        moments, held = (self.mean, self.covariance), self._held()
+        if not len(self.held):
+            apart = np.arange(len(self.rows)) % 5 == 0
+            moments, held = self._moments(self.rows[~apart]), np.array(self.x[self.rows[apart]])
+        best, first, likeliest = 0.0, np.zeros(0), np.zeros(0)
+        for shrinkage in SHRINKAGE:
+            now = self._log_prob(self._single(*moments, shrinkage), held)
+            if not len(first):
+                first = likeliest = now
+            elif now.mean() <= likeliest.mean():
+                break
+            else:
+                best, likeliest = shrinkage, now
+        gain = likeliest - first
+        return best if gain.mean() > 2 * gain.std() / math.sqrt(max(len(gain), 1)) else 0.0
+
+    def _shrunk(self, covariance: Array, shrinkage: float) -> Array:
+        return (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / self.size * np.eye(self.size)
+
+    def _single(self, mean: Array, covariance: Array, shrinkage: float) -> Gaussians:
+        """Return one Gaussian, with the least noise that makes it proper."""
+        covariance = self._shrunk(covariance, shrinkage)
+        if self.noise:
+            least = float(np.linalg.eigvalsh(covariance)[0])
+            covariance = covariance + max(self.noise - least, 0.0) * np.eye(self.size)
+        return self._made(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])
 
     def gaussian(self) -> Gaussians:
-        """Return the Gaussian of the points' mean and covariance, with the least noise that makes it proper."""
-        there = 0.0 if self.spec.levels else float(np.linalg.eigvalsh(self.covariance)[0])
-        factor = np.linalg.cholesky(self.covariance + max(self.noise - there, 0.0) * np.eye(self.size))
-        return self._made(np.ones(1), self.mean[None], factor[None])
+        """Return the Gaussian of the points' mean and covariance, shrunk where examples are few."""
+        return self._single(self.mean, self.covariance, self.shrinkage)
 
     def mixture(self) -> Gaussians:
         """Return the mixture under which the validation examples are likeliest, of 3, 10, 30 components, or of one.
@@ -92,11 +133,17 @@ class Fit:
             best, most = made, value
         return best
 
-    def _judged(self, made: Gaussians) -> float:
-        """Return the mean log-density of validation examples, or of training examples where there are none."""
+    def _held(self) -> Array:
+        """Return validation examples, or training examples where there are none."""
         x = self.held if len(self.held) else self.x
+        return np.array(x[_some(len(x), JUDGED, self.seed)])
+
+    def _log_prob(self, made: Gaussians, x: Array) -> Array:
         with seeded(self.seed, "noise"):
-            return float(made.log_prob(torch.from_numpy(np.array(x[_some(len(x), JUDGED, self.seed)]))).mean())
+            return made.log_prob(torch.from_numpy(x)).numpy()
+
+    def _judged(self, made: Gaussians) -> float:
+        return float(self._log_prob(made, self._held()).mean())
 
     def _mixtures(self, k: int) -> Iterator[Gaussians]:
         """Yield mixtures of `k` components to choose from, the roughest first."""
@@ -106,9 +153,10 @@ class Fit:
         last = [self.size - min(FEW, self.size), self.size - 1]
         lead = np.eye(self.size) if few else eigh(self.covariance, subset_by_index=last)[1]
         points = np.concatenate([(part - self.mean) @ lead for part in self._points(self.rows)])
-        if few and self.spec.levels:
-            points += random.random(points.shape) - 0.5
-        noise, tolerance = (LEAST, 1e-3) if few else (self.noise, 1e-2)
+        if few and self.steps.any():
+            around = (random.random((len(points), len(self.steps))) - 0.5) * self.steps / self.scale
+            points += around if self.basis is None else around @ self.basis
+        noise, tolerance = (LEAST, 1e-3) if few else (self.noise or UNIFORM, 1e-2)
         found = _em(k, points[_some(len(points), FITTED, self.seed)], noise, tolerance, random)
         if few:
             yield self._made(found.weights_, self.mean + found.means_, np.linalg.cholesky(found.covariances_))
@@ -117,7 +165,7 @@ class Fit:
         known, counts = np.unique(labels, return_counts=True)
         moments = [self._moments(self.rows[labels == label]) for label in known]
         weights, means, own = counts / counts.sum(), np.stack([m[0] for m in moments]), [m[1] for m in moments]
-        mean: Any = sum(w * c for w, c in zip(weights, own, strict=True))
+        mean = self._shrunk(sum((w * c for w, c in zip(weights, own, strict=True)), np.zeros(())), self.shrinkage)
         for shared in (*SHARED, self.size, 10 * self.size):
             mixed = [(n * c + shared * mean) / (n + shared) for n, c in zip(counts, own, strict=True)]
             factors = [np.linalg.cholesky(c + self.noise * np.eye(self.size)) for c in mixed]
@@ -125,10 +173,12 @@ class Fit:
 
     def _made(self, weights: Array, means: Array, factors: Array) -> Gaussians:
         """Return Gaussians of raw data from Gaussians of points."""
-        shared: dict[str, Any] = {"shape": self.spec.shape, "levels": self.spec.levels}
+        spec = self.spec
+        shared: dict[str, Any] = {"shape": spec.shape, "levels": spec.levels, "discrete": spec.discrete}
+        shared["center"] = self.center
         if self.basis is None:
-            return Gaussians(weights, self.center + self.scale * means, self.scale[:, None] * factors, **shared)
-        return Gaussians(weights, means, factors, basis=self.basis, center=self.center, rest=self.rest, **shared)
+            return Gaussians(weights, self.scale * means, self.scale[:, None] * factors, **shared)
+        return Gaussians(weights, means, factors, basis=self.basis, rest=self.rest, **shared)
 
     def _flat(self, rows: Array) -> Array:
         return np.asarray(self.x[rows], dtype=np.float64).reshape(len(rows), -1)
@@ -136,15 +186,17 @@ class Fit:
     def _points(self, rows: Array) -> Iterator[Array]:
         """Yield the points (n, d) of the training examples in these rows, some at a time."""
         for start in range(0, len(rows), CHUNK):
-            y = (self._flat(rows[start : start + CHUNK]) + self.shift - self.center) / self.scale
+            y = (self._flat(rows[start : start + CHUNK]) - (self.center - self.steps / 2)) / self.scale
             yield y if self.basis is None else y @ self.basis
 
     def _moments(self, rows: Array) -> tuple[Array, Array]:
-        """Return the mean (d,) and the covariance (d, d) of the points in these rows, without noise."""
+        """Return the mean (d,) and the covariance (d, d) of the points in these rows, with what dequantizes them."""
         mean: Any = sum(part.sum(axis=0) for part in self._points(rows))
         mean = mean / len(rows)
         scatter: Any = sum(part.T @ part for part in (part - mean for part in self._points(rows)))
-        return mean, scatter / len(rows)
+        variances = UNIFORM * (self.steps / self.scale) ** 2
+        noise = np.diag(variances) if self.basis is None else (self.basis.T * variances) @ self.basis
+        return mean, scatter / len(rows) + noise
 
 
 def _some(n: int, most: float, seed: int) -> Array:

@@ -1,7 +1,9 @@
-"""What every model stands beside: real examples, a Gaussian and a mixture of Gaussians fitted to the training data."""
+"""What every model stands beside: real examples, uniform levels, and Gaussians fitted to the training data."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,18 @@ from thalweg.comparison.fitting import Fit
 from thalweg.data import Dataset
 from thalweg.randomness import fold
 
-__all__ = ["Real", "yardsticks"]
+__all__ = ["Real", "Uniform", "yardsticks"]
 
 
 def yardsticks(dataset: Dataset, seed: int = 0) -> dict[str, Any]:
-    """Return the models that every table has beside its own, by name: "real", "gaussian", "gaussian-mixture".
+    """Return the models that every table has beside its own: "real", "uniform", "gaussian", "gaussian-mixture".
 
-    `Real` gives held-out examples: how far apart two samples of one law are, the floor of every distance. The Gaussian
-    has the mean and the covariance of the training examples: of images plus uniform noise Cov(x) + I/12, exactly; of
-    vectors the least noise is added under which no column is made of the others. The mixture has as many components
-    as make the validation examples likeliest. Of tokens there is only "real".
+    `Real` gives held-out examples: how far apart two samples of one law are, the floor of every distance. `Uniform` is
+    for images with levels. The Gaussian has the mean and the covariance of the training examples, with those of the
+    noise that dequantizes levels and discrete columns: Cov(x) + I/12 of images. Where examples are few beside
+    dimensions the covariance is shrunk as makes the validation examples likeliest; of vectors the least noise is added
+    under which no column is made of the others. The mixture has as many components as make the validation examples
+    likeliest, and is left out where that is one: the Gaussian. Of tokens there is only "real".
 
     Above 4,096 dimensions both are Gaussian in the 256 leading directions and have one variance in all others.
 
@@ -36,8 +40,34 @@ def yardsticks(dataset: Dataset, seed: int = 0) -> dict[str, Any]:
     real = Real(dataset.validation.x, seed)
     if dataset.spec.kind == "tokens":
         return {"real": real}
-    fit = Fit(dataset, seed)
-    return {"real": real, "gaussian": fit.gaussian(), "gaussian-mixture": fit.mixture()}
+    spec, fit = dataset.spec, Fit(dataset, seed)
+    made: dict[str, Any] = {"real": real} | ({"uniform": Uniform(spec.shape, spec.levels)} if spec.levels else {})
+    made["gaussian"], mixture = fit.gaussian(), fit.mixture()
+    return made | ({"gaussian-mixture": mixture} if len(mixture.means) > 1 else {})
+
+
+class Uniform:
+    """P(x) = levels^(−D) of every image: log₂ levels bits/dim, what a code of fixed length costs.
+
+    >>> coin = Uniform((1, 2, 2), levels=2)
+    >>> coin.log_prob(torch.zeros(1, 1, 2, 2)).exp().item(), coin.sample(3).shape
+    (0.0625, torch.Size([3, 1, 2, 2]))
+    """
+
+    observation = "discrete"
+
+    def __init__(self, shape: Sequence[int], levels: int) -> None:
+        self.shape, self.levels = tuple(shape), levels
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return −D log levels of each image, nats (B,), float64."""
+        value = -math.prod(self.shape) * math.log(self.levels)
+        return torch.full((len(x),), value, dtype=torch.float64, device=x.device)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` images of independent levels, uint8, on the generator's device."""
+        device = "cpu" if generator is None else generator.device
+        return torch.randint(self.levels, (n, *self.shape), generator=generator, device=device, dtype=torch.uint8)
 
 
 class Real:
