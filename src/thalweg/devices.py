@@ -51,11 +51,12 @@ def fast_matmul(device: torch.device) -> Iterator[None]:
 def deterministic(device: torch.device) -> Iterator[None]:
     """Within, sums into indexed places are made in order on a CPU, not by whichever thread comes first.
 
-    Left as it was on other devices, where torch has no such order for many operations.
+    The gradient of `w[y]` is such a sum. One thread has an order by itself, and no price is paid for it. Other devices
+    are left as they were: torch has no such order for many of their operations.
     """
     from torch.utils import deterministic as settings
 
-    if device.type != "cpu":
+    if device.type != "cpu" or torch.get_num_threads() == 1:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -11,7 +10,7 @@ from thalweg.cli import VERBS, main
 from thalweg.recipes import recipe_names
 
 HELPS = [["-h"], ["--version"], *[[verb, "-h"] for verb in VERBS], *[["train", name, "-h"] for name in recipe_names()]]
-HEAVY = ("torch", "numpy", "scipy", "matplotlib", "rich", "PIL", "sklearn")
+HEAVY = ("torch", "numpy", "scipy", "matplotlib", "rich", "PIL", "sklearn", "pyarrow", "safetensors", "pooch", "ot")
 
 
 @pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
@@ -23,21 +22,18 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 @pytest.mark.parametrize(
-    ("code", "seconds"),
+    ("code", "most"),
     [
-        ("import thalweg", 0.1),
-        ("from thalweg.cli import main; main(['-h'])", 0.3),
-        ("from thalweg.cli import main; main(['train', 'vae', '-h'])", 0.3),
+        ("import thalweg", 1),
+        ("from thalweg.cli import main; main(['-h'])", 10),
+        ("from thalweg.cli import main; main(['train', 'vae', '-h'])", 16),
     ],
 )
-def test_time(code, seconds):
-    def wall(code):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        return time.perf_counter() - begun
-
-    # the best of several: others use this machine too
-    assert min(wall(code) for _ in range(7)) < seconds
+def test_few_of_our_own_modules_are_imported(code, most):
+    # Counted, where time would depend on the machine: an answer within 0.3 s is an answer without most of the library.
+    counted = f"import sys; {code}; print(sum(name.startswith('thalweg') for name in sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", counted], capture_output=True, text=True, check=True)
+    assert int(done.stderr) <= most
 
 
 def test_every_verb_is_listed_and_helped(capsys):

@@ -112,7 +112,7 @@ def test_without_the_runs_own_data_there_are_no_percentiles(trained, tmp_path, c
     run = tmp_path / "run"
     shutil.copytree(trained["own"], run)
     header = json.loads((run / "run.json").read_text())
-    del header["checksum"]
+    del header["checksum"]  # edited on purpose
     header["config"]["data"]["source"] = str(tmp_path / "gone.npz")
     (run / "run.json").write_text(json.dumps(header))
     source = tmp_path / "images.npz"

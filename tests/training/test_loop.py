@@ -22,7 +22,7 @@ def weights(run: Run) -> torch.Tensor:
 
 def metrics(folder) -> list[dict]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "memory")} for line in lines]
 
 
 @pytest.mark.system("S5")
