@@ -79,8 +79,13 @@ def test_changed_data_are_refused(trained: tuple[Path, Path], tmp_path: Path, ca
     answer(capsys, *command)
 
 
-def test_an_added_row_does_not_move_training_rows_to_the_test_set(trained: tuple[Path, Path], capsys: Any) -> None:
-    data, run = trained
+@pytest.mark.parametrize("settings", [[], ["--data-seed", "3"], ["--test", "0.3"]])
+def test_an_added_row_does_not_move_training_rows_to_the_test_set(
+    tmp_path: Path, capsys: Any, settings: list[str]
+) -> None:
+    data, run = write(tmp_path / "t.csv", table(400)), tmp_path / "run"
+    assert main(["train", "gmm", "--data", str(data), "--components", "2", "--run", str(run), *settings]) == 0
+    capsys.readouterr()
     known = {x.tobytes() for x in open_run(run).data().train.x}
     more = table(400)
     other = table(200, seed=1)
@@ -88,9 +93,18 @@ def test_an_added_row_does_not_move_training_rows_to_the_test_set(trained: tuple
     report = answer(capsys, "evaluate", run, "--data", data, *FAST)
     assert any("the model was trained on" in warning for warning in report["warnings"])
     from thalweg.config import DataConfig
-    from thalweg.data import load
 
-    assert not known & {x.tobytes() for x in load(DataConfig(source=str(data))).test.x}
+    assert not known & {x.tobytes() for x in open_run(run).data(DataConfig(source=str(data))).test.x}
+
+
+def test_training_rows_among_other_data_are_counted(trained: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:
+    _, run = trained
+    known = len(open_run(run).data().train)
+    mine, more = table(400), table(100, seed=1)
+    other = write(tmp_path / "other.csv", {name: mine[name] + more[name] for name in mine})
+    report = answer(capsys, "evaluate", run, "--data", other, "--split", "all", *FAST)
+    told = f"{known} of 500 examples are training examples, too"
+    assert any(told in warning for warning in report["warnings"]), report["warnings"]
 
 
 def test_a_memorizer_is_found_out_on_other_data(memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:

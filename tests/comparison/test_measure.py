@@ -6,6 +6,7 @@ from thalweg.comparison import yardsticks as room
 from thalweg.comparison.measure import Bench
 from thalweg.comparison.plan import Measuring
 from thalweg.config import DataConfig
+from thalweg.data import load
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from thalweg.config import DataConfig
 def test_yardsticks(source, examples, wanted, tmp_path, monkeypatch):
     data = DataConfig(source=source) if examples is None else DataConfig(source=source, examples=examples)
     measuring = Measuring(limit=30, samples=30, features="pixels" if source == "digits" else "auto")
-    bench = Bench(data, measuring, device="cpu", say=lambda _: None)
+    bench = Bench(load(data), measuring, device="cpu", say=lambda _: None)
     made = room.yardsticks(bench.dataset)
     assert list(made) == wanted
     found = {"model": bench.measure(made["gaussian"])}

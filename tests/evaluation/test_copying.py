@@ -78,7 +78,7 @@ def test_copied_samples_are_rejected_no_more_often_than_said(levels):
     for _ in range(2000):
         a, b = random.random(300), random.random(50)
         if levels:
-            a, b = np.floor(a * levels), np.floor(b * levels)
+            a, b = np.floor(a * levels) + 1, np.floor(b * levels) + 1
         found = _copied(a, b, {"varies": "samples", "n": 300})
         values.append(found.method["p-value"])
         shares.append(found.value - found.method["of the held-out examples, %"])

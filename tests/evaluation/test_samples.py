@@ -286,10 +286,10 @@ def test_constant_features(value):
     part = Split(np.zeros((100, 2), dtype=np.float32))
     dataset = Dataset(Spec(name="dark", kind="vector", shape=(2,)), part, part, part)
     found = measured(Sampler(mean=value, std=0.0), dataset)
-    assert {m.name for m in found.missing} == {"precision", "recall", "density", "coverage"}
+    wanted = {"precision", "recall", "density", "coverage", "copied samples"}
+    assert {m.name for m in found.missing} == wanted
     assert "at distance 0" in found.missing[0].reason
     assert found["Fréchet distance"].value == pytest.approx(2 * value**2)
     assert found["W1"].value == pytest.approx(math.sqrt(2) * value)
     assert found["C2ST accuracy"].value == (100.0 if value else 50.0)
     assert found["data copying"].value == 0.0
-    assert "flag" not in found["copied samples"].method

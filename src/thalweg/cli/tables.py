@@ -9,7 +9,8 @@ from typing import Any
 __all__ = ["print_report"]
 
 LEGEND = (
-    "★ best of the models   ≈ not separated from the best: 0 is in the 95 % interval of the difference   "
+    "★ best of the models   ≈ not separated from the best: 0 is in the 95 % interval of the single difference; "
+    "Holm-adjusted: report.json   "
     "≥ ≤ bounds   – why: report.html"
 )
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, difference, differences, over_seeds
+from thalweg.evaluation.intervals import Z95
 from thalweg.evaluation.measures import GROUPS, group_of
 
-__all__ = ["averaged", "rows"]
+__all__ = ["averaged", "holm", "rows"]
+
+LEVEL = 0.05  # of Holm's test over the models of a row
+FLOORED = ("copied samples",)  # measures whose best value is that of real data: below it nothing is better
 
 
 def averaged(seeds: Sequence[Findings]) -> Findings:
@@ -73,18 +79,23 @@ def _row(
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
     rivals = {m: e for m, e in row.items() if m not in yardsticks} if group.room != "cost" else {}
+    floor = row["real"].value if name in FLOORED and "real" in row else -math.inf
+    rivals = {m: _not_below(e, floor) for m, e in rivals.items()}
     if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
         rivals = {}  # one model, or all alike, or each on examples of its own: nobody is best
     best = _best(rivals)
+    adjusted = holm({m: _p_value(e, rivals[best]) for m, e in rivals.items() if m != best}) if best else {}
     cells: dict[str, Any] = {}
     for model, findings in found.items():
         if model in row:
             flag = row[model].method.get("flag")
             told = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
-            first_of = best is not None and model in rivals and row[model].value == rivals[best].value
+            first_of = best is not None and model in rivals and rivals[model].value == rivals[best].value
             ranked = best is not None and model in rivals and not first_of
-            separated = _separated(row[model], rivals[best]) if ranked and best else None
+            separated = _separated(rivals[model], rivals[best]) if ranked and best else None
+            p = adjusted.get(model) if ranked and separated is not None else None
             cells[model] = told | {"best": first_of, "separated": separated}
+            cells[model]["separated_holm"] = None if p is None else p < LEVEL
         else:
             elsewhere = any(model in other for other in held)
             cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}
@@ -102,6 +113,11 @@ def _row(
     }
 
 
+def _not_below(e: Estimate, floor: float) -> Estimate:
+    """Return the estimate as it counts beside others: below the floor of real data nothing is better."""
+    return replace(e, value=max(e.value, floor), low=max(e.low, floor), high=max(e.high, floor))
+
+
 def _best(rivals: Mapping[str, Estimate]) -> str | None:
     if not rivals:
         return None
@@ -116,6 +132,36 @@ def _separated(a: Estimate, best: Estimate) -> bool | None:
     return not apart.low <= 0 <= apart.high
 
 
+def _p_value(a: Estimate, best: Estimate) -> float:
+    """Return the two-sided p-value of the difference, by the normal distribution whose 95 % interval it has; else 1."""
+    from scipy.special import ndtr
+
+    if differences(a, best):
+        return 1.0
+    apart = difference(a, best)
+    toward = apart.value - apart.low if apart.value > 0 else apart.high - apart.value
+    if not toward > 0:
+        return 0.0 if apart.value else 1.0
+    return float(2 * ndtr(-abs(apart.value) / toward * Z95))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return p-values adjusted for their number: the i-th smallest of k times k − i + 1, never below one before it.
+
+    Where each of the adjusted values below 0.05 is called a difference, the chance of any false one is at most 5 %.
+
+    Reference: A simple sequentially rejective multiple test procedure, S. Holm, 1979.
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    found: dict[str, float] = {}
+    before = 0.0
+    for i, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        before = found[name] = min(1.0, max(before, (len(p_values) - i) * p_values[name]))
+    return found
+
+
 def _reason(name: str, group: Any, findings: Findings) -> str:
     for wanted in (name, name.partition(":")[0]):
         for missing in findings.missing:
@@ -126,7 +172,9 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
 
 
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
-    """Say what keeps a row apart from the others of its name."""
+    """Say what keeps a row apart from the others of its name, and that simulated examples are not the data."""
     fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
     told = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
+    if first.varies == "simulated examples":
+        told.append("of examples that each model itself simulated, not of the data: do not compare with AIS")
     return ", ".join(told) or None

@@ -183,4 +183,7 @@ def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     told.append(
         "Each difference was judged by itself: of equally good models, one in 20 or more looks separated by chance."
     )
+    cells = [cell for measure in ranked for cell in estimated(measure).values()]
+    alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))
+    told.append(f"Of {counted(alone, 'separated difference')}, {together} remain so after Holm's adjustment by rows.")
     return tag("p", Markup(" ".join(rich(line) for line in told)), class_="small")

@@ -83,7 +83,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
     splits = _split(name, _numbered(raw), config, limited=like is None)
     train, validation, test = splits
     if like is not None:
-        spec = replace(like, name=name, classes=raw.classes or like.classes, fingerprint=_fingerprint(splits))
+        spec = replace(like, name=name, classes=raw.classes or like.classes, fingerprint=_fingerprint(splits, raw))
         return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
     if not len(train):
         raise ValueError(f"{name}: got no training example, wanted smaller shares for validation and test")
@@ -107,7 +107,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
         classes=raw.classes,
         columns=raw.columns,
         vocabulary=raw.vocabulary,
-        fingerprint=_fingerprint(splits),
+        fingerprint=_fingerprint(splits, raw),
     )
     return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
 
@@ -288,8 +288,9 @@ def _refuse_constant(name: str, x: Array, columns: tuple[str, ...] | None) -> No
         raise ValueError(f"{name}: column {which} has one value in all training rows, wanted it left out")
 
 
-def _fingerprint(splits: list[Split]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
+def _fingerprint(splits: list[Split], raw: Raw) -> str:
+    """Return a hash of the examples and labels of all splits, and of the names of columns and classes."""
+    digest = hashlib.blake2b(repr((raw.columns, raw.classes)).encode(), digest_size=8)
     for split in splits:
         for a in (split.x, split.y):
             if a is not None:

@@ -26,24 +26,30 @@ def duplicates(dataset: Dataset) -> dict[str, int]:
     >>> duplicates(load(DataConfig(source="moons", examples=100)))
     {'validation in training': 0, 'test in training': 0, 'repeated': 0}
     """
-    train = content_keys(dataset.train.x)
+    train = content_keys(dataset.trained_on.train.x)
     known = np.unique(train)
     found = {
         f"{name} in training": int(np.isin(content_keys(dataset.split(name).x), known).sum())
-        for name in ("validation", "test")
+        for name in _measured(dataset)
     }
     return found | {"repeated": len(train) - len(known)}
 
 
+def _measured(dataset: Dataset) -> tuple[str, ...]:
+    """Return the splits that models may be measured on: of other data than a model's own, all of them."""
+    return ("validation", "test") if dataset.own is None else ("all",)
+
+
 def warnings_of(dataset: Dataset) -> list[str]:
     """Return a line for each thing about the data that makes measured numbers misleading."""
-    found, spec, n = [], dataset.spec, len(dataset.train)
+    found, spec, n = [], dataset.spec, len(dataset.trained_on.train)
     count = duplicates(dataset)
-    for name in ("validation", "test"):
+    for name in _measured(dataset):
         same, of = count[f"{name} in training"], len(dataset.split(name))
+        which = "examples" if name == "all" else f"{name} examples"
         if same:
             found.append(
-                f"{same} of {of} {name} examples are training examples, too: what is measured on them is too good;"
+                f"{same} of {of} {which} are training examples, too: what is measured on them is too good;"
                 " --deduplicate leaves copies out, --split-by keeps groups in one split"
             )
     if n and count["repeated"] > MAX_REPEATED * n and spec.kind != "tokens" and not _discrete(spec):

@@ -47,7 +47,9 @@ SOURCES: dict[str, Source] = {
 # fmt: on
 
 _SPLIT = ("validation", "test")
-INHERITED = ("image_size", "channels", "resize", "label_column", "split_by", "text_unit", "window")
+INHERITED = (
+    "image_size", "channels", "resize", "label_column", "split_by", "deduplicate", "text_unit", "window", *_SPLIT,
+)  # fmt: skip
 # which settings of DataConfig each way of reading knows, beside `source` and `seed`
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "digits": ("examples", "deduplicate", *_SPLIT),
@@ -81,20 +83,22 @@ def load(config: DataConfig, like: Spec | None = None) -> Dataset:
     _refuse_others(config, way, name)
     raw = read()
     for part in _SPLIT:
-        if not raw.divided and getattr(raw, part) is not None and getattr(config, part) is not None:
+        if like is None and not raw.divided and getattr(raw, part) is not None and getattr(config, part) is not None:
             raise ValueError(f"{part}: got {getattr(config, part)}, but '{name}' has a {part} set of its own")
     return assemble(name, raw, config, like)
 
 
 def inherited(config: DataConfig, own: DataConfig) -> DataConfig:
-    """Return `config` with the settings of `own`, a run's, that say how data are read, where it has none itself.
+    """Return `config` with the settings of `own`, a run's, that say how data are read and split, where it has none.
+
+    So a row that the run was trained on is a training row of the other data, too, if it is there.
 
     >>> inherited(DataConfig(source="digits"), DataConfig(source="digits", image_size=8)).image_size is None
     True
     """
     way, _, _ = _reader(config, None)
     names = [name for name in INHERITED if name in _SETTINGS[way] and getattr(config, name) is None]
-    return dataclasses.replace(config, **{name: getattr(own, name) for name in names})
+    return dataclasses.replace(config, seed=config.seed or own.seed, **{name: getattr(own, name) for name in names})
 
 
 def _reader(config: DataConfig, like: Spec | None) -> tuple[str, str, Callable[[], Raw]]:

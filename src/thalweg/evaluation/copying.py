@@ -123,25 +123,50 @@ def copying_measures(draws: Draws) -> Findings:
     turns = [np.arange(len(d)) % BLOCKS for d in (ours, theirs)]
     left_out = [(_share(ours[turns[0] != b], theirs[turns[1] != b]) - 0.5) / spread for b in range(BLOCKS)]
     copying = jackknifed("data copying", z, left_out, unit="σ", better="higher", method=_flagged(method), **told)
-    low, value, high = (min(end, 0.0) for end in (copying.low, z, copying.high))
-    copied = _copied(ours, theirs, told)
+    # The jackknife has no width where every sample is nearer than any held-out example. The variance of a share of
+    # pairs is at most that of a share of as many examples as the smaller sample has.
+    widest = rate("share", round(_share(ours, theirs) * min(len(x), len(y))), min(len(x), len(y)))
+    ends = [(end / 100 - 0.5) / spread for end in (widest.low, widest.high)]
+    low, value, high = (min(end, 0.0) for end in (min(copying.low, ends[0]), z, max(copying.high, ends[1])))
+    copying = replace(copying, low=low, value=value, high=max(high, value))
+    copying = replace(copying, method={**copying.method, "interval": "jackknife, never narrower than Wilson's"})
     shown = np.argsort(ours, kind="stable")[:SHOWN]
     beside = np.array(training.x[found.row[shown].numpy()])
     pictures = {"nearest": np.stack([draws.fake.raw[shown].numpy(), beside], axis=1)}
-    return Findings([replace(copying, low=low, value=value, high=high), copied], pictures=pictures)
+    kept = Findings([copying], pictures=pictures)
+    kept.attempt("copied samples", lambda: _copied(ours, theirs, told))
+    return kept
 
 
 def _copied(ours: Array, theirs: Array, told: dict[str, Any]) -> Estimate:
-    """Return the share of samples at least as near as the nearest hundredth of held-out examples."""
-    from scipy.stats import betabinom
+    """Return the share of samples at least as near as the nearest hundredth of held-out examples.
 
-    limit = np.sort(theirs)[max(math.ceil(QUANTILE * len(theirs)), 1) - 1]
+    Its interval has two sources of error, joined as those of a difference are: that of a share of n samples, Wilson's,
+    and that of the distance, which is between two order statistics of the m held-out examples with 95 %.
+
+    Raises ValueError where a hundredth of the held-out examples equal a training example: then copies are no news.
+
+    Reference: Construction of confidence limits about effect measures: a general approach, G. Y. Zou, A. Donner, 2008.
+    """
+    from scipy.stats import betabinom, binom
+
+    ordered = np.sort(theirs)
+    limit = ordered[max(math.ceil(QUANTILE * len(theirs)), 1) - 1]
+    if limit == 0:
+        raise ValueError("1 % of the held-out examples or more equal a training example, wanted fewer")
     hits, near, m = int((ours <= limit).sum()), int((theirs <= limit).sum()), len(theirs)
     # no more samples than those below the next held-out example, whose place among both is random under one law
     p = float(betabinom.sf(hits - 1, len(ours), near + 1, m - near)) if near < m else 1.0
     method = _flagged({"p-value": p, "of the held-out examples, %": 100 * near / m})
     rest = {**told, "better": "lower", "kind": "estimate", "method": method}
-    return rate("copied samples", hits, rest.pop("n"), **rest)
+    found = rate("copied samples", hits, rest.pop("n"), **rest)
+    fewest, most = (int(binom.ppf(q, m, QUANTILE)) for q in (0.025, 0.975))
+    shares = [100 * float((ours <= bound).mean()) for bound in (ordered[fewest - 1] if fewest else -1.0,
+                                                                 ordered[min(most, m - 1)])]  # fmt: skip
+    low = found.value - math.hypot(found.value - found.low, found.value - min(shares[0], found.value))
+    high = found.value + math.hypot(found.high - found.value, max(shares[1], found.value) - found.value)
+    method = {**found.method, "interval": "Wilson's, with the error of the distance that makes a copy"}
+    return replace(found, low=max(low, 0.0), high=min(high, 100.0), method=method)
 
 
 def _flagged(method: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def integral_probability_metric(
     scales it, none at all makes it infinite); "rkhs", norm at most 1 in the space of the `kernel`, gives the MMD (a
     bound on sup |f| would not). The last two look at the `points`.
 
+    >>> import torch
     >>> p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6])
     >>> integral_probability_metric(p, q, "bounded"), integral_probability_metric(p, q, "unit")
     (tensor(0.8000), tensor(0.4000))
