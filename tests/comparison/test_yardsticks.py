@@ -152,6 +152,12 @@ def test_shrinkage_is_the_likeliest_of_held_out_examples():
     assert values[0] < max(values) > values[-1]
 
 
+def test_what_held_out_examples_cannot_tell_is_not_shrunk():
+    for seed in range(12):
+        x = cloud(n=450, d=3, seed=seed)
+        assert Fit(vectors(x[50:], held=x[:50]), 0).shrinkage == 0
+
+
 # discrete columns
 
 
@@ -196,6 +202,17 @@ def test_gaussian_of_discrete_columns_has_the_noises_moments():
     law = MultivariateNormal(torch.from_numpy(x.mean(axis=0) + steps / 2), torch.from_numpy(wanted))
     expected = law.log_prob(torch.from_numpy(data.test.x) + noise) + math.log(0.5)
     assert log_prob(model, torch.from_numpy(data.test.x)).numpy() == pytest.approx(expected.numpy(), rel=1e-8)
+
+
+def test_mixture_of_discrete_columns_has_the_noises_mean():
+    """EM keeps the mean of what it is fitted to: the values and half a step."""
+    random = np.random.default_rng(0)
+    x = np.where(random.random((3_000, 2)) < 0.5, random.poisson(3.0, (3_000, 2)), random.poisson(40.0, (3_000, 2)))
+    spec = Spec(name="counts", kind="vector", shape=(2,), mean=(0.0,) * 2, std=(1.0,) * 2, discrete=(Discrete(),) * 2)
+    model = Fit(Dataset(spec, Split(x[:2_500]), Split(x[2_500:]), Split(x[:0])), 0).mixture()
+    assert len(model.means) > 1
+    mean = model.center + model.log_weights.exp() @ model.means
+    assert mean.numpy() == pytest.approx(x[:2_500].mean(axis=0) + 0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture"])
@@ -261,6 +278,15 @@ def test_mixture_of_many_dimensions_is_its_definition(digits, of_digits):
     assert model.log_weights.exp().sum().item() == pytest.approx(1.0)
     smallest = min(torch.linalg.eigvalsh(model._factor(k) @ model._factor(k).T)[0].item() for k in range(len(terms)))
     assert smallest >= 1 / 12 - 1e-9  # the noise of dequantization is in every component
+
+
+def test_mixture_keeps_the_variance_of_the_data(digits, of_digits):
+    model = of_digits["gaussian-mixture"]
+    weights, apart = model.log_weights.exp(), model.means - model.log_weights.exp() @ model.means
+    own = sum(w * model._factor(k).square().sum() for k, w in enumerate(weights))
+    total = own + weights @ apart.square().sum(dim=1)
+    train = digits.train.x.reshape(len(digits.train.x), -1).astype(np.float64)
+    assert total.item() == pytest.approx(train.var(axis=0).sum() + 64 / 12, rel=3e-3)
 
 
 def test_mixture_is_likelier_than_the_gaussian(digits, of_digits):
@@ -351,6 +377,20 @@ def test_leading_directions(levels, monkeypatch):
         drawn = model.sample(50_000, torch.Generator().manual_seed(0)).double()
         assert (torch.cov(drawn.T) - full.covariance_matrix).abs().max() < 0.05 * trace / 12
     assert torch.isfinite(fit.mixture().log_prob(points)).all()
+
+
+def test_leading_directions_of_discrete_columns():
+    random = np.random.default_rng(0)
+    basis, steps = np.linalg.qr(random.normal(size=(5, 2)))[0], torch.tensor([0.5, 0.0, 0.25, 2.0, 0.0])
+    discrete = tuple(Discrete(step, (0.0, step)) if step else None for step in steps.tolist())
+    shared = {"shape": (5,), "discrete": discrete, "basis": basis, "center": np.arange(5.0), "rest": 0.7}
+    model = Gaussians(np.ones(1), np.array([[1.0, -1.0]]), np.diag([2.0, 0.5])[None], **shared)
+    u = torch.from_numpy(basis)
+    inside, across = torch.diag(torch.tensor([4.0, 0.25]).double()), torch.eye(5).double() - u @ u.T
+    full = MultivariateNormal(model.center + u @ model.means[0], u @ inside @ u.T + 0.7 * across)
+    x = torch.from_numpy(random.normal(size=(20, 5)))
+    expected = full.log_prob(x + noise_of(x.shape) * steps) + math.log(0.5 * 0.25 * 2.0)
+    assert log_prob(model, x).numpy() == pytest.approx(expected.numpy(), rel=1e-9)
 
 
 # real

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from thalweg.objectives.adversarial import f_gan, hinge, minimax, non_saturating, wasserstein
+from thalweg.objectives.adversarial import f_gan, gradient_penalty, hinge, minimax, non_saturating, wasserstein
 from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
 
 P, Q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), torch.tensor([0.2, 0.2, 0.6], dtype=torch.float64)
@@ -87,3 +87,12 @@ def test_where_the_discriminator_is_sure_only_one_generator_has_a_slope():
     ]
     assert slopes[0] < 1e-8
     assert slopes[1] > 0.99
+
+
+@pytest.mark.parametrize(("epsilon", "at"), [(1.0, 3.0), (0.25, 0.75), (0.0, 0.0)])
+def test_the_penalty_lies_between_from_fake_to_real(epsilon, at):
+    """The slope of ½‖x‖² is x: its length is where x̂ = ε·real + (1 − ε)·fake lies."""
+    real = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]]).reshape(2, 1, 2, 2)
+    fake, weight = torch.zeros_like(real), torch.full((2, 1), epsilon)
+    penalty = gradient_penalty(lambda x: x.square().flatten(1).sum(1) / 2, real, fake, weight)
+    assert penalty.tolist() == pytest.approx([(at - 1) ** 2] * 2)  # one an example

@@ -18,7 +18,7 @@ from thalweg.models.vaes.iwae import IWAE
 from thalweg.models.vaes.observations import Gaussian
 from thalweg.models.vaes.vae import VAE
 from thalweg.models.vaes.variational import VariationalModel
-from thalweg.objectives.elbo import importance_bound
+from thalweg.objectives.elbo import importance_bound, score_function
 
 X = 1.0
 
@@ -151,3 +151,16 @@ def test_importance_bound_is_the_logarithm_of_the_mean_without_overflow():
     log_weights = torch.tensor([[-1000.0, -1001.0, -1000.5]])
     wanted = -1000 + math.log((1 + math.exp(-1) + math.exp(-0.5)) / 3)
     assert importance_bound(log_weights).item() == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("values", [[3.0, 1.0], [2.0, -1.0, 5.0], [1.0, 1.0, 1.0, 4.0]])
+def test_each_draws_baseline_is_the_mean_of_the_others(values):
+    """The gradient in log q(z_k) is (f_k − b_k)/K, in f_k 1/K."""
+    f = torch.tensor([values], dtype=torch.float64, requires_grad=True)
+    log_q = torch.zeros_like(f).requires_grad_()
+    found = score_function(f, log_q)
+    of_f, of_log_q = torch.autograd.grad(found.sum(), (f, log_q))
+    wanted = [(v - np.mean(values[:k] + values[k + 1 :])) / len(values) for k, v in enumerate(values)]
+    assert found.item() == pytest.approx(np.mean(values))
+    assert of_log_q[0].tolist() == pytest.approx(wanted)
+    assert of_f[0].tolist() == pytest.approx([1 / len(values)] * len(values))
