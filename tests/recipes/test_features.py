@@ -162,7 +162,7 @@ def test_two_processes_at_once(tmp_path):
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    names = {process.communicate(timeout=120)[0].strip() for process in both}
+    names = {process.communicate(timeout=1800)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     said = []
     names.add(features_for(load(DataConfig(source="digits", examples=60)), cache=tmp_path, say=said.append).name)

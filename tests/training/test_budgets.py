@@ -183,3 +183,17 @@ def test_labels_are_part_of_the_fingerprint(tmp_path):
         np.savez(tmp_path / "a.npz", **({"x": x} if labels is None else {"x": x, "y": labels}))
         prints.add(load(DataConfig(source=str(tmp_path / "a.npz"))).spec.fingerprint)
     assert len(prints) == 3
+
+
+def test_patience_counts_validations_in_a_row(tmp_path):
+    losses = iter([5.0, 6.0, 4.0, 6.0, 3.0, 6.0, 6.0, 1.0])
+
+    class Uneven(Regression):
+        def loss(self, player, batch):
+            loss = super().loss(player, batch)
+            return loss if torch.is_grad_enabled() else Loss(torch.full_like(loss.values, next(losses)))
+
+    play(regression_run(100, problem=Uneven(), patience=2, validate_every=1), tmp_path / "run")
+    steps = [record["step"] for record in read_metrics(tmp_path / "run") if "validation/loss" in record]
+    assert steps == [1, 2, 3, 4, 5, 6, 7]
+    assert [found.at for found in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 5)]

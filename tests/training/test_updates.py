@@ -165,3 +165,19 @@ def test_closed_forms_are_refused_where_they_make_no_sense(monkeypatch):
     monkeypatch.setattr("thalweg.training.loop.world", lambda device: nullcontext(World(0, 2)))
     with pytest.raises(ValueError, match="processes: got 2, wanted one"):
         play(averages()[1])
+
+
+def test_a_player_of_fewer_moves_sees_the_last_batches_of_the_round():
+    class Recorder:
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, int]] = []
+
+        def differentiate(self, player: str, batch: int = 0) -> None:
+            self.seen.append((player, batch))
+
+        def apply(self, player: str) -> None:
+            assert self.seen[-1][0] == player
+
+    recorder = Recorder()
+    Alternating({"critic": 3, "generator": 1})(recorder)
+    assert recorder.seen == [("critic", 0), ("critic", 1), ("critic", 2), ("generator", 2)]

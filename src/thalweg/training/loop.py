@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,8 +15,9 @@ import torch
 from torch import Tensor
 
 from thalweg.config import TrainConfig
-from thalweg.devices import deterministic, fast_matmul, peak_memory, resolve_device, synchronize
+from thalweg.devices import deterministic, fast_matmul, peak_memory, resolve_device
 from thalweg.training.checkpoint import checkpoints, load_newest, prune, read_checkpoint, remove_later, save_checkpoint
+from thalweg.training.clock import Clock
 from thalweg.training.distributed import World, any_rank, average, world
 from thalweg.training.game import Play, Source
 from thalweg.training.progress import Progress, Silent
@@ -84,7 +84,7 @@ def train(
     ):
         state = load_newest(folder.checkpoints, device=device, warn=warn) if folder else None
         writer = folder if mine.rank == 0 else None
-        bests = [(stage, step) for stage, step in state["bests"]] if state else []
+        bests = [(stage, step) for stage, step in state.get("bests", ())] if state else []
         if writer:
             at = (state["stage"], state["step"]) if state else (-1, 0)
             writer.rewind(*at)
@@ -129,9 +129,8 @@ class _Stage:
         bests: list[tuple[int, int]],
         warn: Callable[[str], None],
     ) -> None:
-        self.say = warn
+        self.say = warn if world.rank == 0 else lambda message: None
         self.warned = False
-        self.begun: float | None  # since when the clock runs; None while it is stopped
         self.run, self.index, self.stage, self.config, self.folder = run, index, run.stages[index], config, folder
         if isinstance(self.stage.update, Solved) and world.size > 1:
             raise ValueError(f"processes: got {world.size}, wanted one: this model is fitted in closed form")
@@ -142,7 +141,7 @@ class _Stage:
         self.restored: int | None = None  # the step of the checkpoint that the stage is resumed from
         self.label = self.stage.name if len(run.stages) == 1 else f"{self.stage.name} ({index + 1})"
         self.best: dict[str, Any] | None = None  # where there is no folder to keep it in
-        self.seconds, self.begun = 0.0, None
+        self.clock = Clock(device)
         self.log_every = 1 if isinstance(self.stage.update, Solved) else config.log_every  # few rounds, and long ones
         self.tensorboard = _tensorboard(folder) if config.tensorboard and folder else None
         per_epoch = 1 / max(sources.train.epoch(self.stage.update.batches), 1e-9)
@@ -159,7 +158,8 @@ class _Stage:
         for player in self.play.players.values():
             player.module.train()
         progress.start(self.label, done, self.stage.steps)
-        self.begun = self.saved_at = time.monotonic()
+        self.clock.start()
+        self.saved_at = time.monotonic()
         finished = bool(saved and saved["finished"])
         over = self._over(done)
         if saved and (finished or over) and self.index == len(self.run.stages) - 1:
@@ -185,33 +185,21 @@ class _Stage:
         # Processes agree on the step to stop at; now and then, since agreeing costs a synchronization.
         return done % self.config.log_every == 0 and any_rank(bool(stop), self.world, self.device)
 
-    def _elapsed(self) -> float:
-        """Return the seconds spent on training alone: without validation and the writing of checkpoints."""
-        return self.seconds + (0.0 if self.begun is None else time.monotonic() - self.begun)
-
-    @contextmanager
-    def _clock_stopped(self) -> Iterator[None]:
-        """Within, no time counts as training."""
-        synchronize(self.device)  # what was queued is training
-        self.seconds, self.begun = self._elapsed(), None
-        yield
-        self.begun = time.monotonic()
-
     def _over(self, done: int) -> bool:
         if self.stage.seconds is not None:
-            return self._elapsed() >= self.stage.seconds
+            return self.clock.elapsed() >= self.stage.seconds
         return done >= self.stage.steps
 
     def _scheduled(self, done: int) -> int:
         """The step that schedules are at: where time is the budget, as far through `steps` as the clock through it."""
         if self.stage.seconds is None:
             return done
-        return int(self.stage.steps * min(self._elapsed() / self.stage.seconds, 1.0))
+        return int(self.stage.steps * min(self.clock.elapsed() / self.stage.seconds, 1.0))
 
     def _expected(self, done: int, last: bool) -> int:
         if self.stage.seconds is None or last:
             return done if last else self.stage.steps
-        return max(done + 1, round(done * self.stage.seconds / max(self._elapsed(), 1e-9)))
+        return max(done + 1, round(done * self.stage.seconds / max(self.clock.elapsed(), 1e-9)))
 
     def _after(self, done: int, last: bool, progress: Progress) -> bool:
         """What is due after `done` rounds; returns whether to stop early."""
@@ -240,7 +228,7 @@ class _Stage:
                 for name, player in self.play.players.items()
                 if player.optimizer
             }
-            spent = {"seconds": round(self._elapsed(), 3), "memory": peak_memory(self.device)}
+            spent = {"seconds": round(self.clock.elapsed(), 3), "memory": peak_memory(self.device)}
             self.folder.log({"stage": self.index, "step": done, **means, **rates, **spent})
             if self.tensorboard:
                 for name, value in means.items():
@@ -272,7 +260,7 @@ class _Stage:
         return f"the last good checkpoint is {files[-1].path}" if files else "no checkpoint was written yet"
 
     def _validate(self, done: int) -> bool:
-        with self._clock_stopped():
+        with self.clock.stopped():
             value = self.play.validate(self.validation)
         if self.folder:
             self.folder.log({"stage": self.index, "step": done, "validation/loss": value})
@@ -326,7 +314,7 @@ class _Stage:
             self.say("nothing is left to train: the time is used up; --minutes with a larger number goes further")
 
     def _save(self, done: int, finished: bool) -> None:
-        with self._clock_stopped():
+        with self.clock.stopped():
             self._write(done, finished)
         self.saved_at = time.monotonic()
 
@@ -363,7 +351,7 @@ class _Stage:
             "pending": list(self.play.pending),
             "monitor": self.monitor,
             "bests": list(self.bests),
-            "seconds": self._elapsed(),
+            "seconds": self.clock.elapsed(),
         }
 
     def _restore(self, state: dict[str, Any]) -> int:
@@ -375,7 +363,7 @@ class _Stage:
             reason = str(error).splitlines()[0]
             raise ValueError(f"checkpoint: got one of another run, wanted the state of this model ({reason})") from None
         self.play.pending = [tuple(entry) for entry in state["pending"]]
-        self.monitor, self.seconds = state["monitor"], state["seconds"]
+        self.monitor, self.clock.seconds = state["monitor"], state["seconds"]
         return int(state["step"])
 
 
