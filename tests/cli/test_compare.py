@@ -159,3 +159,10 @@ def test_interrupted_it_goes_on(tmp_path):
     assert err.splitlines()[-1] == "thalweg: interrupted; the same command resumes"
     saved = [int(p.name.split("-")[2].split(".")[0]) for p in (out / "runs").glob("*/checkpoints/step-*.pt")]
     assert max(saved) > 0
+
+
+def test_every_configuration_is_built_before_anything_is_trained(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["compare", "vae:latent_dim=2", "vae:latent_dim=-1", *SETTINGS, "--out", str(out)]) == 2
+    assert "latent_dim: got -1" in capsys.readouterr().err or "--latent-dim" in capsys.readouterr().err
+    assert not (out / "runs").exists()

@@ -70,8 +70,10 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
 def _foreign(error: BaseException) -> bool:
     """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
 
-    Our own ValueErrors are raised in this package, those of a user's model in the user's files.
+    Our own ValueErrors come from a `raise` of this package, those of a user's model from the user's files. A function
+    in C has no frame of its own: there the last frame is the caller's, and it executes no `raise`.
     """
+    import dis
     import sysconfig
     from pathlib import Path
 
@@ -83,7 +85,9 @@ def _foreign(error: BaseException) -> bool:
     file = Path(trace.tb_frame.f_code.co_filename)
     package = Path(__file__).parent.parent
     libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return package not in file.parents and any(place in file.parents for place in libraries)
+    if package in file.parents:
+        return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] not in ("RAISE_VARARGS", "RERAISE")
+    return any(place in file.parents for place in libraries)
 
 
 def _line(error: BaseException) -> str:

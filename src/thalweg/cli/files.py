@@ -63,12 +63,13 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
 def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a .csv file as RFC 4180 says: what has a comma, quote or line break is quoted; numbers keep all digits.
 
-    A name that a spreadsheet would compute, which begins with = + - or @, gets an apostrophe before it.
+    A name that a spreadsheet would compute, which begins with = + - or @, gets an apostrophe before it, which reading a
+    table takes away again.
     """
     import csv
 
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)
         writer.writerow([f"'{name}" if name[:1] in ("=", "+", "-", "@") else name for name in names])
         writer.writerows(rows)
 
