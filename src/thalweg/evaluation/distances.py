@@ -158,7 +158,7 @@ def sliced_wasserstein(
     center = middle(y.double())
     both = [(z.double() - center).cpu() for z in (x, y)]
     largest, usual = (max(float(f(z.abs())) for z in both) for f in (torch.max, torch.median))
-    if 0 < usual and largest < FLOAT32 * usual:  # no far point whose rounding would hide the others
+    if usual > 0 and largest < FLOAT32 * usual:  # no far point whose rounding would hide the others
         directions, both = directions.float(), [(z / usual).float() for z in both]
         return usual * float(_areas(*(directions @ z.T for z in both)).mean())
     return float(_areas(*(directions @ z.T for z in both)).mean())
