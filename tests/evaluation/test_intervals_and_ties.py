@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.comparison.rows import holm, rows
+from thalweg.comparison.rows import _p_value, holm, rows
 from thalweg.evaluation import Findings, difference, over_seeds
 from thalweg.evaluation.copying import _copied, _spread, closeness
 from thalweg.evaluation.estimate import Estimate
@@ -71,7 +71,7 @@ def copied(ours: np.ndarray, held: np.ndarray) -> Estimate:
 
 @pytest.mark.parametrize(("n", "copies"), [(180, 0.0), (500, 0.0), (500, 0.05), (2000, 0.0), (2000, 0.05)])
 def test_the_interval_of_copied_samples_covers_the_long_run(n: int, copies: float) -> None:
-    """In 400 repeats neither too rarely nor too often. Wilson's, of the samples alone, covers 83 to 90 % at 0 copies."""
+    """In 400 repeats neither too rarely nor too often. Wilson's, of samples alone, covers 83 to 90 % at 0 copies."""
     rng, hits, repeats = np.random.default_rng(0), 0, 400
     truth = 100 * (copies + (1 - copies) * 0.01)
     for _ in range(repeats):
@@ -173,6 +173,46 @@ def test_a_single_difference_may_not_survive_the_number_of_models() -> None:
     assert not any(cells[f"m{i}"]["separated_holm"] for i in range(10))
     two = rows({name: found[name] for name in ("best", "m0")})[0]["cells"]
     assert two["m0"]["separated_holm"] is True
+
+
+@pytest.mark.parametrize("blocks", [2, 5, 10, 1000])
+def test_the_p_value_of_pairs_is_students(blocks: int) -> None:
+    """Holm reads levels far below 5 %, where ten blocks have heavier tails than the normal distribution."""
+    from scipy.stats import ttest_rel
+
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.5, 2.0, 10.0):
+        x, y = rng.normal(size=(2, blocks))
+        a, b = (mean_of("KID", z, unit="", better="lower") for z in (x + shift, y))
+        assert _p_value(a, b) == pytest.approx(ttest_rel(x + shift, y).pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("apart", "wanted"), [(0.0, 1.0), (1.0, 0.317310507863), (1.959963984540, 0.05), (4.0, 6.334e-5)]
+)
+def test_the_p_value_of_independent_samples_is_normal(apart: float, wanted: float) -> None:
+    half = 1.959963984540054 / math.sqrt(2)
+    a, b = (estimate("recall", value, value - half, value + half) for value in (apart, 0.0))
+    assert _p_value(a, b) == pytest.approx(wanted, rel=1e-3)
+    assert _p_value(b, a) == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize("end", [math.inf, -math.inf])
+def test_the_p_value_beside_an_infinite_value(end: float) -> None:
+    a, b = estimate("x", end, end, end), estimate("x", 1.0, 0.0, 2.0)
+    assert _p_value(a, b) == 0.0
+    assert _p_value(a, a) == 1.0
+    unknown = estimate("x", 0.0, -math.inf, math.inf)
+    assert _p_value(unknown, b) == 1.0
+
+
+def test_holm_keeps_the_chance_of_any_false_difference() -> None:
+    """Ten equal models beside one, of ten blocks each: with the normal distribution in 8 % of repeats."""
+    rng, false = np.random.default_rng(0), 0
+    for _ in range(400):
+        first, *others = (mean_of("KID", x, unit="", better="lower") for x in rng.normal(size=(11, 10)))
+        false += min(holm({str(i): _p_value(e, first) for i, e in enumerate(others)}).values()) < 0.05
+    assert false / 400 <= 0.06
 
 
 def test_bounds_of_simulated_data_say_so() -> None:
