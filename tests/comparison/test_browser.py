@@ -191,6 +191,21 @@ def test_its_policy_lets_nothing_out_and_runs_no_script(pages, tmp_path):
     assert len(said) == 2
 
 
+def test_text_of_the_report_changes_nothing(tmp_path, browser):
+    """Without the page's policy, which would stop a script that got in, too."""
+    script = (
+        """</title></style></pre><script>document.title = 'changed'</script><img src=x onerror="document.title=1">"""
+    )
+    report = fake_report.report(["vae", "real"]) | {"title": f"mine {script}", "warnings": [script], "command": script}
+    report["models"][0]["seeds"][0] |= {"state": "failed", "reason": script, "run": script}
+    report["measures"][0] |= {"note": script, "meaning": script}
+    page = html(report, fake_report.pictures(report), fake_report.curves(report))
+    (tmp_path / "page.html").write_text(page.replace("Content-Security-Policy", "none"), encoding="utf-8")
+    browser.open(tmp_path / "page.html", 1440, "light")
+    assert browser.run("return document.title") == f"mine {script}"
+    assert browser.run("return document.scripts.length") == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("name", list(PAGES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     if path is not None and path.suffix.lower() == ".png":
         _picture(path, dataset, np.asarray(part.x), codes, found, part.y)
     elif path is not None:
-        _table(path, found, part.y)
+        _table(path, found, part.y, spec.classes)
     return {
         "run": str(given["dir"]),
         "out": None if path is None else str(path),
@@ -98,16 +99,18 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(path: Path, found: Clusters, y: Any) -> None:
+def _table(path: Path, found: Clusters, y: Any, classes: Sequence[str] | None) -> None:
     import numpy as np
+
+    from thalweg.cli.files import label_column, write_rows
 
     table = {"index": np.arange(len(found.of)), "cluster": found.of} | ({} if y is None else {"label": np.asarray(y)})
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             np.savez(temporary, **table, centers=found.centers)
-        else:
-            columns = np.column_stack(list(table.values()))
-            np.savetxt(temporary, columns, delimiter=",", header=",".join(table), comments="", fmt="%d")
+            return
+        columns = [label_column(a, classes if name == "label" else None) for name, a in table.items()]
+        write_rows(temporary, list(table), zip(*columns, strict=True))
 
 
 def _picture(

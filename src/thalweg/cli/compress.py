@@ -128,18 +128,20 @@ def _told(point: Point) -> dict[str, Any]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
+    from thalweg.cli.files import write_rows
+
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".json":
             temporary.write_text(json.dumps(document, indent=2, allow_nan=False))
         elif path.suffix.lower() == ".csv":
-            head = "coder,knob,bytes,bits_per_pixel,squared_error,psnr"
+            head = ("coder", "knob", "bytes", "bits_per_pixel", "squared_error", "psnr")
             names = ("bits/pixel", "squared error", "PSNR")
             rows = [
-                [f'"{coder}"', point["knob"], point["bytes"], *(point[name]["value"] for name in names)]
+                [coder, point["knob"], point["bytes"], *(point[name]["value"] for name in names)]
                 for coder, points in document["curves"].items()
                 for point in points
             ]
-            temporary.write_text("\n".join([head, *(",".join(map(str, row)) for row in rows)]) + "\n")
+            write_rows(temporary, head, rows)
         else:
             _picture(temporary, document)
 

@@ -16,7 +16,7 @@ def parser(arguments: list[str]) -> Parser:
     """The run folder, what to encode, and where to."""
     made = Parser(
         "encode",
-        f"{HELP}\n\n.npz holds `z` (n, d) and the labels `y`, where there are any; .csv the same.",
+        f"{HELP}\n\n.npz holds `z` (n, d) and the labels `y`, where there are any; .csv the same, labels by name.",
         usage="encode DIR [INPUT] --out FILE",
     )
     made.aliases["run"] = "DIR"
@@ -59,7 +59,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     with frozen(model, device) as place:
         examples = Examples(part.x, batch_size=given.get("batch_size", 500), device=place)
         z = np.concatenate([model.encode(x).cpu().numpy() for _, x in examples.batches()])
-    write_codes(path, z, part.y)
+    write_codes(path, z, part.y, dataset.spec.classes)
     return {
         "run": str(given["dir"]),
         "out": str(path),

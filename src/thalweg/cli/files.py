@@ -11,7 +11,7 @@ import numpy as np
 
 from thalweg.files import atomic_path
 
-__all__ = ["check_fits", "grid", "suffix_for", "write_codes", "write_rows", "write_values"]
+__all__ = ["check_fits", "grid", "label_column", "suffix_for", "write_codes", "write_rows", "write_values"]
 
 SHOWN = 100_000  # points of a scatter
 
@@ -51,7 +51,7 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
                     columns[i] = columns[i].astype(np.int64)
             write_rows(temporary, names, zip(*(column.tolist() for column in columns), strict=True))
         elif suffix == ".txt":
-            temporary.write_text("\n".join(_text(row, spec.vocabulary) for row in x) + "\n")
+            temporary.write_text("\n".join(_text(row, spec.vocabulary) for row in x) + "\n", encoding="utf-8")
         elif spec.kind == "image":
             from PIL import Image
 
@@ -63,15 +63,30 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
 def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a .csv file as RFC 4180 says: what has a comma, quote or line break is quoted; numbers keep all digits.
 
-    A name that a spreadsheet would compute, which begins with = + - or @, gets an apostrophe before it, which reading a
-    table takes away again.
+    Text that a spreadsheet would compute, which begins with = + - or @ and is no number, gets an apostrophe before it,
+    which reading a table takes away again from names of columns.
     """
     import csv
 
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([f"'{name}" if name[:1] in ("=", "+", "-", "@") else name for name in names])
-        writer.writerows(rows)
+        writer = csv.writer(file)  # lines end with \r\n, and a name that holds either is quoted
+        writer.writerow(map(_cell, names))
+        writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if not (isinstance(value, str) and value.startswith(("=", "+", "-", "@"))):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def label_column(y: np.ndarray[Any, Any], classes: Sequence[str] | None) -> list[Any]:
+    """Return labels `y` (n,) as a table has them: the names of their classes, where there are any."""
+    return [classes[label] for label in y.tolist()] if classes else y.tolist()
 
 
 def _text(row: np.ndarray[Any, Any], vocabulary: tuple[str, ...] | None) -> str:
@@ -117,13 +132,15 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def write_codes(path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> None:
-    """Write codes `z` (n, d) and labels `y` (n,) as .npz or .csv."""
+def write_codes(
+    path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None, classes: Sequence[str] | None = None
+) -> None:
+    """Write codes `z` (n, d) and labels `y` (n,) as .npz or, by the names of their classes, as .csv."""
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             arrays: dict[str, Any] = {"z": z} if y is None else {"z": z, "y": y}
             np.savez(temporary, **arrays)
             return
         names = [f"z{i}" for i in range(z.shape[1])] + ([] if y is None else ["label"])
-        columns = [*z.T, *([] if y is None else [y])]
-        write_rows(temporary, names, zip(*(column.tolist() for column in columns), strict=True))
+        columns = [*z.T.tolist(), *([] if y is None else [label_column(y, classes)])]
+        write_rows(temporary, names, zip(*columns, strict=True))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, difference, differences, over_seeds
-from thalweg.evaluation.intervals import Z95
 from thalweg.evaluation.measures import GROUPS, group_of
 
 __all__ = ["averaged", "holm", "rows"]
@@ -133,8 +132,11 @@ def _separated(a: Estimate, best: Estimate) -> bool | None:
 
 
 def _p_value(a: Estimate, best: Estimate) -> float:
-    """Return the two-sided p-value of the difference, by the normal distribution whose 95 % interval it has; else 1."""
-    from scipy.special import ndtr
+    """Return the two-sided p-value of the difference: below 0.05 where 0 is outside its 95 % interval.
+
+    Student's with its degrees of freedom for paired differences, else of the normal distribution that has the interval.
+    """
+    from scipy.special import stdtr, stdtrit
 
     if differences(a, best):
         return 1.0
@@ -142,7 +144,8 @@ def _p_value(a: Estimate, best: Estimate) -> float:
     toward = apart.value - apart.low if apart.value > 0 else apart.high - apart.value
     if not toward > 0:
         return 0.0 if apart.value else 1.0
-    return float(2 * ndtr(-abs(apart.value) / toward * Z95))
+    freedom = apart.method.get("degrees of freedom", math.inf)
+    return float(2 * stdtr(freedom, -abs(apart.value) / toward * stdtrit(freedom, 0.975)))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

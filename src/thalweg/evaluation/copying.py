@@ -141,17 +141,11 @@ def copying_measures(draws: Draws) -> Findings:
 def _copied(ours: Array, theirs: Array, told: dict[str, Any]) -> Estimate:
     """Return the share of samples at least as near as the nearest hundredth of held-out examples.
 
-    Its interval has two sources of error, joined as those of a difference are: that of a share of n samples, Wilson's,
-    and that of the distance, which is between two order statistics of the m held-out examples with 95 %.
-
     Raises ValueError where a hundredth of the held-out examples equal a training example: then copies are no news.
-
-    Reference: Construction of confidence limits about effect measures: a general approach, G. Y. Zou, A. Donner, 2008.
     """
-    from scipy.stats import betabinom, binom
+    from scipy.stats import betabinom
 
-    ordered = np.sort(theirs)
-    limit = ordered[max(math.ceil(QUANTILE * len(theirs)), 1) - 1]
+    limit = np.sort(theirs)[_rank(len(theirs)) - 1]
     if limit == 0:
         raise ValueError("1 % of the held-out examples or more equal a training example, wanted fewer")
     hits, near, m = int((ours <= limit).sum()), int((theirs <= limit).sum()), len(theirs)
@@ -160,13 +154,41 @@ def _copied(ours: Array, theirs: Array, told: dict[str, Any]) -> Estimate:
     method = _flagged({"p-value": p, "of the held-out examples, %": 100 * near / m})
     rest = {**told, "better": "lower", "kind": "estimate", "method": method}
     found = rate("copied samples", hits, rest.pop("n"), **rest)
-    fewest, most = (int(binom.ppf(q, m, QUANTILE)) for q in (0.025, 0.975))
-    shares = [100 * float((ours <= bound).mean()) for bound in (ordered[fewest - 1] if fewest else -1.0,
-                                                                 ordered[min(most, m - 1)])]  # fmt: skip
-    low = found.value - math.hypot(found.value - found.low, found.value - min(shares[0], found.value))
-    high = found.value + math.hypot(found.high - found.value, max(shares[1], found.value) - found.value)
-    method = {**found.method, "interval": "Wilson's, with the error of the distance that makes a copy"}
-    return replace(found, low=max(low, 0.0), high=min(high, 100.0), method=method)
+    low, high = (100 * end for end in _share_interval(ours, theirs))
+    low, high = 0.0 if hits == 0 else min(low, found.value), 100.0 if hits == len(ours) else max(high, found.value)
+    method = {**found.method, "interval": "bootstrap of the distance, Jeffreys' of the share"}
+    return replace(found, low=low, high=high, method=method)
+
+
+def _rank(m: int) -> int:
+    """Return which of `m` held-out examples, from the nearest on, has the distance that makes a copy."""
+    return max(math.ceil(QUANTILE * m), 1)
+
+
+def _share_interval(ours: Array, theirs: Array) -> tuple[float, float]:
+    """Return the 95 % interval of the share of samples within the distance that makes a copy, which is drawn, too.
+
+    In a resample of the m held-out examples the k-th nearest is at most the i-th of them with the probability that a
+    binomial of m trials of i/m is at least k. Given that distance and h samples of n within it, the share has
+    Jeffreys' distribution Beta(h + ½, n − h + ½). The ends are the 2.5 % points of the mixture, without random numbers.
+
+    Where samples and held-out examples are of one distribution, it covers the long-run share in 95 to 98 % of repeats
+    for 180, 500 and 2,000 of both, but only in 89 % for 2,000 samples beside 180 held-out examples.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import betainc
+    from scipy.stats import binom
+
+    n, m = len(ours), len(theirs)
+    weights = np.diff(binom.sf(_rank(m) - 1, m, np.arange(m + 1) / m))
+    within = np.searchsorted(np.sort(ours), np.sort(theirs), side="right")
+    hits, place = np.unique(within[weights > 0], return_inverse=True)
+    weights = np.bincount(place, weights[weights > 0])
+
+    def end(level: float) -> float:
+        return float(brentq(lambda p: weights @ betainc(hits + 0.5, n - hits + 0.5, p) - level, 0.0, 1.0))
+
+    return end(0.025), end(0.975)
 
 
 def _flagged(method: dict[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     comparable([a, b])
     value = 0.0 if a.value == b.value else a.value - b.value  # two infinities are not apart
     paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts)
+    freedom: dict[str, int] = {}
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
         low, high, how = value, value, "none, of an infinite value"
     elif paired and a.varies != "training seeds":
@@ -133,6 +134,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
         half = student(a.parts - b.parts)  # type: ignore[operator]
         low, high, how = value - half, value + half, "Student, of paired differences"
+        freedom = {"degrees of freedom": len(a.parts) - 1}  # type: ignore[arg-type]
     else:
         low = value - math.hypot(a.value - a.low, b.high - b.value)
         high = value + math.hypot(a.high - a.value, b.value - b.low)
@@ -145,7 +147,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         high=high,
         kind="estimate",
         parts=None,
-        method={"interval": how},
+        method={"interval": how, **freedom},
     )
 
 
