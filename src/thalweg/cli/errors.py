@@ -70,8 +70,10 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
 def _foreign(error: BaseException) -> bool:
     """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
 
-    Our own ValueErrors are raised in this package, those of a user's model in the user's files.
+    Our own ValueErrors come from a `raise` statement of this package; those of a user's model from the user's files.
+    What compiled code raises, as `bytes.decode` or an operation of numpy, ends at a line of ours that is no `raise`.
     """
+    import dis
     import sysconfig
     from pathlib import Path
 
@@ -80,10 +82,12 @@ def _foreign(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    file = Path(trace.tb_frame.f_code.co_filename)
-    package = Path(__file__).parent.parent
+    code = trace.tb_frame.f_code
+    file = Path(code.co_filename)
+    if Path(__file__).parent.parent in file.parents:
+        return code.co_code[trace.tb_lasti] != dis.opmap["RAISE_VARARGS"]
     libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return package not in file.parents and any(place in file.parents for place in libraries)
+    return any(place in file.parents for place in libraries)
 
 
 def _line(error: BaseException) -> str:
