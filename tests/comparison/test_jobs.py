@@ -132,8 +132,13 @@ def test_ray_that_is_not_there_is_one_line(tmp_path, monkeypatch):
         train_on_ray([job(tmp_path)], Ears(), "local")
 
 
-def test_on_a_local_ray_trainings_are_the_same_bytes(tmp_path):
+def test_on_a_local_ray_trainings_are_the_same_bytes_and_no_file_of_the_current_folder_runs(tmp_path, monkeypatch):
     pytest.importorskip("ray")
+    ran = tmp_path / "here" / "ran.txt"
+    ran.parent.mkdir()
+    for name in ("random", "json", "torch", "numpy", "typing", "argparse", "sklearn"):
+        (ran.parent / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    monkeypatch.chdir(ran.parent)
     here, there, wrong = (
         job(tmp_path, "here"),
         job(tmp_path, "there"),
@@ -150,6 +155,7 @@ def test_on_a_local_ray_trainings_are_the_same_bytes(tmp_path):
     assert models[0] == models[1]
     assert any("step" in message for name, _, message in ears.told if name == "there")
     assert not list((tmp_path / "runs").glob(".*"))
+    assert not ran.exists()
 
 
 def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):
