@@ -3,10 +3,13 @@
 Rooms are imported when they are first named, so that `import thalweg` costs no torch.
 """
 
-from __future__ import annotations
-
 import importlib
-from types import ModuleType
+
+# `python -m thalweg` runs this file before __main__ takes the current folder off the path: a file types.py or
+# __future__.py there would be imported.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -27,7 +30,7 @@ _ROOMS = (
 __all__ = ["__version__", *_ROOMS]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> "ModuleType":
     if name in _ROOMS:
         return importlib.import_module(f"thalweg.{name}")
     raise AttributeError(f"module 'thalweg' has no attribute '{name}'")

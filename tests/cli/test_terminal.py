@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,22 @@ def test_files_of_the_current_folder_are_never_imported(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
     assert not list(tmp_path.glob("ran-*"))
+
+
+def hostile(folder: Path, names: Iterable[str]) -> None:
+    """Fill the folder with modules, each of which notes its name when it is run, and fails."""
+    for name in names:
+        note = f"open({str(folder / 'ran.txt')!r}, 'a').write({name!r} + ' ')"
+        (folder / f"{name}.py").write_text(f"{note}\nraise ImportError('a file of the current folder')\n")
+
+
+def test_python_m_runs_no_module_that_python_itself_does_not(tmp_path: Path) -> None:
+    """Python imports some modules from the current folder before any of ours; beyond them there must be none."""
+    code = "import sys, runpy; print(*sys.modules)"  # what `python -m` has loaded when a package begins
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path).stdout.split()
+    names = (set(sys.stdlib_module_names) | {"torch", "numpy", "safetensors", "sitecustomize"}) - set(loaded)
+    assert {"typing", "json", "random"} <= names
+    hostile(tmp_path, names)
+    done = run(["models"], cwd=tmp_path)
+    assert not (tmp_path / "ran.txt").exists(), (tmp_path / "ran.txt").read_text()
+    assert done.returncode == 0, done.stderr
