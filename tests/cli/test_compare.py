@@ -195,3 +195,26 @@ def test_a_comparison_that_works_is_not_touched_from_another_terminal(comparison
     assert second.stderr.splitlines()[-1] == told
     assert child.poll() is None
     assert (out / "runs" / "softmax-regression-0" / "metrics.jsonl").is_file()
+
+
+def test_a_damaged_model_takes_no_other_down(tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["compare", "softmax-regression", "autoencoder:hidden=8", *SETTINGS, "--out", out]
+    answer(capsys, *command)
+    path = out / "runs" / "softmax-regression-0" / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    (out / "measured" / "softmax-regression-0.json").unlink()
+    report = answer(capsys, *command, wanted=1)
+    states = {m["name"]: [s["state"] for s in m["seeds"]] for m in report["models"] if m["seeds"]}
+    assert states == {"softmax-regression": ["failed"], "autoencoder:hidden=8": ["done"]}
+
+
+def test_one_example_has_a_report_without_intervals(tmp_path, capsys):
+    settings = ["--hidden", "8", "--latent-dim", "2", "--device", "cpu", "--run", str(tmp_path / "run")]
+    assert main(["train", "vae", "--data", "digits", "--steps", "3", *settings]) == 0
+    capsys.readouterr()
+    few = ["--limit", 1, "--temperatures", 0, "--samples", 20, "--features", "pixels"]
+    report = answer(capsys, "evaluate", tmp_path / "run", *few)
+    assert any(row["name"] == "bits/dim" for row in report["measures"])

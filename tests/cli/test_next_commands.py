@@ -18,6 +18,7 @@ RUNS = {
     "four columns": ["real-nvp", "--data", "t.csv", "--layers", "2", "--hidden", "4", *TINY],
     "closed form": ["gmm", "--data", "t.csv", "--components", "2"],
     "classifier": ["softmax-regression", "--data", "digits", *TINY],
+    "no test split": ["vae", "--data", "digits", "--test", "0", "--hidden", "8", "--latent-dim", "2", *TINY],
     "two stages": ["vq-vae", "--data", "digits", "--hidden", "8", "--codes", "4", *TINY],
 }
 

@@ -157,6 +157,13 @@ def test_latin_1_is_refused(tmp_path: Path, settings: dict) -> None:
         load(DataConfig(source=str(tmp_path / "t.csv"), **settings))
 
 
+def test_a_latin_1_header_is_refused(tmp_path: Path) -> None:
+    lines = ["größe,b", *(f"{i}.5,{i}" for i in range(12))]
+    (tmp_path / "t.csv").write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(ValueError, match=r"t\.csv: got names of columns that are not UTF-8"):
+        load(DataConfig(source=str(tmp_path / "t.csv")))
+
+
 def test_integers_beyond_floats_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,id\n" + "\n".join(f"{i}.5,{9007199254740993 + i}" for i in range(12)))
     with pytest.raises(ValueError, match=r"column 'id' has integers beyond"):

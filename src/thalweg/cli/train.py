@@ -150,7 +150,10 @@ def next_commands(opened: Opened) -> list[str]:
     from thalweg.recipes.runs import build
     from thalweg.training.updates import Solved
 
-    folder, found = str(opened.path), [["evaluate"]]
+    folder, data = str(opened.path), opened.config.data
+    without = [part for part, share in (("test", data.test), ("validation", data.validation)) if share == 0]
+    split = next(part for part in ("test", "validation", "train") if part not in without)
+    found = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
     if hasattr(opened.model, "sample"):
         found.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
     if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):

@@ -90,7 +90,7 @@ def bounds(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
 
 def _bound(law: str, known: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
     ks = sorted({k for table in known.values() for k in table["K"]})
-    every = [float(v) for table in known.values() for end in ("value", "low", "high") for v in table[end]]
+    every = [_known(v) for table in known.values() for end in ("value", "low", "high") for v in table[end]]
     ticks = [(math.log2(k), str(k)) for k in ks[:: math.ceil(len(ks) / 7)]]
     across = (*spread([math.log2(k) for k in ks], margin=0.04), "K")
     label = "Importance-weighted bound against the number of importance samples K"
@@ -98,13 +98,18 @@ def _bound(law: str, known: Mapping[str, Any], faces: Mapping[str, Face]) -> Mar
     marks = []
     for name, table in known.items():
         face, xs = faces[name], [math.log2(k) for k in table["K"]]
-        values, lows, highs = ([float(v) for v in table[end]] for end in ("value", "low", "high"))
+        values, lows, highs = ([_known(v) for v in table[end]] for end in ("value", "low", "high"))
         whiskers = "".join(chart.path([x, x], ends) for x, *ends in zip(xs, lows, highs, strict=True))
         marks.append(tag("path", d=whiskers, class_=f"line {face.color}"))
         marks.append(tag("path", d=chart.path(xs, values), class_=f"line {face.color}", stroke_dasharray=face.dash))
         marks += [symbol(face, *chart.at(x, y), 3.2) for x, y in zip(xs, values, strict=True) if math.isfinite(y)]
     title = tag("b", law) if law else None
     return tag("figure", _legend(known, faces, title), chart.drawn(marks))
+
+
+def _known(value: float | None) -> float:
+    """Return a number of a table, NaN where it was not finite: the interval of a single example has no end."""
+    return math.nan if value is None else float(value)
 
 
 def roc(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:

@@ -126,6 +126,8 @@ class Bench:
         without = set() if spec.levels else {"uniform"}
         if spec.kind == "tokens":  # no Gaussian of letters
             without = {"uniform", "gaussian", "gaussian-mixture"}
+        if self.measuring.split in ("validation", "all") and self.dataset.own is None:
+            without = without | {"real"}  # its samples are the validation examples, which are measured on here
         for name in YARDSTICKS:
             if name in without:
                 continue

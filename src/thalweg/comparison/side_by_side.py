@@ -147,7 +147,10 @@ def _measured(
         for job in _jobs_of(plan, model.name, jobs):
             if job.state == "done":
                 say(f"measuring {job.name}")
-                seeds.append(bench.run(job.folder, folder / job.name))
+                try:
+                    seeds.append(bench.run(job.folder, folder / job.name))
+                except ValueError as error:  # a damaged model takes no other down
+                    job.state, job.reason = "failed", str(error)
         if seeds:
             found[model.name] = averaged(seeds)
     return found | bench.yardsticks(folder, found, say)

@@ -172,6 +172,8 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
     keys = None
     if config.deduplicate and not raw.divided:
         raw, keys = _deduplicated(raw)
+        if limited and len(raw.train) < MIN_EXAMPLES:
+            raise ValueError(f"{name}: got {len(raw.train)} different examples, wanted at least {MIN_EXAMPLES}")
     n = len(raw.train)
     keep = n if config.examples is None or raw.divided else config.examples
     if keep > n:
