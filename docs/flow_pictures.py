@@ -18,6 +18,7 @@ from thalweg.recipes.runs import build, open_run
 
 BASES = ("uniform", "beta", "normal")
 REAL_NVP, NSF = ("moons", "spiral", "checkerboard"), ("checkerboard", "spiral", "rings")
+AUTOREGRESSIVE = ("moons", "pinwheel", "eight-gaussians")
 MANY = "--data-examples 1000000"
 RUNS = {
     **{f"flow-1d-{base}": f"flow-1d --data mixture-1d --base {base}" for base in BASES},
@@ -26,6 +27,8 @@ RUNS = {
     "nice-digits": "nice --data digits",
     **{f"real-nvp-{name}": f"real-nvp --data {name} {MANY}" for name in REAL_NVP},
     **{f"nsf-{name}": f"nsf --data {name} {MANY}" for name in NSF},
+    **{f"maf-{name}": f"maf --map spline --data {name} --minutes 1" for name in AUTOREGRESSIVE},
+    **{f"iaf-{name}": f"iaf --data {name} --minutes 1" for name in AUTOREGRESSIVE},
     **{f"ffjord-{name}": f"ffjord --data {name} --minutes 4" for name in ("moons", "pinwheel")},
     "ffjord-digits": "ffjord --data digits --ode-steps 4 --minutes 3",
     **{f"{recipe}-mnist": f"{recipe} --data mnist --minutes 15" for recipe in ("real-nvp", "glow")},
@@ -188,5 +191,7 @@ PICTURES: dict[str, Callable[[Path], Any]] = {
     "real-nvp-images": partial(images, recipe="real-nvp"),
     "glow": partial(images, recipe="glow"),
     "nsf": partial(plane, recipe="nsf", title="neural spline flow", names=NSF),
+    "maf": partial(plane, recipe="maf", title="masked autoregressive flow", names=AUTOREGRESSIVE),
+    "iaf": partial(plane, recipe="iaf", title="inverse autoregressive flow", names=AUTOREGRESSIVE),
     "ffjord": ffjord,
 }

@@ -248,3 +248,5 @@ def test_written_names_and_numbers_are_read_back(tmp_path: Path, capsys: Any) ->
     with np.load(tmp_path / "s.npz") as file:
         np.testing.assert_array_equal(np.array(rows, dtype=float), file["x"])
     assert all(row[4] == str(int(row[4])) for row in rows)  # no decimals
+    capsys.readouterr()
+    answer(capsys, "score", run, tmp_path / "s.csv", "--out", tmp_path / "scores.csv")  # its columns are the run's

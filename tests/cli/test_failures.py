@@ -1,12 +1,14 @@
 """What goes wrong while running: one line, the right exit code, nothing lost."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from thalweg.cli import main
@@ -166,3 +168,24 @@ def test_a_broken_pipe_is_quiet():
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("fails", "code"),
+    [
+        (lambda: int("x"), 1),
+        (lambda: np.zeros(3).reshape(2), 1),
+        (lambda: json.dumps(float("inf"), allow_nan=False), 1),
+        (lambda: np.linalg.inv(np.zeros((2, 2))), 1),
+        (lambda: "é".encode("ascii"), 1),
+        (lambda: __import__("thalweg.checks", fromlist=["choice"]).choice("split", "tset", ["test"]), 2),
+    ],
+)
+def test_a_librarys_error_is_not_the_users_mistake(monkeypatch, capsys, fails, code):
+    """Only what this package raises by itself is a mistake of the user; C functions have no frame of their own."""
+    import thalweg.cli.models as verb
+
+    source = fails.__code__.replace(co_filename=verb.__file__)  # as if the call stood in our own file
+    monkeypatch.setattr(verb, "run", lambda given: type(fails)(source, fails.__globals__)())
+    assert main(["models"]) == code
+    assert ("internal error" in capsys.readouterr().err) == (code == 1)

@@ -16,9 +16,11 @@ from PIL import Image
 
 import fake_report
 import thalweg.comparison.html as module
+from thalweg.comparison.charts import thinned
 from thalweg.comparison.forest import window
 from thalweg.comparison.html import html
 from thalweg.comparison.markup import Markup, rich, tag
+from thalweg.comparison.words import duration
 
 VOID = {"meta", "link", "img", "br"}
 NASTY = """<script>alert(1)</script>"'&<img src=http://x.test/ onerror=alert(1)>"""
@@ -472,3 +474,24 @@ def test_contrast_is_enough_in_both_schemes(scheme):
 def test_markup_escapes_all_but_itself():
     assert rich("<b>", Markup("<b>"), ["&", 1, None, 2.5]) == "&lt;b&gt;<b>&amp;12.5"
     assert tag("a", "x", href='"><script>', data_x=None) == '<a href="&quot;&gt;&lt;script&gt;">x</a>'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        (None, "–"), (9.876, "9.88 s"), (99.4, "99 s"), (100, "1.7 min"), (120, "2 min"), (5_999, "100 min"),
+        (6_000, "1.7 h"), (7_200, "2 h"),
+    ],
+)  # fmt: skip
+def test_durations_in_the_unit_that_a_reader_would_choose(seconds, wanted):
+    assert duration(seconds) == wanted
+
+
+@pytest.mark.parametrize("n", [0, 1, 300, 301, 1_000])
+def test_a_thinned_curve_keeps_its_last_step(n):
+    records = [{"step": step, "loss": 2.0 * step} for step in range(1, n + 1)]
+    steps, values = thinned([*records, {"step": n + 1}, {"step": n + 2, "loss": math.nan}], "loss")
+    assert len(steps) <= 300
+    assert steps[-1:] == [n][:n]
+    assert steps == sorted(steps)
+    assert values == [2.0 * step for step in steps]

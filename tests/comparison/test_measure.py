@@ -1,5 +1,6 @@
 """Which yardsticks a table has, and that what was measured is not measured again."""
 
+import numpy as np
 import pytest
 
 from thalweg.comparison import yardsticks as room
@@ -7,6 +8,7 @@ from thalweg.comparison.measure import Bench
 from thalweg.comparison.plan import Measuring
 from thalweg.config import DataConfig
 from thalweg.data import load
+from thalweg.evaluation import Findings, mean_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,27 @@ def test_yardsticks(source, examples, wanted, tmp_path, monkeypatch):
     assert list(again) == wanted
     for name in wanted:
         assert [e.value for e in again[name]] == [e.value for e in first[name]]
+
+
+def test_as_many_samples_as_set_the_floor():
+    """`real` has no more samples than there are validation examples; without any, as many as are measured on."""
+    bench = Bench(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None)
+    tested = len(bench.dataset.test)
+    assert bench._samples(tested - 10) == tested - 10
+    assert bench._samples(tested + 10) == bench._samples(0) == tested
+
+
+def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatch):
+    bench, asked = (
+        Bench(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None),
+        {},
+    )
+
+    def measure(self, model, *, validation=True):
+        asked[type(model).__name__] = validation
+        return found
+
+    found = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
+    monkeypatch.setattr(Bench, "measure", measure)
+    bench.yardsticks(tmp_path, {"model": found}, lambda _: None)
+    assert asked == {"Real": False, "Gaussians": True}

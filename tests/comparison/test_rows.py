@@ -85,6 +85,13 @@ def test_over_seeds_the_interval_is_over_trainings():
     assert cells["three"]["separated"] is None
 
 
+def test_what_one_training_lacks_is_that_of_the_first():
+    """A mean over fewer seeds than trainings would have the name of all of them."""
+    one = averaged([Findings([bits(EASY)]), Findings([bits(EASY + 1)]), Findings([])])["bits/dim"]
+    assert one.value == pytest.approx(EASY.mean())
+    assert one.varies == bits(EASY).varies
+
+
 def test_a_rate_over_seeds_stays_one():
     one = averaged([Findings([rate("accuracy", hits, 100)]) for hits in (90, 100)])["accuracy"]
     assert (one.value, one.high) == (95, 100)

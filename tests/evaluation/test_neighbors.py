@@ -97,3 +97,12 @@ def test_missing_modes_are_seen():
     collapsed = prdc(ring(800, 8, 0), ring(1, 1, 1).repeat(800, 1))
     assert collapsed.recall == 0.0
     assert collapsed.coverage < 0.1
+
+
+@pytest.mark.parametrize("far", [1e8, 1e12])
+@pytest.mark.parametrize("factor", [1e-14, 1.0, 1e14])
+def test_far_copies_in_both_in_any_unit(far, factor):
+    """Copies at one far point have balls of radius 0; the balls of all others are as without them."""
+    real, fake = (torch.cat([z, torch.full((4, 3), far)]) for z in (normal(40, 3), normal(30, 3, seed=1, mean=0.8)))
+    found = prdc(factor * real, factor * fake, 3)
+    assert found == pytest.approx(slow(real.numpy(), fake.numpy(), 3), abs=1e-12)

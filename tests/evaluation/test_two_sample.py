@@ -182,3 +182,20 @@ def test_the_classifier_sees(what):
 def test_the_classifier_says_what_it_cannot():
     with pytest.raises(ValueError, match=r"got shapes \(10, 2\) and \(8, 2\)"):
         told_apart(normal(10), normal(8))
+
+
+@pytest.mark.parametrize("far", [1e4, 1e8, 1e12])
+@pytest.mark.parametrize("factor", [1e-14, 1.0, 1e14])
+def test_a_far_point_of_both_in_any_unit(far, factor):
+    """MMD² against its kernel of differences: between the far point and itself it is 1, with the others 0."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(30, 3, generator=draw, dtype=torch.float64) + mean for mean in (0.0, 0.5))
+    x, y = (torch.cat([z, torch.full((1, 3), far, dtype=torch.float64)]) for z in (x, y))
+
+    def kernel(a, b):
+        return (-(a[:, None] - b[None]).square().sum(dim=-1) / 2).exp()
+
+    own = [(k.sum() - k.diagonal().sum()) / (31 * 30) for k in (kernel(x, x), kernel(y, y))]
+    wanted = (sum(own) - 2 * kernel(x, y).mean()).item()
+    found = mmd2(factor * x, factor * y, bandwidth=factor, permutations=0)
+    assert found.value == pytest.approx(wanted, rel=1e-9)

@@ -10,7 +10,13 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from thalweg.objectives.f_divergence import f_divergence
-from thalweg.objectives.transport import sinkhorn_divergence, sliced_wasserstein, wasserstein, wasserstein_1d
+from thalweg.objectives.transport import (
+    optimal_coupling,
+    sinkhorn_divergence,
+    sliced_wasserstein,
+    wasserstein,
+    wasserstein_1d,
+)
 
 
 def points(n, d, seed, shift=0.0, scale=1.0):
@@ -244,3 +250,30 @@ def test_sinkhorn_where_the_blur_is_nothing(factor, power, dtype):
     found = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
     assert found == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
     assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * found
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (20, 33)])
+def test_the_potentials_prove_the_plan(n, m, factor, power):
+    """f_i + g_j ≤ c_ij, equal where the plan is: no plan of these weights costs less."""
+    x, y = points(n, 3, 0) * factor, points(m, 3, 1, shift=0.4) * factor
+    a, b = torch.rand(2, 40, generator=torch.Generator().manual_seed(2), dtype=torch.float64).add(0.1)
+    plan, of_x, of_y = optimal_coupling(x, y, a[:n], b[:m], power=power)
+    cost = (x[:, None] - y[None]).square().sum(-1).sqrt().numpy() ** power
+    slack = (cost - of_x[:, None] - of_y) / factor**power
+    assert slack.min() > -1e-9
+    assert slack[plan > 0].max() < 1e-9
+    assert plan.sum(1) == pytest.approx((a[:n] / a[:n].sum()).numpy())
+    assert plan.sum(0) == pytest.approx((b[:m] / b[:m].sum()).numpy())
+
+
+def test_far_points_of_one_and_a_farther_one_of_both():
+    """Those far away compete for what lies on their side, at costs that are large beside all but the farthest's."""
+    x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
+    x[:5] = 1e5 * (1 + points(5, 3, 2).abs())
+    expected = 40 / 41 * assignment(x, y, 2)
+    both = [torch.cat([z, torch.full((1, 3), 1e12, dtype=z.dtype)]) for z in (x, y)]
+    plan = torch.from_numpy(optimal_coupling(*both, power=2).plan)
+    cost = (both[0][:, None] - both[1][None]).square().sum(-1)
+    assert (plan * cost).sum().item() == pytest.approx(expected, rel=1e-13)

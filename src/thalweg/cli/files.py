@@ -63,7 +63,8 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
 def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a .csv file as RFC 4180 says: what has a comma, quote or line break is quoted; numbers keep all digits.
 
-    Text that a spreadsheet would compute, which begins with = + - or @ and is no number, gets an apostrophe before it.
+    Text that a spreadsheet would compute, which begins with = + - or @ and is no number, gets an apostrophe before it,
+    which reading a table takes away again from names of columns.
     """
     import csv
 

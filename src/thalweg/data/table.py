@@ -30,6 +30,7 @@ def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
     """
     special = {"label_column": config.label_column, "split_by": config.split_by}
     table = _read(path, [name for name in special.values() if name is not None])
+    table = table.rename_columns([re.sub(r"^'(?=[=+@-])", "", name) for name in table.column_names])
     columns: list[str] = table.column_names
     if not columns or not table.num_rows:
         raise ValueError(f"{path.name}: got an empty table, wanted rows of numbers")
