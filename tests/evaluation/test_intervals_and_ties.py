@@ -163,6 +163,24 @@ def test_all_at_the_floor_are_no_ranking() -> None:
     assert not any(cell["best"] for cell in row["cells"].values())
 
 
+def test_worse_than_guessing_is_no_better_than_guessing() -> None:
+    values = {"a": 44.0, "b": 49.0, "c": 53.0, "d": 90.0}
+    cells = rows({name: findings("C2ST accuracy", v, 2.0) for name, v in values.items()})[0]["cells"]
+    assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
+    assert (cells["c"]["separated"], cells["d"]["separated"]) == (True, True)
+    assert cells["a"]["estimate"]["value"] == 44.0  # shown as measured
+    cells = rows({name: findings("C2ST accuracy", v, 2.0) for name, v in {"a": 44.0, "c": 51.0}.items()})[0]["cells"]
+    assert cells["c"]["separated"] is False
+
+
+def test_more_good_samples_than_the_truth_has_are_no_better() -> None:
+    values, method = {"a": 100.0, "b": 99.5, "c": 98.0, "d": 90.0}, {"of the truth itself, %": 98.89}
+    found = {name: findings("good samples", v, 0.1, better="higher", method=method) for name, v in values.items()}
+    cells = rows(found)[0]["cells"]
+    assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
+    assert (cells["c"]["separated"], cells["d"]["separated"]) == (True, True)
+
+
 def test_holm_by_hand() -> None:
     """Of 4: 0.01·4, 0.02·3, 0.03·2, 0.5·1, and none below one before it."""
     adjusted = holm({"a": 0.02, "b": 0.5, "c": 0.01, "d": 0.03})
