@@ -18,6 +18,9 @@ OURS = {
     "a check": "raise ValueError('x: got 1, wanted 2')",
     "a translated error": "try:\n    int('x')\nexcept ValueError:\n    raise ValueError('x: got 1, wanted') from None",
     "a chained error": "try:\n    int('x')\nexcept ValueError as e:\n    raise ValueError('x: got 1, wanted 2') from e",
+    "before a finally": "try:\n    raise ValueError('x: got 1, wanted 2')\nfinally:\n    x = 1",
+    "in a with": "import contextlib\nwith contextlib.ExitStack():\n    raise ValueError('x: got 1, wanted 2')",
+    "raised again": "try:\n    raise ValueError('x: got 1, wanted 2')\nexcept ValueError:\n    raise",
     "in a function": "def f():\n    raise ValueError('x: got 1, wanted 2')\nf()",
     "in a comprehension": "from thalweg.checks import positive\n[positive('x', v) for v in (1, -1)]",
 }
@@ -32,6 +35,10 @@ FOREIGN = {
     "unpacking": "a, b = [1]",
     "two lengths": "list(zip([1], [], strict=True))",
     "a logarithm": "import math\nmath.log(-1)",
+    "a codec before a finally": "try:\n    b'\\xff'.decode()\nfinally:\n    x = 1",
+    "a codec in a with": "import contextlib\nwith contextlib.ExitStack():\n    b'\\xff'.decode()",
+    "a codec beside an except": "try:\n    b'\\xff'.decode()\nexcept KeyError:\n    pass",
+    "a codec raised again": "try:\n    b'\\xff'.decode()\nexcept ValueError:\n    raise",
     "a codec within a function": "def f(x):\n    return x.decode()\nf(b'\\xff')",
 }
 

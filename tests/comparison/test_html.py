@@ -219,6 +219,18 @@ def test_the_summary_in_words(page):
     assert caveat.startswith("Intervals are at 95 % and cover the chance in test examples and samples. None says")
 
 
+def test_the_summary_counts_what_remains_after_holms_adjustment():
+    report = fake_report.report(["vae", "real-nvp", "wgan"])
+    cells = [cell for measure in report["measures"] for cell in measure["cells"].values() if "estimate" in cell]
+    separated = [cell for cell in cells if cell["separated"]]
+    for i, cell in enumerate(separated):
+        cell["separated_holm"] = i < 2
+    caveat = page_of(report).find("p", under="glance")[0]["text"]
+    told = f"Of {len(separated)} separated differences, 2 remain so after Holm's adjustment by rows."
+    assert len(separated) > 2
+    assert caveat.endswith(told)
+
+
 @pytest.mark.parametrize(
     ("models", "measures", "told"),
     [

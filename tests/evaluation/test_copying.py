@@ -145,6 +145,16 @@ def test_copies_pass_the_frechet_distance_and_fail_the_copying_test(measured):
     assert copies["data copying"].method["cells"] > 3
 
 
+def test_a_model_that_copies_everything_has_an_interval(measured):
+    """The jackknife has no width there. None of n pairs can be as little as Wilson's z²/(n + z²) of them."""
+    found = measured["copies"]["data copying"]
+    n = found.n
+    spread = -0.5 / found.value  # of a share of 0
+    wanted = (1.959963984540054**2 / (n + 1.959963984540054**2) - 0.5) / spread
+    assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(wanted))
+    assert found.value < found.high < -20
+
+
 def test_near_copies_are_caught(measured):
     found = measured["near copies"]
     assert found["data copying"].method["flag"] == found["copied samples"].method["flag"] == FLAG

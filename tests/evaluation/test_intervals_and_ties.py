@@ -106,6 +106,14 @@ def test_copies_of_all_and_of_none_have_short_intervals(n: int) -> None:
     assert none.beats(every)
 
 
+def test_samples_at_the_very_distance_are_within_it() -> None:
+    """Distances of few values, as of binary images: those equal to the limit count in the interval, too."""
+    held = np.repeat([1.0, 2.0], 100)
+    found = copied(np.ones(200), held)
+    assert (found.value, found.high) == (100.0, 100.0)
+    assert found.low > 98
+
+
 def test_copies_among_held_out_examples_make_the_measure_missing() -> None:
     held = np.where(np.arange(200) < 4, 0.0, 1.0)
     with pytest.raises(ValueError, match="equal a training example"):
@@ -155,6 +163,24 @@ def test_all_at_the_floor_are_no_ranking() -> None:
     assert not any(cell["best"] for cell in row["cells"].values())
 
 
+def test_worse_than_guessing_is_no_better_than_guessing() -> None:
+    values = {"a": 44.0, "b": 49.0, "c": 53.0, "d": 90.0}
+    cells = rows({name: findings("C2ST accuracy", v, 2.0) for name, v in values.items()})[0]["cells"]
+    assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
+    assert (cells["c"]["separated"], cells["d"]["separated"]) == (True, True)
+    assert cells["a"]["estimate"]["value"] == 44.0  # shown as measured
+    cells = rows({name: findings("C2ST accuracy", v, 2.0) for name, v in {"a": 44.0, "c": 51.0}.items()})[0]["cells"]
+    assert cells["c"]["separated"] is False
+
+
+def test_more_good_samples_than_the_truth_has_are_no_better() -> None:
+    values, method = {"a": 100.0, "b": 99.5, "c": 98.0, "d": 90.0}, {"of the truth itself, %": 98.89}
+    found = {name: findings("good samples", v, 0.1, better="higher", method=method) for name, v in values.items()}
+    cells = rows(found)[0]["cells"]
+    assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
+    assert (cells["c"]["separated"], cells["d"]["separated"]) == (True, True)
+
+
 def test_holm_by_hand() -> None:
     """Of 4: 0.01·4, 0.02·3, 0.03·2, 0.5·1, and none below one before it."""
     adjusted = holm({"a": 0.02, "b": 0.5, "c": 0.01, "d": 0.03})
@@ -195,6 +221,15 @@ def test_the_p_value_of_independent_samples_is_normal(apart: float, wanted: floa
     a, b = (estimate("recall", value, value - half, value + half) for value in (apart, 0.0))
     assert _p_value(a, b) == pytest.approx(wanted, rel=1e-3)
     assert _p_value(b, a) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_the_p_value_is_of_the_half_width_toward_zero() -> None:
+    """0 is 10 away on the side of 10: p = 0.05; the other side, four times as wide, is none of its business."""
+    a, b = estimate("x", 10.0, 0.0, 50.0), estimate("x", 0.0, 0.0, 0.0)
+    assert _p_value(a, b) == pytest.approx(0.05)
+    assert _p_value(b, a) == pytest.approx(0.05)
+    mirrored = estimate("x", -10.0, -50.0, 0.0)
+    assert _p_value(mirrored, b) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("end", [math.inf, -math.inf])

@@ -13,7 +13,6 @@ from thalweg.evaluation.measures import GROUPS, group_of
 __all__ = ["averaged", "holm", "rows"]
 
 LEVEL = 0.05  # of Holm's test over the models of a row
-FLOORED = ("copied samples",)  # measures whose best value is that of real data: below it nothing is better
 
 
 def averaged(seeds: Sequence[Findings]) -> Findings:
@@ -78,8 +77,8 @@ def _row(
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
     rivals = {m: e for m, e in row.items() if m not in yardsticks} if group.room != "cost" else {}
-    floor = row["real"].value if name in FLOORED and "real" in row else -math.inf
-    rivals = {m: _not_below(e, floor) for m, e in rivals.items()}
+    limit = _limit(name, row)
+    rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
     if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
         rivals = {}  # one model, or all alike, or each on examples of its own: nobody is best
     best = _best(rivals)
@@ -112,9 +111,21 @@ def _row(
     }
 
 
-def _not_below(e: Estimate, floor: float) -> Estimate:
-    """Return the estimate as it counts beside others: below the floor of real data nothing is better."""
-    return replace(e, value=max(e.value, floor), low=max(e.low, floor), high=max(e.high, floor))
+def _limit(name: str, row: Mapping[str, Estimate]) -> float | None:
+    """Return the value that the data themselves have, of measures in which nothing beyond it is better; else None."""
+    if name == "copied samples":
+        return row["real"].value if "real" in row else None
+    if name == "C2ST accuracy":
+        return 50.0  # guessing
+    if name == "good samples":
+        return next(iter(row.values())).method.get("of the truth itself, %")
+    return None
+
+
+def _limited(e: Estimate, limit: float) -> Estimate:
+    """Return the estimate as it counts beside others: no better than the limit."""
+    bound = min if e.better == "higher" else max
+    return replace(e, value=bound(e.value, limit), low=bound(e.low, limit), high=bound(e.high, limit))
 
 
 def _best(rivals: Mapping[str, Estimate]) -> str | None:

@@ -69,10 +69,10 @@ def denoising_autoencoder(
 
 
 def linear_autoencoder(spec: Spec, *, latent_dim: int = 20, tied: bool = False) -> Run:
-    """Linear autoencoder of images or vectors: x̂ = W₁W₂x of centered data, which finds the subspace of PCA.
+    """Linear autoencoder of images or vectors: x̂ = W₁W₂x of centered data; the optimum spans the subspace of PCA.
 
     Args:
-        latent_dim: numbers in the code, at most the values of an example
+        latent_dim: latent dimensions, at most as many as an example has values
         tied: W₂ is W₁ transposed
 
     Reference: Bourlard, Kamp, *Auto-association by multilayer perceptrons and singular value decomposition*, 1988.

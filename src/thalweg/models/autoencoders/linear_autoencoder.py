@@ -51,9 +51,11 @@ def linear_autoencoder(
 ) -> Autoencoder:
     """Return the autoencoder x̂ = W₁W₂(x − b) + b, with W₁ (D, k) and W₂ (k, D): W₂ = W₁ᵀ if `tied`.
 
-    Its least mean squared error is that of PCA, the sum of the D − k smallest eigenvalues of the covariance. The
-    columns of W₁ then span the eigenvectors of the k largest eigenvalues. That subspace is unique where the k-th and
-    the next eigenvalue differ; W₁ itself is determined up to an invertible k×k matrix, or up to a rotation if tied.
+    b is learned, too; the mean of the training examples is an optimal one. The least mean of ‖x − x̂‖² is that of PCA,
+    the sum of the D − k smallest eigenvalues of the covariance. There the columns of W₁ span the same subspace as the
+    eigenvectors of the k largest eigenvalues. The subspace is unique if the k-th and the next eigenvalue differ; W₁
+    itself is determined only up to an invertible k×k matrix, or up to an orthogonal one if `tied`. Of centered data
+    whose covariance has full rank and distinct eigenvalues, all other stationary points are saddle points.
 
     `levels`: of images; None for vectors, which need `mean` and `std`. Raises ValueError unless 1 ≤ k ≤ D.
 
