@@ -216,4 +216,3 @@ def _decode_all(files: list[Path], shape: tuple[int, int, int], config: DataConf
             for _ in pool.map(decode, range(0, len(files), 64)):
                 pass
         out.flush()
-        del out, decode
