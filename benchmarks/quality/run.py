@@ -70,8 +70,8 @@ def measure(name: str, folder: Path) -> None:
     minutes = max(recorded["seconds"] for recorded in lines if "seconds" in recorded) / 60
     evaluated = thalweg("evaluate", str(run), *line.evaluate.split())
     model = evaluated["models"][0]["name"]
-    cells = {row["name"]: row["cells"][model] for row in evaluated["measures"]}
-    found = {measure: cell["estimate"] for measure, cell in cells.items() if "estimate" in cell}
+    cells = [(row["name"], row["cells"][model]) for row in evaluated["measures"]]  # a name may have several rows
+    found = {measure: cell["estimate"] for measure, cell in cells if "estimate" in cell}
     assert line.measure in found, f"{name}: no measure {line.measure} among {list(found)}"
     estimate = found[line.measure]
     met = None

@@ -131,6 +131,7 @@ def test_over_seeds(tmp_path, capsys):
         (["compare", "vae", "--data", "digits", "--anomalies", "moons"], "got moons"),
         (["compare", "vae", "--data", "digits", "--features", "no.such:thing"], "features"),
         (["compare", "lenet5", "--data", "moons"], "lenet5"),
+        (["compare", "vae:latent_dim=2", "vae:latent_dim=-1", "--data", "digits"], "latent_dim: got -1"),
         (["compare", "vae", "vae:accumulate=3,batch_size=8", "--data", "digits"], "accumulate: got 3"),
         (["compare", "vae", "wgan:patience=3", "--data", "digits"], "patience: got 3"),
         (["compare", "vae", "gmm:lr=1", "--data", "digits"], "lr: got 1.0"),
@@ -145,20 +146,35 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path, monkeypatch, cap
     assert not list(tmp_path.iterdir())
 
 
-def test_interrupted_it_goes_on(tmp_path):
+@pytest.fixture
+def comparison(tmp_path):
+    """A comparison that trains, its command, and its folder; it is killed at the end, whatever became of the test."""
     out = tmp_path / "out"
-    arguments = ["compare", "softmax-regression", "--data", "digits", "--steps", "100000", "--device", "cpu"]
+    arguments = ["compare", "softmax-regression", "--data", "digits", "--steps", "100000000", "--device", "cpu"]
     command = [sys.executable, "-m", "thalweg", *arguments, "--out", str(out)]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    records = out / "runs" / "softmax-regression-0" / "metrics.jsonl"
-    until = time.monotonic() + 120
-    while not (records.is_file() and records.read_text().count("\n") > 3):
-        assert time.monotonic() < until
-        assert child.poll() is None
-        time.sleep(0.1)
-    os.killpg(child.pid, signal.SIGINT)  # as a terminal does
-    err = child.communicate(timeout=120)[1]
-    assert child.returncode == 130
+    records, until = out / "runs" / "softmax-regression-0" / "metrics.jsonl", time.monotonic() + 1800
+    try:
+        while not (records.is_file() and records.read_text().count("\n") > 3):
+            assert time.monotonic() < until
+            assert child.poll() is None
+            time.sleep(0.1)
+        yield child, command, out
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.communicate()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_comparison_says_how_to_go_on(comparison, signum):
+    child, _, out = comparison
+    if signum == signal.SIGINT:
+        os.killpg(child.pid, signum)  # as a terminal does
+    else:
+        child.send_signal(signum)
+    err = child.communicate(timeout=1800)[1]
+    assert child.returncode == 128 + signum
     assert err.splitlines()[-1] == "thalweg: interrupted; the same command resumes"
     saved = [int(p.name.split("-")[2].split(".")[0]) for p in (out / "runs").glob("*/checkpoints/step-*.pt")]
     assert max(saved) > 0
@@ -169,3 +185,13 @@ def test_every_configuration_is_built_before_anything_is_trained(tmp_path, capsy
     assert main(["compare", "vae:latent_dim=2", "vae:latent_dim=-1", *SETTINGS, "--out", str(out)]) == 2
     assert "latent_dim: got -1" in capsys.readouterr().err or "--latent-dim" in capsys.readouterr().err
     assert not (out / "runs").exists()
+
+
+def test_a_comparison_that_works_is_not_touched_from_another_terminal(comparison):
+    child, command, out = comparison
+    second = subprocess.run([*command, "--overwrite"], capture_output=True, text=True)
+    assert second.returncode == 1
+    told = f"thalweg: error: comparison folder {out} is in use by another process (pid {child.pid})"
+    assert second.stderr.splitlines()[-1] == told
+    assert child.poll() is None
+    assert (out / "runs" / "softmax-regression-0" / "metrics.jsonl").is_file()

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -133,14 +132,13 @@ def test_ray_that_is_not_there_is_one_line(tmp_path, monkeypatch):
         train_on_ray([job(tmp_path)], Ears(), "local")
 
 
-def test_on_a_local_ray_trainings_are_the_same_bytes(tmp_path, monkeypatch):
-    """And files of the current folder are not imported by its workers: each would write a file named after it."""
+def test_on_a_local_ray_trainings_are_the_same_bytes_and_no_file_of_the_current_folder_runs(tmp_path, monkeypatch):
     pytest.importorskip("ray")
-    current = tmp_path / "current"
-    current.mkdir()
-    for name in ("torch", "numpy", "safetensors", "secrets"):
-        (current / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r} + '-{name}', 'w')\n")
-    monkeypatch.chdir(current)
+    ran = tmp_path / "here" / "ran.txt"
+    ran.parent.mkdir()
+    for name in ("random", "json", "torch", "numpy", "typing", "argparse", "sklearn"):
+        (ran.parent / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    monkeypatch.chdir(ran.parent)
     here, there, wrong = (
         job(tmp_path, "here"),
         job(tmp_path, "there"),
@@ -157,8 +155,7 @@ def test_on_a_local_ray_trainings_are_the_same_bytes(tmp_path, monkeypatch):
     assert models[0] == models[1]
     assert any("step" in message for name, _, message in ears.told if name == "there")
     assert not list((tmp_path / "runs").glob(".*"))
-    assert not list(tmp_path.glob("ran-*"))
-    assert Path.cwd() == current
+    assert not ran.exists()
 
 
 def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):

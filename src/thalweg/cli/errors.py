@@ -70,8 +70,8 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
 def _foreign(error: BaseException) -> bool:
     """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
 
-    Our own ValueErrors come from a `raise` of this package, those of a user's model from the user's files. A function
-    in C has no frame of its own: there the last frame is the caller's, and it executes no `raise`.
+    Our own ValueErrors come from a `raise` statement of this package; those of a user's model from the user's files.
+    What compiled code raises, as `bytes.decode` or an operation of numpy, ends at a line of ours that is no `raise`.
     """
     import dis
     import sysconfig
@@ -82,11 +82,11 @@ def _foreign(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    file = Path(trace.tb_frame.f_code.co_filename)
-    package = Path(__file__).parent.parent
+    code = trace.tb_frame.f_code
+    file = Path(code.co_filename)
+    if Path(__file__).parent.parent in file.parents:
+        return code.co_code[trace.tb_lasti] != dis.opmap["RAISE_VARARGS"]
     libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    if package in file.parents:
-        return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] not in ("RAISE_VARARGS", "RERAISE")
     return any(place in file.parents for place in libraries)
 
 
