@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from thalweg.comparison.store import finite, load_findings, not_finite, save_findings
+from thalweg.comparison.store import _checksum, finite, load_findings, not_finite, save_findings
 from thalweg.evaluation import Findings
 from thalweg.evaluation.intervals import mean_of
 
@@ -67,6 +69,48 @@ def test_swapped_values_are_noticed(kept: Path) -> None:
     said: list[str] = []
     assert load_findings(kept, "key", said.append) is None
     assert said
+
+
+OTHER_TYPES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "estimates are no list": lambda d: d.update(estimates={}),
+    "an estimate is null": lambda d: d.update(estimates=[None]),
+    "an estimate without a name": lambda d: d["estimates"][0].pop("name"),
+    "a value is text": lambda d: d["estimates"][0].update(value="abc"),
+    "a value is null": lambda d: d["estimates"][0].update(value=None),
+    "a value outside its interval": lambda d: d["estimates"][0].update(value=99.0),
+    "a missing measure is text": lambda d: d.update(missing=["x"]),
+    "a missing measure has another field": lambda d: d.update(missing=[{"name": "x", "why": "y"}]),
+    "missing measures are no list": lambda d: d.update(missing={}),
+    "tables are a list": lambda d: d.update(tables=[]),
+    "no key": lambda d: d.pop("key"),
+    "no arrays": lambda d: d.pop("arrays"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_TYPES)
+def test_other_types_behind_a_right_checksum_are_damage(kept: Path, case: str) -> None:
+    """As another version of the program may have written them."""
+    path = kept.with_name("m.json")
+    document = json.loads(path.read_text())
+    del document["checksum"]
+    OTHER_TYPES[case](document)
+    path.write_text(json.dumps(document | {"checksum": _checksum(document)}))
+    said: list[str] = []
+    assert load_findings(kept, "key", said.append) is None
+    assert said == [f"{path} is damaged: what it held is measured again"]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_every_flipped_bit_of_a_byte_is_noticed_or_without_meaning(kept: Path, suffix: str) -> None:
+    path = kept.with_name(kept.name + suffix)
+    data, whole = path.read_bytes(), load_findings(kept, "key")
+    assert whole is not None
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        said: list[str] = []
+        found = load_findings(kept, "key", said.append)
+        assert (found is None) == bool(said), at
+        assert found is None or (found.estimates, found.tables) == (whole.estimates, whole.tables), at
 
 
 def test_another_key_is_no_damage(kept: Path) -> None:

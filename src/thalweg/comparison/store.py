@@ -73,10 +73,9 @@ def save_findings(found: Findings, stem: Path, key: str) -> None:
 def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text: None) -> Findings | None:
     """Return what `save_findings` wrote, or None where there is nothing of that key.
 
-    What is damaged, by the checksums, is named by `say` and counts as nothing: it is measured again.
+    What is damaged, by the checksums or by the types of its fields, is named by `say` and counts as nothing: it is
+    measured again.
     """
-    import numpy as np
-
     text_file, array_file = (stem.with_name(stem.name + suffix) for suffix in (".json", ".npz"))
     try:
         text, data = text_file.read_bytes(), array_file.read_bytes()
@@ -85,16 +84,27 @@ def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text
     try:
         document = json.loads(text)
         checksum = document.pop("checksum")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        document, checksum = None, ""
-    if document is None or checksum != _checksum(document):
+        if checksum != _checksum(document):
+            raise ValueError("checksum")
+        if document["key"] != key:
+            return None
+        intact = document["arrays"] == hashlib.blake2b(data, digest_size=16).hexdigest()
+        found = _findings(document, data) if intact else None
+    except (ValueError, KeyError, AttributeError, TypeError):  # of whatever JSON may hold in place of our fields
         say(f"{text_file} is damaged: what it held is measured again")
         return None
-    if document["key"] != key:
-        return None
-    if document["arrays"] != hashlib.blake2b(data, digest_size=16).hexdigest():
+    if found is None:
         say(f"{array_file} is damaged: what it held is measured again")
-        return None
+    return found
+
+
+def _findings(document: Mapping[str, Any], data: bytes) -> Findings:
+    """Return the findings of a document and the bytes of its arrays; raise TypeError for fields of other types."""
+    import numpy as np
+
+    for name, kind in (("estimates", list), ("missing", list), ("tables", dict)):
+        if not isinstance(document[name], kind):
+            raise TypeError(name)
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return Findings(
