@@ -155,7 +155,7 @@ def test_signals(signum, tmp_path):
     out, err = child.communicate(timeout=1800)
     assert child.returncode == 128 + signum
     assert out == ""
-    assert f"go on with: thalweg resume {run}" in err.splitlines()[-1]
+    assert f"resume with: thalweg resume {run}" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert list((run / "checkpoints").glob("step-*.pt"))
 

@@ -97,7 +97,7 @@ def test_other_types_behind_a_right_checksum_are_damage(kept: Path, case: str) -
     path.write_text(json.dumps(document | {"checksum": _checksum(document)}))
     said: list[str] = []
     assert load_findings(kept, "key", said.append) is None
-    assert said == [f"{path} is damaged: what it held is measured again"]
+    assert said == [f"{path} is damaged: its measures are computed again"]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])

@@ -147,7 +147,7 @@ def test_fewer_examples_than_dimensions(held_out):
 
 def test_shrinkage_is_the_likeliest_of_held_out_examples():
     fit = Fit(few_images(), 0)
-    values = [fit._judged(fit._single(fit.mean, fit.covariance, share)) for share in fitting.SHRINKAGE]
+    values = [fit._validation_log_prob(fit._single(fit.mean, fit.covariance, share)) for share in fitting.SHRINKAGE]
     assert fit.shrinkage == fitting.SHRINKAGE[int(np.argmax(values))]
     assert values[0] < max(values) > values[-1]
 

@@ -24,7 +24,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "compare": "train models of different families under one budget, and measure all alike",
     "train": "train a recipe on data, into a run folder",
-    "resume": "go on with a run exactly where it stopped",
+    "resume": "resume a run exactly where it stopped",
     "sample": "draw from a trained model, into a picture, table or text",
     "evaluate": "measure a trained model: every measure that its abilities allow",
     "score": "write how strange a trained model finds examples: anomaly scores",

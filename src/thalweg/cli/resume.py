@@ -1,4 +1,4 @@
-"""`thalweg resume DIR`: go on with a run exactly where it stopped."""
+"""`thalweg resume DIR`: resume a run exactly where it stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thalweg.cli.train import resumable, show, summary
 
 __all__ = ["HELP", "parser", "run", "show"]
 
-HELP = "go on with a run exactly where it stopped"
+HELP = "resume a run exactly where it stopped"
 
 
 def parser(arguments: list[str]) -> Parser:

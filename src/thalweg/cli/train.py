@@ -96,13 +96,13 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say how to go on with a run that a signal stops."""
+    """Say how to resume a run that a signal stops."""
     from thalweg.training import Interrupted
 
     try:
         yield
     except Interrupted as stop:
-        stop.args = (f"{stop}; go on with: {shlex.join(['thalweg', 'resume', str(folder)])}",)
+        stop.args = (f"{stop}; resume with: {shlex.join(['thalweg', 'resume', str(folder)])}",)
         raise
 
 

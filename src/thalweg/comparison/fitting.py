@@ -20,7 +20,7 @@ __all__ = ["Fit"]
 Array = np.ndarray[Any, Any]
 UNIFORM = 1 / 12  # variance of the noise that dequantizes, in steps²
 SHRINKAGE = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the covariance that one variance takes
-LEAST = 1e-6  # of a column's variance: the least noise, where columns are made of each other
+MIN_NOISE = 1e-6  # of a column's variance, added where columns are linearly dependent
 FEW, MANY, RANK = 32, 4096, 256  # dimensions: EM in all of them; covariances of all; how many of more are kept
 WORK, HELD = 2.5e11, 3e7  # products for a covariance; entries of a mixture's covariances
 FITTED, JUDGED, CHUNK = 10_000, 500, 2_000  # examples for EM; to choose by; at a time
@@ -46,7 +46,7 @@ class Fit:
         self.x, self.held, self.seed, self.spec = dataset.train.x, dataset.validation.x, seed, spec
         steps = [column.step if column else 0.0 for column in spec.discrete]
         self.steps = np.ones(spec.size) if spec.levels else np.array(steps or [0.0] * spec.size)
-        self.noise = 0.0 if spec.levels else LEAST
+        self.noise = 0.0 if spec.levels else MIN_NOISE
         self.scale, self.center = np.ones(spec.size), np.zeros(spec.size)
         self.basis: Array | None = None
         self.rest, self.size = 0.0, spec.size
@@ -69,7 +69,7 @@ class Fit:
         found = PCA(self.size, svd_solver="randomized", random_state=self.seed % 2**31).fit(x)
         variances = x.var(axis=0, ddof=1)
         if not self.spec.levels:
-            self.noise = LEAST * float(variances.mean())
+            self.noise = MIN_NOISE * float(variances.mean())
         left = float(variances.sum() - found.explained_variance_.sum()) / (x.shape[1] - self.size)
         self.center, self.basis = found.mean_ + self.steps / 2, found.components_.T
         self.rest = left + UNIFORM * float((self.steps**2).mean()) + self.noise
@@ -118,13 +118,13 @@ class Fit:
         example is of; each has its own mean and covariance, with a share of the mean covariance.
         """
         best = self.gaussian()
-        most = self._judged(best)
+        most = self._validation_log_prob(best)
         for k in NUMBERS:
             if 20 * k > len(self.rows) or k * self.size**2 > HELD:
                 break
             value, made = -math.inf, best
             for candidate in self._mixtures(k):
-                now = self._judged(candidate)
+                now = self._validation_log_prob(candidate)
                 if now <= value:
                     break
                 value, made = now, candidate
@@ -138,12 +138,12 @@ class Fit:
         x = self.held if len(self.held) else self.x
         return np.array(x[_some(len(x), JUDGED, self.seed)])
 
-    def _log_prob(self, made: Gaussians, x: Array) -> Array:
+    def _log_prob(self, model: Gaussians, x: Array) -> Array:
         with seeded(self.seed, "noise"):
-            return made.log_prob(torch.from_numpy(x)).numpy()
+            return model.log_prob(torch.from_numpy(x)).numpy()
 
-    def _judged(self, made: Gaussians) -> float:
-        return float(self._log_prob(made, self._held()).mean())
+    def _validation_log_prob(self, model: Gaussians) -> float:
+        return float(self._log_prob(model, self._held()).mean())
 
     def _mixtures(self, k: int) -> Iterator[Gaussians]:
         """Yield mixtures of `k` components to choose from, the roughest first."""
@@ -156,7 +156,7 @@ class Fit:
         if few and self.steps.any():
             around = (random.random((len(points), len(self.steps))) - 0.5) * self.steps / self.scale
             points += around if self.basis is None else around @ self.basis
-        noise, tolerance = (LEAST, 1e-3) if few else (self.noise or UNIFORM, 1e-2)
+        noise, tolerance = (MIN_NOISE, 1e-3) if few else (self.noise or UNIFORM, 1e-2)
         found = _em(k, points[_some(len(points), FITTED, self.seed)], noise, tolerance, random)
         if few:
             yield self._made(found.weights_, self.mean + found.means_, np.linalg.cholesky(found.covariances_))

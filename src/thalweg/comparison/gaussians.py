@@ -19,12 +19,12 @@ Array = np.ndarray[Any, Any]
 
 
 class Gaussians(nn.Module):
-    """p(x) = Σ_k π_k N(x − c; μ_k, L_k L_kᵀ) of raw vectors, or of whole-number images plus uniform noise on [0, 1).
+    """p(x) = Σ_k π_k N(x − c; μ_k, L_k L_kᵀ) of raw vectors, or of integer images plus uniform noise on [0, 1).
 
-    c is the `center`, by default 0: far from the origin, digits are kept by taking it off first. To `discrete` columns
-    of vectors uniform noise of their step is added, and its logarithm to the density, so that the mean log-density is a
-    lower bound on the log-probability of the values. With a `basis` U (D, r) of orthonormal columns the Gaussians are
-    those of Uᵀ(x − c), and the rest of x is N(0, `rest`) in every direction. All in float64.
+    c is the `center`, by default 0: subtracting it first avoids the loss of digits far from the origin. Uniform noise
+    as wide as their step is added to `discrete` columns of vectors, and the logarithm of the step to the log-density:
+    its mean is then a lower bound on the log-probability of the values. With a `basis` U (D, r) of orthonormal columns
+    the Gaussians are those of Uᵀ(x − c), and the rest of x is N(0, `rest`) in every direction. All in float64.
 
     Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844 (uniform dequantization).

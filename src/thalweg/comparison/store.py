@@ -73,8 +73,8 @@ def save_findings(found: Findings, stem: Path, key: str) -> None:
 def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text: None) -> Findings | None:
     """Return what `save_findings` wrote, or None where there is nothing of that key.
 
-    What is damaged, by the checksums or by the types of its fields, is named by `say` and counts as nothing: it is
-    measured again.
+    A file whose checksum or types of fields are wrong is reported by `say`, and None is returned, so that the caller
+    measures again.
     """
     text_file, array_file = (stem.with_name(stem.name + suffix) for suffix in (".json", ".npz"))
     try:
@@ -91,10 +91,10 @@ def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text
         intact = document["arrays"] == hashlib.blake2b(data, digest_size=16).hexdigest()
         found = _findings(document, data) if intact else None
     except (ValueError, KeyError, AttributeError, TypeError):  # of whatever JSON may hold in place of our fields
-        say(f"{text_file} is damaged: what it held is measured again")
+        say(f"{text_file} is damaged: its measures are computed again")
         return None
     if found is None:
-        say(f"{array_file} is damaged: what it held is measured again")
+        say(f"{array_file} is damaged: its measures are computed again")
     return found
 
 

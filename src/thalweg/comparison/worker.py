@@ -1,6 +1,6 @@
 """One training in a process of its own: `python -m thalweg.comparison.worker JOB`, JOB a JSON object.
 
-It trains, or goes on with, the run of the folder, and says where it is on stdout, a JSON object a line. When whoever
+It trains, or resumes, the run of the folder, and says where it is on stdout, a JSON object a line. When whoever
 started it is gone, its stdin ends: it finishes the step, writes a checkpoint and stops.
 """
 
@@ -52,7 +52,7 @@ class Teller:
 
 
 def train_or_resume(config: RunConfig, folder: Path, tell: Tell) -> None:
-    """Train the run, or go on with what is in the folder; one that has ended is left as it is."""
+    """Train the run, or resume what is in the folder; one that has ended is left as it is."""
     from thalweg.recipes import runs
 
     def warn(message: str) -> None:

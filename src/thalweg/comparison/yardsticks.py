@@ -1,4 +1,4 @@
-"""What every model stands beside: real examples, uniform levels, and Gaussians fitted to the training data."""
+"""Baselines beside every model: real examples, uniform levels, and Gaussians fitted to the training data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ __all__ = ["Real", "Uniform", "yardsticks"]
 
 
 def yardsticks(dataset: Dataset, seed: int = 0) -> dict[str, Any]:
-    """Return the models that every table has beside its own: "real", "uniform", "gaussian", "gaussian-mixture".
+    """Return the baselines of a comparison by name: "real", "uniform", "gaussian", "gaussian-mixture".
 
-    `Real` gives held-out examples: how far apart two samples of one law are, the floor of every distance. `Uniform` is
-    for images with levels. The Gaussian has the mean and the covariance of the training examples, with those of the
-    noise that dequantizes levels and discrete columns: Cov(x) + I/12 of images. Where examples are few beside
-    dimensions the covariance is shrunk as makes the validation examples likeliest; of vectors the least noise is added
-    under which no column is made of the others. The mixture has as many components as make the validation examples
-    likeliest, and is left out where that is one: the Gaussian. Of tokens there is only "real".
+    `Real` gives held-out examples. Its distance to other held-out examples is the distance between two samples of the
+    same distribution, which is the minimum that a model can be expected to reach. `Uniform` is for images with levels.
+    The Gaussian has the mean and the covariance of the training examples plus those of the dequantization noise of
+    levels and discrete columns: Cov(x) + I/12 for images. If there are few examples relative to the dimension, the
+    covariance is shrunk; the amount maximizes the likelihood of the validation examples. If columns of vectors are
+    linearly dependent, the smallest noise that makes the covariance positive definite is added. The number of
+    components of the mixture maximizes the likelihood of the validation examples; a mixture of one component is
+    omitted, since it is the Gaussian. For tokens there is only "real".
 
     Above 4,096 dimensions both are Gaussian in the 256 leading directions and have one variance in all others.
 

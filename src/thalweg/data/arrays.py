@@ -19,7 +19,7 @@ __all__ = ["IDX_FILES", "idx_folder", "read_idx", "read_idx_file", "read_npz"]
 Array = np.ndarray[Any, Any]
 
 MAX_EXPANDED, MAX_RATIO = 1 << 30, 100  # bytes that an archive's member may have whatever its size in the file
-MAX_GZIP = 1032  # how much gzip shrinks at most
+MAX_GZIP = 1032  # the largest compression ratio that gzip can reach
 
 IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",

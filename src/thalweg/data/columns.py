@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 MAX_VALUES = 100  # distinct values of a discrete column that are no integers
 REPEATS = 10  # how often such a value occurs, on average
 MAX_SHARE = 0.05  # of the rows of a continuous column that may have one value
-MAX_ROWS, MAX_COLUMNS = 10_000, 1_000  # that are looked at for columns made of others
+MAX_ROWS, MAX_COLUMNS = 10_000, 1_000  # examined for linearly dependent columns
 
 
 def discrete_columns(x: Array) -> tuple[Discrete | None, ...]:
@@ -37,7 +37,7 @@ def _discrete(column: Array) -> Discrete | None:
     if _integers(column):
         return Discrete()
     if len(np.unique(column[: REPEATS * MAX_VALUES])) > MAX_VALUES:
-        return None  # what most columns are, told without sorting all of it
+        return None  # most columns are continuous: this avoids sorting all of the column
     values = np.unique(column)
     if len(values) > min(MAX_VALUES, len(column) / REPEATS) or len(values) < 2:
         return None

@@ -1,4 +1,4 @@
-"""What keeps numbers measured on a data set from meaning what they say: copies across splits, degenerate columns."""
+"""Properties of a data set that make measured numbers misleading: copies across splits, degenerate columns."""
 
 from __future__ import annotations
 

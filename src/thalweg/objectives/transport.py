@@ -17,9 +17,9 @@ __all__ = ["Coupling", "optimal_coupling", "sinkhorn_divergence", "sliced_wasser
 
 Array = np.ndarray[Any, Any]
 CHUNK = 64  # rows of a cost matrix at a time: what stays in a core's cache
-STEPS = 10_000_000  # of the network simplex: what some thousand points never need
+STEPS = 10_000_000  # limit of the network simplex, which a few thousand points never reach
 FINE = 0.1  # blur^p, times this: the rounding of a cost above which Sinkhorn's are made of differences in float64
-FAR = 1e3  # times the median cost: first guess of what an optimal plan does without
+FAR = 1e3  # times the median cost: first guess of the costs that an optimal plan does not use
 
 
 def wasserstein_1d(

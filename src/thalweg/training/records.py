@@ -89,7 +89,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str, *, hold: bool = True) -> RunFolder:
-        """Open an existing run to go on with it; without `hold`, to read what the process that holds it wrote."""
+        """Open an existing run to resume it; without `hold`, only to read it while another process may write."""
         cls.read(path)
         return cls(Path(path), hold=hold)
 
@@ -187,7 +187,7 @@ def verified(folder: Path, name: str) -> bytes:
         repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"
         raise ValueError(
             f"run: got {folder / name}, which is damaged: it does not have the checksum that run.json has of it; "
-            + (repair if name == MODEL else "remove it to go on without its history")
+            + (repair if name == MODEL else "remove it to resume without its history")
         )
     return data
 
