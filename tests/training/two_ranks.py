@@ -66,3 +66,8 @@ if __name__ == "__main__":
     if "RANK" in os.environ:
         torch.distributed.init_process_group("gloo")  # once for all; the engine joins what stands
     main(sys.argv[1])
+    if "RANK" in os.environ:
+        # A process that exits with threads of gloo still running may be aborted by their destructors; and rank 0,
+        # which serves the store, may leave only after the others have finished with it.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
