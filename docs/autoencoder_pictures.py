@@ -65,7 +65,7 @@ def uses(runs: Path) -> Any:
 
     from thalweg.cli.compress import run as compress
     from thalweg.config import DataConfig
-    from thalweg.evaluation.clustering import agreement, k_means
+    from thalweg.evaluation.statistics.clustering import agreement, k_means
 
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), layout="constrained")
     model, x, y = opened(runs, "autoencoder-mnist-plane")

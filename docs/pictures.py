@@ -157,7 +157,7 @@ def beta_vae(runs: Path) -> Any:
 def iwae(runs: Path) -> Any:
     """Samples of the VAE and of the IWAE, and what more draws find of the likelihood of each."""
     from thalweg.evaluation.examples import Examples
-    from thalweg.evaluation.importance import importance_curve, log_weights
+    from thalweg.evaluation.measures.importance import importance_curve, log_weights
 
     figure, axes = plt.subplots(1, 3, figsize=(7.4, 2.9), layout="constrained")
     for ax, name in zip(axes, ("vae", "iwae"), strict=False):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 MODELS = {"vae": "vaes", "real-nvp": "flows", "wgan": "gans", "lenet5": "classifiers"}
-YARDSTICKS = ["real", "gaussian"]
+BASELINES = ["real", "gaussian"]
 Measure = tuple[str, str, str, str, str | None, str, dict[str, tuple[float, float]]]
 NONE: dict[str, tuple[float, float]] = {}
 MEASURES: list[Measure] = [
@@ -91,11 +91,11 @@ def trained(name: str, family: str, seeds: int) -> dict[str, Any]:
 
 
 def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int, ...] = (1, 8, 8)) -> dict[str, Any]:
-    """Return a report of these models, yardsticks last."""
-    names = [*MODELS, *YARDSTICKS] if models is None else models
+    """Return a report of these models, baselines last."""
+    names = [*MODELS, *BASELINES] if models is None else models
     known = [
         trained(name, MODELS[name], seeds) if name in MODELS
-        else {"name": name, "family": "yardstick", "options": {}, "parameters": None, "seeds": []}
+        else {"name": name, "family": "baseline", "options": {}, "parameters": None, "seeds": []}
         for name in names
     ]  # fmt: skip
     return {

@@ -24,9 +24,11 @@ ARROWS = {
     "evaluation": {"objectives"},  # distances of samples are the same ones
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
-    "comparison": {"recipes", "training", "evaluation", "data", "nn"},
+    "report": {"recipes", "training", "evaluation", "data"},
+    "applications": {"recipes", "training", "evaluation", "data"},
+    "comparison": {"recipes", "training", "evaluation", "report", "data", "nn"},
     "demos": {"data", "nn", "models", "operators", "objectives", "inference", "training", "problems", "evaluation",
-              "interpretability", "recipes", "comparison"},
+              "interpretability", "recipes", "applications", "comparison", "report"},
 }  # fmt: skip
 EVERYTHING = {"cli", "web", "__main__"}
 ONLY = {"starlette": "web", "uvicorn": "web"}  # packages that one room alone may import
@@ -61,6 +63,19 @@ def test_arrows_between_rooms():
             if ONLY.get(parts[0], here) != here:
                 offenders.append(f"{path.relative_to(SOURCE)} imports {name}")
     assert not offenders
+
+
+def test_no_circles():
+    """Within a room, too, no file imports another that imports it, however far around."""
+    modules = {".".join(p.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): p
+               for p in SOURCE.rglob("*.py")}  # fmt: skip
+    arrows = {m: (imports(p) & modules.keys()) - {m} for m, p in modules.items()}
+    # What a package offers at its door is imported from within; only files count.
+    arrows = {m: {n for n in names if modules[n].name != "__init__.py"} for m, names in arrows.items()}
+    while leaves := [m for m, names in arrows.items() if not names & arrows.keys()]:
+        for m in leaves:
+            del arrows[m]
+    assert not arrows, {m: sorted(names & arrows.keys()) for m, names in arrows.items()}
 
 
 def test_sizes_of_files_and_functions():

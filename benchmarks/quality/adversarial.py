@@ -1,4 +1,4 @@
-"""Adversarial models, with a VAE as yardstick, on images: 15 CPU minutes each, by `thalweg compare`.
+"""Adversarial models, with a VAE as baseline, on images: 15 CPU minutes each, by `thalweg compare`.
 
     THALWEG_DATA=FOLDER OMP_NUM_THREADS=1 python benchmarks/quality/adversarial.py [DATA ...] [--minutes X]
 

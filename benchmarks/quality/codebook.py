@@ -18,8 +18,8 @@ import torch
 
 from thalweg.data import load
 from thalweg.devices import fast_matmul
+from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples, frozen
-from thalweg.evaluation.intervals import mean_of
 from thalweg.recipes.runs import open_run
 
 AT_ONCE = 200  # examples

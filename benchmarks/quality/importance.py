@@ -14,9 +14,9 @@ import torch
 
 from thalweg.data import load
 from thalweg.devices import fast_matmul
+from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples, frozen
-from thalweg.evaluation.importance import log_weights
-from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.measures.importance import log_weights
 from thalweg.objectives.elbo import importance_bound
 from thalweg.recipes.runs import open_run
 

@@ -22,7 +22,7 @@ from run import RESULTS, thalweg
 
 from thalweg.cli.sample import draw
 from thalweg.data.toy import density
-from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.recipes.runs import open_run
 
 SAMPLES = 10_000

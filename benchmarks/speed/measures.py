@@ -21,8 +21,8 @@ from torchmetrics.image.fid import _compute_fid
 from thalweg.data import Dataset, Spec, Split
 from thalweg.evaluation import Features, Moments, frechet, mmd2, sliced_wasserstein
 from thalweg.evaluation.draws import draws_of
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.samples import asked
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.samples import asked
 
 N, PROJECTIONS = 5_000, 200
 

@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from thalweg import evaluation
-from thalweg.evaluation.transport import wasserstein as evaluated
+from thalweg.evaluation.measures.transport import wasserstein as evaluated
 from thalweg.objectives.mmd import mmd2, rbf
 from thalweg.objectives.transport import sinkhorn_divergence, sliced_wasserstein, wasserstein
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, r
 
 from thalweg.cli import main
 from thalweg.data import load
-from thalweg.evaluation.measures import evaluate
+from thalweg.evaluation.groups import evaluate
 from thalweg.recipes.runs import open_run
 
 

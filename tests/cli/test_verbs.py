@@ -96,7 +96,7 @@ def test_evaluate_a_classifier_and_a_flow(kept_clean, capsys):
     by_name = measured(found)
     assert {"accuracy", "top-5 accuracy", "label loss", "calibration error"} <= by_name.keys()
     assert not SAMPLED & by_name.keys()
-    assert [m["name"] for m in found["models"]] == ["softmax-regression"]  # no yardstick has anything to say of it
+    assert [m["name"] for m in found["models"]] == ["softmax-regression"]  # no baseline has anything to say of it
     found = answer(capsys, "evaluate", kept_clean["real-nvp"], "--limit", 100, *QUICK)
     divergence = measured(found)["KL from truth"]
     assert divergence["kind"] == "exact"

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.csv
 import pytest
 
+from thalweg.applications.files import write_rows
 from thalweg.cli import main
-from thalweg.cli.files import write_rows
 
 PLAIN = [
     "a",

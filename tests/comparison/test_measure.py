@@ -1,9 +1,9 @@
-"""Which yardsticks a table has, and that what was measured is not measured again."""
+"""Which baselines a table has, and that what was measured is not measured again."""
 
 import numpy as np
 import pytest
 
-from thalweg.comparison import yardsticks as room
+from thalweg.comparison import baselines as room
 from thalweg.comparison.measure import Bench
 from thalweg.comparison.plan import Measuring
 from thalweg.config import DataConfig
@@ -19,17 +19,17 @@ from thalweg.evaluation import Findings, mean_of
         ("digits", None, ["real", "uniform", "gaussian", "gaussian-mixture"]),
     ],
 )
-def test_yardsticks(source, examples, wanted, tmp_path, monkeypatch):
+def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
     data = DataConfig(source=source) if examples is None else DataConfig(source=source, examples=examples)
     measuring = Measuring(limit=30, samples=30, features="pixels" if source == "digits" else "auto")
     bench = Bench(load(data), measuring, device="cpu", say=lambda _: None)
-    made = room.yardsticks(bench.dataset)
+    made = room.baselines(bench.dataset)
     assert list(made) == wanted
     found = {"model": bench.measure(made["gaussian"])}
-    first = bench.yardsticks(tmp_path, found, lambda _: None)
+    first = bench.baselines(tmp_path, found, lambda _: None)
     assert list(first) == wanted
-    monkeypatch.setattr(room, "yardsticks", None)  # nothing is fitted again
-    again = bench.yardsticks(tmp_path, found, lambda _: None)
+    monkeypatch.setattr(room, "baselines", None)  # nothing is fitted again
+    again = bench.baselines(tmp_path, found, lambda _: None)
     assert list(again) == wanted
     for name in wanted:
         assert [e.value for e in again[name]] == [e.value for e in first[name]]
@@ -55,5 +55,5 @@ def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatc
 
     found = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
     monkeypatch.setattr(Bench, "measure", measure)
-    bench.yardsticks(tmp_path, {"model": found}, lambda _: None)
+    bench.baselines(tmp_path, {"model": found}, lambda _: None)
     assert asked == {"Real": False, "Gaussians": True}

@@ -12,7 +12,7 @@ import pytest
 
 from thalweg.comparison.store import _checksum, finite, load_findings, not_finite, save_findings
 from thalweg.evaluation import Findings
-from thalweg.evaluation.intervals import mean_of
+from thalweg.evaluation.estimates.intervals import mean_of
 
 
 @pytest.fixture

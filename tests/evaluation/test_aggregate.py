@@ -17,10 +17,10 @@ from torch.distributions import (
 
 from thalweg.data import Dataset, Spec, Split
 from thalweg.evaluation import evaluate
-from thalweg.evaluation.aggregate import MEANINGS, aggregate_kl, aggregate_measures, aggregate_mmd2
-from thalweg.evaluation.estimate import differences
+from thalweg.evaluation.estimates.estimate import differences
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures import reference_of
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.aggregate import MEANINGS, aggregate_kl, aggregate_measures, aggregate_mmd2
 from thalweg.randomness import generator
 
 pytestmark = pytest.mark.system("S100")

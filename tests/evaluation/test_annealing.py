@@ -11,12 +11,12 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
 
 from thalweg.config import DataConfig, RunConfig
 from thalweg.data import Dataset, Spec, Split, load
-from thalweg.evaluation import annealing
-from thalweg.evaluation.annealing import CHAINS, MEANINGS, annealed_bounds, annealing_measures
 from thalweg.evaluation.examples import frozen, seeded
-from thalweg.evaluation.hamiltonian import anneal, point, sigmoid_schedule, transition
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.observation import GaussianObservation, fit_observation, level_log_prob
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures import annealing
+from thalweg.evaluation.measures.annealing import CHAINS, MEANINGS, annealed_bounds, annealing_measures
+from thalweg.evaluation.measures.observation import GaussianObservation, fit_observation, level_log_prob
+from thalweg.evaluation.statistics.hamiltonian import anneal, point, sigmoid_schedule, transition
 from thalweg.models.gans.gan import GAN, Networks, dense_networks
 from thalweg.models.vaes.observations import Gaussian
 from thalweg.models.vaes.vae import VAE

@@ -12,11 +12,11 @@ from sklearn import metrics
 from torch import nn
 
 from thalweg.data import Spec
-from thalweg.evaluation.anomaly import MEANINGS, anomaly_measures, score_of, scores, simple_anomalies
-from thalweg.evaluation.estimate import difference
+from thalweg.evaluation.estimates.estimate import difference
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.ranks import aupr, auroc, roc
+from thalweg.evaluation.measures.anomaly import MEANINGS, anomaly_measures, score_of, scores, simple_anomalies
 from thalweg.evaluation.reference import Reference, raw_features
+from thalweg.evaluation.statistics.ranks import aupr, auroc, roc
 
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 10.0))
 SCANS = Spec(name="scans", kind="image", shape=(3, 4, 5), levels=17, mean=(4.0,) * 3, std=(6.0,) * 3)

@@ -9,11 +9,11 @@ import torch
 from sklearn import metrics
 
 from thalweg.data import Spec
-from thalweg.evaluation.calibration import calibration, calibration_error
-from thalweg.evaluation.classification import MEANINGS, answers, classification, classification_measures, top_k
-from thalweg.evaluation.estimate import difference
+from thalweg.evaluation.estimates.estimate import difference
 from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.measures.classification import MEANINGS, answers, classification, classification_measures, top_k
 from thalweg.evaluation.reference import Reference, raw_features
+from thalweg.evaluation.statistics.calibration import calibration, calibration_error
 
 NAMES = tuple("abcdefgh")
 

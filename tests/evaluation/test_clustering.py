@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from thalweg.evaluation.clustering import agreement, k_means, matched
+from thalweg.evaluation.statistics.clustering import agreement, k_means, matched
 
 
 def blobs(n=50):

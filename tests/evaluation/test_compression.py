@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thalweg.evaluation.compression import curve, distortion, quantize
-from thalweg.evaluation.entropy_coding import pack, unpack
-from thalweg.evaluation.jpeg import FILES, SCANS, SHEET, jpeg_curves, scan_bytes
+from thalweg.evaluation.statistics.compression import curve, distortion, quantize
+from thalweg.evaluation.statistics.entropy_coding import pack, unpack
+from thalweg.evaluation.statistics.jpeg import FILES, SCANS, SHEET, jpeg_curves, scan_bytes
 
 
 def entropy(symbols):

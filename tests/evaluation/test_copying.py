@@ -9,9 +9,9 @@ from torch import nn
 from thalweg.config import DataConfig
 from thalweg.data import Dataset, Spec, Split, load
 from thalweg.evaluation import raw_features, sample_measures
-from thalweg.evaluation.copying import FLAG, _copied, closeness, nearest
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures import reference_of
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.copying import FLAG, _copied, closeness, nearest
 from thalweg.evaluation.reference import Features
 
 ITSELF = Features("itself", lambda x: x.flatten(1))

@@ -11,10 +11,10 @@ import torch
 from sklearn.metrics import mutual_info_score
 
 from thalweg.data import Spec
-from thalweg.evaluation.disentanglement import disentanglement_measures
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.information import levels_of, mutual_information
+from thalweg.evaluation.measures.disentanglement import disentanglement_measures
 from thalweg.evaluation.reference import Reference, raw_features
+from thalweg.evaluation.statistics.information import levels_of, mutual_information
 
 N = 2000
 

@@ -11,11 +11,12 @@ import torch
 from scipy import linalg
 
 from thalweg.data import Spec
-from thalweg.evaluation import Moments, Reference, draws, frechet, frechet_distance, raw_features
+from thalweg.evaluation import Moments, Reference, draws, frechet, raw_features
 from thalweg.evaluation.draws import BLOCKS, Draws, draws_of, streamed
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.frechet_distance import frechet_measures
-from thalweg.evaluation.moments import _trace_of_root, frechet_of_few
+from thalweg.evaluation.measures import frechet as frechet_distance
+from thalweg.evaluation.measures.frechet import frechet_measures
+from thalweg.evaluation.statistics.moments import _trace_of_root, frechet_of_few
 
 PLAIN = raw_features(Spec(name="plain", kind="vector", shape=(2,)))
 

@@ -11,9 +11,9 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 from thalweg.config import DataConfig, RunConfig
 from thalweg.data import Dataset, Spec, Split, load
 from thalweg.evaluation.examples import Examples, frozen
-from thalweg.evaluation.importance import MEANINGS, importance_curve, importance_measures, log_weights
-from thalweg.evaluation.likelihood import likelihood_measures
-from thalweg.evaluation.measures import reference_of
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.importance import MEANINGS, importance_curve, importance_measures, log_weights
+from thalweg.evaluation.measures.likelihood import likelihood_measures
 from thalweg.models.vaes.observations import Gaussian
 from thalweg.models.vaes.vae import VAE
 from thalweg.randomness import generator

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.comparison.rows import _p_value, holm, rows
 from thalweg.evaluation import Findings, difference, over_seeds
-from thalweg.evaluation.copying import _copied, _spread, closeness
-from thalweg.evaluation.estimate import Estimate
+from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.intervals import mean_of, rate
-from thalweg.evaluation.parzen import parzen_measures
+from thalweg.evaluation.measures.copying import _copied, _spread, closeness
+from thalweg.evaluation.measures.parzen import parzen_measures
 from thalweg.evaluation.reference import Reference, raw_features
+from thalweg.report.rows import _p_value, holm, rows
 
 
 def estimate(name: str, value: float, low: float, high: float, **rest: Any) -> Estimate:

@@ -11,10 +11,10 @@ from torch.distributions import Independent, Normal
 
 from thalweg.config import DataConfig
 from thalweg.data import Dataset, Spec, Split, load
+from thalweg.evaluation.estimates.intervals import rate
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.intervals import rate
-from thalweg.evaluation.latents import MEANINGS, active_units, latent_measures
-from thalweg.evaluation.measures import reference_of
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.latents import MEANINGS, active_units, latent_measures
 
 
 class Identity:

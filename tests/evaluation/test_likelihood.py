@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from thalweg.data import Dataset, Spec, Split
-from thalweg.evaluation.estimate import comparable
+from thalweg.evaluation.estimates.estimate import comparable
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.likelihood import MEANINGS, likelihood, likelihood_measures
-from thalweg.evaluation.measures import reference_of
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.likelihood import MEANINGS, likelihood, likelihood_measures
 
 REPEATS, N = 300, 100
 

@@ -10,8 +10,8 @@ from scipy import stats
 from thalweg.data import Dataset, Spec, Split
 from thalweg.data.toy import density
 from thalweg.evaluation import sample_measures
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.modes import nearest_mode
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.modes import nearest_mode
 
 
 class Drawn:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.evaluation import neighbors as rooms
 from thalweg.evaluation import prdc
-from thalweg.evaluation.neighbors import prdc_left_out
+from thalweg.evaluation.measures import neighbors as rooms
+from thalweg.evaluation.measures.neighbors import prdc_left_out
 
 
 def normal(n, d=2, seed=0, mean=0.0, std=1.0):

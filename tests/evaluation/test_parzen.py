@@ -11,8 +11,8 @@ from sklearn.cluster import KMeans
 from sklearn.neighbors import KernelDensity
 
 from thalweg.data import Dataset, Spec, Split
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.parzen import MEANINGS, parzen_log_density, parzen_measures
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.parzen import MEANINGS, parzen_log_density, parzen_measures
 
 
 class Replay:

@@ -11,8 +11,8 @@ from torch.distributions import Independent, Normal
 from thalweg.config import DataConfig, RunConfig
 from thalweg.data import Dataset, Spec, Split, load
 from thalweg.evaluation.examples import Examples, frozen
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.reconstruction import MEANINGS, between, reconstruction_measures, similarity
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.reconstruction import MEANINGS, between, reconstruction_measures, similarity
 from thalweg.recipes.runs import build
 
 

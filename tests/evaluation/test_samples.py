@@ -12,11 +12,11 @@ from thalweg.config import DataConfig
 from thalweg.data import Dataset, Spec, Split, load
 from thalweg.evaluation import evaluate, frechet, mmd2, prdc, rate, sample_measures
 from thalweg.evaluation.draws import drawn
-from thalweg.evaluation.measures import reference_of
-from thalweg.evaluation.moments import Moments
+from thalweg.evaluation.groups import reference_of
+from thalweg.evaluation.measures.samples import MEANINGS, MEASURES
+from thalweg.evaluation.measures.transport import wasserstein
 from thalweg.evaluation.reference import Features
-from thalweg.evaluation.samples import MEANINGS, MEASURES
-from thalweg.evaluation.transport import wasserstein
+from thalweg.evaluation.statistics.moments import Moments
 
 ALWAYS = [
     "Fréchet distance",

@@ -11,7 +11,7 @@ from thalweg.data import Spec
 from thalweg.evaluation import Reference, raw_features, sliced_wasserstein, wasserstein_1d
 from thalweg.evaluation.draws import Draws, streamed
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.transport import DIRECTIONS, sliced_measures, transport_measures, wasserstein
+from thalweg.evaluation.measures.transport import DIRECTIONS, sliced_measures, transport_measures, wasserstein
 from thalweg.randomness import generator
 
 PLAIN = raw_features(Spec(name="plain", kind="vector", shape=(2,)))

@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 
 from thalweg.evaluation import jackknifed, mmd2
-from thalweg.evaluation.distances import kid
-from thalweg.evaluation.two_sample import told_apart
+from thalweg.evaluation.measures.two_sample import told_apart
+from thalweg.evaluation.statistics.distances import kid
 
 
 def normal(n, d=2, seed=0, mean=0.0, std=1.0):

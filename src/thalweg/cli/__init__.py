@@ -32,7 +32,6 @@ VERBS = {
     "cluster": "group examples by the codes that a trained model gives them: k-means",
     "compress": "measure what a trained model's codes of images cost in bits, and their error, beside JPEG",
     "models": "list the recipes: what they are, can do, and come from",
-    "systems": "list the systems of the course, and which tests hold them",
     "data": "list, describe or fetch data sets",
 }
 

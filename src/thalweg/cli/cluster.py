@@ -14,7 +14,7 @@ from thalweg.files import atomic_path
 if TYPE_CHECKING:
     import numpy as np
 
-    from thalweg.evaluation.clustering import Clusters
+    from thalweg.evaluation.statistics.clustering import Clusters
 
 HELP = "group examples by the codes that a trained model gives them: k-means"
 SUFFIXES = (".csv", ".npz", ".png")
@@ -59,9 +59,9 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from thalweg.devices import resolve_device
-    from thalweg.evaluation.clustering import agreement, k_means
     from thalweg.evaluation.examples import Examples, frozen
-    from thalweg.evaluation.latents import codes_of
+    from thalweg.evaluation.measures.latents import codes_of
+    from thalweg.evaluation.statistics.clustering import agreement, k_means
     from thalweg.recipes.runs import open_run
 
     device = resolve_device(given.get("device", "auto"))
@@ -102,7 +102,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 def _table(path: Path, found: Clusters, y: Any, classes: Sequence[str] | None) -> None:
     import numpy as np
 
-    from thalweg.cli.files import label_column, write_rows
+    from thalweg.applications.files import label_column, write_rows
 
     table = {"index": np.arange(len(found.of)), "cluster": found.of} | ({} if y is None else {"label": np.asarray(y)})
     with atomic_path(path) as temporary:

@@ -20,7 +20,7 @@ from thalweg.cli.shared import (
 from thalweg.files import atomic_path
 
 if TYPE_CHECKING:
-    from thalweg.evaluation.compression import Point
+    from thalweg.evaluation.statistics.compression import Point
 
 HELP = "measure what a trained model's codes of images cost in bits, and their error, beside JPEG"
 SUFFIXES = (".png", ".csv", ".json")
@@ -68,10 +68,10 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from thalweg.devices import resolve_device
-    from thalweg.evaluation.compression import curve, distortion
     from thalweg.evaluation.examples import Examples, frozen
-    from thalweg.evaluation.jpeg import jpeg_curves
-    from thalweg.evaluation.latents import codes_of
+    from thalweg.evaluation.measures.latents import codes_of
+    from thalweg.evaluation.statistics.compression import curve, distortion
+    from thalweg.evaluation.statistics.jpeg import jpeg_curves
     from thalweg.recipes.runs import open_run
 
     device = resolve_device(given.get("device", "auto"))
@@ -128,7 +128,7 @@ def _told(point: Point) -> dict[str, Any]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
-    from thalweg.cli.files import write_rows
+    from thalweg.applications.files import write_rows
 
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".json":

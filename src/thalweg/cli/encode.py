@@ -44,7 +44,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     import numpy as np
 
-    from thalweg.cli.files import write_codes
+    from thalweg.applications.files import write_codes
     from thalweg.devices import resolve_device
     from thalweg.evaluation.examples import Examples, frozen
     from thalweg.recipes.runs import open_run

@@ -1,4 +1,4 @@
-"""`thalweg evaluate DIR`: every measure that the model's abilities allow, beside the yardsticks."""
+"""`thalweg evaluate DIR`: every measure that the model's abilities allow, beside the baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thalweg.data import Dataset
     from thalweg.recipes.runs import Opened
 
-HELP = "measure a trained model: every measure that its abilities allow, beside the yardsticks"
+HELP = "measure a trained model: every measure that its abilities allow, beside the baselines"
 
 
 def parser(arguments: list[str]) -> Parser:

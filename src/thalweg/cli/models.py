@@ -8,9 +8,8 @@ from typing import Any
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option, options_of_function
-from thalweg.cli.scan import source_tree, tests_naming
 from thalweg.cli.shared import print_table
-from thalweg.recipes import FAMILIES, recipe, recipe_names
+from thalweg.recipes import FAMILIES, recipe
 
 HELP = "list the recipes: what they are, can do, and come from"
 ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "restore", "score")
@@ -32,12 +31,10 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     from thalweg.checks import choice
 
     asked = [choice("family", given["family"], FAMILIES)] if "family" in given else list(FAMILIES)
-    root = source_tree()
-    tests = tests_naming(root, recipe_names()) if root else {}
-    return {"models": [describe(f, name, tests.get(name, [])) for f in asked for name in FAMILIES[f]]}
+    return {"models": [describe(f, name) for f in asked for name in FAMILIES[f]]}
 
 
-def describe(family: str, name: str, tests: list[str]) -> dict[str, Any]:
+def describe(family: str, name: str) -> dict[str, Any]:
     """Return what is known of a recipe."""
     function = recipe(name)
     doc = inspect.getdoc(function) or ""
@@ -60,7 +57,6 @@ def describe(family: str, name: str, tests: list[str]) -> dict[str, Any]:
         "parameters": {kind: b["parameters"] for kind, b in built.items()},
         "options": {o.name: o.default for o in options_of_function(function)},
         "paper": " ".join(paper[1].split()) if paper else None,
-        "tests": tests,
     }
 
 
@@ -82,9 +78,8 @@ def show(document: dict[str, Any]) -> None:
             m["family"],
             ", ".join(m["abilities"]),
             ", ".join(f"{n:,} ({kind})" for kind, n in m["parameters"].items()),
-            len(m["tests"]) or "-",
             m["paper"] or "",
         ]
         for m in document["models"]
     ]
-    print_table("recipes", ["name", "family", "can", "parameters", "test files", "paper"], rows)
+    print_table("recipes", ["name", "family", "can", "parameters", "paper"], rows)

@@ -39,8 +39,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"out: got nothing, wanted a file name ending in {', '.join(SUFFIXES)}")
     path = out_file(given["out"], SUFFIXES)
 
+    from thalweg.applications.files import check_fits, write_values
     from thalweg.checks import choice, positive
-    from thalweg.cli.files import check_fits, write_values
     from thalweg.devices import resolve_device
     from thalweg.recipes.runs import open_run
 

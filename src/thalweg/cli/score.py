@@ -58,8 +58,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from thalweg.devices import resolve_device
-    from thalweg.evaluation.anomaly import score_of, scores
     from thalweg.evaluation.examples import Examples, frozen
+    from thalweg.evaluation.measures.anomaly import score_of, scores
     from thalweg.recipes.runs import open_run
 
     device = resolve_device(given.get("device", "auto"))
@@ -101,7 +101,7 @@ def _own_test(opened: Opened) -> Any:
 def _write(path: Path, table: dict[str, Any]) -> None:
     import numpy as np
 
-    from thalweg.cli.files import write_rows
+    from thalweg.applications.files import write_rows
 
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":

@@ -24,12 +24,12 @@ def print_report(report: Mapping[str, Any]) -> None:
 
     names = [model["name"] for model in report["models"]]
     names = [n for n in names if any("estimate" in row["cells"].get(n, {}) for row in report["measures"])]
-    yardsticks = {model["name"] for model in report["models"] if model["family"] == "yardstick"}
+    baselines = {model["name"] for model in report["models"] if model["family"] == "baseline"}
     table = Table(title=report["title"], box=box.SIMPLE_HEAD, title_justify="left", caption=LEGEND,
                   caption_justify="left", pad_edge=False, show_edge=False)  # fmt: skip
     table.add_column("measure", overflow="fold")
     for name in names:
-        table.add_column(Text(name, style="italic" if name in yardsticks else "bold"), overflow="fold")
+        table.add_column(Text(name, style="italic" if name in baselines else "bold"), overflow="fold")
     group = None
     for row in report["measures"]:
         if row["group"] != group:

@@ -129,7 +129,7 @@ def picture(opened: Opened) -> str | None:
 
     A picture that cannot be drawn is a warning: the training has ended well.
     """
-    from thalweg.cli.files import suffix_for, write_values
+    from thalweg.applications.files import suffix_for, write_values
     from thalweg.cli.sample import draw
 
     path = opened.path / "samples" / "samples.png"
@@ -146,7 +146,7 @@ def picture(opened: Opened) -> str | None:
 
 def next_commands(opened: Opened) -> list[str]:
     """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
-    from thalweg.cli.files import suffix_for
+    from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
     from thalweg.training.updates import Solved
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.comparison.plan import YARDSTICKS, Measuring
+from thalweg.comparison.plan import BASELINES, Measuring
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.config import DataConfig, to_json
 from thalweg.data import Dataset, load
 from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
-from thalweg.evaluation.cost import told
+from thalweg.evaluation.measures.cost import told
 from thalweg.randomness import fold
 from thalweg.recipes.runs import cost, open_run
 
@@ -22,7 +22,7 @@ __all__ = ["Bench"]
 
 
 class Bench:
-    """Where models are measured: a data set, its features and anomalies, the yardsticks.
+    """Where models are measured: a data set, its features and anomalies, the baselines.
 
     Raises ValueError for settings that cannot be followed, before anything is measured.
     """
@@ -31,7 +31,7 @@ class Bench:
         self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
     ) -> None:
         from thalweg.devices import resolve_device
-        from thalweg.evaluation.anomaly import simple_anomalies
+        from thalweg.evaluation.measures.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
 
         self.device, self.measuring, self.say = resolve_device(device), measuring, say
@@ -85,7 +85,7 @@ class Bench:
         )
 
     def _samples(self, held_out: int) -> int:
-        from thalweg.evaluation.samples import MOST
+        from thalweg.evaluation.measures.samples import MOST
 
         n = min(self.settings_examples(), MOST)
         return min(n, held_out) if held_out else n  # as many as the held-out examples that set the floor
@@ -112,10 +112,10 @@ class Bench:
             save_findings(found, stem, key)
         return found
 
-    def yardsticks(self, stem: Path, found: Mapping[str, Findings], say: Callable[[str], None]) -> dict[str, Findings]:
-        """Return the findings of the yardsticks that share a measure with any of the models."""
-        from thalweg.comparison.yardsticks import yardsticks
-        from thalweg.evaluation.measures import group_of
+    def baselines(self, stem: Path, found: Mapping[str, Findings], say: Callable[[str], None]) -> dict[str, Findings]:
+        """Return the findings of the baselines that share a measure with any of the models."""
+        from thalweg.comparison.baselines import baselines
+        from thalweg.evaluation.groups import group_of
 
         rooms = {group_of(e.name).room for findings in found.values() for e in findings}
         if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
@@ -128,15 +128,15 @@ class Bench:
             without = {"uniform", "gaussian", "gaussian-mixture"}
         if self.measuring.split in ("validation", "all") and self.dataset.own is None:
             without = without | {"real"}  # its samples are the validation examples, which are measured on here
-        for name in YARDSTICKS:
+        for name in BASELINES:
             if name in without:
                 continue
             place, key = stem / name, self._key(name.encode())
             kept = load_findings(place, key, say)
             if kept is None:
-                made = made or yardsticks(self.dataset.trained_on, self.measuring.seed)
+                made = made or baselines(self.dataset.trained_on, self.measuring.seed)
                 if name in made:
-                    say(f"measuring the yardstick {name}")
+                    say(f"measuring the baseline {name}")
                     kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
                 else:  # a mixture of one: kept, so that it is not fitted again
                     kept = measured["gaussian"]

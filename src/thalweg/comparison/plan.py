@@ -17,7 +17,7 @@ from thalweg.recipes import recipe
 __all__ = ["Candidate", "Measuring", "Plan"]
 
 MAX_NAME = 120  # bytes of a folder's name; file systems take 255
-YARDSTICKS = ("real", "uniform", "gaussian", "gaussian-mixture")
+BASELINES = ("real", "uniform", "gaussian", "gaussian-mixture")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from thalweg.comparison.board import board
-from thalweg.comparison.html import html
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
 from thalweg.comparison.measure import Bench
 from thalweg.comparison.plan import Plan, folder_name
-from thalweg.comparison.report import curves_of, document, family, train_command
-from thalweg.comparison.rows import averaged
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
 from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
+from thalweg.report.document import curves_of, document, family, train_command
+from thalweg.report.html import html
+from thalweg.report.rows import averaged
 
 __all__ = ["compare", "evaluate_run"]
 
@@ -140,7 +140,7 @@ def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[
 def _measured(
     plan: Plan, jobs: Sequence[Job], bench: Bench, folder: Path, say: Callable[[str], None]
 ) -> dict[str, Findings]:
-    """Return the findings of each model and yardstick by name."""
+    """Return the findings of each model and baseline by name."""
     found: dict[str, Findings] = {}
     for model in plan.models:
         seeds = []
@@ -153,7 +153,7 @@ def _measured(
                     job.state, job.reason = "failed", str(error)
         if seeds:
             found[model.name] = averaged(seeds)
-    return found | bench.yardsticks(folder, found, say)
+    return found | bench.baselines(folder, found, say)
 
 
 def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
@@ -180,14 +180,14 @@ def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str,
 def evaluate_run(
     folder: Path | str, bench: Bench, config: RunConfig, *, command: str = "", say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return the report of one trained run, beside the yardsticks, also written into its folder."""
+    """Return the report of one trained run, beside the baselines, also written into its folder."""
     from thalweg.recipes.runs import cost
     from thalweg.training.records import read_metrics
 
     folder = Path(folder)
     say(f"measuring {config.recipe}")
     found = {config.recipe: bench.run(folder, folder / "measured" / "model")}
-    found |= bench.yardsticks(folder / "measured", found, say)
+    found |= bench.baselines(folder / "measured", found, say)
     spent = cost(read_metrics(folder))
     seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
             "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip

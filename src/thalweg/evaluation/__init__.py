@@ -3,15 +3,15 @@
 The room stands alone: it takes callables, or any module, and asks for abilities, never for a class.
 """
 
-from thalweg.evaluation.distances import TwoSample, mmd2, sliced_wasserstein, wasserstein_1d
-from thalweg.evaluation.estimate import Estimate, comparable, difference, differences
-from thalweg.evaluation.findings import Findings, Missing
-from thalweg.evaluation.intervals import jackknifed, mean_of, over_seeds, rate
-from thalweg.evaluation.measures import evaluate, reference_of
-from thalweg.evaluation.moments import Moments, frechet
-from thalweg.evaluation.neighbors import Prdc, prdc
+from thalweg.evaluation.estimates.estimate import Estimate, comparable, difference, differences
+from thalweg.evaluation.estimates.findings import Findings, Missing
+from thalweg.evaluation.estimates.intervals import jackknifed, mean_of, over_seeds, rate
+from thalweg.evaluation.groups import evaluate, reference_of
+from thalweg.evaluation.measures.neighbors import Prdc, prdc
+from thalweg.evaluation.measures.samples import sample_measures
 from thalweg.evaluation.reference import Features, Reference, raw_features
-from thalweg.evaluation.samples import sample_measures
+from thalweg.evaluation.statistics.distances import TwoSample, mmd2, sliced_wasserstein, wasserstein_1d
+from thalweg.evaluation.statistics.moments import Moments, frechet
 
 __all__ = [
     "Estimate",

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.evaluation.examples import Examples, frozen, seeded
-from thalweg.evaluation.moments import Moments
 from thalweg.evaluation.reference import Features, Reference
+from thalweg.evaluation.statistics.moments import Moments
 from thalweg.randomness import fold, generator
 
 __all__ = ["BLOCKS", "FEWEST", "KEPT", "MOST", "WIDEST", "Draws", "Stream", "drawn", "draws_of", "streamed"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-
-if TYPE_CHECKING:
-    from thalweg.models.flows.flow import Flow
 
 __all__ = ["Drawn", "FlowDistribution"]
 
@@ -19,6 +16,27 @@ class Drawn(NamedTuple):
 
     value: Tensor
     log_prob: Tensor
+
+
+@runtime_checkable
+class Invertible(Protocol):
+    """What the distribution asks of a flow: an invertible map between raw data and a base distribution."""
+
+    shape: tuple[int, ...]
+    context: int
+    law: Any  # has log_prob(z) -> (B, D)
+
+    def draw(self, n: int) -> Tensor:
+        """Draw z (n, D) of the base distribution."""
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return z and the log-determinant."""
+
+    def inverse(self, z: Tensor, context: Tensor | None) -> Tensor:
+        """Return x."""
+
+    def inverse_and_log_det(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return x, and the log-determinant of the forward map there."""
 
 
 class FlowDistribution(Distribution):
@@ -37,7 +55,7 @@ class FlowDistribution(Distribution):
     has_rsample = True
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  # the base class has it so
 
-    def __init__(self, flow: Flow, context: Tensor | None = None) -> None:
+    def __init__(self, flow: Invertible, context: Tensor | None = None) -> None:
         if (context is None) != (flow.context == 0) or (context is not None and context.shape[-1] != flow.context):
             got = "none" if context is None else f"shape {tuple(context.shape)}"
             raise ValueError(f"context: got {got}, wanted {f'(..., {flow.context})' if flow.context else 'none'}")

@@ -1,0 +1,1 @@
+"""What a trained run is used for: functions of an opened run."""

@@ -1,0 +1,1 @@
+"""Estimates: values with their interval, unit and kind."""

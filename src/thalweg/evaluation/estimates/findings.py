@@ -1,0 +1,66 @@
+"""What an evaluation found: estimates, what could not be had and why, and what there is to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from thalweg.evaluation.estimates.estimate import Estimate
+
+__all__ = ["Findings", "Missing"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A measure that could not be had, and why, in one line."""
+
+    name: str
+    reason: str
+    group: str = ""
+
+
+@dataclass
+class Findings:
+    """Estimates, missing measures, `tables` that `json.dumps` takes, and `pictures`: raw arrays `(n, *shape)` to draw.
+
+    >>> found = Findings()
+    >>> found.attempt("half", lambda: 1 / 0)
+    >>> found.missing
+    [Missing(name='half', reason='ZeroDivisionError: division by zero', group='')]
+    """
+
+    estimates: list[Estimate] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    tables: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Estimate]:
+        return iter(self.estimates)
+
+    def __getitem__(self, name: str) -> Estimate:
+        """Return the estimate of that name."""
+        for estimate in self.estimates:
+            if estimate.name == name:
+                return estimate
+        told = "".join(f" ({m.name}: {m.reason})" for m in self.missing if m.name == name)
+        raise KeyError(f"{name}: not measured{told}; there are {', '.join(e.name for e in self.estimates)}")
+
+    def add(self, more: Findings | Estimate | Iterable[Estimate]) -> None:
+        """Take what another evaluation found, or estimates."""
+        if isinstance(more, Findings):
+            self.estimates += more.estimates
+            self.missing += more.missing
+            self.tables |= more.tables
+            self.pictures |= more.pictures
+        else:
+            self.estimates += [more] if isinstance(more, Estimate) else list(more)
+
+    def attempt(self, name: str, measure: Callable[[], Findings | Estimate | Iterable[Estimate]]) -> None:
+        """Add what `measure()` gives; if it raises, the rest stands and the reason is kept under `name`."""
+        try:
+            self.add(measure())
+        except Exception as error:  # a broken model may raise anything
+            reason = " ".join(str(error).split()) or "no reason given"
+            known = isinstance(error, (ValueError, FloatingPointError))
+            self.missing.append(Missing(name, reason if known else f"{type(error).__name__}: {reason}"))

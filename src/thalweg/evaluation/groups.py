@@ -1,0 +1,190 @@
+"""Every measure that a model's abilities allow, on a split of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from thalweg.checks import positive
+from thalweg.evaluation.estimates.findings import Findings
+from thalweg.evaluation.examples import Examples, frozen
+from thalweg.evaluation.measures import (
+    aggregate,
+    annealing,
+    anomaly,
+    classification,
+    cost,
+    disentanglement,
+    importance,
+    latents,
+    likelihood,
+    parzen,
+    reconstruction,
+    samples,
+)
+from thalweg.evaluation.reference import Features, Reference, raw_features
+from thalweg.randomness import fold
+
+__all__ = ["evaluate", "reference_of"]
+
+
+class Group(NamedTuple):
+    """Measures that belong together: who takes them, what each means, what a model needs, and where a report has them.
+
+    `measures(model, reference)` asks the model for abilities, and gives nothing where it has none.
+    """
+
+    name: str
+    room: str
+    needs: str
+    measures: Callable[[Any, Reference], Findings]
+    meanings: Mapping[str, str]
+
+
+# fmt: off
+GROUPS = (
+    Group("likelihood", "likelihood", "log_prob or elbo",
+          likelihood.likelihood_measures, likelihood.MEANINGS),
+    Group("importance sampling", "likelihood", "prior, posterior and log_likelihood",
+          importance.importance_measures, importance.MEANINGS),
+    Group("annealing", "likelihood", "a prior with log_likelihood or decode",
+          annealing.annealing_measures, annealing.MEANINGS),
+    Group("Parzen window", "likelihood", "sample",
+          parzen.parzen_measures, parzen.MEANINGS),
+    Group("samples", "samples", "sample",
+          samples.sample_measures, samples.MEANINGS),
+    Group("reconstruction", "reconstruction", "encode and decode",
+          reconstruction.reconstruction_measures, reconstruction.MEANINGS),
+    Group("latents", "latents", "encode",
+          latents.latent_measures, latents.MEANINGS),
+    Group("aggregate posterior", "latents", "encode and a prior",
+          aggregate.aggregate_measures, aggregate.MEANINGS),
+    Group("disentanglement", "latents", "encode, and factors that are known",
+          disentanglement.disentanglement_measures, disentanglement.MEANINGS),
+    Group("classification", "classification", "logits, and labels",
+          classification.classification_measures, classification.MEANINGS),
+    Group("anomaly", "anomaly", "a score: score, log_prob, elbo, encode and decode, or logits",
+          anomaly.anomaly_measures, anomaly.MEANINGS),
+    Group("cost", "cost", "parameters, or a training",
+          cost.cost_measures, cost.MEANINGS),
+)
+# fmt: on
+
+
+def group_of(name: str) -> Group:
+    """Return the group of a measure; what follows a colon in its name says against what it was measured."""
+    known = name.partition(":")[0]
+    return next(group for group in GROUPS if known in group.meanings)
+
+
+def evaluate(
+    model: Any,
+    dataset: Any,
+    *,
+    split: str = "test",
+    batch_size: int = 500,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    **settings: Any,
+) -> Findings:
+    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and why others are missing.
+
+    `logits` gives the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where
+    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, of images
+    or vectors, distances and neighbors. The model is measured in eval mode and left as it was. A measure that cannot be
+    had, or a model that raises in one, takes no other down: it is in `missing`, with the reason. Noise is a function of
+    `seed` and the batch. `limit` keeps that many examples, drawn by `seed`. `settings` are fields of `Reference`.
+
+    Raises ValueError for a model without any of these abilities, and for an empty split.
+
+    >>> from thalweg.data import Dataset, Spec, Split
+    >>> class Fair(nn.Module):
+    ...     observation = "discrete"
+    ...     def log_prob(self, x):
+    ...         return torch.full((len(x),), -x[0].numel() * np.log(16.0))
+    >>> part = Split(np.zeros((20, 1, 2, 2), dtype=np.uint8))
+    >>> dataset = Dataset(Spec(name="dark", kind="image", shape=(1, 2, 2), levels=16), part, part, part)
+    >>> [str(e) for e in evaluate(Fair(), dataset).estimates]
+    ['-11.0904 nats', '4 bits/dim']
+    """
+    place = _place(model, device)
+    reference = reference_of(
+        dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
+    )
+    found = Findings()
+    with frozen(model, place):
+        for group in GROUPS:
+            part = Findings()
+            part.attempt(group.name, lambda group=group: group.measures(model, reference))  # type: ignore[misc]
+            part.missing = [replace(m, group=group.name) for m in part.missing]
+            found.add(part)
+    if not found.missing and all(group_of(e.name).room == "cost" for e in found):
+        raise ValueError(
+            f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
+            "wanted log_prob, elbo, encode and decode, sample, or logits with labels"
+        )
+    return found
+
+
+def reference_of(
+    dataset: Any,
+    *,
+    split: str = "test",
+    batch_size: int = 500,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    limit: int | None = None,
+    features: Features | None = None,
+    anomalies: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Reference:
+    """Return what models are measured against: a split of `dataset`, its other splits, and raw examples of anomalies.
+
+    `features` are by default the data themselves.
+    """
+    spec, part = dataset.spec, dataset.split(split)
+    chosen = np.arange(len(part))
+    if limit is not None and positive("limit", limit) < len(part):
+        chosen = np.sort(np.random.default_rng(fold(seed, "limit")).permutation(len(part))[:limit])
+    protocol = {"data": spec.name, "fingerprint": spec.fingerprint, "split": split, "examples": len(chosen)}
+    if len(chosen) < len(part):
+        protocol |= {"of": len(part), "chosen by seed": seed}
+    own = getattr(dataset, "own", None)
+    if own is not None:
+        protocol["trained on"] = own.spec.name
+    trained_on = dataset if own is None else own
+    whole = len(chosen) == len(part)
+    x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
+    factors = {name: values[chosen] for name, values in getattr(part, "factors", {}).items()}
+
+    def examples(other: Any, name: str) -> Examples | None:
+        beside = {"data": trained_on.spec.name, "split": name}
+        return Examples(other.x, other.y, beside, batch_size, seed, device) if len(other) else None
+
+    against = {
+        name: Examples(other, None, {"data": name, "split": split}, batch_size, seed, device)
+        for name, other in (anomalies or {}).items()
+    }
+    return Reference(
+        spec=spec,
+        test=Examples(x, y, protocol, batch_size, seed, device, factors or None),
+        training=examples(trained_on.train, "train"),
+        validation=examples(trained_on.validation, "validation"),
+        features=features or raw_features(spec),
+        density=dataset.density,
+        anomalies=against,
+        **settings,
+    )
+
+
+def _place(model: Any, device: torch.device | str | None) -> torch.device:
+    if device is not None:
+        return torch.device(device)
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

@@ -1,0 +1,1 @@
+"""The groups of measures, one file each."""

@@ -1,0 +1,199 @@
+"""Log-likelihood between two bounds: annealed importance sampling, and its reverse on data the model made itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.findings import Findings, Missing
+from thalweg.evaluation.estimates.intervals import mean_of
+from thalweg.evaluation.examples import seeded
+from thalweg.evaluation.measures.importance import DRAWS, importance_curve, log_weights
+from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
+from thalweg.evaluation.measures.observation import GaussianObservation, fit_observation
+from thalweg.evaluation.reference import Reference
+from thalweg.evaluation.statistics.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
+from thalweg.evaluation.subset import subset
+
+__all__ = ["MEANINGS", "Bounds", "annealed_bounds", "annealing_measures"]
+
+MOST, SIMULATED, CHAINS, PILOTS = 32, 16, 8, 2  # examples, simulated examples, chains of each, chains that find steps
+TEMPERATURES = 300  # where none are asked for
+BEARABLE = 1e13  # FLOP, minutes of a CPU: what is not asked for takes no more there
+
+MEANINGS = {
+    "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats: it needs a decoder and a "
+    "prior, no encoder, so GANs have one too; higher is better. How tight it is, BDMC tells. It is taken on few "
+    "examples: other bounds compare with it on these alone.",
+    "AIS bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
+    "BDMC lower": "The same lower bound on examples that the model itself made. It belongs to the model's own data: "
+    "never compare it between models, only with BDMC upper.",
+    "BDMC upper": "An upper bound on the log-likelihood of the same simulated examples. Its distance from BDMC lower "
+    "is how far AIS may be from the truth, if real examples are as easy as simulated ones.",
+}
+
+
+def annealing_measures(model: Any, reference: Reference) -> Findings:
+    """Return the bound of annealed importance sampling on log p(x) of test examples, and both bounds on simulated ones.
+
+    For a model with `prior` and `log_likelihood(x, z)`; a decoder with `prior` and `decode(z)` and no law of the data
+    gets a Gaussian around decode(z), its σ fitted on validation examples. `observe(z)`, a draw of x given z, is what
+    simulated examples are made by. Nothing for other models, and where `reference.temperatures` is 0. Where it is None,
+    300 temperatures, but nothing, with the reason, where a CPU would be at it for many minutes.
+
+    Raises ValueError for a prior that is not on all of R^d, and what `fit_observation` raises.
+    """
+    found = Findings()
+    if reference.temperatures == 0 or not hasattr(model, "prior"):
+        return found
+    own = hasattr(model, "log_likelihood")
+    if not own and (not hasattr(model, "decode") or hasattr(model, "log_prob") or hasattr(model, "elbo")):
+        return found
+    _reachable(model.prior)
+    if reference.temperatures is None:
+        reference = replace(reference, temperatures=TEMPERATURES)
+        work = _work(model, reference)
+        if work > BEARABLE and torch.device(reference.test.device).type == "cpu":
+            reason = f"{work / 1e12:.0f} TFLOP, many for a CPU; --temperatures {TEMPERATURES} has them done"
+            found.missing.append(Missing("AIS", reason))
+            return found
+    law = model if own else fit_observation(model, reference)
+    told = found.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
+    found.attempt("AIS", lambda: _of_test(law, reference, told))
+    found.attempt("BDMC", lambda: _of_simulated(law, reference, told))
+    return found
+
+
+def _reachable(prior: Any) -> None:
+    """Refuse a prior that is not on all of R^d: a chain's steps would leave it."""
+    z = prior.sample((1,))
+    if z.ndim != 2 or not z.is_floating_point() or not prior.support.check(z.fill_(1e6)).all():
+        raise ValueError(f"prior: got {prior}, wanted one on all of R^d, where chains can go")
+
+
+@torch.no_grad()
+def _work(model: Any, reference: Reference) -> float:
+    """Return the FLOP of all chains: products and convolutions of the decoder and of its gradient."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    assert reference.temperatures
+    _, x = next(replace(reference.test, batch_size=1).batches())
+    own, z = hasattr(model, "log_likelihood"), model.prior.sample((1,))
+    with FlopCounterMode(display=False) as counter:
+        model.log_likelihood(x, z) if own else model.decode(z)
+    chains = (PILOTS + CHAINS) * MOST + (PILOTS + 2 * CHAINS) * SIMULATED + (0 if own else CHAINS * MOST)
+    return 2.0 * counter.get_total_flops() * LEAPFROG * reference.temperatures * chains
+
+
+def _effort(reference: Reference) -> dict[str, Any]:
+    return {"temperatures": reference.temperatures, "chains": CHAINS, "leapfrog steps": LEAPFROG}
+
+
+class Bounds(NamedTuple):
+    """Bounds on log p(x) of each example, nats (N,), valid in expectation, and how many proposals were accepted."""
+
+    lower: np.ndarray[Any, Any]
+    upper: np.ndarray[Any, Any] | None
+    acceptance: float
+
+
+@torch.no_grad()
+def annealed_bounds(
+    law: Any, x: Tensor, temperatures: int, *, codes: Tensor | None = None, dequantized: bool = False
+) -> Bounds:
+    """Return log 1/C Σ w_c of C = 8 annealed chains an example and, with `codes`, −log 1/C Σ w'_c of reversed ones.
+
+    `codes` (N, d) are exact draws of the posterior: those that `x` was drawn from. E[w] = p(x) and E[w'] = 1/p(x), so
+    by Jensen's inequality the first is below and the second above log p(x) in expectation, whatever the chains do, and
+    both meet it as `temperatures` grow. For this the steps of the chains are fixed before they start, by two pilot
+    chains an example whose weights are thrown away. Noise is from torch's global generator.
+
+    A law of `dequantized` data takes its noise as `law.log_likelihood(x, z, noise=u)`: one more latent, uniform, drawn
+    with each chain and kept, so that the bound is on the probability of the levels. With `codes`, `x` has its noise.
+
+    Reference: Sandwiching the marginal likelihood using bidirectional Monte Carlo, R. Grosse, Z. Ghahramani,
+    R. P. Adams, 2015, arXiv:1511.02543; On the quantitative analysis of decoder-based generative models, Y. Wu et al.,
+    2017, arXiv:1611.04273.
+    """
+    count, prior = len(x), law.prior
+
+    def likelihood(copies: int) -> Callable[[Tensor], Tensor]:
+        rows = x.repeat(copies, *[1] * (x.ndim - 1))
+        if not dequantized:
+            return lambda z: law.log_likelihood(rows, z)
+        noise = torch.rand(rows.shape, device=x.device) if codes is None else torch.zeros(rows.shape, device=x.device)
+        return lambda z: law.log_likelihood(rows, z, noise=noise)
+
+    ahead, starts = sigmoid_schedule(temperatures)[:, None].to(x.device), prior.sample((PILOTS * count,))
+    pilot = anneal(prior.log_prob, likelihood(PILOTS), starts, ahead, chains=PILOTS)
+    steps, z = pilot.steps[:, :count].repeat(1, CHAINS), prior.sample((CHAINS * count,))
+    betas, copies = ahead.expand(-1, len(z)), CHAINS
+    if codes is not None:  # the same laws, and at each the same step, from the end to the beginning
+        z, copies = torch.cat([z, codes.repeat(CHAINS, 1)]), 2 * CHAINS
+        betas = torch.cat([betas, betas.flip(0)], dim=1)
+        steps = torch.cat([steps, torch.cat([steps[:-1].flip(0), steps[-1:]])], dim=1)
+    run = anneal(prior.log_prob, likelihood(copies), z, betas, steps=steps)
+    means = (run.log_weights[-1].view(-1, CHAINS, count).logsumexp(dim=1) - math.log(CHAINS)).cpu().numpy()
+    return Bounds(means[0], None if codes is None else -means[1], run.acceptance)
+
+
+def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    assert reference.temperatures
+    test, observation = reference.test, observation_of(law, reference.spec)
+    examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
+    values, acceptance = np.empty(len(examples.x)), []
+    for rows, x in examples.batches():
+        with examples.noise("annealing", rows):
+            bounds = annealed_bounds(law, x, reference.temperatures, dequantized=observation == "dequantized")
+        values[rows] = bounds.lower
+        acceptance.append(bounds.acceptance)
+    told |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
+    if hasattr(law, "posterior"):  # what the encoder's bound is on the same examples
+        told[f"IWAE-{DRAWS}"] = float(importance_curve(log_weights(law, examples, DRAWS))[DRAWS].mean())
+    method: dict[str, Any] = {"by": "prior and log_likelihood", "observation": observation, "seed": test.seed}
+    if isinstance(law, GaussianObservation):
+        method |= {"by": "prior and decode", "observation": str(law)}
+        told["σ"] = law.sigma
+    if observation == "dequantized":
+        method["noise"] = "drawn anew with each chain"
+    return nats_and_bits(
+        "AIS",
+        values,
+        examples,
+        law=law_of(observation, reference.spec),
+        bits=bits_of(observation, reference.spec),
+        protocol=_effort(reference),
+        method=method,
+    )
+
+
+def _of_simulated(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    if not hasattr(law, "observe"):
+        raise ValueError(f"observe: {type(law).__name__} cannot draw x given z, wanted observe(z) to simulate examples")
+    assert reference.temperatures
+    test, observation = reference.test, observation_of(law, reference.spec)
+    with seeded(test.seed, "simulated", device=test.device), torch.no_grad():
+        codes = law.prior.sample((SIMULATED,))
+        x, dequantized = law.observe(codes), observation == "dequantized"
+        bounds = annealed_bounds(law, x, reference.temperatures, codes=codes, dequantized=dequantized)
+    assert bounds.upper is not None
+    protocol = {
+        "data": "simulated by the model",
+        "seed": test.seed,
+        "law": law_of(observation, reference.spec),
+        **_effort(reference),
+    }
+    shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": "simulated examples", "protocol": protocol}
+    gap = mean_of("gap", bounds.upper - bounds.lower, unit="nats", better="lower")
+    told |= {"simulated examples": SIMULATED, "gap": gap.value, "gap low": gap.low, "gap high": gap.high}
+    return [
+        mean_of("BDMC lower", bounds.lower, kind="lower bound", **shared),
+        mean_of("BDMC upper", bounds.upper, kind="upper bound", **shared),
+    ]

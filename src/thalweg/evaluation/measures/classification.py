@@ -1,0 +1,167 @@
+"""Measures of classifiers: what `logits(x)` (B, K) is worth against labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.checks import positive
+from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.findings import Findings
+from thalweg.evaluation.estimates.intervals import mean_of, rate
+from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.reference import Reference
+from thalweg.evaluation.statistics.calibration import calibration, calibration_error
+
+__all__ = ["Answers", "answers", "classification", "classification_measures", "confusion", "top_k"]
+
+Array = np.ndarray[Any, Any]
+TOP = 5
+
+MEANINGS: dict[str, str] = {
+    "accuracy": "Share of examples whose likeliest class is the right one; with rare classes, look at each class, too.",
+    "top-5 accuracy": "Share of examples whose right class is among the five likeliest; of few classes it says little.",
+    "label loss": "Mean of minus the log of the probability given to the right class: 0 is perfect, the log of the "
+    "number of classes is guessing; a few sure mistakes can outweigh the rest.",
+    "calibration error": "Mean gap between how sure the classifier is and how often it is right (ECE): 0 is honest; "
+    "it comes out too large by chance, the more so the fewer the examples.",
+}
+
+
+def classification_measures(model: Any, reference: Reference) -> Findings:
+    """Return what `classification` gives of a model with `logits`, where the examples have labels."""
+    if not hasattr(model, "logits") or reference.test.y is None:
+        return Findings()
+    return classification(model.logits, reference.test, reference.spec.classes)
+
+
+def classification(
+    logits: Callable[[Tensor], Tensor], examples: Examples, classes: tuple[str, ...] | None = None
+) -> Findings:
+    """Return accuracy, label loss and calibration error, and the tables they come from.
+
+    Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
+    log-probability of the label in nats; the calibration error in %. Tables are "confusion matrix" (counts, true ×
+    predicted), "per class" (precision, recall and F1 as fractions, None where nothing is to be divided by) and
+    "calibration" (the bins that hold examples). `classes` are the names of the K logits.
+
+    Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
+
+    >>> x = np.eye(3, dtype=np.float32)
+    >>> [str(e) for e in classification(lambda x: 100 * x, Examples(x, np.array([0, 1, 2]))).estimates]
+    ['100 [44, 100] %', '0 nats', '0 %']
+    """
+    got = answers(logits, examples, len(classes) if classes else None)
+    names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
+    shared: dict[str, Any] = {"varies": examples.varies, "protocol": dict(examples.protocol or {})}
+    found = Findings()
+    found.add(top_k(got.rank, 1, **shared))
+    if got.classes > TOP:
+        found.add(top_k(got.rank, TOP, **shared))
+    found.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
+    found.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
+    bins = calibration(got.confidence, hits)
+    counts = confusion(got.y, got.predicted, got.classes)
+    found.tables = {
+        "confusion matrix": {"classes": list(names), "counts": counts.tolist()},
+        "per class": _per_class(names, counts),
+        "calibration": {"confidence": bins.confidence, "accuracy": bins.accuracy, "n": bins.n},
+    }
+    return found
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier says of each of N examples with label `y`, all (N,).
+
+    The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 where it is the likeliest; and
+    the `loss`, its negative log-probability in nats. A tie goes to the first class.
+    """
+
+    y: Array
+    predicted: Array
+    confidence: Array
+    rank: Array
+    loss: Array
+    classes: int
+
+
+def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int | None = None) -> Answers:
+    """Return what the `logits` (B, K) say of the examples; K has to be `classes` where that is given.
+
+    >>> x = np.array([[2.0, 0.0], [0.0, 3.0]])
+    >>> answers(lambda x: x, Examples(x, np.array([0, 0]))).rank
+    array([0, 1])
+    """
+    if examples.y is None:
+        raise ValueError("logits: got examples without labels, wanted labels to judge a classifier by")
+    y = np.asarray(examples.y, dtype=np.int64)
+    predicted, rank = np.empty_like(y), np.empty_like(y)
+    confidence, loss, known = np.empty(len(y)), np.empty(len(y)), 0
+    for rows, x in examples.batches():
+        with examples.noise("logits", rows):
+            out = logits(x).double()
+        known = classes or out.shape[-1]
+        if out.shape != (len(x), known):
+            raise ValueError(f"logits: got shape {tuple(out.shape)}, wanted ({len(x)}, {known})")
+        if known < 2:
+            raise ValueError(f"logits: got {known} class, wanted at least 2")
+        if not 0 <= y.min() <= y.max() < known:
+            raise ValueError(f"labels: got {y.min()} to {y.max()}, wanted 0 to {known - 1}, one of the {known} logits")
+        log_prob = out.log_softmax(dim=1)
+        broken = int(log_prob.isnan().any(dim=1).sum())
+        if broken:
+            raise FloatingPointError(f"logits: NaN for {broken} of {len(x)} examples")
+        label = torch.from_numpy(y[rows]).to(out.device)[:, None]
+        own = out.gather(1, label)
+        before = torch.arange(known, device=out.device) < label
+        best = log_prob.max(dim=1)
+        predicted[rows] = out.argmax(dim=1).cpu().numpy()
+        confidence[rows] = best.values.exp().cpu().numpy()
+        rank[rows] = ((out > own) | ((out == own) & before)).sum(dim=1).cpu().numpy()
+        loss[rows] = -log_prob.gather(1, label)[:, 0].cpu().numpy()
+    return Answers(y, predicted, confidence, rank, loss, known)
+
+
+def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
+    """Return the share of labels whose `rank` is below `k`, in %: "accuracy", or "top-k accuracy" for k above 1.
+
+    Its parts are 100 a hit and 0 a miss, so two classifiers of the same examples are compared one by one.
+
+    >>> print(top_k(np.array([0, 3, 1, 0]), k=2))
+    75 [30, 95] %
+    """
+    hits = rank < positive("k", k)
+    return rate("accuracy" if k == 1 else f"top-{k} accuracy", int(hits.sum()), len(hits), parts=100.0 * hits, **shared)
+
+
+def confusion(y: Array, predicted: Array, classes: int) -> Array:
+    """Return how many examples of each class (row) were taken for each class (column).
+
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    return np.bincount(y * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _per_class(names: tuple[str, ...], counts: Array) -> list[dict[str, Any]]:
+    right, true, taken = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+
+    def ratio(a: float, b: float) -> float | None:
+        return float(a / b) if b else None
+
+    return [
+        {
+            "class": name,
+            "n": int(true[k]),
+            "precision": ratio(right[k], taken[k]),
+            "recall": ratio(right[k], true[k]),
+            "F1": ratio(2 * right[k], true[k] + taken[k]),
+        }
+        for k, name in enumerate(names)
+    ]

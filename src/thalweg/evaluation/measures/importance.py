@@ -1,0 +1,109 @@
+"""Importance-weighted bounds: from one draw of the posterior, the ELBO, to 64, ever nearer to log p(x)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.evaluation.estimates.findings import Findings
+from thalweg.evaluation.estimates.intervals import mean_of
+from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
+from thalweg.evaluation.reference import Reference
+from thalweg.evaluation.subset import subset
+
+__all__ = ["MEANINGS", "importance_curve", "importance_measures", "log_weights"]
+
+MOST, DRAWS = 500, 64  # examples and draws of each; a decoder is run on all of them
+
+MEANINGS = {
+    "IWAE-64": "A lower bound on the log-likelihood from 64 draws of q(z|x) an example, tighter than the ELBO; higher "
+    "is better. How far it is from the truth depends on q: a poor encoder makes a good decoder look bad.",
+    "IWAE-64 bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
+}
+
+
+def importance_measures(model: Any, reference: Reference) -> Findings:
+    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K".
+
+    Nothing for a model without `prior`, `posterior(x)` and `log_likelihood(x, z)`.
+    """
+    found = Findings()
+    if not all(hasattr(model, ability) for ability in ("prior", "posterior", "log_likelihood")):
+        return found
+    examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
+    law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
+    shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
+    means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
+    found.tables["IWAE-K"] = {
+        "K": list(means),
+        "value": [m.value for m in means.values()],
+        "low": [m.low for m in means.values()],
+        "high": [m.high for m in means.values()],
+        "n": len(examples.x),
+        "law": law,
+    }
+    method = {"by": "posterior", "observation": observation, "seed": examples.seed, "batch size": examples.batch_size}
+    if observation == "dequantized":
+        method["noise"] = "drawn anew with each z"
+    bits = bits_of(observation, reference.spec)
+    found.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, law=law, bits=bits, method=method))
+    return found
+
+
+@torch.no_grad()
+def log_weights(model: Any, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
+    """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), of `draws` z from q = `model.posterior(x)` each.
+
+    Each weight is an unbiased estimate of p(x). The noise of a dequantized observation counts as one more latent,
+    uniform under p and q alike, that `log_likelihood` draws anew with each z: the weight is unbiased for the
+    probability of the levels themselves, not of one dequantized image.
+
+    The decoder is run on one draw of a batch at a time.
+
+    Raises ValueError if a law gives anything but one value an example.
+    """
+    found = np.empty((len(examples.x), draws))
+    for rows, x in examples.batches():
+        with examples.noise("importance", rows):
+            posterior, prior = model.posterior(x), model.prior
+            for k in range(draws):
+                z = posterior.sample()
+                parts = {
+                    "log_likelihood": model.log_likelihood(x, z),
+                    "prior": prior.log_prob(z),
+                    "posterior": posterior.log_prob(z),
+                }
+                found[rows, k] = _one_each(parts, len(x)).cpu().numpy()
+    return found
+
+
+def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:
+    for name, value in parts.items():
+        if value.shape != (count,):
+            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({count},), one an example")
+    values = {name: value.double() for name, value in parts.items()}
+    return values["log_likelihood"] + values["prior"] - values["posterior"]
+
+
+def importance_curve(weights: np.ndarray[Any, Any]) -> dict[int, np.ndarray[Any, Any]]:
+    """Return log 1/K Σ w_k, (N,) nats, for K = 1, 2, 4 ... up to the draws there are, from log w (N, draws).
+
+    For each K the mean over the disjoint groups of K draws: every value has the expectation of K fresh draws, which
+    grows with K towards log p(x), and the curve of a power of two draws, made of one set, never falls.
+
+    Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
+
+    >>> curve = importance_curve(np.log([[1.0, 3.0]]))
+    >>> {k: round(float(v[0]), 4) for k, v in curve.items()}  # (log 1 + log 3) / 2, and log of (1 + 3) / 2
+    {1: 0.5493, 2: 0.6931}
+    """
+    draws, curve = weights.shape[1], {}
+    for k in (2**i for i in range(draws.bit_length())):
+        groups = weights[:, : draws - draws % k].reshape(len(weights), -1, k)
+        curve[k] = (np.logaddexp.reduce(groups, axis=2) - math.log(k)).mean(axis=1)
+    return curve

@@ -1,0 +1,179 @@
+"""How well a code keeps an example: decode(encode(x)) against x, in raw units, and what is drawn of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.findings import Findings
+from thalweg.evaluation.estimates.intervals import mean_of
+from thalweg.evaluation.examples import Examples, per_example
+from thalweg.evaluation.reference import Reference
+from thalweg.evaluation.subset import subset
+
+__all__ = ["MEANINGS", "between", "reconstruction", "reconstruction_measures", "similarity"]
+
+EXACT = 1e-3  # of the range of an image, or of the columns' standard deviation: what float32 leaves of an inverse
+SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
+
+MEANINGS = {
+    "squared error": "Mean squared difference of a value and its reconstruction, in squared raw units; 0 is perfect. "
+    "It grows with the units, so it compares models on one data set only.",
+    "PSNR": "Peak signal-to-noise ratio of reconstructions in dB, of each image, then averaged; higher is better, and "
+    "6 dB more is half the error. It rewards blur over detail in the wrong place.",
+    "SSIM": "Structural similarity of images and their reconstructions, of each image, then averaged: local means, "
+    "contrasts and correlations in a sliding window. 1 is perfect; on small images the window is smaller.",
+}
+
+
+def reconstruction_measures(model: Any, reference: Reference) -> Findings:
+    """Return what `reconstruction` and `similarity` give of a model with `encode` and `decode`, and pictures of images.
+
+    A model with `log_prob` that gives every example back, but for what float32 leaves, is invertible: it has no error
+    to measure and no reconstructions to show, and gets neither. Interpolations are between the codes of test examples
+    or, of a decoder with `prior` and no encoder, between draws of the prior.
+    """
+    found, spec, test = Findings(), reference.spec, reference.test
+    if not hasattr(model, "decode"):
+        return found
+    if spec.kind == "image":
+        found.attempt("interpolations", lambda: _interpolations(model, reference))
+    if not hasattr(model, "encode"):
+        return found
+
+    def rebuild(x: Tensor) -> Tensor:
+        return model.decode(model.encode(x))
+
+    peak = spec.levels - 1 if spec.kind == "image" else None
+    errors = reconstruction(rebuild, test, peak=peak)
+    if hasattr(model, "log_prob") and _exact(errors[0], peak, spec):
+        return found
+    found.add(errors)
+    if peak is not None:
+        found.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
+        few = subset(test, SHOWN)
+        with few.noise("reconstruction", slice(0, SHOWN)):
+            rebuilt = rebuild(torch.from_numpy(np.array(few.x[:])).to(test.device))
+        found.pictures["reconstructions"] = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
+    return found
+
+
+def _exact(error: Estimate, peak: float | None, spec: Any) -> bool:
+    assert error.parts is not None
+    scale = peak or (float(np.square(spec.std).mean()) ** 0.5 if spec.std else 1.0)
+    return bool(error.parts.max() <= (EXACT * scale) ** 2)
+
+
+def reconstruction(
+    rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float | None = None
+) -> list[Estimate]:
+    """Return the squared error of `rebuild(x)` a dimension, in squared raw units, and with a `peak` the PSNR in dB.
+
+    PSNR = 10 log₁₀(peak² / squared error) of each example, then averaged over examples, never of the pooled error.
+    An example rebuilt exactly has an infinite one. Nothing is clipped or rounded.
+
+    Raises ValueError if `rebuild` changes the shape.
+
+    >>> x = np.zeros((3, 1, 2, 2), dtype=np.uint8)
+    >>> [str(e) for e in reconstruction(lambda x: x + 1.0, Examples(x), peak=10)]
+    ['1', '20 dB']
+    """
+
+    def squared(x: Tensor) -> Tensor:
+        return (_same_shape(rebuild(x), x) - x.double()).square().flatten(1).mean(dim=1)
+
+    errors = per_example(examples, "reconstruction", squared)
+    protocol, varies = dict(examples.protocol or {}), examples.varies
+    found = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
+    if peak is not None:
+        with np.errstate(divide="ignore"):
+            decibels = 10 * np.log10(peak**2 / errors)
+        protocol = {**protocol, "peak": peak}
+        found.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
+    return found
+
+
+def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float) -> Estimate:
+    """Return the structural similarity of `rebuild(x)` with images x (B, C, H, W), of each image, then averaged.
+
+    The window is Gaussian, 11×11 with σ = 1.5; on smaller images the largest odd one that fits, its σ shrunk with it.
+    The mean is over the windows that lie within the image, and over channels.
+
+    Raises ValueError for images below 3×3, and if `rebuild` changes the shape.
+
+    Reference: Image quality assessment: from error visibility to structural similarity, Z. Wang et al., 2004.
+    """
+    side = min(11, *np.shape(examples.x)[2:])
+    side -= 1 - side % 2
+    sigma = 1.5 * side / 11
+    if side < 3:
+        raise ValueError(f"SSIM: got images of {np.shape(examples.x)[2:]}, wanted at least 3×3 for a window")
+
+    def ssim(x: Tensor) -> Tensor:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
+        rebuilt, edge = _same_shape(rebuild(x), x), side // 2
+        settings: dict[str, Any] = {"sigma": sigma, "data_range": float(peak), "reduction": "none"}
+        whole = structural_similarity_index_measure(rebuilt, x.double(), return_full_image=True, **settings)[1]
+        return whole[..., edge : whole.shape[-2] - edge, edge : whole.shape[-1] - edge].flatten(1).mean(dim=1)
+
+    values = per_example(examples, "reconstruction", ssim)
+    protocol = {**(examples.protocol or {}), "peak": peak, "window": f"{side}×{side} Gaussian, σ = {sigma:.3g}"}
+    return mean_of("SSIM", values, unit="", better="higher", varies=examples.varies, protocol=protocol)
+
+
+def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
+    """Return codes (n, steps, d) from `a` to `b` (n, d), both included, along lines or great circles.
+
+    Spherical: (sin((1−t)ω) a + sin(tω) b) / sin ω, ω the angle between them. Codes of a Gaussian law lie about √d from
+    0, where a line between two passes too near it; a great circle stays out there. Codes without a law get lines.
+
+    Reference: Sampling generative networks, T. White, 2016, arXiv:1609.04468.
+
+    >>> between(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]]), 3, spherical=True).norm(dim=2).round().tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None]
+    lines = (1 - t) * a[:, None] + t * b[:, None]
+    if not spherical:
+        return lines
+    angle = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()[:, None, None]
+    arcs = (torch.sin((1 - t) * angle) * a[:, None] + torch.sin(t * angle) * b[:, None]) / torch.sin(angle)
+    return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on one line through 0 there is no one circle
+
+
+def _interpolations(model: Any, reference: Reference) -> Findings:
+    found, test = Findings(), reference.test
+    few = subset(test, 2 * ROWS)
+    with few.noise("interpolations", slice(0, 2 * ROWS)):
+        if hasattr(model, "encode"):
+            codes = model.encode(torch.from_numpy(np.array(few.x[:])).to(test.device))
+        elif hasattr(model, "prior"):
+            codes = model.prior.sample((2 * ROWS,))
+        else:
+            return found
+        rows = len(codes) // 2
+        if rows < 1 or not codes.is_floating_point():
+            raise ValueError(f"codes: got {len(codes)} of {codes.dtype}, wanted at least two of real numbers")
+        flat, spherical = codes.flatten(1), hasattr(model, "prior") or hasattr(model, "log_prob")
+        path = between(flat[:rows], flat[rows : 2 * rows], STEPS, spherical=spherical)
+        x = _shown(model.decode(path.reshape(rows * STEPS, *codes.shape[1:])), reference.spec)
+    found.pictures["interpolations"] = x.reshape(rows, STEPS, *reference.spec.shape)
+    return found
+
+
+def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:
+    if rebuilt.shape != x.shape:
+        raise ValueError(f"decode: got shape {tuple(rebuilt.shape)}, wanted that of the examples, {tuple(x.shape)}")
+    return rebuilt.double()
+
+
+def _shown(x: Tensor, spec: Any) -> np.ndarray[Any, Any]:
+    """Return images as raw whole-number levels."""
+    levels = x.detach().nan_to_num().round().clamp(0, spec.levels - 1).cpu().numpy()
+    return levels.astype(np.uint8 if spec.levels <= 256 else np.int64)

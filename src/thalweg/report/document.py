@@ -1,0 +1,136 @@
+"""The report of a comparison: one document, `report.json`, from which the table and the page are made."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from thalweg.config import DataConfig, RunConfig, TrainConfig
+from thalweg.data import Dataset
+from thalweg.evaluation import Findings
+from thalweg.evaluation.groups import group_of
+from thalweg.recipes import FAMILIES
+from thalweg.report.rows import rows
+from thalweg.training.records import read_metrics
+
+__all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
+
+SCHEMA, VERSION = "thalweg-report", 1
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
+
+
+def document(
+    *,
+    title: str,
+    command: str,
+    dataset: Dataset,
+    budget: Mapping[str, float],
+    models: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Findings],
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return report.json: what was compared, and every measure of every model as an estimate or the reason for none.
+
+    `found` is by model, baselines among them; `models` say what each is and what became of its trainings.
+    """
+    import datetime
+
+    spec = dataset.spec
+    sizes = {name: len(dataset.split(name)) for name in ("train", "validation", "test")}
+    trained = {model["name"] for model in models}
+    baselines = [name for name in found if name not in trained]
+    told = [
+        *models,
+        *({"name": n, "family": "baseline", "options": {}, "parameters": None, "seeds": []} for n in baselines),
+    ]
+    measures = rows(found, baselines)
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "title": title,
+        "made": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "data": {
+            "name": spec.name,
+            "fingerprint": spec.fingerprint,
+            "kind": spec.kind,
+            "shape": list(spec.shape),
+            "levels": spec.levels,
+            "classes": list(spec.classes) if spec.classes else None,
+            **sizes,
+        },
+        "budget": dict(budget),
+        "versions": versions(),
+        "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
+        "measures": measures,
+        "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
+        "warnings": [*warnings, *_without_a_row({n: f for n, f in found.items() if n in trained}, measures)],
+    }
+
+
+def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why measures that none of the models has are missing: there is no row whose cells would say it."""
+    names = {row["name"] for row in measures}
+    groups = {group_of(name).name for name in names}
+    models: dict[str, list[str]] = {}
+    for model, findings in found.items():
+        for missing in findings.missing:
+            if missing.name not in names and missing.group not in groups:
+                models.setdefault(f"{missing.name}: {missing.reason}", []).append(model)
+    return [f"{', '.join(of)}: {reason}" for reason, of in models.items()]
+
+
+def versions() -> dict[str, str]:
+    """Return what the numbers depend on beside the seeds."""
+    from thalweg import __version__
+
+    own = {"thalweg": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    return own | {name: version(name) for name in PACKAGES}
+
+
+def family(recipe: str) -> str:
+    """Return the family of a recipe."""
+    return next(name for name, table in FAMILIES.items() if recipe in table)
+
+
+def train_command(config: RunConfig, folder: Path | str) -> str:
+    """Return the `thalweg train` that makes the same run.
+
+    >>> from thalweg.config import DataConfig
+    >>> config = RunConfig(recipe="vae", data=DataConfig(source="digits"), train=TrainConfig(seed=1, minutes=0.5))
+    >>> train_command(config, "runs/vae-1")
+    'thalweg train vae --data digits --seed 1 --minutes 0.5 --run runs/vae-1'
+    """
+    words = ["thalweg", "train", config.recipe, "--data", config.data.source]
+    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # alone they are those of training
+    changed = dict(config.options)
+    for field in fields(DataConfig):
+        if field.name != "source" and getattr(config.data, field.name) != field.default:
+            changed[flags.get(field.name, field.name)] = getattr(config.data, field.name)
+    for field in fields(TrainConfig):
+        if getattr(config.train, field.name) != field.default:
+            changed[field.name] = getattr(config.train, field.name)
+    for name, value in changed.items():
+        flag = name if name.startswith("--") else "--" + name.replace("_", "-")
+        words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
+    return shlex.join([*words, "--run", str(folder)])
+
+
+def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the training records of each model: its seeds, and the lines of their metrics.jsonl."""
+    return {
+        name: [{"seed": seed, "records": read_metrics(folder)} for seed, folder in seeds]
+        for name, seeds in folders.items()
+    }
+
+
+def _parameters(found: Findings | None) -> int | None:
+    for estimate in found or ():
+        if estimate.name == "parameters":
+            return int(estimate.value)
+    return None

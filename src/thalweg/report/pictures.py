@@ -1,0 +1,145 @@
+"""Images as PNG in the page itself and points as SVG: one layout and one scale for every model."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.svg import Face, frame, key, spread
+
+__all__ = ["REAL", "pictures", "png", "sheet"]
+
+REAL = "real"  # the key of the held-out examples
+MOST, PAIRS, ROWS, STEPS = 64, 16, 8, 12  # of one model: samples, pairs, interpolations and their steps
+DOTS, POINTS = 600_000, 2000  # of one model's samples: numbers of images, points of a scatter
+ALTS = {
+    "samples": "{n} samples of {name}",
+    "reconstructions": "{n} examples, each above its reconstruction by {name}",
+    "interpolations": "{n} interpolations between examples in the latent space of {name}",
+    "nearest": "{n} samples of {name}, each above its nearest training image",
+}
+Array = np.ndarray[Any, Any]
+
+
+def pictures(
+    what: str, drawn: Mapping[str, Mapping[str, Array]], data: Mapping[str, Any], faces: Mapping[str, Face]
+) -> Markup:
+    """Return what is drawn under the key `what` of each model, a figure each; the real ones first."""
+    known = {name: np.asarray(drawn[name][what]) for name in [REAL, *faces] if len(drawn.get(name, {}).get(what, []))}
+    if not set(known) - {REAL}:
+        return Markup()
+    if data["kind"] == "image":
+        figures = [_images(what, x, data["levels"], name, faces.get(name)) for name, x in known.items()]
+        return tag("div", figures, class_="wide pictures" if what == "interpolations" else "pictures")
+    if data["kind"] == "vector" and math.prod(data["shape"]) == 2:
+        flat = {name: x.reshape(*x.shape[: x.ndim - len(data["shape"])], 2) for name, x in known.items()}
+        ends = _ends([drawn[name]["samples"] for name in drawn if "samples" in drawn[name]])
+        return tag("div", (_points(what, x, ends, name, faces.get(name)) for name, x in flat.items()), class_="panels")
+    return Markup()
+
+
+def sheet(rows: list[Array], levels: int, after: int = 1) -> Array:
+    """Return rows of images (k, C, H, W) of values 0..levels−1 on one sheet (H', W', 2 or 4), uint8 with its opacity.
+
+    Rows in groups of `after` stand close; between groups the gap is wider.
+
+    >>> sheet([np.full((2, 1, 8, 8), 16)] * 2, levels=17).shape
+    (17, 17, 2)
+    """
+    _, channels, height, width = rows[0].shape
+    colors, gap = (1 if channels < 3 else 3), max(1, height // 14)
+    tops = [i * (height + gap) + (i // after) * (0 if after == 1 else 3 * gap) for i in range(len(rows))]
+    across = max(len(row) for row in rows)
+    page = np.zeros((tops[-1] + height, across * (width + gap) - gap, colors + 1), dtype=np.uint8)
+    for top, row in zip(tops, rows, strict=True):
+        for i, image in enumerate(np.nan_to_num(row.astype(np.float64)) * 255 / (levels - 1)):
+            place = page[top : top + height, i * (width + gap) : i * (width + gap) + width]
+            place[..., :colors] = np.clip(np.rint(image[:colors]), 0, 255).transpose(1, 2, 0)
+            place[..., colors] = 255
+    return page
+
+
+def png(page: Array, alt: str, wide: int) -> Markup:
+    """Return an image element about `wide` dots wide that holds its own picture, each dot a whole number of dots."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(page).save(file, format="PNG", optimize=True)
+    uri = Markup("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
+    zoom = max(1, round(wide / page.shape[1]))
+    return tag("img", src=uri, alt=alt, width=zoom * page.shape[1], height=zoom * page.shape[0])
+
+
+def _rows(what: str, x: Array) -> list[Array]:
+    if what == "interpolations":
+        return list(x[:ROWS, np.unique(np.linspace(0, x.shape[1] - 1, STEPS).round().astype(int))])
+    if what == "samples":
+        size, (height, width) = math.prod(x.shape[1:]), x.shape[-2:]
+        x = x[: max(16, min(MOST, DOTS // size))]
+        across = math.ceil(math.sqrt(len(x) * height / width))
+        return [x[i : i + across] for i in range(0, len(x), across)]
+    across = PAIRS // 2
+    return [row for i in range(0, min(len(x), PAIRS), across) for row in x[i : min(i + across, PAIRS)].swapaxes(0, 1)]
+
+
+def _images(what: str, x: Array, levels: int, name: str, face: Face | None) -> Markup:
+    rows = _rows(what, x)
+    paired = what in ("nearest", "reconstructions")
+    shown = len(rows) if what == "interpolations" else sum(map(len, rows)) // (2 if paired else 1)
+    picture = png(
+        sheet(rows, levels, 2 if paired else 1), _alt(what, shown, name), 360 if what == "interpolations" else 256
+    )
+    return tag("figure", _caption(name, face), picture)
+
+
+def _said(name: str) -> str:
+    return "real examples" if name == REAL else name
+
+
+def _alt(what: str, n: int, name: str) -> str:
+    return f"{n} real examples" if (what, name) == ("samples", REAL) else ALTS[what].format(n=n, name=_said(name))
+
+
+def _caption(name: str, face: Face | None, told: str = "") -> Markup:
+    small = tag("small", told) if told else None
+    return tag("figcaption", key(face) if face else None, tag("b", _said(name)), small)
+
+
+def _ends(samples: list[Array]) -> list[tuple[float, float]]:
+    """Return the axes of all scatters: the held-out examples (they come first where there are any), or all but 2 %."""
+    first = np.asarray(samples[0], dtype=np.float64).reshape(-1, 2)
+    ends = [spread(np.quantile(column[np.isfinite(column)], [0.001, 0.999]), margin=0.12) for column in first.T]
+    wide = [high - low for low, high in ends]
+    if max(wide) > 3 * min(wide):  # columns of different units
+        return ends
+    more = [(max(wide) - w) / 2 for w in wide]  # a circle is a circle
+    return [(low - m, high + m) for (low, high), m in zip(ends, more, strict=True)]
+
+
+def _points(what: str, x: Array, ends: list[tuple[float, float]], name: str, face: Face | None) -> Markup:
+    x = x.astype(np.float64)
+    x = x[:POINTS] if what == "samples" else x[: 4 * PAIRS] if what != "interpolations" else x[: 2 * ROWS]
+    inside = np.all([(x[..., i] >= low) & (x[..., i] <= high) for i, (low, high) in enumerate(ends)], axis=0)
+    out = int((~inside).sum())
+    color = face.color if face else "gray"
+    chart = frame((*ends[0], ""), (*ends[1], ""), _alt(what, len(x), name), square=True)
+    if what == "samples":
+        marks = rich(tag("path", d=_dots(x[inside], chart.at), class_=f"dots {color}"))
+    else:
+        lines = "".join(chart.path(line[:, 0], line[:, 1]) for line in x)
+        marks = rich(
+            tag("path", d=lines, class_=f"line {color}"),
+            tag("path", d=_dots(x[:, 0], chart.at), class_=f"dots large {color}"),
+        )
+    told = f"{len(x):,} points" if what == "samples" else ""
+    return tag("figure", _caption(name, face, told + (f", {out:,} outside" if out else "")), chart.drawn(marks))
+
+
+def _dots(x: Array, at: Callable[[float, float], tuple[float, float]]) -> str:
+    return "".join("M{:.1f} {:.1f}h0".format(*at(a, b)) for a, b in x)

@@ -1,0 +1,148 @@
+"""The table of all numbers, and what each of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from thalweg.report.markup import Markup, number, rich, tag
+from thalweg.report.svg import Face, key
+from thalweg.report.words import ARROWS, GROUPS, MARKS, contested, label, listed, standing
+
+__all__ = ["meanings", "table"]
+
+BLANK = tag("span", class_="sign")  # where a mark would stand
+SAID = {"best": "best of its row", "near": "not separated from the best", "open": "not judged against the best"}
+
+
+def table(report: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
+    """Return the table: a row a measure, a column a model; reasons of what is missing as notes below."""
+    if not report["measures"]:
+        return Markup()
+    notes: dict[str, int] = {}
+    parts = []
+    for group, measures in groupby(report["measures"], key=lambda measure: measure["group"]):
+        apart = sum(face.baseline for face in faces.values())
+        name = tag("th", tag("span", GROUPS.get(group, group)), scope="rowgroup", colspan=len(faces) + 1 - apart)
+        shade = tag("td", colspan=apart, class_="baseline") if apart else None
+        rows = [_row(measure, faces, notes) for measure in measures]
+        parts.append(tag("tbody", tag("tr", name, shade, class_="group"), rows))
+    kinds = {model["name"]: _kind(model) for model in report["models"]}
+    columns = [
+        tag("th", key(face), name, tag("small", kinds[name]), scope="col", class_=_column(face))
+        for name, face in faces.items()
+    ]
+    head = tag("thead", tag("tr", tag("th", "Measure", scope="col"), columns))
+    box = {"class_": "scroll", "tabindex": 0, "role": "region", "aria_label": "Table of all measures"}
+    below = [tag("li", reason, id=f"reason-{i}") for reason, i in notes.items()]
+    return rich(
+        tag("div", tag("table", head, parts, class_="results"), **box),
+        _legend(),
+        tag("ol", below, class_="notes") if below else None,
+    )
+
+
+def _kind(model: Mapping[str, Any]) -> str:
+    if model["family"] == "baseline":
+        return "baseline"
+    known = model["parameters"]
+    return f"{model['family']}, {number(known)} parameters" if known is not None else model["family"]
+
+
+def _column(face: Face) -> str | None:
+    return "baseline" if face.baseline else None
+
+
+def _row(measure: Mapping[str, Any], faces: Mapping[str, Face], notes: dict[str, int]) -> Markup:
+    small = ", ".join(filter(None, [measure["unit"], measure["kind"]]))
+    told = [tag("b", measure["name"]), "\u00a0", ARROWS.get(measure["better"]), tag("small", small)]
+    if measure["note"]:
+        told.append(tag("small", measure["note"]))
+    ranked = contested(measure)
+    cells = [_cell(measure, face, ranked, notes) for face in faces.values()]
+    return tag("tr", tag("th", told, scope="row"), cells)
+
+
+def _cell(measure: Mapping[str, Any], face: Face, ranked: bool, notes: dict[str, int]) -> Markup:
+    cell = measure["cells"].get(face.name)
+    if cell is None:
+        return tag("td", BLANK, "–", class_=_column(face))
+    if "estimate" not in cell:
+        i = notes.setdefault(cell["reason"], len(notes) + 1)
+        return tag("td", BLANK, "– ", tag("sup", tag("a", i, href=f"#reason-{i}")), class_=_column(face))
+    text = cell["estimate"]["text"].removesuffix(f" {measure['unit']}").replace("-", "−").replace("e−", "e-")
+    value, interval = text, ""
+    known = cell["estimate"]
+    if known["low"] == known["high"] and known["kind"] in ("exact", "estimate"):
+        value = text = number(float(known["value"]), 6)
+    for sign in (" ± ", " ["):
+        if sign in text:
+            value, _, interval = text.partition(sign)
+            interval = sign.lstrip() + interval
+    state = standing(cell, face) if ranked else None
+    mark = (
+        tag("span", MARKS[state], role="img", aria_label=SAID[state], title=SAID[state], class_="sign")
+        if state
+        else BLANK
+    )
+    told = [mark, tag("span", value, class_="value"), " ", tag("span", interval, class_="interval")]
+    if cell["flag"]:
+        told.append(tag("small", "⚠ ", cell["flag"], class_="flag"))
+    names = " ".join(filter(None, [_column(face), "best" if state == "best" else None]))
+    return tag("td", told, class_=names or None)
+
+
+def _legend() -> Markup:
+    return tag(
+        "p",
+        f"{MARKS['best']} best value of its row. {MARKS['near']} not separated from it: the 95 % interval of the "
+        "difference, paired where both were measured on the same examples, holds zero. No mark in such a row: worse "
+        "beyond that interval. ↓ lower is better, ↑ higher is better. ± and [ ] are 95 % intervals. ≤ and ≥: the "
+        "number is an upper or a lower bound on the quantity. Rows that are no measure of the same thing, as a bound "
+        "and an exact value, stand apart.",
+        class_="small",
+    )
+
+
+def meanings(report: Mapping[str, Any]) -> Markup:
+    """Return what each measure means, and how each number was reached."""
+    parts = [_meaning(measure, label(measure, report["measures"])) for measure in report["measures"]]
+    return tag("dl", parts, class_="meanings") if parts else Markup()
+
+
+def _meaning(measure: Mapping[str, Any], name: Markup) -> Markup:
+    better = {"lower": "lower is better", "higher": "higher is better", None: "neither side is better"}
+    facts = [measure["unit"], measure["kind"], better[measure["better"]], f"varies: {measure['varies']}"]
+    same: dict[tuple[str, ...], list[str]] = {}
+    for model, cell in measure["cells"].items():
+        if "estimate" in cell:
+            known = cell["estimate"]
+            varies = f"varies: {known['varies']}" if known["varies"] != measure["varies"] else ""
+            same.setdefault((f"n = {known['n']:,}", varies, pairs(known["method"])), []).append(model)
+    how = [tag("p", tag("b", listed(names)), ": ", "; ".join(filter(None, told))) for told, names in same.items()]
+    lines = [
+        tag("p", measure["meaning"]),
+        tag("p", "; ".join(filter(None, [*facts, measure["note"]])), class_="facts"),
+        tag("p", tag("b", "Protocol"), f": {pairs(measure['protocol'])}") if measure["protocol"] else None,
+        how,
+    ]
+    return tag("div", tag("dt", name), tag("dd", lines))
+
+
+def pairs(known: Mapping[str, Any]) -> str:
+    """Return a mapping as text.
+
+    >>> pairs({"interval": "Student", "draws": 1, "kernel": {"width": 2.0}})
+    'interval: Student; draws: 1; kernel: (width: 2)'
+    """
+    told = []
+    for name, value in known.items():
+        if isinstance(value, Mapping):
+            shown = f"({pairs(value)})"
+        elif isinstance(value, (list, tuple)):
+            shown = ", ".join(map(str, value))
+        else:
+            shown = number(value) if isinstance(value, float) else str(value)
+        told.append(f"{name}: {shown}")
+    return "; ".join(told)

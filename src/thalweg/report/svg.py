@@ -1,0 +1,166 @@
+"""The few marks that the page's charts are made of, as inline SVG. Colors come from the style sheet by class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.report.markup import Markup, number, rich, tag
+
+__all__ = ["Axis", "Face", "faces", "frame", "key", "path", "spread", "symbol"]
+
+COLORS, SHAPES = 6, 5  # as many colors as the style sheet has; 30 models before a pair of both comes twice
+DASHES = (None, "7 3", "2 3", "8 3 2 3", "12 4")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 236, 46, 12, 24, 36  # of the axes; TOP holds the y label
+
+
+@dataclass(frozen=True)
+class Face:
+    """How a model looks everywhere on the page: a color class, a shape, a dash."""
+
+    name: str
+    color: str
+    shape: int
+    baseline: bool = False
+
+    @property
+    def dash(self) -> str | None:
+        return DASHES[self.shape]
+
+
+def faces(report: Mapping[str, Any]) -> dict[str, Face]:
+    """Return the face of each model of a report: models in its order, then baselines, which are gray."""
+    trained = [model["name"] for model in report["models"] if model["family"] != "baseline"]
+    others = [model["name"] for model in report["models"] if model["family"] == "baseline"]
+    found = {name: Face(name, f"c{i % COLORS}", i % SHAPES) for i, name in enumerate(trained)}
+    return found | {name: Face(name, "gray", i % SHAPES, True) for i, name in enumerate(others)}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A line from `low` to `high` in the data's units, drawn from `start` to `end` in dots."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    label: str = ""
+
+    def at(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
+        """Return round values within and their labels, at most so many.
+
+        >>> Axis(0.0, 10.0, 0, 100).ticks()
+        [(0.0, '0'), (2.5, '2.5'), (5.0, '5'), (7.5, '7.5'), (10.0, '10')]
+        """
+        wide = self.high - self.low
+        power = 10.0 ** math.floor(math.log10(wide / most))
+        for step in (factor * power for factor in (1, 2, 2.5, 5, 10, 20)):
+            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+            if last - first < most:
+                break
+        digits = 4 + max(0, math.ceil(math.log10(max(abs(self.low), abs(self.high)) / wide)))
+        return [(i * step, number(i * step, digits)) for i in range(first, last + 1)]
+
+
+def spread(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
+    """Return the ends of an axis that holds the values, with a margin; never of no length."""
+    known = [v for v in values if math.isfinite(v)] or [0.0]
+    low, high = min(known), max(known)
+    wide = high - low
+    if wide <= 1e-9 * max(abs(low), abs(high)):
+        wide = abs(high) or 1.0
+    return low - margin * wide, high + margin * wide
+
+
+def symbol(face: Face, x: float, y: float, r: float = 4) -> Markup:
+    """Return the mark of a model around (x, y): its color and shape; hollow for a baseline."""
+    look = {"class_": f"mark {face.color}{' hollow' if face.baseline else ''}"}
+    if face.shape == 0:
+        return tag("circle", cx=x, cy=y, r=r, **look)
+    corners = {
+        1: [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+        2: [(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)],
+        3: [(0, -1.2), (1.15, 0.9), (-1.15, 0.9)],
+        4: [(0, 1.2), (1.15, -0.9), (-1.15, -0.9)],
+    }[face.shape]
+    return tag("polygon", points=" ".join(f"{x + r * a:.1f},{y + r * b:.1f}" for a, b in corners), **look)
+
+
+def key(face: Face, *, line: bool = False) -> Markup:
+    """Return the mark of a model to stand in text, before its name."""
+    wide = 30 if line else 14
+    stroke = tag("line", x1=0, y1=7, x2=wide, y2=7, class_=f"line {face.color}", stroke_dasharray=face.dash)
+    inside = rich(stroke if line else None, symbol(face, wide / 2, 7))
+    return tag("svg", inside, class_="key", viewBox=f"0 0 {wide} 14", width=wide, height=14, aria_hidden="true")
+
+
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """Return the `d` of a line through the points; where one is not finite, the line is broken."""
+    told, pen = [], "M"
+    for x, y in points:
+        if math.isfinite(x) and math.isfinite(y):
+            told.append(f"{pen}{x:.1f} {y:.1f}")
+            pen = "L"
+        else:
+            pen = "M"
+    return "".join(told)
+
+
+def frame(
+    x: tuple[float, float, str],
+    y: tuple[float, float, str],
+    label: str,
+    *,
+    x_ticks: Sequence[tuple[float, str]] | None = None,
+    square: bool = False,
+) -> Frame:
+    """Return an empty chart of the axes (low, high, label); `square` makes both axes equally long."""
+    top, bottom = (TOP if y[2] else 8), (BOTTOM if x[2] else 20)
+    high = WIDTH - LEFT - RIGHT + top + bottom if square else HEIGHT
+    across = Axis(x[0], x[1], LEFT, WIDTH - RIGHT, x[2])
+    up = Axis(y[0], y[1], high - bottom, top, y[2])
+    return Frame(across, up, label, high, across.ticks() if x_ticks is None else list(x_ticks))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A chart's axes. `drawn` puts marks into them; what leaves the axes is cut off."""
+
+    x: Axis
+    y: Axis
+    label: str
+    high: int
+    x_ticks: list[tuple[float, str]]
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Return the place in the chart of a point in the data's units."""
+        return self.x.at(x) - LEFT, self.y.at(y) - self.y.end
+
+    def path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+        """Return the `d` of the line through these points."""
+        return path(self.at(a, b) for a, b in zip(xs, ys, strict=True))
+
+    def drawn(self, *marks: Any) -> Markup:
+        """Return the chart with the marks, in places by `at`."""
+        left, right, top, bottom = LEFT, WIDTH - RIGHT, self.y.end, self.y.start
+        rules, labels = [], []
+        for value, told in self.x_ticks:
+            at = self.x.at(value)
+            rules.append(tag("line", x1=at, x2=at, y1=top, y2=bottom, class_="grid"))
+            labels.append(tag("text", told, x=at, y=bottom + 15, text_anchor="middle"))
+        for value, told in self.y.ticks():
+            at = self.y.at(value)
+            rules.append(tag("line", x1=left, x2=right, y1=at, y2=at, class_="grid"))
+            labels.append(tag("text", told, x=left - 6, y=at + 4, text_anchor="end"))
+        rules.append(tag("path", d=f"M{left} {top}V{bottom}H{right}", class_="axis"))
+        middle = (left + right) / 2
+        labels.append(tag("text", self.x.label, x=middle, y=self.high - 5, text_anchor="middle", class_="of"))
+        labels.append(tag("text", self.y.label, x=left, y=11, class_="of"))
+        inner = tag("svg", *marks, x=left, y=top, width=right - left, height=bottom - top, overflow="hidden")
+        box = f"0 0 {WIDTH} {self.high}"
+        return tag("svg", rules, inner, labels, class_="chart", viewBox=box, role="img", aria_label=self.label)

@@ -1,0 +1,189 @@
+"""What the page says in words: who is best at what, what is not separated, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.svg import Face
+
+__all__ = [
+    "ARROWS",
+    "GROUPS",
+    "MARKS",
+    "about",
+    "budget",
+    "contested",
+    "counted",
+    "duration",
+    "estimated",
+    "failed",
+    "label",
+    "listed",
+    "standing",
+    "summary",
+]
+
+GROUPS = {
+    "likelihood": "Likelihood",
+    "samples": "Samples",
+    "reconstruction": "Reconstruction",
+    "latents": "Latents",
+    "classification": "Classification",
+    "anomaly": "Anomaly detection",
+    "cost": "Cost",
+}
+ARROWS = {
+    "lower": tag("abbr", "↓", title="lower is better"),
+    "higher": tag("abbr", "↑", title="higher is better"),
+}
+MARKS = {"best": "★", "near": "≈", "open": "?"}
+
+
+def estimated(measure: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the cells of a measure that have a number."""
+    return {name: cell for name, cell in measure["cells"].items() if "estimate" in cell}
+
+
+def contested(measure: Mapping[str, Any]) -> bool:
+    """Whether a measure ranks: it has a better side and a best model, and another was judged against it."""
+    cells = estimated(measure).values()
+    judged = any(cell["best"] for cell in cells) and any(cell["separated"] is not None for cell in cells)
+    return measure["better"] is not None and judged
+
+
+def standing(cell: Mapping[str, Any], face: Face) -> str | None:
+    """Return where a number of a measure that ranks stands: best, near (not separated), open (not judged), or worse."""
+    if cell["best"]:
+        return "best"
+    if cell["separated"] is None:
+        return None if face.baseline else "open"
+    return None if cell["separated"] else "near"
+
+
+def listed(names: Sequence[Any]) -> Markup:
+    """Return names as a list in a sentence.
+
+    >>> listed(["vae", "wgan", "real-nvp"])
+    'vae, wgan and real-nvp'
+    """
+    if len(names) < 2:
+        return rich(names)
+    return rich([rich(name, ", ") for name in names[:-2]], names[-2], " and ", names[-1])
+
+
+def counted(n: int, what: str, plural: str = "") -> str:
+    """Return a number of things, in the plural where there are several.
+
+    >>> counted(1, "model"), counted(1437, "example")
+    ('1 model', '1,437 examples')
+    """
+    return f"{n:,} {what if n == 1 else plural or what + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the unit that a reader would choose.
+
+    >>> duration(58.2), duration(190), duration(7200)
+    ('58 s', '3.2 min', '2 h')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 100:
+        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
+    told = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return told.replace(".0 ", " ")
+
+
+def budget(known: Mapping[str, Any]) -> str:
+    """Return the budget of a report in words.
+
+    >>> budget({"minutes": 1.0}), budget({})
+    ('1 minute of training each', 'as long as each recipe says')
+    """
+    if "minutes" in known:
+        return f"{known['minutes']:g} minute{'' if known['minutes'] == 1 else 's'} of training each"
+    if "steps" in known:
+        return f"{counted(known['steps'], 'step')} each"
+    if "examples" in known:
+        return f"{counted(known['examples'], 'example')} seen in training each"
+    return "as long as each recipe says"
+
+
+def about(data: Mapping[str, Any]) -> str:
+    """Return what the data are, in words."""
+    shape = " × ".join(str(side) for side in data["shape"])
+    levels = f" of {data['levels']:,} levels" if data.get("levels") else ""
+    classes = f", {counted(len(data['classes']), 'class', 'classes')}" if data.get("classes") else ""
+    return f"{data['kind']}, {shape}{levels}{classes}"
+
+
+def failed(report: Mapping[str, Any]) -> list[Markup]:
+    """Return a line for each training that failed, and each warning."""
+    lines = [
+        rich(tag("b", f"{model['name']}, seed {run['seed']}"), f" failed: {run['reason'] or 'no reason given'}")
+        for model in report["models"]
+        for run in model["seeds"]
+        if run["state"] != "done"
+    ]
+    return [*lines, *(rich(warning) for warning in report["warnings"])]
+
+
+def summary(report: Mapping[str, Any]) -> Markup:
+    """Return the findings as a list of sentences, and what they do not say."""
+    measures = report["measures"]
+    if not measures:
+        return tag("p", "Nothing was measured.")
+    ranked = [measure for measure in measures if contested(measure)]
+    if not ranked:
+        return tag("p", f"{counted(len(measures), 'measure')}, none of two models: there is nothing to rank.")
+    baselines = {model["name"] for model in report["models"] if model["family"] == "baseline"}
+    alone: dict[str, list[Markup]] = {}
+    together: dict[tuple[str, ...], list[Markup]] = {}
+    for measure in ranked:
+        cells = {name: cell for name, cell in estimated(measure).items() if name not in baselines}
+        top = tuple(name for name, cell in cells.items() if cell["best"] or cell["separated"] is not True)
+        if len(top) > 1:
+            together.setdefault(top, []).append(label(measure, measures))
+        else:
+            alone.setdefault(top[0], []).append(label(measure, measures))
+    order = [model["name"] for model in report["models"] if model["name"] in alone]
+    lines = _flags(measures)
+    lines += [rich(tag("b", n), " is best, and separated from the others, in ", listed(alone[n]), ".") for n in order]
+    undecided = [rich(tag("b", listed(top)), " in ", listed(rows)) for top, rows in together.items()]
+    if undecided:
+        lines.append(rich("Ahead together, none separated from the best value: ", Markup("; ".join(undecided)), "."))
+    return rich(tag("ul", (tag("li", line) for line in lines), class_="findings"), _caveat(ranked))
+
+
+def _flags(measures: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    found: dict[tuple[str, str], list[Markup]] = {}
+    for measure in measures:
+        for name, cell in estimated(measure).items():
+            if cell["flag"]:
+                found.setdefault((name, cell["flag"]), []).append(label(measure, measures))
+    return [
+        rich(tag("b", name), " ", tag("strong", flag), ", by ", listed(rows), ".")
+        for (name, flag), rows in found.items()
+    ]
+
+
+def label(measure: Mapping[str, Any], measures: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return a measure's name, with what tells it from others of the same name."""
+    same = [other for other in measures if other["name"] == measure["name"]]
+    return rich(measure["name"], f" ({measure['kind']})" if len(same) > 1 else None)
+
+
+def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
+    varies = list(dict.fromkeys(part for measure in ranked for part in measure["varies"].split(" and ")))
+    told = [f"Intervals are at 95 % and cover the chance in {listed(varies)}."]
+    if "training seeds" not in varies:
+        told.append("None says what another training run would have given.")
+    told.append(
+        "Each difference was judged by itself: of equally good models, one in 20 or more looks separated by chance."
+    )
+    cells = [cell for measure in ranked for cell in estimated(measure).values()]
+    alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))
+    told.append(f"Of {counted(alone, 'separated difference')}, {together} remain so after Holm's adjustment by rows.")
+    return tag("p", Markup(" ".join(rich(line) for line in told)), class_="small")
