@@ -129,11 +129,12 @@ def picture(opened: Opened) -> str | None:
 
     A picture that cannot be drawn is a warning: the training has ended well.
     """
+    from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for, write_values
-    from thalweg.cli.sample import draw
+    from thalweg.applications.sample import draw
 
     path = opened.path / "samples" / "samples.png"
-    if not hasattr(opened.model, "sample") or suffix_for(opened.spec) != ".png":
+    if not isinstance(opened.model, Samples) or suffix_for(opened.spec) != ".png":
         return None
     try:
         path.parent.mkdir(exist_ok=True)
@@ -146,6 +147,7 @@ def picture(opened: Opened) -> str | None:
 
 def next_commands(opened: Opened) -> list[str]:
     """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
+    from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
     from thalweg.training.updates import Solved
@@ -154,7 +156,7 @@ def next_commands(opened: Opened) -> list[str]:
     without = [part for part, share in (("test", data.test), ("validation", data.validation)) if share == 0]
     split = next(part for part in ("test", "validation", "train") if part not in without)
     found = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
-    if hasattr(opened.model, "sample"):
+    if isinstance(opened.model, Samples):
         found.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
     if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):
         done = max((record["step"] for record in opened.records()), default=1)

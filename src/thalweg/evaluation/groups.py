@@ -66,8 +66,9 @@ class Group(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """What a model needs, in words: "log_prob or elbo"."""
-        return " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
+        """What the measures need, in words: "log_prob or elbo", "logits, and labels"."""
+        of_model = " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
+        return f"{of_model}, and {self.beside}" if self.beside else of_model
 
 
 GROUPS = (

@@ -182,7 +182,7 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
             if missing.name == wanted:
                 return missing.reason
     inside = [m.reason for m in findings.missing if m.group == group.name]
-    return inside[0] if inside else f"needs {group.needs}"
+    return inside[0] if inside else f"needs {group.wanted}"
 
 
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:

@@ -17,13 +17,13 @@ __all__ = ["Point", "curve", "distortion", "point", "quantize"]
 
 
 class Point(NamedTuple):
-    """One point of a rate-distortion curve: the knob that was turned, all bytes that were spent, and estimates.
+    """One point of a rate-distortion curve: the setting of the coder (step or quality), all bytes, and estimates.
 
     `rate` is in bits/pixel (of all channels together), `error` the mean squared error a value in squared
     raw units, `psnr` in dB, of each image and then averaged. `parts` says where the bytes went.
     """
 
-    knob: float
+    setting: float
     total: int
     rate: Estimate
     error: Estimate
@@ -77,7 +77,7 @@ def curve(
 
 
 def point(
-    knob: float,
+    setting: float,
     total: int,
     own: NDArray[np.float64],
     images: NDArray[Any],
@@ -94,7 +94,7 @@ def point(
     shared: dict[str, Any] = {"varies": varies, "protocol": protocol}
     rate = mean_of("rate", bits / pixels, unit="bits/pixel", better="lower", **shared)
     error, psnr = distortion(images, found, peak=peak, **shared)
-    return Point(knob, total, rate, error, psnr, parts)
+    return Point(setting, total, rate, error, psnr, parts)
 
 
 def distortion(
