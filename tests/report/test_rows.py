@@ -118,14 +118,17 @@ def test_findings_survive_the_disk(tmp_path):
     estimates = [bits(EASY), jackknifed("MMD²", -0.1, [-0.2, 0.0, 0.1], n=9, better="lower"), told("parameters", 3)]
     picture = RANDOM.integers(0, 255, (4, 1, 8, 8)).astype(np.uint8)
     found = Findings(
-        estimates, [Missing("AIS", "too slow", "likelihood")], {"ROC": {"noise": [0.5]}}, {"samples": picture}
+        estimates,
+        [Missing("AIS", "too slow", "likelihood")],
+        {"ROC": {"noise": [0.5]}},
+        [ImageGrid("samples", picture)],
     )
     save_findings(found, tmp_path / "deep" / "vae-0", "key")
     read = load_findings(tmp_path / "deep" / "vae-0", "key")
     assert read.estimates == found.estimates
     assert all(np.array_equal(a.parts, b.parts) for a, b in zip(read, found, strict=True) if a.parts is not None)
     assert (read.missing, read.tables) == (found.missing, found.tables)
-    assert np.array_equal(read.pictures["samples"], picture)
+    assert np.array_equal(read.figure("samples").values, picture)
     assert load_findings(tmp_path / "deep" / "vae-0", "another key") is None
     (tmp_path / "deep" / "vae-0.npz").write_bytes(b"cut")
     assert load_findings(tmp_path / "deep" / "vae-0", "key") is None

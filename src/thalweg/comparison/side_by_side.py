@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from thalweg.comparison.board import board
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
 from thalweg.comparison.measure import Bench
@@ -17,6 +19,7 @@ from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
 from thalweg.report.document import curves_of, document, family, train_command
@@ -208,12 +211,14 @@ def _write(
     report: dict[str, Any], found: dict[str, Findings], curves: dict[str, Any], bench: Bench, folder: Path
 ) -> dict[str, Any]:
     """Write report.json and report.html, and return the report: with null for what is not finite, and a warning."""
-    pictures = {name: dict(findings.pictures) for name, findings in found.items()}
-    part = bench.dataset.split(bench.measuring.split)
-    pictures.setdefault("real", {}).setdefault("samples", part.x[:64])
+    figures = {name: list(findings.figures) for name, findings in found.items()}
+    real = figures.setdefault("real", [])
+    if not any(figure.section == "samples" for figure in real):
+        part = bench.dataset.split(bench.measuring.split)
+        real += drawable("samples", np.asarray(part.x[:64]), bench.dataset.spec)
     report["warnings"] += [f"{where}, written as null: no number of JSON" for where in not_finite(report)]
     report = finite(report)
-    page = html(report, pictures, curves)
+    page = html(report, figures, curves)
     written(folder / "report.json", report)
     write_atomic(folder / "report.html", page.encode())
     return report

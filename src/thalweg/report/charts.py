@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.markup import Markup, number, rich, tag
+from thalweg.evaluation.estimates.figures import Axis, Curve, Figure, Matrix
+from thalweg.report.markup import Markup, number, tag
 from thalweg.report.pictures import png
 from thalweg.report.svg import Face, frame, key, spread, symbol
 from thalweg.report.words import counted, duration
 
-__all__ = ["Line", "bounds", "calibration", "confusion", "curves", "roc", "thinned"]
+__all__ = ["Line", "charts", "curves", "thinned"]
 
 POINTS = 300  # of a curve
 PLAYERS = ("", " pale", " dashed")  # how a model's players are told apart
-RATES = (-0.02, 1.02)  # an axis of rates, with room for marks at its ends
 CLASSES = 20  # more classes are drawn, not written
 Line = tuple[list[float], list[float]]
 
@@ -80,78 +80,64 @@ def _ends(lines: Iterable[Line]) -> tuple[float, float]:
     return spread(near)
 
 
-def bounds(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return the importance-weighted bound of models as the number of importance samples K grows, a chart a law."""
-    known = {name: tables[name]["IWAE-K"] for name in faces if "IWAE-K" in tables.get(name, {})}
-    laws = dict.fromkeys(table.get("law", "") for table in known.values())
-    figures = [_bound(law, {n: t for n, t in known.items() if t.get("law", "") == law}, faces) for law in laws]
-    return tag("div", figures, class_="panels") if figures else Markup()
+def charts(section: str, drawn: Mapping[str, Sequence[Figure]], faces: Mapping[str, Face]) -> Markup:
+    """Return the curves and matrices of a section: one chart for each panel, one figure for each matrix."""
+    known = [(name, figure) for name in faces for figure in drawn.get(name, []) if figure.section == section]
+    matrices = [_matrix(faces[name], figure) for name, figure in known if isinstance(figure, Matrix)]
+    panels: dict[str, dict[str, Curve]] = {}
+    for name, figure in known:
+        if isinstance(figure, Curve):
+            panels.setdefault(figure.panel, {})[name] = figure
+    figures = [*matrices, *(_panel(panel, lines, faces) for panel, lines in panels.items())]
+    return tag("div", figures, class_="panels wide" if matrices else "panels") if figures else Markup()
 
 
-def _bound(law: str, known: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    ks = sorted({k for table in known.values() for k in table["K"]})
-    every = [_known(v) for table in known.values() for end in ("value", "low", "high") for v in table[end]]
-    ticks = [(math.log2(k), str(k)) for k in ks[:: math.ceil(len(ks) / 7)]]
-    across = (*spread([math.log2(k) for k in ks], margin=0.04), "K")
-    label = "Importance-weighted bound against the number of importance samples K"
-    chart = frame(across, (*spread(every), "bound, nats"), label, x_ticks=ticks)
-    marks = []
-    for name, table in known.items():
-        face, xs = faces[name], [math.log2(k) for k in table["K"]]
-        values, lows, highs = ([_known(v) for v in table[end]] for end in ("value", "low", "high"))
-        whiskers = "".join(chart.path([x, x], ends) for x, *ends in zip(xs, lows, highs, strict=True))
-        marks.append(tag("path", d=whiskers, class_=f"line {face.color}"))
-        marks.append(tag("path", d=chart.path(xs, values), class_=f"line {face.color}", stroke_dasharray=face.dash))
-        marks += [symbol(face, *chart.at(x, y), 3.2) for x, y in zip(xs, values, strict=True) if math.isfinite(y)]
-    title = tag("b", law) if law else None
-    return tag("figure", _legend(known, faces, title), chart.drawn(marks))
+def _panel(panel: str, lines: Mapping[str, Curve], faces: Mapping[str, Face]) -> Markup:
+    """Return one chart with a line for each model."""
+    first = next(iter(lines.values()))
+    across = _axis(first.x_axis, [x for line in lines.values() for x in line.x])
+    ends = [v for line in lines.values() for side in (line.y, line.low, line.high) for v in side or []]
+    up = _axis(first.y_axis, ends)
+    label = f"{first.y_axis.label} against {first.x_axis.label}"
+    square = first.x_axis.range is not None
+    ticks = {} if first.x_axis.scale == "linear" else {"x_ticks": _powers(lines.values())}
+    chart = frame(across, up, f"{panel}: {label}" if panel else label, square=square, **ticks)
+    marks = [tag("path", d=chart.path([0, 1], [0, 1]), class_="line chance")] if first.diagonal else []
+    for name, line in lines.items():
+        face, color = faces[name], {"class_": f"line {faces[name].color}"}
+        xs = _evenly([math.log2(x) for x in line.x] if line.x_axis.scale == "log2" else line.x)
+        ys = _evenly(line.y)
+        if line.low is not None and line.high is not None:
+            whiskers = zip(xs, line.low, line.high, strict=True)
+            marks.append(tag("path", d="".join(chart.path([x, x], ends) for x, *ends in whiskers), **color))
+        marks.append(tag("path", d=chart.path(xs, ys), stroke_dasharray=face.dash, **color))
+        if line.sizes is not None:
+            most = max(line.sizes, default=1.0) or 1.0
+            radii = [3.2 if len(set(line.sizes)) == 1 else 2 + 3.5 * math.sqrt(size / most) for size in line.sizes]
+            kept = [(x, y, r) for x, y, r in zip(xs, ys, radii, strict=True) if math.isfinite(y)]
+            marks += [symbol(face, *chart.at(x, y), r) for x, y, r in kept]
+    told = {name: f" {line.legend}" for name, line in lines.items() if line.legend}
+    return tag("figure", _legend(lines, faces, tag("b", panel) if panel else None, told), chart.drawn(marks))
 
 
-def _known(value: float | None) -> float:
-    """Return a number of a table, NaN where it was not finite: the interval of a single example has no end."""
-    return math.nan if value is None else float(value)
+def _axis(axis: Axis, values: Sequence[float]) -> tuple[float, float, str]:
+    """Return the ends of an axis, its own or those of the values, with room for marks, and its label."""
+    if axis.range is not None:
+        low, high = axis.range
+        return low - 0.02 * (high - low), high + 0.02 * (high - low), axis.label
+    if axis.scale == "log2":
+        return (*spread([math.log2(v) for v in values], margin=0.04), axis.label)
+    return (*spread([v for v in values if math.isfinite(v)]), axis.label)
 
 
-def roc(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return a chart for each data set of anomalies, a line a model."""
-    known = {name: tables[name]["ROC"] for name in faces if "ROC" in tables.get(name, {})}
-    figures = []
-    for against in dict.fromkeys(name for table in known.values() for name in table):
-        found = {name: table[against] for name, table in known.items() if against in table}
-        axes = [(*RATES, f"{side} positive rate") for side in ("false", "true")]
-        chart = frame(axes[0], axes[1], f"ROC of telling {against} from the data", square=True)
-        marks = [tag("path", d=chart.path([0, 1], [0, 1]), class_="line chance")]
-        for name, table in found.items():
-            rates = [table[f"{side} positive rate"] for side in ("false", "true")]
-            line = chart.path(*(_evenly(rate) for rate in rates))
-            marks.append(tag("path", d=line, class_=f"line {faces[name].color}", stroke_dasharray=faces[name].dash))
-        told = {name: f" {100 * table['AUROC']:.1f} %" for name, table in found.items()}
-        title = rich(tag("b", against), tag("small", "area under the curve"))
-        figures.append(tag("figure", _legend(told, faces, title, told), chart.drawn(marks)))
-    return tag("div", figures, class_="panels") if figures else Markup()
+def _powers(lines: Iterable[Curve]) -> list[tuple[float, str]]:
+    ks = sorted({x for line in lines for x in line.x})
+    return [(math.log2(k), f"{k:g}") for k in ks[:: math.ceil(len(ks) / 7)]]
 
 
 def _evenly(values: Sequence[float]) -> list[float]:
     at = np.unique(np.linspace(0, len(values) - 1, POINTS).round().astype(int))
     return [float(values[i]) for i in at]
-
-
-def calibration(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return how often each classifier is right against how sure it says it is, in one figure."""
-    known = {name: tables[name]["calibration"] for name in faces if "calibration" in tables.get(name, {})}
-    if not known:
-        return Markup()
-    chart = frame((*RATES, "confidence"), (*RATES, "accuracy"), "Accuracy against confidence", square=True)
-    marks = [tag("path", d=chart.path([0, 1], [0, 1]), class_="line chance")]
-    for name, table in known.items():
-        kept = [i for i, n in enumerate(table["n"]) if n]
-        xs, ys = ([float(table[side][i]) for i in kept] for side in ("confidence", "accuracy"))
-        face = faces[name]
-        marks.append(tag("path", d=chart.path(xs, ys), class_=f"line {face.color}", stroke_dasharray=face.dash))
-        most = max((table["n"][i] for i in kept), default=1)
-        sizes = [2 + 3.5 * math.sqrt(table["n"][i] / most) for i in kept]
-        marks += [symbol(face, *chart.at(x, y), r) for x, y, r in zip(xs, ys, sizes, strict=True)]
-    return tag("figure", _legend(known, faces), chart.drawn(marks))
 
 
 def _legend(
@@ -164,20 +150,14 @@ def _legend(
     return tag("figcaption", title, tag("div", entries, class_="legend"))
 
 
-def confusion(tables: Mapping[str, Any], faces: Mapping[str, Face]) -> Markup:
-    """Return a figure of each classifier's confusion matrix, with its measures of every class below."""
-    known = {name: tables[name]["confusion matrix"] for name in faces if "confusion matrix" in tables.get(name, {})}
-    return rich(_matrix(faces[name], table, tables[name].get("per class", [])) for name, table in known.items())
-
-
-def _matrix(face: Face, table: Mapping[str, Any], per_class: Sequence[Mapping[str, Any]]) -> Markup:
-    classes, counts = table["classes"], np.asarray(table["counts"], dtype=np.float64)
+def _matrix(face: Face, matrix: Matrix) -> Markup:
+    classes, counts = matrix.columns, np.asarray(matrix.values, dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    title = tag("figcaption", key(face), tag("b", face.name), tag("small", "row: the label; column: the answer"))
+    title = tag("figcaption", key(face), tag("b", face.name), tag("small", matrix.caption))
     if len(classes) > CLASSES:
         page = np.rint(255 * np.sqrt(shares)).astype(np.uint8)
         drawn = png(page, f"Confusion matrix of {face.name}, {counted(len(classes), 'class', 'classes')}", 320)
-        return tag("figure", title, drawn, _per_class(per_class))
+        return tag("figure", title, drawn, _details(matrix.details))
     head = tag("tr", tag("td"), (tag("th", name, scope="col") for name in classes))
     rows = [
         tag(
@@ -188,14 +168,14 @@ def _matrix(face: Face, table: Mapping[str, Any], per_class: Sequence[Mapping[st
                 for n, s in zip(ns, ss, strict=True)
             ),
         )
-        for name, ns, ss in zip(classes, counts, shares, strict=True)
+        for name, ns, ss in zip(matrix.rows, counts, shares, strict=True)
     ]
-    matrix = tag("table", head, rows, class_=f"matrix {face.color}")
+    drawn = tag("table", head, rows, class_=f"matrix {face.color}")
     box = {"class_": "scroll", "tabindex": 0, "role": "region", "aria_label": f"Confusion matrix of {face.name}"}
-    return tag("figure", title, tag("div", matrix, **box), _per_class(per_class))
+    return tag("figure", title, tag("div", drawn, **box), _details(matrix.details))
 
 
-def _per_class(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _details(rows: Sequence[Mapping[str, Any]]) -> Markup:
     if not rows:
         return Markup()
     head = tag("tr", (tag("th", name, scope="col") for name in rows[0]))

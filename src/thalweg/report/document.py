@@ -13,6 +13,7 @@ from typing import Any
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.data import Dataset
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
 from thalweg.recipes import FAMILIES
 from thalweg.report.rows import rows
@@ -20,7 +21,7 @@ from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
 
-SCHEMA, VERSION = "thalweg-report", 1
+SCHEMA, VERSION = "thalweg-report", 2
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -69,8 +70,14 @@ def document(
         "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
         "measures": measures,
         "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
+        "figures": {name: _figures(findings) for name, findings in found.items() if _figures(findings)},
         "warnings": [*warnings, *_without_a_row({n: f for n, f in found.items() if n in trained}, measures)],
     }
+
+
+def _figures(findings: Findings) -> list[dict[str, Any]]:
+    """Return the figures that are made of numbers; images and points are in the page alone."""
+    return [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))]
 
 
 def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from thalweg.evaluation.estimates.figures import Figure, ImageGrid, Scatter
 from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.svg import Face, frame, key, spread
 
@@ -28,20 +29,24 @@ Array = np.ndarray[Any, Any]
 
 
 def pictures(
-    what: str, drawn: Mapping[str, Mapping[str, Array]], data: Mapping[str, Any], faces: Mapping[str, Face]
+    what: str, drawn: Mapping[str, Sequence[Figure]], data: Mapping[str, Any], faces: Mapping[str, Face]
 ) -> Markup:
-    """Return what is drawn under the key `what` of each model, a figure each; the real ones first."""
-    known = {name: np.asarray(drawn[name][what]) for name in [REAL, *faces] if len(drawn.get(name, {}).get(what, []))}
+    """Return the images or points of the section `what` of each model, one figure per model; the real ones first."""
+    known = {
+        name: figure
+        for name in dict.fromkeys([REAL, *faces])
+        for figure in drawn.get(name, [])
+        if isinstance(figure, (ImageGrid, Scatter)) and figure.section == what
+    }
     if not set(known) - {REAL}:
         return Markup()
-    if data["kind"] == "image":
-        figures = [_images(what, x, data["levels"], name, faces.get(name)) for name, x in known.items()]
-        return tag("div", figures, class_="wide pictures" if what == "interpolations" else "pictures")
-    if data["kind"] == "vector" and math.prod(data["shape"]) == 2:
-        flat = {name: x.reshape(*x.shape[: x.ndim - len(data["shape"])], 2) for name, x in known.items()}
-        ends = _ends([drawn[name]["samples"] for name in drawn if "samples" in drawn[name]])
-        return tag("div", (_points(what, x, ends, name, faces.get(name)) for name, x in flat.items()), class_="panels")
-    return Markup()
+    if all(isinstance(figure, ImageGrid) for figure in known.values()):
+        images = [_images(what, np.asarray(f.values), data["levels"], n, faces.get(n)) for n, f in known.items()]
+        return tag("div", images, class_="wide pictures" if what == "interpolations" else "pictures")
+    samples = {n: f for n in drawn for f in drawn[n] if isinstance(f, Scatter) and f.section == "samples"}
+    ends = _ends([samples[name].values for name in dict.fromkeys([REAL, *drawn]) if name in samples])
+    points = (_points(what, np.asarray(f.values), ends, n, faces.get(n)) for n, f in known.items())
+    return tag("div", points, class_="panels")
 
 
 def sheet(rows: list[Array], levels: int, after: int = 1) -> Array:

@@ -19,7 +19,7 @@ def averaged(seeds: Sequence[Findings]) -> Findings:
     """Return the findings of several trainings of one model as one: estimates over seeds, pictures of the first."""
     if len(seeds) == 1:
         return seeds[0]
-    found = Findings([], list(seeds[0].missing), dict(seeds[0].tables), dict(seeds[0].pictures))
+    found = Findings([], list(seeds[0].missing), dict(seeds[0].tables), list(seeds[0].figures))
     for estimate in seeds[0].estimates:
         same = [e for e in (_same(estimate, other) for other in seeds) if e is not None]
         if estimate.varies == "nothing" and len({e.value for e in same}) == 1:

@@ -12,6 +12,7 @@ from torch import Tensor
 from thalweg.abilities import Classifies, Decodes, Encodes, HasElbo, HasLogProb, Scores, names_of
 from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import Axis, Curve
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.examples import Examples, per_example
 from thalweg.evaluation.reference import Reference
@@ -98,14 +99,13 @@ def scores(score: Score, examples: Examples) -> Array:
 def anomaly_measures(model: object, reference: Reference) -> Findings:
     """Return AUROC and AUPR in % of the test examples against as many of each data set of anomalies, and the curves.
 
-    The curves are the table "ROC": by name, the rates (fractions) and the AUROC.
+    The curves are figures of the section "roc".
     """
     found = Findings()
     if not reference.anomalies:
         return found
     score = score_of(model, reference.spec)
     normal = scores(score, reference.test)
-    found.tables["ROC"] = {}
     for name, others in reference.anomalies.items():
 
         def measured(name: str = name, others: Examples = others) -> list[Estimate]:
@@ -114,7 +114,13 @@ def anomaly_measures(model: object, reference: Reference) -> Findings:
             protocol = {**reference.test.protocol, "anomalies": name, "n of each": n, "seed": seed}
             shared: dict[str, Any] = {"protocol": protocol, "method": {"score": score.name}}
             curve = auroc(f"anomaly AUROC: {name}", a, b, **shared)
-            found.tables["ROC"][name] = roc(a, b) | {"AUROC": curve.value / 100}
+            false, true = roc(a, b)
+            axes: dict[str, Any] = {"x_axis": Axis(label="false positive rate", range=(0, 1)),
+                    "y_axis": Axis(label="true positive rate", range=(0, 1))}  # fmt: skip
+            legend = f"{curve.value:.1f} %"
+            found.figures.append(
+                Curve(section="roc", panel=name, x=false, y=true, diagonal=True, legend=legend, **axes)
+            )
             return [curve, aupr(f"anomaly AUPR: {name}", a, b, seed=seed, **shared)]
 
         found.attempt(f"anomaly AUROC: {name}", measured)

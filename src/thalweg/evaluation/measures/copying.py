@@ -13,6 +13,7 @@ from torch import Tensor
 
 from thalweg.evaluation.draws import BLOCKS, Draws
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed, rate
 from thalweg.evaluation.examples import Examples
@@ -132,8 +133,8 @@ def copying_measures(draws: Draws) -> Findings:
     copying = replace(copying, method={**copying.method, "interval": "jackknife, never narrower than Wilson's"})
     shown = np.argsort(ours, kind="stable")[:SHOWN]
     beside = np.array(training.x[found.row[shown].numpy()])
-    pictures = {"nearest": np.stack([draws.fake.raw[shown].numpy(), beside], axis=1)}
-    kept = Findings([copying], pictures=pictures)
+    pairs = np.stack([draws.fake.raw[shown].numpy(), beside], axis=1)
+    kept = Findings([copying], figures=drawable("nearest", pairs, draws.reference.spec, "pairs"))
     kept.attempt("copied samples", lambda: _copied(ours, theirs, told))
     return kept
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.abilities import HasLogLikelihood, HasPosterior, HasPrior
+from thalweg.evaluation.estimates.figures import Axis, Curve
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples
@@ -34,20 +35,25 @@ class LatentVariableModel(HasPrior, HasPosterior, HasLogLikelihood, Protocol):
 
 
 def importance_measures(model: LatentVariableModel, reference: Reference) -> Findings:
-    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K"."""
+    """Return the importance-weighted bound of 64 draws, and the curve of the bound over 1, 2, 4 ... draws."""
     found = Findings()
     examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
     law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
     means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
-    found.tables["IWAE-K"] = {
-        "K": list(means),
-        "value": [m.value for m in means.values()],
-        "low": [m.low for m in means.values()],
-        "high": [m.high for m in means.values()],
-        "n": len(examples.x),
-        "law": law,
-    }
+    found.figures = [
+        Curve(
+            section="bounds",
+            panel=law,
+            x_axis=Axis(label="K", scale="log2"),
+            y_axis=Axis(label="bound, nats"),
+            x=[float(k) for k in means],
+            y=[m.value for m in means.values()],
+            low=[m.low for m in means.values()],
+            high=[m.high for m in means.values()],
+            sizes=[1.0] * len(means),
+        )
+    ]
     method = {"by": "posterior", "observation": observation, "seed": examples.seed, "batch size": examples.batch_size}
     if observation == "dequantized":
         method["noise"] = "drawn anew with each z"

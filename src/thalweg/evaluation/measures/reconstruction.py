@@ -12,6 +12,7 @@ from torch import Tensor
 from thalweg.abilities import Decodes, Encodes, HasLogProb, HasPrior
 from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples, per_example
@@ -60,7 +61,8 @@ def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
         few = subset(test, SHOWN)
         with few.noise("reconstruction", slice(0, SHOWN)):
             rebuilt = rebuild(torch.from_numpy(np.array(few.x[:])).to(test.device))
-        found.pictures["reconstructions"] = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
+        pairs = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
+        found.figures += drawable("reconstructions", pairs, spec, "pairs")
     return found
 
 
@@ -164,7 +166,8 @@ def _interpolations(model: Decodes, reference: Reference) -> Findings:
         flat, spherical = codes.flatten(1), isinstance(model, (HasPrior, HasLogProb))
         path = between(flat[:rows], flat[rows : 2 * rows], STEPS, spherical=spherical)
         x = _shown(model.decode(path.reshape(rows * STEPS, *codes.shape[1:])), reference.spec)
-    found.pictures["interpolations"] = x.reshape(rows, STEPS, *reference.spec.shape)
+    paths = x.reshape(rows, STEPS, *reference.spec.shape)
+    found.figures += drawable("interpolations", paths, reference.spec, "paths")
     return found
 
 

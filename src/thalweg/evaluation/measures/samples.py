@@ -8,6 +8,7 @@ from functools import partial
 from thalweg.abilities import Samples
 from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.measures.copying import copying_measures
 from thalweg.evaluation.measures.frechet import frechet_measures
@@ -85,7 +86,8 @@ def sample_measures(model: Samples, reference: Reference) -> Findings:
 
     def draw() -> Findings:
         made.append(draws_of(model, reference))
-        return Findings(pictures={"samples": made[0].fake.raw[:PICTURED].clone().numpy()})
+        first = made[0].fake.raw[:PICTURED].clone().numpy()
+        return Findings(figures=drawable("samples", first, reference.spec))
 
     found.attempt("samples", draw)
     for names, measure in asked(reference):

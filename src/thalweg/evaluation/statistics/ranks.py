@@ -94,11 +94,11 @@ def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies:
     return Estimate(name=name, parts=100 * parts, **ends, **fields)
 
 
-def roc(normal: Array, strange: Array) -> dict[str, list[float]]:
-    """Return at most 100 points of the receiver operating characteristic: rates as fractions, from (0, 0) to (1, 1).
+def roc(normal: Array, strange: Array) -> tuple[list[float], list[float]]:
+    """Return false and true positive rates, as fractions, at up to 100 points of the ROC, from (0, 0) to (1, 1).
 
     >>> roc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
-    {'false positive rate': [0.0, 0.0, 0.5, 1.0], 'true positive rate': [0.0, 0.5, 1.0, 1.0]}
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0])
     """
     from scipy.stats import rankdata
     from sklearn.metrics import roc_curve
@@ -106,4 +106,4 @@ def roc(normal: Array, strange: Array) -> dict[str, list[float]]:
     truth = np.repeat([0, 1], [len(normal), len(strange)])
     false, true, _ = roc_curve(truth, rankdata(np.concatenate([normal, strange])))
     kept = np.unique(np.linspace(0, len(false) - 1, POINTS).round().astype(int))
-    return {"false positive rate": false[kept].tolist(), "true positive rate": true[kept].tolist()}
+    return false[kept].tolist(), true[kept].tolist()
