@@ -7,6 +7,7 @@ import pytest
 
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.evaluation import Estimate, Findings, Missing, jackknifed, mean_of, rate
+from thalweg.evaluation.estimates.figures import ImageGrid
 from thalweg.evaluation.measures.cost import told
 from thalweg.report.rows import averaged, rows
 
