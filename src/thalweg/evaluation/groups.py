@@ -68,7 +68,7 @@ class Group(NamedTuple):
     def wanted(self) -> str:
         """What the measures need, in words: "log_prob or elbo", "logits, and labels"."""
         of_model = " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
-        return f"{of_model}, and {self.beside}" if self.beside else of_model
+        return ", and ".join(filter(None, (of_model, self.beside)))
 
 
 GROUPS = (
@@ -127,7 +127,7 @@ GROUPS = (
         "labels",
     ),
     Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
-    Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS),
+    Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),
 )
 _GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
 
@@ -192,7 +192,7 @@ def evaluate(
     if not found.missing and all(group_of(e.name).section == "cost" for e in found):
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
-            f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.wanted))}"
+            f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.name != 'cost'))}"
         )
     return found
 
