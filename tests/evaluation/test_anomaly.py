@@ -139,7 +139,7 @@ def test_curve():
 
 @pytest.mark.parametrize("measure", [auroc, aupr])
 def test_areas_want_as_many_of_each(measure):
-    with pytest.raises(ValueError, match="scores: got 30 normal and 31 strange, wanted as many of each"):
+    with pytest.raises(ValueError, match="scores: got 30 normal and 31 anomalous, wanted as many of each"):
         measure("x", np.zeros(30), np.zeros(31))
     with pytest.raises(ValueError, match="at least"):
         measure("x", np.zeros(1), np.zeros(1))

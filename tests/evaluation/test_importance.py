@@ -163,7 +163,7 @@ def test_estimates_of_a_trained_vae_on_digits():
     assert bits.value == pytest.approx(-bound.value / (64 * math.log(2)), rel=1e-12)
     assert (bound.kind, bits.kind) == ("lower bound", "upper bound")
     assert bound.n == 180
-    assert bound.protocol["law"] == elbo.protocol["law"]
+    assert bound.protocol["quantity"] == elbo.protocol["quantity"]
     assert set(MEANINGS) == {e.name for e in found.estimates}
 
 

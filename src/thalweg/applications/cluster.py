@@ -160,10 +160,10 @@ def cluster(
     with frozen(model, place):
         examples = Examples(part.x, part.y, protocol, batch_size, seed, place)
         codes = codes_of(model, examples)
-    found = k_means(codes, count, seed=seed)
+    result = k_means(codes, count, seed=seed)
     agree = []
     if part.y is not None:
         protocol |= {"clusters": count}
-        agree = agreement(found.of, part.y, seed=seed, varies=examples.varies, protocol=protocol)
+        agree = agreement(result.of, part.y, seed=seed, varies=examples.varies, protocol=protocol)
     index = np.arange(len(part)) if part.index is None else np.asarray(part.index)
-    return ClusterResult(found, codes, np.asarray(part.x), part.y, index, spec, split, list(agree))
+    return ClusterResult(result, codes, np.asarray(part.x), part.y, index, spec, split, list(agree))

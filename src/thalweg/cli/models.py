@@ -16,20 +16,20 @@ HELP = "list the recipes: what they are, can do, and come from"
 
 def parser(arguments: list[str]) -> Parser:
     """Nothing but --family."""
-    made = Parser(
+    result = Parser(
         "models",
         f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
         usage="models",
     )
-    made.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
-    return made
+    result.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
     """Build each recipe's model on standard data, and ask what it can do."""
     from thalweg.checks import choice
 
-    asked = [choice("family", given["family"], FAMILIES)] if "family" in given else list(FAMILIES)
+    asked = [choice("family", arguments["family"], FAMILIES)] if "family" in arguments else list(FAMILIES)
     return {"models": [describe(f, name) for f in asked for name in FAMILIES[f]]}
 
 

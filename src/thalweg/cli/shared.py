@@ -55,20 +55,20 @@ def add_run_and_input(parser: Parser, what: str) -> None:
     add_data(parser, source=False)
 
 
-def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig | None:
+def data_config(arguments: dict[str, Any], source: str | None = None) -> DataConfig | None:
     """Return the data that were asked for, or None where no source was named."""
     fields = {f: f if f == "source" else RENAMED.get(f, f) for f in DataConfig.__dataclass_fields__}
-    found = {field: given[name] for field, name in fields.items() if name in given}
+    settings = {field: arguments[name] for field, name in fields.items() if name in arguments}
     if source is not None:
-        found["source"] = source
-    if "source" not in found:
-        if found:
-            first = next(iter(found))
-            name, value = RENAMED.get(first, first), found[first]
+        settings["source"] = source
+    if "source" not in settings:
+        if settings:
+            first = next(iter(settings))
+            name, value = RENAMED.get(first, first), settings[first]
             raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
         return None
     try:
-        return DataConfig(**found)
+        return DataConfig(**settings)
     except ValueError as error:
         field, colon, rest = str(error).partition(":")
         raise ValueError(f"{RENAMED.get(field, field)}{colon}{rest}") from None

@@ -52,13 +52,13 @@ def not_finite(document: Any, path: str = "") -> list[str]:
     return [f"{path.removesuffix(', ')}: {document}"] if bad else []
 
 
-def save_findings(found: Findings, stem: Path, key: str) -> None:
+def save_findings(findings: Findings, stem: Path, key: str) -> None:
     """Write findings as STEM.npz, the arrays, and then STEM.json with the key of what they are findings of."""
     import numpy as np
 
-    shown = [figure for figure in found.figures if isinstance(figure, (ImageGrid, Scatter))]
+    shown = [figure for figure in findings.figures if isinstance(figure, (ImageGrid, Scatter))]
     arrays = {f"figure {i}": figure.values for i, figure in enumerate(shown)}
-    arrays |= {f"parts {i}": e.parts for i, e in enumerate(found.estimates) if e.parts is not None}
+    arrays |= {f"parts {i}": e.parts for i, e in enumerate(findings.estimates) if e.parts is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -66,10 +66,10 @@ def save_findings(found: Findings, stem: Path, key: str) -> None:
     document: dict[str, Any] = {
         "arrays": hashlib.blake2b(buffer.getvalue(), digest_size=16).hexdigest(),
         "key": key,
-        "estimates": [e.to_json() for e in found.estimates],
-        "missing": [vars(m) for m in found.missing],
-        "tables": found.tables,
-        "curves": [to_json(figure) for figure in found.figures if isinstance(figure, (Curve, Matrix))],
+        "estimates": [e.to_json() for e in findings.estimates],
+        "missing": [vars(m) for m in findings.missing],
+        "tables": findings.tables,
+        "curves": [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))],
         "shown": [[type(figure).__name__, figure.section, figure.layout] for figure in shown],
     }
     document = finite(document)
@@ -95,13 +95,13 @@ def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text
         if document["key"] != key:
             return None
         intact = document["arrays"] == hashlib.blake2b(data, digest_size=16).hexdigest()
-        found = _findings(document, data) if intact else None
+        findings = _findings(document, data) if intact else None
     except (ValueError, KeyError, AttributeError, TypeError):  # of whatever JSON may hold in place of our fields
         say(f"{text_file} is damaged: its measures are computed again")
         return None
-    if found is None:
+    if findings is None:
         say(f"{array_file} is damaged: its measures are computed again")
-    return found
+    return findings
 
 
 def _findings(document: Mapping[str, Any], data: bytes) -> Findings:

@@ -181,20 +181,20 @@ def evaluate(
     reference = reference_of(
         dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
     )
-    found = Findings()
+    findings = Findings()
     with frozen(model, place):
         for group in (group for group in GROUPS if group.applies(model)):
             part = Findings()
             part.attempt(group.name, partial(group.measures, model, reference))
             assert all(group_of(e.name) is group for e in part), f"{group.name}: a measure is not in its MEANINGS"
             part.missing = [replace(m, group=group.name) for m in part.missing]
-            found.add(part)
-    if not found.missing and all(group_of(e.name).section == "cost" for e in found):
+            findings.add(part)
+    if not findings.missing and all(group_of(e.name).section == "cost" for e in findings):
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
             f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.name != 'cost'))}"
         )
-    return found
+    return findings
 
 
 def reference_of(

@@ -14,7 +14,7 @@ from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
-from thalweg.report.svg import faces
+from thalweg.report.svg import styles
 from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
@@ -95,7 +95,7 @@ def html(
 def _sections(
     report: Mapping[str, Any], drawn: Mapping[str, Sequence[Figure]], known: Any
 ) -> list[tuple[str, str, Markup]]:
-    looks, data = faces(report), report["data"]
+    looks, data = styles(report), report["data"]
 
     def shown(section: str) -> Markup:
         return pictures(section, drawn, data, looks)

@@ -44,8 +44,8 @@ class Findings:
         for estimate in self.estimates:
             if estimate.name == name:
                 return estimate
-        told = "".join(f" ({m.name}: {m.reason})" for m in self.missing if m.name == name)
-        raise KeyError(f"{name}: not measured{told}; there are {', '.join(e.name for e in self.estimates)}")
+        reason = "".join(f" ({m.name}: {m.reason})" for m in self.missing if m.name == name)
+        raise KeyError(f"{name}: not measured{reason}; there are {', '.join(e.name for e in self.estimates)}")
 
     def figure(self, section: str) -> Figure:
         """Return the first figure of a section of the report; raise KeyError where there is none."""

@@ -101,9 +101,9 @@ def anomaly_measures(model: object, reference: Reference) -> Findings:
 
     The curves are figures of the section "roc".
     """
-    found = Findings()
+    findings = Findings()
     if not reference.anomalies:
-        return found
+        return findings
     score = score_of(model, reference.spec)
     normal = scores(score, reference.test)
     for name, others in reference.anomalies.items():
@@ -118,13 +118,13 @@ def anomaly_measures(model: object, reference: Reference) -> Findings:
             axes: dict[str, Any] = {"x_axis": Axis(label="false positive rate", range=(0, 1)),
                     "y_axis": Axis(label="true positive rate", range=(0, 1))}  # fmt: skip
             legend = f"{curve.value:.1f} %"
-            found.figures.append(
+            findings.figures.append(
                 Curve(section="roc", panel=name, x=false, y=true, diagonal=True, legend=legend, **axes)
             )
             return [curve, aupr(f"anomaly AUPR: {name}", a, b, seed=seed, **shared)]
 
-        found.attempt(f"anomaly AUROC: {name}", measured)
-    return found
+        findings.attempt(f"anomaly AUROC: {name}", measured)
+    return findings
 
 
 def _as_many(normal: Array, others: Examples, score: Score, reference: Reference, name: str) -> tuple[Array, Array]:
@@ -155,8 +155,8 @@ def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
     B. Lakshminarayanan, 2019, arXiv:1810.09136.
 
     >>> from types import SimpleNamespace
-    >>> found = simple_anomalies(SimpleNamespace(kind="vector"), np.array([[1.0, 5.0], [2.0, 6.0]]), seed=0)
-    >>> {name: y.shape for name, y in found.items()}
+    >>> findings = simple_anomalies(SimpleNamespace(kind="vector"), np.array([[1.0, 5.0], [2.0, 6.0]]), seed=0)
+    >>> {name: y.shape for name, y in findings.items()}
     {'box': (2, 2), 'shuffled': (2, 2)}
     """
     x = np.asarray(x)

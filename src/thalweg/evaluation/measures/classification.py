@@ -61,15 +61,15 @@ def classification(
     got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
     shared: dict[str, Any] = {"varies": examples.varies, "protocol": examples.protocol}
-    found = Findings()
-    found.add(top_k(got.rank, 1, **shared))
+    findings = Findings()
+    findings.add(top_k(got.rank, 1, **shared))
     if got.classes > TOP:
-        found.add(top_k(got.rank, TOP, **shared))
-    found.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
-    found.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
+        findings.add(top_k(got.rank, TOP, **shared))
+    findings.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
+    findings.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
     bins = calibration(got.confidence, hits)
     counts = confusion(got.y, got.predicted, got.classes)
-    found.figures = [
+    findings.figures = [
         Matrix(
             section="classifiers",
             panel="confusion matrix",
@@ -90,7 +90,7 @@ def classification(
             diagonal=True,
         ),
     ]
-    return found
+    return findings
 
 
 @dataclass(frozen=True)
