@@ -13,7 +13,7 @@ from thalweg.files import atomic_path
 
 __all__ = ["check_fits", "grid", "label_column", "suffix_for", "write_codes", "write_rows", "write_values"]
 
-SHOWN = 100_000  # points of a scatter
+MAX_POINTS = 100_000  # points of a scatter
 
 
 def check_fits(path: Path, spec: Any) -> None:
@@ -126,7 +126,7 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
         axes.hist(x[:, 0], bins=max(10, min(200, len(x) // 10)), density=True)
         axes.set_ylabel("density")
     else:
-        axes.scatter(x[:SHOWN, 0], x[:SHOWN, 1], s=min(max(8000 / len(x), 1), 20), linewidths=0)
+        axes.scatter(x[:MAX_POINTS, 0], x[:MAX_POINTS, 1], s=min(max(8000 / len(x), 1), 20), linewidths=0)
         axes.set_aspect("equal")
     axes.set_title(f"{len(x):,} samples")
     figure.savefig(path, dpi=120)
