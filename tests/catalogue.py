@@ -15,7 +15,6 @@ from thalweg.randomness import generator
 from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 from thalweg.training.run import Run
-from thalweg.training.updates import Solved
 
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
 COUNTS = Spec(
@@ -64,9 +63,9 @@ class Member:
         """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
         run = self.run(seed)
         for stage in run.stages:
-            if isinstance(stage.update, Solved):
+            if not stage.update.needs_gradients:
                 for player in stage.problem.players:
-                    stage.problem.solve(player, self.batch(40, seed))
+                    stage.problem.closed_form_step(player, self.batch(40, seed))
         noise = generator(seed, "off the start")
         with torch.no_grad():
             for parameter in run.model.parameters():

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "thalweg"
-COMMON = {"checks", "randomness", "config", "devices", "files"}
+COMMON = {"checks", "randomness", "config", "devices", "files", "batch"}
 # A room may import itself, the common files, and these.
 ARROWS = {
     "checks": set(),
@@ -13,6 +13,7 @@ ARROWS = {
     "config": set(),
     "devices": set(),
     "files": set(),
+    "batch": set(),
     "data": set(),
     "nn": set(),
     "models": {"nn", "objectives"},  # a model's own elbo() is made of the pure functions

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.config import OptimizerConfig, TrainConfig
-from thalweg.training import Batch, Loss, Run, RunFolder, Sources, Stage, Update, train
+from thalweg.training import Batch, Loss, Problem, Run, RunFolder, Sources, Stage, Update, train
 from thalweg.training.progress import Progress
 
 N = 96
@@ -16,7 +16,7 @@ X = torch.randn(N, 5, generator=torch.Generator().manual_seed(1))
 Y = X.sum(1) + 0.1 * torch.randn(N, generator=torch.Generator().manual_seed(2))
 
 
-class Regression:
+class Regression(Problem):
     """Least squares with noise on the inputs drawn from the batch."""
 
     def __init__(self, noise: float = 0.0) -> None:
@@ -78,7 +78,7 @@ class Scalar(nn.Module):
         self.value = nn.Parameter(torch.tensor(value, dtype=torch.float64))
 
 
-class Bilinear:
+class Bilinear(Problem):
     """The game L = θφ: θ descends, φ ascends; its saddle is (0, 0)."""
 
     def __init__(self) -> None:

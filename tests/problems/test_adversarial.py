@@ -10,9 +10,9 @@ from thalweg.models.gans.gan import GAN, dense_networks
 from thalweg.objectives.adversarial import gradient_penalty, wasserstein
 from thalweg.problems.adversarial import AdversarialGame
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
 from thalweg.training.problem import Batch
 from thalweg.training.run import Stage
+from thalweg.training.stage_state import StageState
 from thalweg.training.updates import Alternating
 
 pytestmark = pytest.mark.system("S98")
@@ -63,7 +63,7 @@ def play(problem, lr=0.05, clip_steps=(5, 1), x=None):
         optimizers={"critic": optimizer, "generator": optimizer},
         update=Alternating(moves),
     )
-    return Play(stage, Source(), TrainConfig(), torch.device("cpu"), World(0, 1))
+    return StageState(stage, Source(), TrainConfig(), torch.device("cpu"), World(0, 1))
 
 
 def test_losses_and_signs_by_hand():
@@ -97,7 +97,7 @@ def test_a_game_that_is_played_finds_the_data():
     model.generator.weight.requires_grad_(False)
     running = play(AdversarialGame(model, wasserstein(), clip=0.1), lr=0.02)
     for step in range(200):
-        running.round(step)
+        running.step(step)
     assert (model.generator.bias.detach() - 2).abs().max() < 0.5
 
 
@@ -224,10 +224,10 @@ def test_watching_two_laws_that_are_a_shift_apart():
     model = Linear([1.0, 0.0], [0.0, 0.0])
     game = AdversarialGame(model, wasserstein())
     x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
-    apart = game.watch(Batch(x + torch.tensor([3.0, 0.0]), seed=1)).values
+    apart = game.diagnostics(Batch(x + torch.tensor([3.0, 0.0]), seed=1)).values
     assert float(apart["batch/W1"]) == pytest.approx(3.0, abs=0.2)
     assert float(apart["batch/gap"]) == pytest.approx(3.0, abs=0.2)  # f = x₁ is a best critic
-    alike = game.watch(Batch(x, seed=1)).values
+    alike = game.diagnostics(Batch(x, seed=1)).values
     assert float(apart["batch/coverage"]) < 0.3
     assert float(alike["batch/coverage"]) > 0.8
     assert alike["batch/spread"] == pytest.approx(1.0, abs=0.1)
@@ -239,19 +239,19 @@ def test_collapse_is_told_and_recorded(tmp_path):
         model.generator.weight.mul_(0.01)
     game = AdversarialGame(model, wasserstein())
     batch = Batch(torch.randn(64, 2), seed=1)
-    first, second, third = (game.watch(batch) for _ in range(3))
+    first, second, third = (game.diagnostics(batch) for _ in range(3))
     assert first.warning is second.warning is None  # a generator may begin so
     assert "the generator has collapsed: its samples spread 0.01" in third.warning
     assert 0.005 < first.values["batch/spread"] < 0.02
     with torch.no_grad():
         model.generator.weight.mul_(100)
-    assert game.watch(batch).warning is None
+    assert game.diagnostics(batch).warning is None
     with torch.no_grad():
         model.generator.weight.mul_(0.01)
-    assert game.watch(batch).warning is None  # counted anew
+    assert game.diagnostics(batch).warning is None  # counted anew
     running = play(game)
-    running.round(0)
-    found = running.watch().values
+    running.step(0)
+    found = running.diagnostics().values
     assert float(found["critic/gradient/0.weight"]) > 0
     assert model.critic.training
 

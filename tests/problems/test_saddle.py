@@ -11,7 +11,7 @@ from thalweg.config import OptimizerConfig, TrainConfig
 from thalweg.problems.saddle import QuadraticGame
 from thalweg.training import Alternating, Batch, Extragradient, Optimistic, Simultaneous, Stage
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
+from thalweg.training.stage_state import StageState
 
 pytestmark = pytest.mark.system("S101")
 
@@ -39,7 +39,7 @@ def playing(game, update, couplings):
     stage = Stage(
         problem=game, steps=1, batch_size=couplings.size, update=update, optimizers=dict.fromkeys(game.players, descent)
     )
-    return Play(stage, couplings, TrainConfig(), torch.device("cpu"), World())
+    return StageState(stage, couplings, TrainConfig(), torch.device("cpu"), World())
 
 
 def places(game, update, rounds, couplings=None):
@@ -47,7 +47,7 @@ def places(game, update, rounds, couplings=None):
     play = playing(game, update, couplings or Couplings(1))
     found = [game.place]
     for step in range(rounds):
-        play.round(step)
+        play.step(step)
         found.append(game.place)
     return torch.stack(found).numpy()
 
@@ -99,7 +99,7 @@ def test_factors_of_the_bilinear_game_by_number():
 
 def test_several_ascents_are_a_power_of_one():
     game = QuadraticGame(curvature=MU)
-    playing(game, MULTI_ASCENT, Couplings(1)).round(0)
+    playing(game, MULTI_ASCENT, Couplings(1)).step(0)
     phi = RATE * sum((1 - RATE * MU) ** k for k in range(5))  # φ ← (1 − αμ)φ + αθ, with θ = 1
     assert game.place.flatten().tolist() == pytest.approx([1 - RATE * (MU + phi), phi])
 

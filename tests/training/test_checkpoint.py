@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from thalweg.recipes.runs import open_run, resume
 from thalweg.training import RunFolder
-from thalweg.training.checkpoint import checkpoints, load_newest, prune, remove_later, save_checkpoint
+from thalweg.training.checkpoint import FORMAT, checkpoints, load_newest, prune, remove_later, save_checkpoint
 from toy_problems import play, regression_run
 
 
@@ -114,10 +115,31 @@ def test_overwriting_touches_runs_only(tmp_path):
     with pytest.raises(ValueError, match="or --overwrite"):
         RunFolder.create(tmp_path / "run", {})
     RunFolder.create(tmp_path / "run", {"second": True}, overwrite=True).close()
-    assert RunFolder.read(tmp_path / "run") == {"second": True}
+    assert RunFolder.read(tmp_path / "run") == {"format": FORMAT, "second": True}
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file; wanted a folder"):
         RunFolder.create(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize("found", [None, FORMAT - 1, FORMAT + 1])
+def test_a_folder_of_another_format_is_refused_naming_the_version_that_made_it(tmp_path, found):
+    header = {"thalweg": "0.0.7", "config": {}, "spec": {}} | ({} if found is None else {"format": found})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text(json.dumps(header))
+    wanted = f"run.json of format {found or 1}, made by thalweg 0.0.7, wanted a run folder of format {FORMAT}"
+    for work in (RunFolder.read, RunFolder.open, open_run, resume):
+        with pytest.raises(ValueError, match=wanted) as refused:
+            work(tmp_path / "run")
+        assert "\n" not in str(refused.value)
+    RunFolder.create(tmp_path / "run", {"thalweg": "new"}, overwrite=True).close()
+    assert RunFolder.read(tmp_path / "run")["format"] == FORMAT
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_none_before_it_is_used(tmp_path):
+    save_checkpoint(tmp_path, {"step": 1}, "step", (0, 1))
+    path = save_checkpoint(tmp_path, {"step": 2, "format": FORMAT - 1}, "step", (0, 2))
+    with pytest.raises(ValueError, match=f"{path.name}: got format {FORMAT - 1}, wanted {FORMAT}"):
+        load_newest(tmp_path, warn=print)
 
 
 @pytest.mark.parametrize(("text", "said"), [("{", "not JSON"), ("[1]", "wanted a JSON object"), (None, "no run.json")])
@@ -145,5 +167,7 @@ def test_state_holds_tensors_and_plain_values_only(tmp_path):
     play(regression_run(10, ema={"model": 0.9}), tmp_path / "run")
     (path,) = (tmp_path / "run/checkpoints").iterdir()
     state = torch.load(path, weights_only=True)
-    assert set(state) == {"stage", "step", "finished", "players", "rest", "pending", "monitor", "bests", "seconds"}
-    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "moves"}
+    assert set(state) == {
+        *("format", "stage", "step", "finished", "players", "others", "pending", "monitor", "bests", "seconds"),
+    }
+    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "steps"}

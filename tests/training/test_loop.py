@@ -12,7 +12,7 @@ from thalweg.devices import fast_matmul
 from thalweg.randomness import fold
 from thalweg.training import Interrupted, Loss, NonFinite, Run, Stage
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
+from thalweg.training.stage_state import StageState
 from toy_problems import Cyclic, N, Regression, X, Y, play, regression_run
 
 
@@ -132,7 +132,7 @@ def test_early_stopping_keeps_model_and_optimizer_of_the_best_step(tmp_path):
 def test_validation_is_weighted_by_examples():
     run = regression_run(1, problem=Regression(), validate_every=1)
     data = [(X[:70], Y[:70]), (X[70:], Y[70:])]
-    game = Play(run.stages[0], Cyclic(16), TrainConfig(), torch.device("cpu"), World())
+    game = StageState(run.stages[0], Cyclic(16), TrainConfig(), torch.device("cpu"), World())
     value = game.validate(data)
     with torch.no_grad():
         expected = float((run.model(X)[:, 0] - Y).square().mean())

@@ -10,15 +10,16 @@ from thalweg.data import load
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.randomness import fold
 from thalweg.recipes.runs import Chunks, build
-from thalweg.training import Batch, Loss, Run, Sources, Stage, train
+from thalweg.training import Batch, Loss, Problem, Run, Sources, Stage, train
 from thalweg.training.distributed import World
-from thalweg.training.game import STATISTICS_BATCHES, Play
+from thalweg.training.stage_state import StageState
+from thalweg.training.statistics import STATISTICS_BATCHES
 from toy_problems import Cyclic, X, Y, play
 
 CPU = torch.device("cpu")
 
 
-class Normalized:
+class Normalized(Problem):
     """Least squares by a network with batch normalization after its first layer, and dropout."""
 
     def __init__(self, norm: type[nn.Module] = nn.BatchNorm1d) -> None:
@@ -86,9 +87,9 @@ def test_without_averaged_weights_statistics_stay_as_training_left_them():
 def test_a_validation_uses_them_and_leaves_training_as_it_was():
     problem = Normalized()
     stage = run_of(problem).stages[0]
-    game = Play(stage, Cyclic(16), TrainConfig(), CPU, World())
+    game = StageState(stage, Cyclic(16), TrainConfig(), CPU, World())
     for step in range(20):
-        game.round(step)
+        game.step(step)
     before = {name: value.clone() for name, value in problem.model.state_dict().items()}
     value = game.validate([(X, Y)])
     assert all(torch.equal(v, before[name]) for name, v in problem.model.state_dict().items())

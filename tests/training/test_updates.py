@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from thalweg.training import Alternating, Extragradient, Loss, Optimistic, Run, Simultaneous, Solution, Solved, Stage
+from thalweg.training import (
+    Alternating,
+    ClosedForm,
+    Extragradient,
+    Loss,
+    Optimistic,
+    Problem,
+    Run,
+    Simultaneous,
+    Solution,
+    Stage,
+)
 from thalweg.training.distributed import World
 from toy_problems import Bilinear, Regression, Scalar, Y, play, play_game
 
@@ -80,7 +91,7 @@ def test_nobody_to_move_is_refused():
         Alternating({"phi": 0, "theta": 1})
 
 
-class ZeroSum:
+class ZeroSum(Problem):
     """A discriminator and a generator with L_G = −L_D, as minimax snippets write it."""
 
     def __init__(self) -> None:
@@ -108,7 +119,7 @@ def test_gradients_do_not_cancel_between_players(update):
     assert game.model["d"].value.item() == pytest.approx(d - LR * slope)
 
 
-class Averages:
+class Averages(Problem):
     """A closed form that takes several steps: each goes half of the way that is left to the mean of y."""
 
     def __init__(self) -> None:
@@ -120,18 +131,18 @@ class Averages:
     def loss(self, player, batch):
         return Loss((batch.y - self.model.mean).square())
 
-    def solve(self, player, batch):
+    def closed_form_step(self, player, batch):
         assert not torch.is_grad_enabled()
         self.seen.append(batch.seed)
         loss = self.loss(player, batch)
         self.model.mean += (batch.y.mean() - self.model.mean) / 2
-        return Solution(loss, last=len(self.seen) == 7)
+        return Solution(loss, converged=len(self.seen) == 7)
 
 
 def averages(steps=100, **settings):
     problem = Averages()
     return problem, Run(
-        problem.model, (Stage(problem=problem, steps=steps, batch_size=96, update=Solved(), **settings),)
+        problem.model, (Stage(problem=problem, steps=steps, batch_size=96, update=ClosedForm(), **settings),)
     )
 
 
@@ -158,7 +169,7 @@ def test_closed_forms_resume_exactly(tmp_path):
 
 def test_closed_forms_are_refused_where_they_make_no_sense(monkeypatch):
     with pytest.raises(ValueError, match="update: got closed forms for Regression, wanted gradients"):
-        Stage(problem=Regression(), steps=1, batch_size=8, update=Solved())
+        Stage(problem=Regression(), steps=1, batch_size=8, update=ClosedForm())
     for settings in ({"accumulate": 2}, {"ema": {"model": 0.9}}):
         with pytest.raises(ValueError, match="accumulate, ema: got some"):
             averages(**settings)

@@ -148,7 +148,6 @@ def next_commands(opened: Opened) -> list[str]:
     """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
     from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
-    from thalweg.training.updates import Solved
 
     folder, data = str(opened.path), opened.config.data
     without = [part for part, share in (("test", data.test), ("validation", data.validation)) if share == 0]
@@ -156,7 +155,7 @@ def next_commands(opened: Opened) -> list[str]:
     found = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
     if hasattr(opened.model, "sample"):
         found.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
-    if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):
+    if all(stage.update.needs_gradients for stage in build(opened.config, opened.spec).stages):
         done = max((record["step"] for record in opened.records()), default=1)
         found.append(["resume", "--steps", str(2 * done)])
     return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in found]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import Rules, gradient_penalty
 from thalweg.objectives.transport import wasserstein
-from thalweg.training.problem import Batch, Loss, Watched
+from thalweg.training.problem import Batch, Diagnostics, Loss, Problem
 
 __all__ = ["AdversarialGame"]
 
@@ -19,7 +19,7 @@ COLLAPSED = 0.1  # spread of samples over that of data
 IN_A_ROW = 3  # times that it is seen, until it is told: a generator may begin so, and pass through it
 
 
-class AdversarialGame:
+class AdversarialGame(Problem):
     """Players "critic" and "generator", who lose what the `rules` say by the critic's scores of data and of g(z).
 
     `model` has the modules `generator` and `critic`, generate(z, y), judge(x, y) → scores (B,), `latent_dim`, and
@@ -93,7 +93,7 @@ class AdversarialGame:
         return batch.y
 
     @torch.no_grad()
-    def watch(self, batch: Batch) -> Watched:
+    def diagnostics(self, batch: Batch) -> Diagnostics:
         """Return how the game stands on a batch, in the critic's units.
 
         `batch/W1` is the exact distance between its examples and as many generated ones, beside what the rules estimate
@@ -122,7 +122,7 @@ class AdversarialGame:
                 values[f"critic/gradient/{name}"] = parameter.grad.norm()
         self._narrow = self._narrow + 1 if spread < COLLAPSED else 0
         warning = f"the generator has collapsed: its samples spread {spread:.2g} times as far as the data"
-        return Watched(values, warning if self._narrow >= IN_A_ROW else None)
+        return Diagnostics(values, warning if self._narrow >= IN_A_ROW else None)
 
     @torch.no_grad()
     def project(self, player: str) -> None:

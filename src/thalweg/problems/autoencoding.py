@@ -12,12 +12,12 @@ from thalweg.checks import choice, in_range, positive
 from thalweg.models.autoencoders.denoising_autoencoder import Corruption
 from thalweg.objectives.reconstruction import coin_cross_entropy, squared_error
 from thalweg.objectives.sparsity import activity_divergence, l1_norm
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Autoencoding", "Denoising", "LayerDenoising", "SparseAutoencoding"]
 
 
-class Autoencoding:
+class Autoencoding(Problem):
     """One player, "model", that loses ‖x − D(E(x))‖² per sample, in the units of `model.preprocess`.
 
     `model.preprocess(x)` brings raw data to the network's units, where `model(y)` reconstructs it.
@@ -33,7 +33,7 @@ class Autoencoding:
         return Loss(squared_error(self.model(target), target))
 
 
-class SparseAutoencoding:
+class SparseAutoencoding(Problem):
     """One player, "model", that loses ‖y − D(z)‖² + weight · penalty(z), z = E(y): per sample, y preprocessed.
 
     Penalty l1: Σ|z_j| of each example. A decoder could buy it off by large weights under small codes, so after each
@@ -67,7 +67,7 @@ class SparseAutoencoding:
                     module.weight /= module.weight.norm(dim=0).clamp(min=1.0)
 
 
-class Denoising:
+class Denoising(Problem):
     """One player, "model", that loses ‖y − D(E(ỹ))‖² per sample: y preprocessed, ỹ damaged by `corruption`."""
 
     def __init__(self, model: Any, corruption: Corruption) -> None:
@@ -80,7 +80,7 @@ class Denoising:
         return Loss(squared_error(self.model(self.corruption(target, batch)), target))
 
 
-class LayerDenoising:
+class LayerDenoising(Problem):
     """One player, a layer of a stack, that restores damaged codes of the layers below, which stay as they are.
 
     The first layer loses the squared error of the data; the others, of codes in (0, 1), the cross-entropy. The codes

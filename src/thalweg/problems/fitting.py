@@ -8,15 +8,15 @@ from typing import Any
 from torch import nn
 
 from thalweg.problems.likelihood import Likelihood
-from thalweg.training.problem import Batch, Loss, Solution
+from thalweg.training.problem import Batch, Loss, Problem, Solution
 
 __all__ = ["Fitting"]
 
 
-class Fitting:
+class Fitting(Problem):
     """One player, "model", that loses −log p(x), in nats per example of raw data, and moves by `model.fit`.
 
-    For the update `Solved`. The batch should be the whole training split: a stage with the scheme "full".
+    For the update `ClosedForm`. The batch should be the whole training split: a stage with the scheme "full".
 
     `model.fit(x, noise, keys)` returns the log-densities it met and whether another step would change nothing; `keys`
     are uniform numbers (B, model.keys), `noise` is that of the dequantization of images. A log-density of −∞, of an
@@ -32,7 +32,7 @@ class Fitting:
         """Return −log p of the batch."""
         return self._likelihood.loss(player, batch)
 
-    def solve(self, player: str, batch: Batch) -> Solution:
+    def closed_form_step(self, player: str, batch: Batch) -> Solution:
         """Let the model fit the batch."""
         noise = batch.uniform("dequantize", *batch.x.shape[1:]) if self.model.observation == "dequantized" else None
         fit = self.model.fit(batch.x, noise, batch.uniform("fit", self.model.keys))

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Likelihood"]
 
 
-class Likelihood:
+class Likelihood(Problem):
     """One player, "model", that loses −log p(x), or −log p(x, y) of labels y too, in nats per example of raw data.
 
     `model.log_prob(x, noise)` gives log p, (B,); where `model.observation` is "dequantized", `noise` is uniform on

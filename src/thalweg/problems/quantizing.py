@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.checks import in_range, positive
 from thalweg.nn.quantize import Candidates, Quantizer, counts, perplexity, rows_of
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["CodeLikelihood", "Quantizing"]
 
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     keys: Tensor
 
 
-class Quantizing:
+class Quantizing(Problem):
     """One player, "autoencoder", that loses −log p(x|z_q(x)) + ‖sg[z_e] − e‖² + β‖z_e − sg[e]‖², per sample.
 
     The first term is in nats, summed over all values; the squared distances are averaged over the grid, as in the
@@ -102,7 +102,7 @@ def _gathered(x: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-class CodeLikelihood:
+class CodeLikelihood(Problem):
     """One player, "prior", the law of the codes, that loses −log p(c(x)), or −log p(c(x), y) of labels y too, in nats.
 
     The codes are those of `model`, which stays as it is.

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["QuadraticGame"]
 
 
-class QuadraticGame:
+class QuadraticGame(Problem):
     """L(θ, φ) = ½ μ ‖θ‖² + b ⟨θ, φ⟩ − ½ μ ‖φ‖²: player "theta" descends, "phi" ascends, and the saddle is (0, 0).
 
     A batch is of couplings b (B,), one a sample: all ones, or drawn. `curvature` μ = 0 is the bilinear game. `noise` s

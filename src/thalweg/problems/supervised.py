@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from torch import nn
 
 from thalweg.objectives.classification import cross_entropy
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Supervised"]
 
 
-class Supervised:
+class Supervised(Problem):
     """One player, "model", that loses the cross-entropy of the labels: nats per sample.
 
     `model(x)` gives logits (B, K) of raw `x`.

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Variational"]
 
 
-class Variational:
+class Variational(Problem):
     """One player, "model", that loses minus what `model(x, eps, noise)` gives, in nats per sample: no weights, no means
     over values. Of a VAE that is −ELBO, exactly.
 

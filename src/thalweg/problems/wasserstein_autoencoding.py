@@ -12,12 +12,12 @@ from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import non_saturating
 from thalweg.objectives.mmd import inverse_multiquadric, mmd2
 from thalweg.objectives.reconstruction import squared_error
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["KernelMatching", "LatentGame"]
 
 
-class KernelMatching:
+class KernelMatching(Problem):
     """One player, "model", that loses ‖y − D(E(y))‖² + λ MMD²(E(y), z), z ~ N(0, σ²I): per sample, y preprocessed.
 
     The kernel is the inverse multiquadric over scales, see `inverse_multiquadric`; the unbiased MMD² is of the
@@ -51,7 +51,7 @@ class KernelMatching:
             return mmd2(code, prior, self.kernel)
 
 
-class LatentGame:
+class LatentGame(Problem):
     """Players "critic", who tells z ~ N(0, σ²I) from codes E(y), and "autoencoder".
 
     The critic f loses −log σ(f(z)) − log(1 − σ(f(E(y)))); the autoencoder ‖y − D(E(y))‖² − λ log σ(f(E(y))).

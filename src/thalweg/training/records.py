@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from thalweg.files import LOCK, digest, is_temporary, lock_folder, remove_temporaries, write_atomic
+from thalweg.training.checkpoint import FORMAT
 
 __all__ = ["RunFolder", "read_metrics", "verified"]
 
@@ -55,7 +56,7 @@ class RunFolder:
         folder = cls(path)  # refuses while another process trains there
         try:
             folder._clear()
-            folder.write_json("run.json", header)
+            folder.write_json("run.json", {"format": FORMAT, **header})
         except BaseException:
             folder.close()
             shutil.rmtree(path, ignore_errors=True)  # no half-made folder
@@ -97,7 +98,7 @@ class RunFolder:
     def read(path: Path | str) -> dict[str, Any]:
         """Return what `run.json` says, without holding the folder.
 
-        Raises ValueError where it is missing, is not a JSON object, or does not have its checksum.
+        Raises ValueError where it is missing, is not a JSON object, has another format or does not have its checksum.
         """
         path = Path(path)
         try:
@@ -110,6 +111,12 @@ class RunFolder:
             ) from None
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
+        if header.get("format") != FORMAT:
+            raise ValueError(
+                f"run: got {path / 'run.json'} of format {header.get('format', 1)}, made by thalweg"
+                f" {header.get('thalweg', 'of unknown version')}, wanted a run folder of format {FORMAT}: train the model again, or use"
+                " that version"
+            )
         for key in ("config", "spec", "files", "numerics"):
             if not isinstance(header.get(key, {}), dict):
                 raise ValueError(f"run: got '{key}' {header[key]!r} in {path / 'run.json'}, wanted a JSON object")

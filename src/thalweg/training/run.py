@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
-from thalweg.training.problem import Problem, Rows, Solvable
-from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
+from thalweg.training.problem import Problem, Rows
+from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
 
 __all__ = ["Run", "Stage"]
 
@@ -57,20 +57,20 @@ class Stage:
         for table in (self.optimizers, self.schedules, self.ema):
             for player in table:
                 choice("player", player, self.problem.players)
-        if self.patience and not getattr(self.problem, "validated", True):
+        if self.patience and not self.problem.validated:
             raise ValueError(f"patience: got {self.patience}, wanted none: no loss of a game tells the best generator")
         if isinstance(self.update, Alternating) and set(self.update.moves) != set(self.problem.players):
             got, wanted = ", ".join(self.update.moves), ", ".join(self.problem.players)
             raise ValueError(f"update: got moves of {got}, wanted moves of {wanted}")
-        if isinstance(self.update, Solved):
-            if not isinstance(self.problem, Solvable):
+        if not self.update.needs_gradients:
+            if type(self.problem).closed_form_step is Problem.closed_form_step:
                 raise ValueError(f"update: got closed forms for {type(self.problem).__name__}, wanted gradients")
             if self.accumulate > 1 or self.ema:
                 raise ValueError("accumulate, ema: got some for closed forms, wanted none")
 
     def configured(self, train: TrainConfig) -> Stage:
         """Return the stage with what `train` sets in place of what the recipe chose."""
-        if isinstance(self.update, Solved):
+        if not self.update.needs_gradients:
             for f in OF_GRADIENTS:
                 if getattr(train, f) is not None:
                     raise ValueError(f"{f}: got {getattr(train, f)}, wanted none: this model is fitted in closed form")
