@@ -187,7 +187,7 @@ def test_refused_by_name_and_nothing_left(folder, cache, case):
 def test_refused_folders_and_settings(folder, tmp_path):
     assert_refused(folder, "resize: got 'crop', wanted image_size", resize="crop")
     assert_refused(folder, "image_size: got 8", "6×4", "--resize", image_size=8)
-    assert_refused(folder, "examples: got 50, wanted at most 12", examples=50)
+    assert_refused(folder, "data_examples: got 50, wanted at most 12", examples=50)
     (tmp_path / "empty").mkdir()
     assert_refused(tmp_path / "empty", "empty: got no image")
     (tmp_path / "split" / "train").mkdir(parents=True)

@@ -214,11 +214,14 @@ def test_two_stages_share_one_folder_and_one_resume(tmp_path):
 
 def test_settings_override_what_the_recipe_chose():
     run = regression_run(10).configured(
-        TrainConfig(steps=3, lr=0.5, optimizer="sgd", schedule="cosine", batch_size=8, ema=0.5, update="extragradient")
-    )
+        TrainConfig(steps=3, lr=0.5, optimizer="momentum", nesterov=True, weight_decay=0.1, no_decay=True,
+                    schedule="cosine", batch_size=8, ema=0.5, update="extragradient")
+    )  # fmt: skip
     stage = run.stages[0]
     assert (stage.steps, stage.batch_size, stage.ema) == (3, 8, {"model": 0.5})
-    assert stage.optimizers["model"] == OptimizerConfig(name="sgd", lr=0.5)
+    assert stage.optimizers["model"] == OptimizerConfig(
+        name="momentum", lr=0.5, nesterov=True, weight_decay=0.1, no_decay=True
+    )
     assert stage.schedules["model"].name == "cosine"
     assert type(stage.update).__name__ == "Extragradient"
 

@@ -70,18 +70,22 @@ def read(name: str, text: str, hint: Any) -> Any:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or (hint is int and number != int(number)):
-        raise ValueError(f"{name}: got '{text}', wanted {'a whole number' if hint is int else 'a number'}")
+        raise ValueError(f"{name}: got '{text}', wanted {'an integer' if hint is int else 'a number'}")
     if hint is int and re.fullmatch(r"[+-]?\d+", text):
         return int(text)  # exact beyond 2⁵³
     return hint(number)
 
 
 def options_of_dataclass(cls: type) -> list[Option]:
-    """Return the fields of a dataclass as options; the comment beside a field is its help."""
+    """Return the fields of a dataclass as options; the help is in a field's metadata."""
     hints = typing.get_type_hints(cls)
-    comments = dict(re.findall(r"^    (\w+): [^#\n]*# (.*)$", inspect.getsource(cls), re.MULTILINE))
     return [
-        Option(f.name, hints[f.name], None if f.default is dataclasses.MISSING else f.default, comments.get(f.name, ""))
+        Option(
+            f.name,
+            hints[f.name],
+            None if f.default is dataclasses.MISSING else f.default,
+            f.metadata.get("help", ""),
+        )
         for f in dataclasses.fields(cls)
     ]
 

@@ -177,9 +177,9 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
     n = len(raw.train)
     keep = n if config.examples is None or raw.divided else config.examples
     if keep > n:
-        raise ValueError(f"examples: got {keep}, wanted at most {n}, which is what '{name}' has")
+        raise ValueError(f"data_examples: got {keep}, wanted at most {n}, which is what '{name}' has")
     if limited and keep < MIN_EXAMPLES and not raw.divided:
-        raise ValueError(f"examples: got {keep}, wanted at least {MIN_EXAMPLES}")
+        raise ValueError(f"data_examples: got {keep}, wanted at least {MIN_EXAMPLES}")
     if raw.held is not None:
         return _last_held(name, raw, config)
     wanted = shares(config, raw)
@@ -233,7 +233,9 @@ def _last_held(name: str, raw: Raw, config: DataConfig) -> list[Split]:
     held = raw.held if config.validation is None else round(config.validation * n)
     kept = n - held if config.examples is None else config.examples
     if kept > n - held:
-        raise ValueError(f"examples: got {kept}, wanted at most {n - held}, which is what '{name}' has for training")
+        raise ValueError(
+            f"data_examples: got {kept}, wanted at most {n - held}, which is what '{name}' has for training"
+        )
     train = _take(raw.train, slice(0, n - held))
     if kept < n - held:
         order = np.random.default_rng(fold(config.seed, "split")).permutation(n - held)

@@ -59,7 +59,9 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     if config.split_by not in (None, "folder") or (config.split_by and classes is None):
         raise ValueError(f"split_by: got '{config.split_by}', wanted folder, of images in subfolders")
     if config.examples is not None and config.examples > len(files):
-        raise ValueError(f"examples: got {config.examples}, wanted at most {len(files)}, which '{folder.name}' has")
+        raise ValueError(
+            f"data_examples: got {config.examples}, wanted at most {len(files)}, which '{folder.name}' has"
+        )
     names = [path.relative_to(folder).as_posix() for path in files]
     keys = _file_keys(folder, files)
     rows = first_of_each(keys) if config.deduplicate else np.arange(len(files))

@@ -54,7 +54,7 @@ def read_text(path: Path, config: DataConfig) -> Raw:
     pieces = [tokens[start * window : stop * window].reshape(-1, window) for start, stop in itertools.pairwise(ends)]
     if config.examples is not None and not 10 <= config.examples <= len(pieces[0]):
         raise ValueError(
-            f"examples: got {config.examples}, wanted from 10 to the {len(pieces[0])} windows for training"
+            f"data_examples: got {config.examples}, wanted from 10 to the {len(pieces[0])} windows for training"
         )
     return Raw(
         kind="tokens",

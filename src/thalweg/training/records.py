@@ -84,7 +84,9 @@ class RunFolder:
                 break
         if (path / "run.json").is_file():
             if not overwrite:
-                raise ValueError(f"run: got {path}, which holds a run; wanted a new folder, or --overwrite")
+                raise ValueError(
+                    f"run: got {path}, which holds a run; wanted a new folder, or --overwrite to start anew"
+                )
         elif path.is_dir() and not all(_unfinished(inside) for inside in path.iterdir()):
             raise ValueError(f"run: got {path}, which holds other files; wanted a new or empty folder")
 
@@ -112,10 +114,10 @@ class RunFolder:
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
         if header.get("format") != FORMAT:
+            made_by = f"format {header.get('format', 1)}, made by thalweg {header.get('thalweg', 'of unknown version')}"
             raise ValueError(
-                f"run: got {path / 'run.json'} of format {header.get('format', 1)}, made by thalweg"
-                f" {header.get('thalweg', 'of unknown version')}, wanted a run folder of format {FORMAT}: train the model again, or use"
-                " that version"
+                f"run: got {path / 'run.json'} of {made_by}, wanted a run folder of format {FORMAT}: train the model"
+                " again, or use that version"
             )
         for key in ("config", "spec", "files", "numerics"):
             if not isinstance(header.get(key, {}), dict):

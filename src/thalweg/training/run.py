@@ -16,7 +16,8 @@ __all__ = ["Run", "Stage"]
 
 SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
 OF_GRADIENTS = (
-    "lr", "optimizer", "weight_decay", "eps_inside", "schedule", "warmup", "clip_norm", "ema", "accumulate", "update",
+    "lr", "optimizer", "weight_decay", "eps_inside", "nesterov", "no_decay", "schedule", "warmup", "clip_norm", "ema",
+    "accumulate", "update",
 )  # fmt: skip
 ASCENTS = 5  # of the first player in "multi-ascent", where the recipe has not several
 
@@ -75,7 +76,8 @@ class Stage:
                 if getattr(train, f) is not None:
                     raise ValueError(f"{f}: got {getattr(train, f)}, wanted none: this model is fitted in closed form")
         players = self.problem.players
-        fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "name": "optimizer"}
+        fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "nesterov": "nesterov",
+                  "no_decay": "no_decay", "name": "optimizer"}  # fmt: skip
         optimizer = {f: getattr(train, t) for f, t in fields.items() if getattr(train, t) is not None}
         schedule = {f: getattr(train, t) for f, t in {"name": "schedule", "warmup": "warmup"}.items()}
         schedule = {f: value for f, value in schedule.items() if value is not None}
