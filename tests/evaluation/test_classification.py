@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from thalweg.data import Spec
+from thalweg.data import Spec, class_target
 from thalweg.evaluation.estimates.estimate import difference
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.measures.classification import MEANINGS, answers, classification, classification_measures, top_k
@@ -223,7 +223,7 @@ def test_one_example_has_no_calibration():
 def test_a_group_asks_for_logits_and_labels():
     z, y = drawn()
     z = z.astype(np.float32)
-    spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, classes=NAMES)
+    spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, target=class_target(NAMES))
 
     class Same:
         def logits(self, x):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.data.assemble import Raw, classify
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 
 __all__ = ["IDX_FILES", "idx_folder", "read_idx", "read_idx_file", "read_npz"]
 
@@ -66,7 +66,7 @@ def read_npz(path: Path) -> Raw:
     return Raw(
         kind=kind,
         levels=levels,
-        classes=classes,
+        target=class_target(classes),
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
@@ -232,4 +232,6 @@ def read_idx(path: Path) -> Raw:
             x, kind = as_examples(f"{path.name}: x_{part}", parts[f"x_{part}"])
             check_labels(f"{path.name}: y_{part}", y, len(x))
             splits[part] = Split(x, y)
-    return Raw(kind=kind[0], levels=kind[1], classes=classes, train=splits["train"], test=splits.get("test"))
+    return Raw(
+        kind=kind[0], levels=kind[1], target=class_target(classes), train=splits["train"], test=splits.get("test")
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from thalweg.config import DataConfig, Discrete
 from thalweg.data.columns import discrete_columns
-from thalweg.data.dataset import Dataset, Spec, Split, same_kind
+from thalweg.data.dataset import Dataset, Spec, Split, Target, class_target, same_kind
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, content_keys, first_of_each, keys_of, stable_subset
 from thalweg.randomness import fold
 
@@ -32,7 +32,7 @@ class Raw:
     validation: Split | None = None
     test: Split | None = None
     levels: int | None = None
-    classes: tuple[str, ...] | None = None
+    target: Target | None = None
     columns: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
     held: int | None = None  # how many of the last training examples are for validation, instead of a random share
@@ -40,6 +40,11 @@ class Raw:
     fixed: bool = False  # content that cannot change, split in exact shares by a random order
     divided: bool = False  # the reader has made the splits that the configuration asks for
     density: Any = None
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes where the target is a class, else None."""
+        return None if self.target is None else self.target.classes
 
 
 def classify(name: str, *labels: Array | None) -> tuple[tuple[str, ...], list[Array | None]]:
@@ -80,10 +85,11 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
     if raw.kind == "vector":
         for part in ("train", "validation", "test"):  # before rows change places
             _refuse_non_finite(name, getattr(raw, part), raw.columns)
+    _check_targets(name, raw)
     splits = _split(name, _numbered(raw), config, limited=like is None)
     train, validation, test = splits
     if like is not None:
-        spec = replace(like, name=name, classes=raw.classes or like.classes, fingerprint=_fingerprint(splits, raw))
+        spec = replace(like, name=name, target=raw.target or like.target, fingerprint=_fingerprint(splits, raw))
         return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
     if not len(train):
         raise ValueError(f"{name}: got no training example, wanted smaller shares for validation and test")
@@ -104,12 +110,21 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         discrete=discrete,
-        classes=raw.classes,
+        target=raw.target,
         columns=raw.columns,
         vocabulary=raw.vocabulary,
         fingerprint=_fingerprint(splits, raw),
     )
     return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
+
+
+def _check_targets(name: str, raw: Raw) -> None:
+    """Raise ValueError where targets do not have the shape that the reader says."""
+    for split in (raw.train, raw.validation, raw.test):
+        if split is not None and split.y is not None and raw.target is not None:
+            wanted = (len(split), *raw.target.shape)
+            if split.y.shape != wanted:
+                raise ValueError(f"{name}: got targets of shape {split.y.shape}, wanted {wanted}, one for each example")
 
 
 def _count(raw: Raw) -> int:
@@ -139,9 +154,11 @@ def matched(name: str, raw: Raw, like: Spec) -> Raw:
         if known:
             numbers = np.array([like.classes.index(c) for c in raw.classes])
             raw = _each(raw, lambda split: split if split.y is None else replace(split, y=numbers[split.y]))
-            raw = replace(raw, classes=like.classes)
+            raw = replace(raw, target=class_target(like.classes))
     got = Spec(name=name, kind=raw.kind, shape=tuple(raw.train.x.shape[1:]), levels=raw.levels)
     same_kind(got, like, ("kind", "shape", "levels"))
+    if not (raw.classes and like.classes):
+        same_kind(replace(got, target=raw.target), like, ("target",))
     return raw
 
 
@@ -294,7 +311,8 @@ def _refuse_constant(name: str, x: Array, columns: tuple[str, ...] | None) -> No
 
 def _fingerprint(splits: list[Split], raw: Raw) -> str:
     """Return a hash of the examples and labels of all splits, and of the names of columns and classes."""
-    digest = hashlib.blake2b(repr((raw.columns, raw.classes)).encode(), digest_size=8)
+    target = raw.target if raw.target and not raw.classes else raw.classes
+    digest = hashlib.blake2b(repr((raw.columns, target)).encode(), digest_size=8)
     for split in splits:
         for a in (split.x, split.y):
             if a is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from thalweg.data.arrays import IDX_FILES, idx_folder, read_idx_file, read_npz
 from thalweg.data.assemble import Raw
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.meter import meter
 from thalweg.files import temporary_path, write_atomic
 
@@ -78,7 +78,7 @@ def read(name: str) -> Raw:
         if not good or split.y is None or not 0 <= split.y.min() <= split.y.max() < 10:  # type: ignore[union-attr]
             raise ValueError(f"{paths[0].name}: got other arrays than those of '{name}', wanted x_train and x_test of"
                              f" {COUNTS[name]} images {shape} and their labels 0..9")  # fmt: skip
-    return Raw(kind="image", train=train, test=test, levels=256, classes=CLASSES[name], held=HELD)
+    return Raw(kind="image", train=train, test=test, levels=256, target=class_target(CLASSES[name]), held=HELD)
 
 
 def fetch(name: str) -> list[Path]:

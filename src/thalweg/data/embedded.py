@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.randomness import fold
 
 __all__ = ["digits", "glyphs", "toy"]
@@ -35,7 +35,11 @@ def digits(config: DataConfig) -> Raw:
     data = load_digits()
     x = data.images.astype(np.uint8)[:, None]
     return Raw(
-        kind="image", train=Split(x, data.target.astype(np.int64)), levels=17, classes=tuple("0123456789"), fixed=True
+        kind="image",
+        train=Split(x, data.target.astype(np.int64)),
+        levels=17,
+        target=class_target(tuple("0123456789")),
+        fixed=True,
     )
 
 
@@ -78,7 +82,7 @@ def glyphs(config: DataConfig) -> Raw:
         kind="image",
         train=Split(x, factors["character"].astype(np.int64), factors),
         levels=256,
-        classes=tuple(CHARACTERS),
+        target=class_target(tuple(CHARACTERS)),
         fixed=True,
     )
 

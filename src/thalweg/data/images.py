@@ -16,7 +16,7 @@ import numpy as np
 
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, shares
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.folder import SUFFIXES, list_images
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, first_of_each, keys_of, stable_subset
 from thalweg.files import atomic_path
@@ -82,7 +82,15 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     train, validation, test = (
         Split(x[a:b], None if y is None else y[a:b], index=index[a:b]) for a, b in itertools.pairwise(ends)
     )
-    return Raw(kind="image", train=train, validation=validation, test=test, levels=256, classes=classes, divided=True)
+    return Raw(
+        kind="image",
+        train=train,
+        validation=validation,
+        test=test,
+        levels=256,
+        target=class_target(classes),
+        divided=True,
+    )
 
 
 def _file_keys(folder: Path, files: list[Path]) -> Array:

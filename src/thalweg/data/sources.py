@@ -209,6 +209,7 @@ def info(config: DataConfig) -> dict[str, Any]:
     return {
         **{key: list(value) if isinstance(value, tuple) else value for key, value in spec.items()},
         "examples": {part: len(split) for part, split in splits.items()},
+        "classes": None if data.spec.classes is None else list(data.spec.classes),
         "class_counts": counts,
         "factors": sorted(data.train.factors),
         "exact_density": data.density is not None,

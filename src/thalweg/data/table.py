@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.checks import choice
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, classify
-from thalweg.data.dataset import Spec, Split
+from thalweg.data.dataset import Spec, Split, class_target
 
 __all__ = ["read_table"]
 
@@ -58,7 +58,7 @@ def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
     x = np.empty((table.num_rows, len(numeric)), np.float64)
     for i, column in enumerate(numeric):
         x[:, i] = _numbers(path, table.column(column), column)
-    return Raw(kind="vector", train=Split(x, y), classes=classes, columns=tuple(numeric), groups=groups)
+    return Raw(kind="vector", train=Split(x, y), target=class_target(classes), columns=tuple(numeric), groups=groups)
 
 
 def _read(path: Path, as_written: list[str]) -> Any:
