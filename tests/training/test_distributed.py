@@ -24,7 +24,7 @@ def test_two_ranks_are_one_process_on_the_joint_batch(tmp_path):
         for r in ("0", "1")
     ]
     assert [process.wait(timeout=1800) for process in processes] == [0, 0, 0]
-    for problem in ("vae", "wgan", "penalty", "vq-vae", "glow"):
+    for problem in ("vae", "wgan", "penalty", "vq-vae", "glow", "mask", "tokens"):
         alone, *ranked = (torch.load(tmp_path / f"{problem}.{r}.pt", weights_only=True) for r in ("alone", "0", "1"))
         for weights in ranked:
             assert alone.keys() == weights.keys()

@@ -3,17 +3,21 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
+from thalweg.batch import Batch
 from thalweg.config import OptimizerConfig, TrainConfig
+from thalweg.data import Augment, Target
 from thalweg.devices import fast_matmul
+from thalweg.problems.supervised import Supervised
 from thalweg.randomness import fold
 from thalweg.training import Interrupted, Loss, NonFinite, Run, Stage
 from thalweg.training.distributed import World
 from thalweg.training.stage_state import StageState
-from toy_problems import Cyclic, N, Regression, X, Y, play, regression_run
+from toy_problems import IGNORED, KINDS, MASKS, SCENES, Cyclic, N, PerPixel, Regression, X, Y, play, regression_run
 
 
 def weights(run: Run) -> torch.Tensor:
@@ -37,6 +41,19 @@ def test_one_player_is_bitwise_a_plain_torch_loop():
             (problem.model(x)[:, 0] - y).square().mean().backward()
             optimizer.step()
     assert torch.equal(weights(ours), torch.cat([p.detach().flatten() for p in problem.model.parameters()]))
+
+
+@pytest.mark.system("S5")
+@pytest.mark.parametrize("kind", ["mask", "tokens"])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 4}, {"patience": 100, "ema": {"model": 0.9}}], ids=str)
+def test_a_resumed_run_on_masks_or_tokens_is_the_run_that_never_stopped(tmp_path, kind, settings):
+    runs = [regression_run(n, problem=KINDS[kind](), **settings) for n in (20, 7, 20)]
+    for run, name in zip(runs, ("straight", "resumed", "resumed"), strict=True):
+        play(run, tmp_path / name, log_every=3)
+    straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "resumed"))
+    assert straight == resumed
+    first, last = (metrics(tmp_path / "straight")[i]["loss"] for i in (0, -2 if "patience" in settings else -1))
+    assert last < first
 
 
 @pytest.mark.system("S5")
@@ -70,11 +87,15 @@ def test_metrics_of_an_interrupted_run_are_those_of_the_straight_one(tmp_path):
     assert metrics(tmp_path / "straight") == metrics(tmp_path / "resumed")
 
 
-def test_accumulated_micro_batches_are_the_joint_batch():
+@pytest.mark.parametrize("kind", KINDS)
+def test_accumulated_micro_batches_are_the_joint_batch(kind):
     sgd = {"model": OptimizerConfig(name="sgd", lr=0.05)}  # Adam would hide a wrong scale
-    whole = play(regression_run(30, problem=Regression(0.3), optimizers=sgd))
-    pieces = play(regression_run(30, problem=Regression(0.3), optimizers=sgd, accumulate=4))
-    assert torch.allclose(weights(whole), weights(pieces), atol=1e-6)
+    joint = play(regression_run(30, problem=KINDS[kind](), optimizers=sgd))
+    pieces = play(regression_run(30, problem=KINDS[kind](), optimizers=sgd, accumulate=4))
+    assert torch.allclose(weights(joint), weights(pieces), atol=1e-6)
+    assert not torch.allclose(
+        weights(joint), torch.cat([p.detach().flatten() for p in KINDS[kind]().model.parameters()])
+    )
     with pytest.raises(ValueError, match="accumulate: got 3, wanted a divisor of the batch size 16"):
         regression_run(30, accumulate=3)
 
@@ -274,9 +295,9 @@ def test_compiled_run_has_the_same_names_and_nearly_the_same_weights(tmp_path):
 def test_augmentation_is_a_function_of_the_batch_and_of_training_alone():
     seen = []
 
-    def augment(x, seed, rows):
-        seen.append((len(x), seed, tuple(rows)))
-        return x + 1
+    def augment(batch):
+        seen.append((len(batch), batch.seed, tuple(batch.rows)))
+        return replace(batch, x=batch.x + 1)
 
     run = regression_run(3, problem=Regression(), augment=augment, accumulate=2, validate_every=1)
     play(run)
@@ -286,3 +307,60 @@ def test_augmentation_is_a_function_of_the_batch_and_of_training_alone():
     play(regression_run(3, problem=Regression(), augment=augment))
     assert seen == again
     assert len({seed for _, seed, _ in seen}) == 3
+
+
+@pytest.mark.system("S31")
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_micro_batches_see_masks_that_moved_with_their_images(accumulate):
+    seen = []
+
+    class Looking(PerPixel):
+        def loss(self, player, batch):
+            if torch.is_grad_enabled():
+                seen.append((batch.x, batch.y))
+            return super().loss(player, batch)
+
+    target = Target(kind="mask", shape=(6, 6), ignored=IGNORED)
+    augment = Augment(crop=2, hflip=True, vflip=True, target=target)
+    play(regression_run(3, problem=Looking(), augment=augment, accumulate=accumulate))
+    x, y = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    expected = [
+        augment(Batch(SCENES[a : a + 16], MASKS[a : a + 16], fold(fold(0, "noise", "train"), "augment", a // 16)))
+        for a in (0, 16, 32)
+    ]
+    assert torch.equal(x, torch.cat([batch.x for batch in expected]))
+    assert torch.equal(y, torch.cat([batch.y for batch in expected]))
+    known = y != IGNORED
+    assert torch.equal((x[:, 0] > 127).long()[known], y[known])
+    assert not torch.equal(y, MASKS[:48])
+
+
+def mixup(batch):
+    """Mix each example, and its label as probabilities, with its neighbor in the joint batch."""
+    share = batch.uniform("mix", 1)[:, :1]
+    y = torch.nn.functional.one_hot(batch.y, 3).float()
+    x, labels = (share * a + (1 - share) * a.roll(1, 0) for a in (batch.x, y))
+    return replace(batch, x=x, y=labels)
+
+
+@pytest.mark.system("S31")
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_an_augmentation_may_mix_labels_into_probabilities(accumulate):
+    def problem():
+        torch.manual_seed(0)
+        made = Supervised(torch.nn.Linear(5, 3))
+        made.data = (X, torch.arange(N) % 3)
+        return made
+
+    sgd = OptimizerConfig(name="sgd", lr=0.5)
+    run = regression_run(4, problem=problem(), augment=mixup, accumulate=accumulate, optimizers={"model": sgd})
+    play(run)
+    known = problem()
+    optimizer = torch.optim.SGD(known.model.parameters(), lr=0.5)
+    for step in range(4):
+        x, y = Cyclic(16, data=known.data).get(step)
+        mixed = mixup(Batch(x, y, fold(fold(0, "noise", "train"), "augment", step)))
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(known.model(mixed.x), mixed.y).backward()
+        optimizer.step()
+    assert torch.allclose(weights(run), torch.cat([p.detach().flatten() for p in known.model.parameters()]), atol=1e-6)

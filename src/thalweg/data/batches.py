@@ -64,7 +64,7 @@ class Batches:
         self._offset = rank * self._rows
         self._length = page_length(scheme, self.n, self.batch_size)
         self._pages: dict[int, Tensor] = {}
-        self.resident = _fits(x, self.device) if choice("resident", resident, ("auto", "yes", "no")) == "auto" else (
+        self.resident = _fits(x, y, self.device) if choice("resident", resident, ("auto", "yes", "no")) == "auto" else (
             resident == "yes")  # fmt: skip
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: dict[int, Future[tuple[Tensor, Tensor | None]]] = {}
@@ -152,13 +152,13 @@ def _tensor(a: Array | Tensor, device: torch.device) -> Tensor:
     return a.to(device)
 
 
-def _fits(x: Array | Tensor, device: torch.device) -> bool:
-    """Whether the examples may be copied to the device: at most 40 % of what is free, and 8 GiB."""
+def _fits(x: Array | Tensor, y: Array | Tensor | None, device: torch.device) -> bool:
+    """Return whether examples and targets may be copied to the device: at most 40 % of the free memory, and 8 GiB."""
     if isinstance(x, Tensor) or (device.type == "cpu" and not isinstance(x, np.memmap)):
-        return True  # nothing, or no more, to copy
+        return True  # they are in memory already
     free = LARGEST
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return x.nbytes <= min(0.4 * free, LARGEST)
+    return x.nbytes + (0 if y is None else y.nbytes) <= min(0.4 * free, LARGEST)

@@ -13,9 +13,10 @@ __all__ = ["Supervised"]
 
 
 class Supervised(Problem):
-    """One player, "model", that loses the cross-entropy of the labels: nats per sample.
+    """One player, "model", with the cross-entropy of the labels as its loss, in nats per sample.
 
-    `model(x)` gives logits (B, K) of raw `x`.
+    `model(x)` returns logits (B, K) of raw `x`. Labels are class indices (B,) or, from an augmentation that mixes
+    examples, probabilities (B, K).
 
     >>> import torch
     >>> loss = Supervised(nn.Linear(2, 3)).loss("model", Batch(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
-from thalweg.training.problem import Problem, Rows
+from thalweg.training.problem import Batch, Problem
 from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
 
 __all__ = ["Run", "Stage"]
@@ -42,7 +42,7 @@ class Stage:
     ema: Mapping[str, float] = field(default_factory=dict)  # decay of the averaged weights
     clip_norm: float | None = None
     accumulate: int = 1
-    augment: Callable[[Tensor, int, Rows], Tensor] | None = None  # of raw examples, by seed and rows
+    augment: Callable[[Batch], Batch] | None = None  # of each training batch; it draws from the batch
     validate_every: int | None = None
     patience: int | None = None
     seconds: float | None = None  # a budget of time in place of `steps`, which then is only the span of schedules

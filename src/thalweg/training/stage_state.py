@@ -155,7 +155,8 @@ class StageState:
         """Return this process's rows of training batch `number`, augmented."""
         x, y = self.source.get(number)
         if self.stage.augment is not None:
-            x = self.stage.augment(x, fold(self.seed, "augment", number), self._rows(x))
+            augmented = self.stage.augment(Batch(x, y, fold(self.seed, "augment", number), self._rows(x)))
+            return augmented.x, augmented.y
         return x, y
 
     def _rows(self, x: Tensor) -> Rows:
