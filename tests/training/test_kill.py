@@ -37,9 +37,18 @@ def said(*arguments) -> list[str]:
                      {"steps": 4, "validate_every": 2}, marks=pytest.mark.system("S71")),
     ],
 )  # fmt: skip
-def test_every_state_that_a_kill_can_leave_is_gone_on_from(tmp_path, how, recipe, options, training):
+def test_every_state_that_a_kill_can_leave_is_resumed(tmp_path, how, recipe, options, training):
     training = {"checkpoint_every": 2, **training}
     (line,) = said(how, tmp_path, recipe, json.dumps(options), json.dumps(training))
+    states = re.fullmatch(r"same (\d+)", line)
+    assert states, line
+    assert int(states[1]) > 25
+
+
+@pytest.mark.system("S5")
+@pytest.mark.parametrize("kind", ["mask", "tokens"])
+def test_every_state_of_a_run_on_masks_or_tokens_is_resumed(tmp_path, kind):
+    (line,) = said("toy", tmp_path, kind)
     states = re.fullmatch(r"same (\d+)", line)
     assert states, line
     assert int(states[1]) > 25
