@@ -189,7 +189,7 @@ def test_refusals():
         with pytest.raises(ValueError, match=message):
             KDE((1,), mean=[0.0], std=[1.0], **settings)
     alone = Fitting(KDE((1,), mean=[0.0], std=[1.0], kernel="tophat", bandwidth=1e-9))
-    with pytest.raises(ValueError, match="bandwidth: got one that leaves every example alone"):
+    with pytest.raises(ValueError, match="bandwidth: got one with no other example within reach"):
         alone.closed_form_step("model", Batch(torch.randn(5, 1, generator=generator(0, "x"))))
     with pytest.raises(ValueError, match="examples: got 1"):
         fitted(normal(1, 2))

@@ -1,4 +1,4 @@
-"""A `Run`: a model and the stages that train it."""
+"""A `Run`: a model and the stages of its training."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ OF_GRADIENTS = (
     "lr", "optimizer", "weight_decay", "eps_inside", "nesterov", "no_decay", "schedule", "warmup", "clip_norm", "ema",
     "accumulate", "update",
 )  # fmt: skip
-ASCENTS = 5  # of the first player in "multi-ascent", where the recipe has not several
+ASCENTS = 5  # steps of the first player in "multi-ascent", unless the recipe has several
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One problem and how it is trained: who moves when (`update`), with which optimizers, how long, on what batches.
+    """One problem and how it is trained: the order of the players' steps (`update`), optimizers, budget and batches.
 
-    One step is one round of the update: with `Alternating({"critic": 5, "generator": 1})`, five critic moves and one
-    of the generator. Tables are by player's name; a player without an optimizer gets Adam.
+    One step of a stage is one call of the update: with `Alternating({"critic": 5, "generator": 1})`, five steps of the
+    critic and one of the generator. Mappings are by player's name; the default optimizer is Adam.
+
+    Raises ValueError for settings that contradict each other.
     """
 
     problem: Problem
@@ -45,7 +47,7 @@ class Stage:
     augment: Callable[[Batch], Batch] | None = None  # of each training batch; it draws from the batch
     validate_every: int | None = None
     patience: int | None = None
-    seconds: float | None = None  # a budget of time in place of `steps`, which then is only the span of schedules
+    seconds: float | None = None  # budget of time in place of `steps`, which is then only the span of schedules
     name: str = "train"
 
     def __post_init__(self) -> None:
@@ -59,7 +61,9 @@ class Stage:
             for player in table:
                 choice("player", player, self.problem.players)
         if self.patience and not self.problem.validated:
-            raise ValueError(f"patience: got {self.patience}, wanted none: no loss of a game tells the best generator")
+            raise ValueError(
+                f"patience: got {self.patience}, wanted none: no loss of a game says which generator is the best"
+            )
         if isinstance(self.update, Alternating) and set(self.update.moves) != set(self.problem.players):
             got, wanted = ", ".join(self.update.moves), ", ".join(self.problem.players)
             raise ValueError(f"update: got moves of {got}, wanted moves of {wanted}")
@@ -70,7 +74,7 @@ class Stage:
                 raise ValueError("accumulate, ema: got some for closed forms, wanted none")
 
     def configured(self, train: TrainConfig) -> Stage:
-        """Return the stage with what `train` sets in place of what the recipe chose."""
+        """Return the stage with the settings of `train` that are not None in place of the recipe's."""
         if not self.update.needs_gradients:
             for f in OF_GRADIENTS:
                 if getattr(train, f) is not None:
@@ -111,22 +115,21 @@ class Stage:
 class Run:
     """A model and the stages, usually one, that train it.
 
-    `model` is what is saved and asked for its abilities: every module that sampling, scoring or encoding needs is a
-    submodule of it.
+    `model` is what is saved and evaluated: every module that sampling, scoring or encoding needs is a submodule of it.
     """
 
     model: nn.Module
     stages: tuple[Stage, ...]
 
     def configured(self, train: TrainConfig) -> Run:
-        """Return the run with what `train` sets in place of what the recipe chose, in every stage.
+        """Return the run with the settings of `train` that are not None in place of the recipe's, in every stage.
 
-        A budget of examples or minutes is shared by the stages as the recipe shares its steps.
+        A budget of examples or minutes is divided among the stages in proportion to the recipe's steps.
         """
-        stages, whole = tuple(stage.configured(train) for stage in self.stages), sum(s.steps for s in self.stages)
+        stages, total = tuple(stage.configured(train) for stage in self.stages), sum(s.steps for s in self.stages)
         if train.examples is not None:
-            shares = [train.examples * s.steps / whole / (s.batch_size * s.update.batches) for s in stages]
+            shares = [train.examples * s.steps / total / (s.batch_size * s.update.batches) for s in stages]
             stages = tuple(replace(s, steps=max(1, round(share))) for s, share in zip(stages, shares, strict=True))
         if train.minutes is not None:
-            stages = tuple(replace(s, seconds=60 * train.minutes * s.steps / whole) for s in stages)
+            stages = tuple(replace(s, seconds=60 * train.minutes * s.steps / total) for s in stages)
         return replace(self, stages=stages)
