@@ -68,7 +68,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(download, "MD5", {**sums, "fashion-mnist": ("0" * 32,) * 4})
         counts = {"mnist": (40, 20), "fashion-mnist": (40, 20), "cifar10": (50, 10)}
         monkeypatch.setattr(download, "COUNTS", counts)
-        monkeypatch.setattr(download, "HELD", 5)
+        monkeypatch.setattr(download, "VALIDATION", 5)
         for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.delenv(variable, raising=False)
         yield folder
@@ -153,7 +153,7 @@ def test_archive_with_a_link_in_the_place_of_a_file_is_refused():
         member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(member)
-    with pytest.raises(ValueError, match=r"got something else as data_batch_1\.bin"):
+    with pytest.raises(ValueError, match=r"got no file of images as data_batch_1\.bin"):
         download._members(out.getvalue(), Path("a.tar.gz"))
 
 

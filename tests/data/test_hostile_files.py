@@ -75,11 +75,11 @@ FILES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "device as .npz": ("a.npz", device, "pipe or device"),
     "device as .csv": ("a.csv", device, "pipe or device"),
     "device as .txt": ("a.txt", device, "pipe or device"),
-    "IDX that claims much": ("a-idx3-ubyte", claims_much, "more or fewer bytes than its header says"),
+    "IDX that claims much": ("a-idx3-ubyte", claims_much, "more or fewer bytes than its header states"),
     "IDX in gzip that claims much": ("a-idx3-ubyte.gz", claims_much_in_gzip, "more or fewer bytes than its header"),
     "npz with a garbage header": ("a.npz", garbage_header, "'x' is no array"),
     "npz with something else": ("a.npz", not_numpy, "'x' is no array"),
-    "npz that claims much": ("a.npz", long_claim, "'x' claims 34,359,738,368 bytes"),
+    "npz that claims much": ("a.npz", long_claim, "bytes, wanted 34,359,738,368 for shape"),
     "zip bomb": ("a.npz", bomb, "bytes of 'x' packed into"),
 }
 

@@ -192,7 +192,7 @@ def test_refused_folders_and_settings(folder, tmp_path):
     assert_refused(tmp_path / "empty", "empty: got no image")
     (tmp_path / "split" / "train").mkdir(parents=True)
     (tmp_path / "split" / "test").mkdir()
-    assert_refused(tmp_path / "split", "the subfolders test, train, wanted one folder a class")
+    assert_refused(tmp_path / "split", "the subfolders test, train, wanted one folder per class")
     (tmp_path / "deep" / "cat" / "inner").mkdir(parents=True)
     assert_refused(tmp_path / "deep", "the folder 'cat/inner'")
     (tmp_path / "hole" / "cat").mkdir(parents=True)

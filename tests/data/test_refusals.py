@@ -40,9 +40,9 @@ def constant() -> np.ndarray:
 
 
 NPZ = {
-    "objects": ({"x": np.array([{}] * 20, object)}, ["a.npz", "an object array as 'x'", "no pickle"]),
+    "objects": ({"x": np.array([{}] * 20, object)}, ["a.npz", "an object array as 'x'", "pickles are not loaded"]),
     "no x": ({"images": IMAGES}, ["a.npz", "images", "wanted x_train or x"]),
-    "x and a split": ({"x": FLOATS, "x_test": FLOATS}, ["got 'x' and a split"]),
+    "x and a split": ({"x": FLOATS, "x_test": FLOATS}, ["got both 'x' and a split"]),
     "nan": ({"x": changed(np.nan)}, ["a.npz", "nan in row 7", "column 2", "finite"]),
     "infinity": ({"x": changed(np.inf)}, ["a.npz", "inf in row 7", "column 2"]),
     "too large for squares": ({"x": changed(1e300)}, ["a.npz", "1e+300 in row 7", "below 1e+150"]),
@@ -57,7 +57,7 @@ NPZ = {
     "labels: some": (
         {"x_train": FLOATS, "y_train": np.zeros(20, int), "x_test": FLOATS}, ["labels for some splits only"],
     ),
-    "unlike": ({"x_train": FLOATS, "x_test": FLOATS[:, :2]}, ["x_test: got examples unlike"]),
+    "unlike": ({"x_train": FLOATS, "x_test": FLOATS[:, :2]}, ["x_test: got other examples than x_train"]),
     "few": ({"x": FLOATS[:9]}, ["a.npz: got 9 examples, wanted at least 10"]),
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_npz(tmp_path, case):
 
 def test_npz_that_is_none(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"\x80\x04nothing")
-    assert_refused(tmp_path / "a.npz", "a.npz", "wanted what numpy.savez writes")
+    assert_refused(tmp_path / "a.npz", "a.npz", "wanted one written by numpy.savez")
     np.savez_compressed(tmp_path / "b.npz", x=FLOATS)
     whole = bytearray((tmp_path / "b.npz").read_bytes())
     whole[100:140] = bytes(40)

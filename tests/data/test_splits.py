@@ -95,7 +95,7 @@ def test_copies_are_in_one_split_and_counted(tmp_path: Path) -> None:
     count = duplicates(data)
     assert count["test in training"] == count["validation in training"] == 0
     assert count["repeated"] == len(data.train) / 2
-    assert "copies of others" in warnings_of(data)[0]
+    assert "duplicates of others" in warnings_of(data)[0]
     assert "--deduplicate" in info(DataConfig(source=source))["warnings"][0]
     once = load(DataConfig(source=source, deduplicate=True))
     assert sum(len(once.split(part)) for part in PARTS) == 150
@@ -109,7 +109,7 @@ def test_copies_across_splits_of_the_source_are_counted(tmp_path: Path) -> None:
     data = load(DataConfig(source=str(tmp_path / "t.npz")))
     same = duplicates(data)["test in training"]
     assert same == sum(row.tobytes() in members(data)["train"] for row in x[40:50])
-    assert f"{same} of 20 test examples are training examples" in warnings_of(data)[0]
+    assert f"{same} of 20 test examples are also training examples" in warnings_of(data)[0]
     without = load(DataConfig(source=str(tmp_path / "t.npz"), deduplicate=True))
     assert duplicates(without)["test in training"] == 0
     assert len(without.test) == 20

@@ -50,8 +50,8 @@ class AdversarialGame(Problem):
         penalty: weight λ of the gradient penalty (‖∇f‖ − 1)² at points between data and samples; 0: none.
 
     Reference: *Generative Adversarial Networks*, Ian Goodfellow et al., 2014, arXiv:1406.2661. *Wasserstein GAN*,
-    Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv:1701.07875. *Improved Training of Wasserstein GANs*, Ishaan
-    Gulrajani et al., 2017, arXiv:1704.00028.
+    Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv:1701.07875. *Improved Training of Wasserstein GANs*,
+    Ishaan Gulrajani et al., 2017, arXiv:1704.00028.
 
     >>> from thalweg.models.gans.gan import GAN, dense_networks
     >>> from thalweg.objectives.adversarial import wasserstein
