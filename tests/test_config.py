@@ -1,4 +1,4 @@
-"""Settings go to JSON and back; what does not fit is refused by name."""
+"""Settings are converted to JSON and back; invalid fields are refused by name."""
 
 import json
 

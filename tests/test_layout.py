@@ -1,4 +1,4 @@
-"""The rooms and the arrows between them: who may import whom, and how large a file may be."""
+"""The packages and the imports between them, and the sizes of files and functions."""
 
 import ast
 import statistics
@@ -16,13 +16,13 @@ ARROWS = {
     "batch": set(),
     "data": set(),
     "nn": set(),
-    "models": {"nn", "objectives"},  # a model's own elbo() is made of the pure functions
+    "models": {"nn", "objectives"},  # a model's elbo() is composed of the pure functions
     "operators": set(),
     "objectives": set(),
     "inference": {"objectives"},
     "training": set(),
     "problems": {"nn", "objectives", "models", "training"},
-    "evaluation": {"objectives"},  # distances of samples are the same ones
+    "evaluation": {"objectives"},  # the same distances of samples
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},
@@ -32,7 +32,7 @@ ARROWS = {
               "interpretability", "recipes", "applications", "comparison", "report"},
 }  # fmt: skip
 EVERYTHING = {"cli", "web", "__main__"}
-ONLY = {"starlette": "web", "uvicorn": "web"}  # packages that one room alone may import
+ONLY = {"starlette": "web", "uvicorn": "web"}  # libraries that only one package may import
 
 
 def imports(path: Path) -> set[str]:
@@ -67,11 +67,11 @@ def test_arrows_between_rooms():
 
 
 def test_no_circles():
-    """Within a room, too, no file imports another that imports it, however far around."""
+    """No file imports another that imports it, directly or indirectly."""
     modules = {".".join(p.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): p
                for p in SOURCE.rglob("*.py")}  # fmt: skip
     arrows = {m: (imports(p) & modules.keys()) - {m} for m, p in modules.items()}
-    # What a package offers at its door is imported from within; only files count.
+    # Packages re-export names of their files; only imports of files count.
     arrows = {m: {n for n in names if modules[n].name != "__init__.py"} for m, names in arrows.items()}
     while leaves := [m for m, names in arrows.items() if not names & arrows.keys()]:
         for m in leaves:

@@ -34,14 +34,14 @@ IGNORED = 255  # void pixels and padding
 SCENES = torch.randint(0, 256, (N, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
 MASKS = (SCENES[:, 0] > 127).long()
 MASKS[torch.rand(MASKS.shape, generator=torch.Generator().manual_seed(4)) < 0.2] = IGNORED
-MASKS[5] = IGNORED  # all of it
+MASKS[5] = IGNORED  # every pixel of one image
 TEXT = torch.randint(0, 7, (N, 9), generator=torch.Generator().manual_seed(5))
 NEXT = TEXT[:, 1:].clone()
-NEXT[torch.arange(N)[:, None] % 5 + torch.arange(8) > 8] = IGNORED  # the ends of some
+NEXT[torch.arange(N)[:, None] % 5 + torch.arange(8) > 8] = IGNORED  # the ends of some texts
 
 
 class PerPixel(Problem):
-    """Per-pixel cross-entropy of masks: its mean over the pixels that count of each image, with dropout."""
+    """Per-pixel cross-entropy of masks, with noise on the input: its mean over the counted pixels of each image."""
 
     data = (SCENES, MASKS)
 
@@ -56,7 +56,7 @@ class PerPixel(Problem):
 
 
 class PerToken(Problem):
-    """Cross-entropy of the next token: its mean over the tokens that count of each text."""
+    """Cross-entropy of the next token: its mean over the tokens of each text that are not ignored."""
 
     data = (TEXT[:, :-1], NEXT)
 
@@ -70,7 +70,7 @@ class PerToken(Problem):
 
 
 def mean_of_counted(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the cross-entropy of logits (B, K, ...), one value per sample, without what is to be ignored."""
+    """Return the cross-entropy of logits (B, K, ...), one value per sample, without ignored elements."""
     values = F.cross_entropy(logits, y, ignore_index=IGNORED, reduction="none").flatten(1)
     return values.sum(1) / (y != IGNORED).flatten(1).sum(1).clamp(min=1)
 
@@ -79,7 +79,7 @@ KINDS = {"regression": lambda: Regression(noise=0.1), "mask": PerPixel, "tokens"
 
 
 class Cyclic:
-    """Rows k·B .. k·B + B of the data, around and around."""
+    """Rows k·B .. k·B + B of the data, cyclically."""
 
     def __init__(self, size: int, rank: int = 0, world: int = 1, data: tuple[Tensor, Tensor] = (X, Y)) -> None:
         self.size, self.rank, self.world, self.data = size, rank, world, data
@@ -101,7 +101,7 @@ def regression_run(steps: int, *, problem: Problem | None = None, **settings) ->
     return Run(problem.model, (Stage(problem=problem, steps=steps, **settings),))
 
 
-def play(run: Run, folder: Path | None = None, *, progress: Progress | None = None, **settings) -> Run:
+def train_run(run: Run, folder: Path | None = None, *, progress: Progress | None = None, **settings) -> Run:
     """Train the run on its problem's data; with a folder, create it or resume in it."""
     config = TrainConfig(device="cpu", **settings)
     opened = None
@@ -125,7 +125,7 @@ def data_of(stage: Stage) -> tuple[Tensor, Tensor]:
 
 
 class Scalar(nn.Module):
-    """One number that can move."""
+    """One trainable number."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Scalar(nn.Module):
 
 
 class Bilinear(Problem):
-    """The game L = θφ: θ descends, φ ascends; its saddle is (0, 0)."""
+    """The game L = θφ: θ minimizes it, φ maximizes it; the saddle point is (0, 0)."""
 
     def __init__(self) -> None:
         self.model = nn.ModuleDict({"theta": Scalar(1.0), "phi": Scalar(0.5)})
@@ -148,9 +148,9 @@ class Bilinear(Problem):
         return float((self.model["theta"].value ** 2 + self.model["phi"].value ** 2).sqrt().detach())
 
 
-def play_game(problem, update: Update, steps: int, lr: float = 0.1) -> None:
+def train_game(problem, update: Update, steps: int, lr: float = 0.1) -> None:
     sgd = OptimizerConfig(name="sgd", lr=lr)
     stage = Stage(
         problem=problem, steps=steps, batch_size=1, update=update, optimizers=dict.fromkeys(problem.players, sgd)
     )
-    play(Run(problem.model, (stage,)))
+    train_run(Run(problem.model, (stage,)))

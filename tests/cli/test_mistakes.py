@@ -207,7 +207,7 @@ CASES = {
     ),
     "run under a file": (
         [*DIGITS, "--run", "in/run"],
-        ["in/run, but in is a file; wanted a folder to make"],
+        ["in/run, but in is a file; wanted a folder to create"],
         file("in"),
     ),
     "resume nothing": (["resume"], ["DIR: got nothing, wanted a run folder"]),

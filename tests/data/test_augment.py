@@ -1,4 +1,4 @@
-"""Augmentation against naive loops and exact cases, and what it is for."""
+"""Augmentation of images, masks and target images against plain loops and exact cases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def still(n: int) -> dict[str, torch.Tensor]:
     return {"rotation": zero, "scale": zero + 1, "shear": zero, "x_shift": zero, "y_shift": zero}
 
 
-def test_nothing_asked_gives_the_batch_itself(x):
+def test_without_transforms_the_batch_is_unchanged(x):
     assert torch.equal(applied(Augment(), x, 3), x)
 
 
@@ -149,7 +149,7 @@ MOVES = {"crop": 2, "hflip": True, "vflip": True, "rotate": 40, "scale": 0.3, "s
 def test_a_mask_moves_with_its_image(moves):
     y = torch.randint(0, 3, (200, 8, 8), generator=generator(0, "y"))
     moved = Augment(**moves, target=mask_target())(Batch(y[:, None].to(torch.uint8), y, seed=1))
-    assert torch.equal(moved.x[:, 0].long(), moved.y)  # an image that is its own mask stays so
+    assert torch.equal(moved.x[:, 0].long(), moved.y)  # the image equals its mask, before and after
     assert not torch.equal(moved.y, y)
     if "crop" not in moves:
         again = Augment(**moves, target=mask_target())(moved)
@@ -164,7 +164,7 @@ def test_the_mask_of_a_disc_follows_the_disc():
     moved = Augment(**MOVES, target=target)(Batch((255 * inside[:, None]).to(torch.uint8), inside.long(), seed=2))
     known = moved.y != 255
     assert set(moved.y.unique().tolist()) == {0, 1, 255}
-    bright, dark = moved.x[:, 0] > 250, moved.x[:, 0] < 5  # all four neighbors that were interpolated agree
+    bright, dark = moved.x[:, 0] > 250, moved.x[:, 0] < 5  # all four interpolated neighbors agree
     assert bool((moved.y[bright] == 1).all())
     assert bool((moved.y[dark & known] == 0).all())
     assert bool((moved.x[:, 0][~known] < 255).all())
@@ -180,7 +180,7 @@ def test_outside_of_a_mask_is_the_ignored_value_and_no_class_number_is_new(ignor
     assert moved.y.dtype == torch.int64
     assert set(moved.y.unique().tolist()) == {1, 2, ignored or 0}
     plain = Augment(**MOVES, target=target)(Batch(torch.full((64, 1, 8, 8), 200.0), y, seed=3))
-    assert torch.equal(moved.y, plain.y)  # brightness is of images alone
+    assert torch.equal(moved.y, plain.y)  # the brightness of masks does not change
     assert not torch.equal(moved.x, plain.x)
 
 
@@ -219,7 +219,7 @@ def shapes(n: int, seed: int, side_tells: bool) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-def test_flips_cure_a_classifier_of_looking_at_the_side(augmented):
+def test_flips_remove_the_spurious_correlation_of_class_and_side(augmented):
     augment = Augment(hflip=augmented)
     batches = Batches(shapes(400, 0, side_tells=True), 50, seed=0)
     linear = torch.nn.Linear(32, 2)

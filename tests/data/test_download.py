@@ -1,4 +1,4 @@
-"""Downloads against a server of our own: checked, complete or not there at all; a local folder goes first."""
+"""Downloads from a test server: verified, complete or absent; a local folder has priority."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_file_spoiled_in_the_cache_is_found(server, cache):
 
 
 @pytest.mark.parametrize("spoil", ["gone", "cut"])
-def test_no_network_says_where_the_file_may_lie(server, cache, spoil):
+def test_without_network_the_error_says_where_to_put_the_file(server, cache, spoil):
     first = server / "train-images-idx3-ubyte.gz"
     if spoil == "gone":
         first.unlink()
@@ -159,7 +159,7 @@ def test_archive_with_a_link_in_the_place_of_a_file_is_refused():
 
 @pytest.fixture
 def own(server, tmp_path, monkeypatch) -> Path:
-    """A folder of the user's, and no server to fall back on."""
+    """A data folder of the user, without a server."""
     folder = tmp_path / "own"
     folder.mkdir()
     monkeypatch.setenv("THALWEG_DATA", str(folder))

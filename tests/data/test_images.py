@@ -74,14 +74,14 @@ def test_gray_or_color(tmp_path, modes, channels, expected):
 def test_exif_turns_the_picture_upright(tmp_path):
     source = picture(6, 4)
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 270° to see it upright
+    exif[0x0112] = 6  # rotated by 270° when shown upright
     for i in range(12):
         source.save(tmp_path / f"{i}.png", exif=exif)
     x = read(tmp_path).train.x[0]
     np.testing.assert_array_equal(x, np.rot90(np.asarray(source), 3).transpose(2, 0, 1))
 
 
-def test_transparent_is_laid_on_white(tmp_path):
+def test_transparent_pixels_are_blended_with_white(tmp_path):
     for i in range(12):
         Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(tmp_path / f"{i}.png")
     assert (read(tmp_path).train.x == 255).all()

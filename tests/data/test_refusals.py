@@ -1,4 +1,4 @@
-"""Every mistake is one line that names the file, column or setting, and what was wanted."""
+"""Error messages are one line that names the file, column or setting, and what was wanted."""
 
 from __future__ import annotations
 

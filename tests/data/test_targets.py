@@ -54,7 +54,7 @@ def test_a_spec_with_its_target_goes_to_json_and_back(kind):
 
 
 @pytest.mark.parametrize("kind", ["mask", "tokens", "image", "values"])
-def test_targets_of_another_shape_than_was_said_are_refused(kind):
+def test_targets_of_another_shape_than_stated_are_refused(kind):
     target, y = TARGETS[kind]
     raw = Raw(kind="image", levels=256, target=target, train=Split(X, y[:, :-1]))
     with pytest.raises(ValueError, match=r"made: got targets of shape \(40, .*, wanted \(40, "):

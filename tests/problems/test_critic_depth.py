@@ -1,4 +1,4 @@
-"""What holding a deep critic does to the gradients of its layers: small clips make them vanish, a penalty does not."""
+"""Gradients of the layers of a deep critic: they vanish with small clipping bounds, and not with a penalty."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_small_clips_make_the_gradients_of_first_layers_vanish():
     assert penalized[0] > 0.1
     assert clipped[0] < 1e-5 * penalized[0]
     assert tighter[0] < 1e-3 * clipped[0]
-    assert tighter[0] < 1e-3 * tighter[-1]  # by depth
+    assert tighter[0] < 1e-3 * tighter[-1]  # from the first to the last layer
     assert penalized[0] > 1e-2 * penalized[-1]
 
 

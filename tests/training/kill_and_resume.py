@@ -26,7 +26,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer imports: once here, not in each child
+import torch._dynamo  # imported by every optimizer: once here, not in each child
 
 import thalweg.data
 from thalweg.config import DataConfig, RunConfig, TrainConfig
@@ -36,11 +36,11 @@ from thalweg.recipes.runs import resume, train
 Work = Callable[[Path], object]
 OPERATIONS = ("open", "mkdir", "unlink", "rmdir", "replace", "fsync")
 DATA = {"scans": "digits", "plane": "moons", "line": "mixture-1d"}  # by the name of the catalogue's Spec
-FORMS = {  # configurations with buffers or projections of their own
+FORMS = {  # configurations with further buffers or projections
     "flows": [("real-nvp", {"batch_norm": True, "hidden": 8}), ("glow", {"architecture": "dense", "hidden": 8})],
     "gans": [("sn-gan", {"method": "project", "norm": "map", "conditional": True, "hidden": 8})],
 }
-MANY = 40  # kills until a run of some steps must have ended
+MAX_KILLS = 40  # after which a run of some steps must have ended
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -101,7 +101,7 @@ def files(folder: Path) -> dict[str, bytes | None]:
 
 
 class States:
-    """Copies of a folder, one of each state that it was in."""
+    """Copies of a folder, one for each of its states."""
 
     def __init__(self, folder: Path, into: Path) -> None:
         self.folder, self.into = folder, into
@@ -121,7 +121,7 @@ class States:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """Return what two equal runs share: the model, what was logged, the names of files."""
+    """Return what equal runs have in common: the model, the metrics, the names of files."""
     lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
     names = {path.split(".")[0] if path.startswith("checkpoints/") else path for path in files(folder)}
     return {
@@ -163,17 +163,17 @@ def every_state(folder: Path, begin: Work, again: Work, overwrite: bool = False)
 
 def toy(kind: str, folder: Path) -> None:
     """Train a toy problem with targets of that kind, or resume it, with all that is written beside the weights."""
-    from toy_problems import KINDS, play, regression_run
+    from toy_problems import KINDS, regression_run, train_run
 
     run = regression_run(5, problem=KINDS[kind](), validate_every=1, patience=50, ema={"model": 0.9})
-    play(run, folder, checkpoint_every=2, log_every=2)
+    train_run(run, folder, checkpoint_every=2, log_every=2)
 
 
 def kills(folder: Path, config: RunConfig) -> str:
-    """Kill a run at a file operation, then its resumption at a later one, until there is none so late."""
+    """Kill a run at a file operation, then its resumption at a later one, until it ends before that operation."""
     assert forked(lambda: train(config, folder / "straight")) == 0
     done = folder / "killed"
-    for number in range(MANY):
+    for number in range(MAX_KILLS):
         left = [5 + 9 * number]
 
         def look():
@@ -191,11 +191,11 @@ def kills(folder: Path, config: RunConfig) -> str:
             return f"same {number}" if not differing and number > 3 else f"after {number} kills: {differing}"
         if not os.WIFSIGNALED(status):
             return f"failed after {number} kills"
-    return f"not ended after {MANY} kills"
+    return f"not ended after {MAX_KILLS} kills"
 
 
 def members(family: str) -> dict[str, RunConfig]:
-    """Return a small run of each recipe of the family, the first of the catalogue on data at hand, and of its forms."""
+    """Return a small run of each recipe of the family, on embedded data, and of its `FORMS`."""
     from catalogue import MEMBERS
 
     names = [member.recipe for member in MEMBERS]

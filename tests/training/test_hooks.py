@@ -12,7 +12,7 @@ from thalweg.training import Batch, Loss, NonFinite, Problem, Run, Stage
 from thalweg.training.distributed import World
 from thalweg.training.stage_state import StageState
 from thalweg.training.statistics import normalizing_layers, re_estimate
-from toy_problems import Bilinear, Cyclic, N, Regression, X, Y, play, regression_run
+from toy_problems import Bilinear, Cyclic, N, Regression, X, Y, regression_run, train_run
 
 
 def lines(folder) -> list[dict]:
@@ -47,15 +47,15 @@ class WithExtra(Regression):
 
 @pytest.mark.parametrize("name", ["reconstruction_loss", "model/loss", "aloss"])
 def test_an_extra_that_ends_in_loss_is_no_loss(tmp_path, name):
-    play(regression_run(4, problem=Regression()), tmp_path / "plain", log_every=4)
-    play(regression_run(4, problem=WithExtra(name)), tmp_path / "extra", log_every=4)
+    train_run(regression_run(4, problem=Regression()), tmp_path / "plain", log_every=4)
+    train_run(regression_run(4, problem=WithExtra(name)), tmp_path / "extra", log_every=4)
     (plain,), (extra,) = lines(tmp_path / "plain"), lines(tmp_path / "extra")
     assert extra["loss"] == plain["loss"]
     assert extra[name] == -1
 
 
 def test_an_extra_that_is_not_finite_does_not_end_the_run_and_a_loss_does(tmp_path):
-    play(regression_run(4, problem=WithExtra("reconstruction_loss", math.nan)), tmp_path / "run", log_every=4)
+    train_run(regression_run(4, problem=WithExtra("reconstruction_loss", math.nan)), tmp_path / "run", log_every=4)
     (line,) = lines(tmp_path / "run")
     assert math.isfinite(line["loss"])
     assert math.isnan(line["reconstruction_loss"])
@@ -67,13 +67,13 @@ def test_an_extra_that_is_not_finite_does_not_end_the_run_and_a_loss_does(tmp_pa
 
     game = Broken()
     with pytest.raises(NonFinite, match="the loss of phi is nan at step 1;"):
-        play(Run(game.model, (Stage(problem=game, steps=2, batch_size=1),)))
+        train_run(Run(game.model, (Stage(problem=game, steps=2, batch_size=1),)))
 
 
 @pytest.mark.parametrize("name", ["loss", "lr", "step", "stage", "seconds", "memory"])
 def test_an_extra_with_a_name_of_the_metrics_is_refused(name):
     with pytest.raises(ValueError, match=f"extras of model: got '{name}', which the metrics themselves hold"):
-        play(regression_run(1, problem=WithExtra(name)))
+        train_run(regression_run(1, problem=WithExtra(name)))
 
 
 class FullStatistics(Problem):
@@ -95,7 +95,7 @@ class FullStatistics(Problem):
 @pytest.mark.parametrize("ema", [{}, {"model": 0.5}])
 def test_a_problem_may_finish_with_statistics_of_all_the_training_data(ema):
     problem = FullStatistics()
-    play(Run(problem.model, (Stage(problem=problem, steps=20, batch_size=16, ema=ema),)))
+    train_run(Run(problem.model, (Stage(problem=problem, steps=20, batch_size=16, ema=ema),)))
     assert N % 16 == 0
     first, norm, _ = problem.model
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A run killed at any instant and resumed is, byte for byte, the run that was never killed: every recipe."""
+"""A run that is killed at any time and resumed equals, byte for byte, one that was never killed: every recipe."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from thalweg.recipes import FAMILIES
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
-EVERYTHING = {"validate_every": 1, "patience": 50, "ema": 0.9}  # what is written and kept beside the weights
+EVERYTHING = {"validate_every": 1, "patience": 50, "ema": 0.9}  # everything that is saved beside the weights
 QUANTIZED = {"codes": 8, "dim": 4, "hidden": 8, "layers": 1}
 
 
@@ -56,7 +56,7 @@ def test_every_state_of_a_run_on_masks_or_tokens_is_resumed(tmp_path, kind):
 
 @pytest.mark.system("S5")
 @pytest.mark.parametrize("family", FAMILIES)
-def test_killed_again_and_again_and_resumed_is_never_killed(tmp_path, family):
+def test_a_run_killed_repeatedly_equals_one_never_killed(tmp_path, family):
     lines = [line.split(": ", 1) for line in said("kills", tmp_path, family)]
     assert set(FAMILIES[family]) <= {recipe for recipe, _ in lines}
     assert [line for line in lines if not re.fullmatch(r"same \d+", line[1])] == []

@@ -1,4 +1,4 @@
-"""Optimizers against their recursions, and against torch where torch has the same one."""
+"""Optimizers against their recursions, and against those of torch."""
 
 import pytest
 import torch

@@ -73,7 +73,7 @@ def main(out: str) -> None:
 
 if __name__ == "__main__":
     if "RANK" in os.environ:
-        torch.distributed.init_process_group("gloo")  # once for all; the engine joins what stands
+        torch.distributed.init_process_group("gloo")  # once for all runs; the engine joins the existing group
     main(sys.argv[1])
     if "RANK" in os.environ:
         # A process that exits with threads of gloo still running may be aborted by their destructors; and rank 0,
