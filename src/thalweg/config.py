@@ -243,11 +243,11 @@ def keyword_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     >>> keyword_options(recipe)
     {'latent_dim': (<class 'int'>, 20)}
     """
-    found = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
     # Only these annotations are read: the others may name types that are imported for type checkers alone.
-    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in found.items()})
+    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in parameters.items()})
     hints = typing.get_type_hints(holder, globalns=getattr(inspect.unwrap(function), "__globals__", {}))
-    return {name: (hints[name], p.default) for name, p in found.items()}
+    return {name: (hints[name], p.default) for name, p in parameters.items()}
 
 
 def to_json(value: Any) -> Any:

@@ -120,7 +120,7 @@ def test_noise_adds_its_variance_to_the_mean_square(update, factor, added, batch
 
 
 def linear_moves(name, mu):
-    """Return the maps of a step, state ← M state + N ε, of the state (θ, φ), for `Optimistic` with the last gradients."""
+    """Return the maps of a step, state ← M state + N ε; the state is (θ, φ), for `Optimistic` with last gradients."""
     field, one = np.array([[mu, 1.0], [-1.0, mu]]), np.eye(2)
     if name == "optimistic":
         step = np.block([[one - 2 * RATE * field, RATE * one], [field, 0 * one]])

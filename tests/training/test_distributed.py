@@ -29,7 +29,7 @@ def test_two_processes_equal_one_process_on_the_joint_batch(tmp_path):
         for weights in ranked:
             assert alone.keys() == weights.keys()
             for name in alone:
-                # ActNorm's shift has a gradient of rounding errors on a standardized batch; Adam scales it to full steps.
+                # The gradient of ActNorm's shift is rounding error on a standardized batch; Adam scales it up.
                 atol = 1e-4 if problem == "glow" else 2e-6
                 assert torch.allclose(alone[name], weights[name], rtol=1e-4, atol=atol), (problem, name)
     one, two = (torch.load(tmp_path / f"batch-norm.{r}.pt", weights_only=True) for r in ("0", "1"))

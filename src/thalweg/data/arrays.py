@@ -204,16 +204,16 @@ def idx_folder(folder: Path) -> dict[str, Path] | None:
 
     Raises ValueError naming the first that is missing if there are some.
     """
-    found = {}
+    files = {}
     for key, stem in IDX_FILES.items():
         for name in (stem, f"{stem}.gz", stem.replace("-idx", ".idx")):
             if (folder / name).is_file():
-                found[key] = folder / name
+                files[key] = folder / name
                 break
-    if found and len(found) < len(IDX_FILES):
-        missing = next(stem for key, stem in IDX_FILES.items() if key not in found)
+    if files and len(files) < len(IDX_FILES):
+        missing = next(stem for key, stem in IDX_FILES.items() if key not in files)
         raise ValueError(f"{folder.name}: '{missing}' is missing, wanted the four files of MNIST")
-    return found or None
+    return files or None
 
 
 def read_idx(path: Path) -> Raw:

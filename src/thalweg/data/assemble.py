@@ -35,10 +35,10 @@ class Raw:
     target: Target | None = None
     columns: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
-    held: int | None = None  # number of the last training examples that are for validation, in place of a random share
+    reserved: int | None = None  # number of the last training examples for validation
     groups: Array | None = None  # group of each training example: a group stays in one split
     fixed: bool = False  # the content never changes: it is split in exact shares by a random order
-    divided: bool = False  # the reader has made the splits of the configuration
+    divided: bool = False  # the reader has split the examples as configured
     density: Any = None
 
     @property
@@ -120,7 +120,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
 
 
 def _check_targets(name: str, raw: Raw) -> None:
-    """Raise ValueError where targets do not have the shape that the reader says."""
+    """Raise ValueError where targets do not have the shape of `raw.target`."""
     for split in (raw.train, raw.validation, raw.test):
         if split is not None and split.y is not None and raw.target is not None:
             wanted = (len(split), *raw.target.shape)
@@ -198,8 +198,8 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
         raise ValueError(f"data_examples: got {keep}, wanted at most {n}, the number that '{name}' has")
     if limited and keep < MIN_EXAMPLES and not raw.divided:
         raise ValueError(f"data_examples: got {keep}, wanted at least {MIN_EXAMPLES}")
-    if raw.held is not None:
-        return _last_held(name, raw, config)
+    if raw.reserved is not None:
+        return _with_reserved(name, raw, config)
     wanted = shares(config, raw)
     existing = [getattr(raw, part) for part in ("validation", "test")]
     rows = np.arange(n)
@@ -242,22 +242,22 @@ def _deduplicated(raw: Raw) -> tuple[Raw, Array]:
     return replace(raw, **changed, groups=groups), keys[rows]
 
 
-def _last_held(name: str, raw: Raw, config: DataConfig) -> list[Split]:
+def _with_reserved(name: str, raw: Raw, config: DataConfig) -> list[Split]:
     """Return the splits of a source whose last training examples are for validation, for any number of `examples`."""
-    assert raw.held is not None
+    assert raw.reserved is not None
     assert raw.test is not None
     n = len(raw.train)
-    held = raw.held if config.validation is None else round(config.validation * n)
-    kept = n - held if config.examples is None else config.examples
-    if kept > n - held:
+    reserved = raw.reserved if config.validation is None else round(config.validation * n)
+    kept = n - reserved if config.examples is None else config.examples
+    if kept > n - reserved:
         raise ValueError(
-            f"data_examples: got {kept}, wanted at most {n - held}, the number that '{name}' has for training"
+            f"data_examples: got {kept}, wanted at most {n - reserved}, the number that '{name}' has for training"
         )
-    train = _take(raw.train, slice(0, n - held))
-    if kept < n - held:
-        order = np.random.default_rng(fold(config.seed, "split")).permutation(n - held)
+    train = _take(raw.train, slice(0, n - reserved))
+    if kept < n - reserved:
+        order = np.random.default_rng(fold(config.seed, "split")).permutation(n - reserved)
         train = _take(train, np.sort(order[:kept]))
-    return [train, _take(raw.train, slice(n - held, n)), raw.test]
+    return [train, _take(raw.train, slice(n - reserved, n)), raw.test]
 
 
 def _take(split: Split, rows: slice | Array) -> Split:

@@ -29,8 +29,8 @@ def discrete_columns(x: Array) -> tuple[Discrete | None, ...]:
     >>> discrete_columns(np.array([[0.5, 1.0], [0.25, 7.0]]))
     (None, Discrete(step=1.0, values=()))
     """
-    found = tuple(_discrete(column) for column in x.T)
-    return found if any(found) else ()
+    columns = tuple(_discrete(column) for column in x.T)
+    return columns if any(columns) else ()
 
 
 def _discrete(column: Array) -> Discrete | None:
@@ -59,18 +59,18 @@ def degenerate_columns(x: Array, discrete: Sequence[Discrete | None], names: Seq
     >>> degenerate_columns(np.hstack([x, 2 * x + 1]), (), ("a", "b"))
     ["column 'b' is a linear function of other columns: their density is unbounded, so leave it out"]
     """
-    found = []
+    warnings = []
     for i, name in enumerate(names):
         if not discrete or discrete[i] is None:
             values, counts = np.unique(x[:, i], return_counts=True)
             share = counts.max() / len(x)
             if share > MAX_SHARE and counts.max() > 1:
                 value = values[counts.argmax()]
-                found.append(
+                warnings.append(
                     f"column '{name}' is {value:g} in {100 * share:.0f} % of the rows: its density is unbounded"
                     " there, so log-likelihoods of this table cannot compare models"
                 )
-    return found + [
+    return warnings + [
         f"column '{names[i]}' is a linear function of other columns: their density is unbounded, so leave it out"
         for i in _dependent(x)
     ]
@@ -82,14 +82,14 @@ def _dependent(x: Array) -> list[int]:
         return []
     rows = x[:: -(-len(x) // MAX_ROWS)] - x[0]
     rows = rows - rows.mean(axis=0)
-    kept, found = np.zeros((len(rows), 0)), []
+    kept, dependent = np.zeros((len(rows), 0)), []
     for i, column in enumerate(rows.T):
         size = np.linalg.norm(column)
         for _ in range(2):  # the second pass removes rounding errors
             column = column - kept @ (kept.T @ column)
         left = np.linalg.norm(column)
         if size and left < 1e-7 * size:
-            found.append(i)
+            dependent.append(i)
         elif left:
             kept = np.column_stack([kept, column / left])
-    return found
+    return dependent

@@ -78,7 +78,9 @@ def read(name: str) -> Raw:
         if not good or split.y is None or not 0 <= split.y.min() <= split.y.max() < 10:  # type: ignore[union-attr]
             raise ValueError(f"{paths[0].name}: got other arrays than those of '{name}', wanted x_train and x_test of"
                              f" {COUNTS[name]} images {shape} and their labels 0..9")  # fmt: skip
-    return Raw(kind="image", train=train, test=test, levels=256, target=class_target(CLASSES[name]), held=VALIDATION)
+    return Raw(
+        kind="image", train=train, test=test, levels=256, target=class_target(CLASSES[name]), reserved=VALIDATION
+    )
 
 
 def fetch(name: str) -> list[Path]:
@@ -97,9 +99,9 @@ def fetch(name: str) -> list[Path]:
             raise ValueError(f"THALWEG_DATA: got '{own}', wanted a folder that exists")
         if (folder / f"{name}.npz").is_file():
             return [folder / f"{name}.npz"]
-        found = _originals(name, folder / name) or (_originals(name, folder) if name == "cifar10" else [])
-        if found:
-            return found
+        originals = _originals(name, folder / name) or (_originals(name, folder) if name == "cifar10" else [])
+        if originals:
+            return originals
     home = cache_folder() / name
     return _originals(name, home) or _download(name, home)
 

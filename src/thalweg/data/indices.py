@@ -72,6 +72,6 @@ def indices(scheme: str, seed: int, step: int, n: int, batch_size: int) -> Array
     start = step * batch_size
     parts = []
     for number in range(start // length, (start + batch_size - 1) // length + 1):
-        whole = page(scheme, randomness(seed, number), n, batch_size)
-        parts.append(whole[max(0, start - number * length) : max(0, start + batch_size - number * length)])
+        drawn = page(scheme, randomness(seed, number), n, batch_size)
+        parts.append(drawn[max(0, start - number * length) : max(0, start + batch_size - number * length)])
     return np.concatenate(parts)

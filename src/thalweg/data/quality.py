@@ -28,11 +28,11 @@ def duplicates(dataset: Dataset) -> dict[str, int]:
     """
     train = content_keys(dataset.trained_on.train.x)
     known = np.unique(train)
-    found = {
+    counts = {
         f"{name} in training": int(np.isin(content_keys(dataset.split(name).x), known).sum())
         for name in _measured(dataset)
     }
-    return found | {"repeated": len(train) - len(known)}
+    return counts | {"repeated": len(train) - len(known)}
 
 
 def _measured(dataset: Dataset) -> tuple[str, ...]:
@@ -42,32 +42,32 @@ def _measured(dataset: Dataset) -> tuple[str, ...]:
 
 def warnings_of(dataset: Dataset) -> list[str]:
     """Return a line for each property of the data that makes measurements misleading."""
-    found, spec, n = [], dataset.spec, len(dataset.trained_on.train)
+    warnings, spec, n = [], dataset.spec, len(dataset.trained_on.train)
     count = duplicates(dataset)
     for name in _measured(dataset):
         same, of = count[f"{name} in training"], len(dataset.split(name))
         which = "examples" if name == "all" else f"{name} examples"
         if same:
-            found.append(
+            warnings.append(
                 f"{same} of {of} {which} are also training examples: measurements on them are too good;"
                 " --deduplicate removes duplicates, --split-by keeps groups in one split"
             )
     if n and count["repeated"] > MAX_REPEATED * n and spec.kind != "tokens" and not _discrete(spec):
-        found.append(
+        warnings.append(
             f"{count['repeated']} of {n} training examples are duplicates of others: densities of the data are"
             " unbounded there, and copies by a model cannot be detected; --deduplicate removes duplicates"
         )
     if spec.kind == "image" and spec.levels == 256:
         values = np.unique(np.asarray(dataset.train.x[:1000]))
         if len(values) <= 2:
-            found.append(
+            warnings.append(
                 f"images have the values {' and '.join(map(str, values.tolist()))} only, but are read as 256 levels:"
                 " save them as booleans for models of two levels"
             )
     if spec.kind == "vector":
         names = spec.columns or tuple(map(str, range(spec.size)))
-        found += degenerate_columns(np.asarray(dataset.train.x), spec.discrete, names)
-    return found
+        warnings += degenerate_columns(np.asarray(dataset.train.x), spec.discrete, names)
+    return warnings
 
 
 def _discrete(spec: Any) -> bool:

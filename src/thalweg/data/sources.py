@@ -18,7 +18,7 @@ __all__ = ["SOURCES", "fetch", "info", "inherited", "load", "names"]
 class Source(NamedTuple):
     """One named source: its origin, kind, description and license."""
 
-    origin: str  # embedded: part of an installed package; made: generated from the seed; download
+    origin: str  # embedded: part of an installed package; generated from the seed; download
     kind: str
     description: str
     license: str
@@ -30,16 +30,16 @@ _FASHION = "Zalando Research, MIT"
 # fmt: off
 SOURCES: dict[str, Source] = {
     "digits": Source("embedded", "image", "1,797 scans of handwritten digits, 8×8, 17 levels, 10 classes", "scikit-learn, from UCI ML Repository, CC BY 4.0"),  # noqa: E501
-    "glyphs": Source("made", "image", "letters and digits in 12 fonts under random affine maps, factors known", "DejaVu and STIX fonts of matplotlib, free licenses"),  # noqa: E501
-    "moons": Source("made", "vector", "two interleaved half circles in the plane, exact density", _TOY),
-    "rings": Source("made", "vector", "concentric rings in the plane, exact density", _TOY),
-    "pinwheel": Source("made", "vector", "bent arms around a center, exact density", _TOY),
-    "checkerboard": Source("made", "vector", "uniform on the dark squares of a board, exact density", _TOY),
-    "spiral": Source("made", "vector", "a spiral in the plane, exact density", _TOY),
-    "eight-gaussians": Source("made", "vector", "eight Gaussians on a circle, exact density", _TOY),
-    "grid-gaussians": Source("made", "vector", "Gaussians on a square grid, exact density", _TOY),
-    "three-gaussians": Source("made", "vector", "a mixture of three Gaussians in the plane, exact density", _TOY),
-    "mixture-1d": Source("made", "vector", "a mixture of Gaussians on the line, exact density", _TOY),
+    "glyphs": Source("generated", "image", "letters and digits in 12 fonts under random affine maps, factors known", "DejaVu and STIX fonts of matplotlib, free licenses"),  # noqa: E501
+    "moons": Source("generated", "vector", "two interleaved half circles in the plane, exact density", _TOY),
+    "rings": Source("generated", "vector", "concentric rings in the plane, exact density", _TOY),
+    "pinwheel": Source("generated", "vector", "bent arms around a center, exact density", _TOY),
+    "checkerboard": Source("generated", "vector", "uniform on the dark squares of a board, exact density", _TOY),
+    "spiral": Source("generated", "vector", "a spiral in the plane, exact density", _TOY),
+    "eight-gaussians": Source("generated", "vector", "eight Gaussians on a circle, exact density", _TOY),
+    "grid-gaussians": Source("generated", "vector", "Gaussians on a square grid, exact density", _TOY),
+    "three-gaussians": Source("generated", "vector", "a mixture of three Gaussians in the plane, exact density", _TOY),
+    "mixture-1d": Source("generated", "vector", "a mixture of Gaussians on the line, exact density", _TOY),
     "mnist": Source("download", "image", "70,000 handwritten digits, 28×28 gray, 10 classes", "LeCun, Cortes, Burges, CC BY-SA 3.0"),  # noqa: E501
     "fashion-mnist": Source("download", "image", "70,000 pictures of clothing, 28×28 gray, 10 classes", _FASHION),
     "cifar10": Source("download", "image", "60,000 photographs, 32×32 color, 10 classes", "Krizhevsky 2009, no license stated"),  # noqa: E501

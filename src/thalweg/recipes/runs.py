@@ -113,7 +113,7 @@ def resume(
     if steps is not None or minutes is not None:
         config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
     if steps is not None:
-        done = max((found.step for found in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
+        done = max((checkpoint.step for checkpoint in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
         if steps < done:
             raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has already done")
     with RunFolder.open(folder, hold=_first_process()) as opened:

@@ -99,9 +99,9 @@ def load_newest(
     Each damaged file is reported to `warn`. Raises ValueError where all are damaged, and for one of another format.
     """
     files = checkpoints(folder, "step")
-    for found in reversed(files):
+    for checkpoint in reversed(files):
         try:
-            return _of_this_format(found.path, read_checkpoint(found.path, device))
+            return _of_this_format(checkpoint.path, read_checkpoint(checkpoint.path, device))
         except _OtherFormatError:
             raise
         except ValueError as error:
@@ -115,9 +115,9 @@ def load_exactly(
     folder: Path, series: str, at: tuple[int, int], *, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
     """Return the state of a series at (stage, step). Raises ValueError where it is missing or damaged."""
-    for found in checkpoints(folder, series):
-        if found.at == at:
-            return read_checkpoint(found.path, device)
+    for checkpoint in checkpoints(folder, series):
+        if checkpoint.at == at:
+            return read_checkpoint(checkpoint.path, device)
     raise ValueError(f"checkpoints: got no '{series}' of step {at[1]} in {folder}, wanted the file that was written")
 
 
@@ -140,6 +140,6 @@ def remove_later(folder: Path, at: tuple[int, int]) -> None:
     checkpoints of the resumed run.
     """
     for series in ("step", "best"):
-        for found in checkpoints(folder, series):
-            if found.at > at:
-                found.path.unlink(missing_ok=True)
+        for checkpoint in checkpoints(folder, series):
+            if checkpoint.at > at:
+                checkpoint.path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ KEPT_CHECKPOINTS = 2  # the newest, and one to fall back on
 
 def keep(folder: Path, bests: list[tuple[int, int]]) -> None:
     """Remove all checkpoints except the newest to resume from and the best models that these refer to."""
-    prune(folder, "step", [found.at for found in checkpoints(folder, "step")[-KEPT_CHECKPOINTS:]])
+    prune(folder, "step", [checkpoint.at for checkpoint in checkpoints(folder, "step")[-KEPT_CHECKPOINTS:]])
     prune(folder, "best", bests)
 
 
