@@ -19,7 +19,7 @@ from thalweg.data import Batches
 from thalweg.problems.saddle import QuadraticGame
 from thalweg.training import Alternating, Extragradient, Optimistic, Simultaneous, Stage, Update
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
+from thalweg.training.stage_state import StageState
 
 IMAGE = Path(__file__).parent / "images" / "minimax.png"
 RATE, BATCH, NOISE, ASCENTS = 0.1, 16, 1.0, 5
@@ -45,10 +45,10 @@ def played(update: Update, curvature: float, rounds: int, *, size: int = 1, nois
         update=update,
     )
     couplings = Batches((torch.ones(stage.batch_size, dtype=torch.float64), None), stage.batch_size)
-    play = Play(stage, couplings, TrainConfig(), torch.device("cpu"), World())
+    state = StageState(stage, couplings, TrainConfig(), torch.device("cpu"), World())
     places = [game.place]
     for step in range(rounds):
-        play.round(step)
+        state.step(step)
         places.append(game.place)
     return torch.stack(places)
 

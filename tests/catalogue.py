@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.config import Discrete
-from thalweg.data import Spec
+from thalweg.data import Spec, class_target
 from thalweg.nn.preprocess import quantize
 from thalweg.randomness import generator
 from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 from thalweg.training.run import Run
-from thalweg.training.updates import Solved
 
-PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), classes=("a", "b", "c"))
+PLANE = Spec(
+    name="plane", kind="vector", shape=(2,), mean=(1.0, -20.0), std=(2.0, 5.0), target=class_target(("a", "b", "c"))
+)
 COUNTS = Spec(
     name="counts",
     kind="vector",
@@ -25,11 +26,21 @@ COUNTS = Spec(
     mean=(4.0, -20.0, 1.2),
     std=(2.0, 5.0, 0.8),
     discrete=(Discrete(), None, Discrete(0.5, (0.0, 0.5, 2.5))),
-    classes=("a", "b"),
+    target=class_target(("a", "b")),
 )
-LINE = Spec(name="line", kind="vector", shape=(1,), mean=(3.0,), std=(2.0,), classes=("a", "b"))
-DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,), classes=("a", "b", "c"))
-ODD = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=256, mean=(90.0,), std=(70.0,), classes=("a", "b"))
+LINE = Spec(name="line", kind="vector", shape=(1,), mean=(3.0,), std=(2.0,), target=class_target(("a", "b")))
+DIGITS = Spec(
+    name="scans",
+    kind="image",
+    shape=(1, 8, 8),
+    levels=17,
+    mean=(4.9,),
+    std=(6.0,),
+    target=class_target(("a", "b", "c")),
+)
+ODD = Spec(
+    name="odd", kind="image", shape=(1, 11, 9), levels=256, mean=(90.0,), std=(70.0,), target=class_target(("a", "b"))
+)
 BINARY = Spec(name="binary", kind="image", shape=(1, 8, 8), levels=2, mean=(0.13,), std=(0.34,))
 COLOR = Spec(
     name="color",
@@ -38,7 +49,7 @@ COLOR = Spec(
     levels=256,
     mean=(120.0, 130.0, 110.0),
     std=(60.0, 62.0, 64.0),
-    classes=("a", "b", "c", "d"),
+    target=class_target(("a", "b", "c", "d")),
 )
 
 
@@ -64,9 +75,9 @@ class Member:
         """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
         run = self.run(seed)
         for stage in run.stages:
-            if isinstance(stage.update, Solved):
+            if not stage.update.needs_gradients:
                 for player in stage.problem.players:
-                    stage.problem.solve(player, self.batch(40, seed))
+                    stage.problem.closed_form_step(player, self.batch(40, seed))
         noise = generator(seed, "off the start")
         with torch.no_grad():
             for parameter in run.model.parameters():

@@ -1,4 +1,4 @@
-"""Settings go to JSON and back; what does not fit is refused by name."""
+"""Settings are converted to JSON and back; invalid fields are refused by name."""
 
 import json
 
@@ -34,9 +34,9 @@ def test_round_trip(value):
         (lambda d: d.update(recipie="vae"), "RunConfig: unknown field 'recipie' (did you mean 'recipe'?)"),
         (lambda d: d.pop("recipe"), "RunConfig: field 'recipe' is missing"),
         (lambda d: d.update(recipe=3), "recipe: got 3, wanted str"),
-        (lambda d: d["train"].update(steps="ten"), "train.steps: got 'ten', wanted a whole number"),
-        (lambda d: d["train"].update(steps=2.5), "train.steps: got 2.5, wanted a whole number"),
-        (lambda d: d["train"].update(steps=True), "train.steps: got True, wanted a whole number"),
+        (lambda d: d["train"].update(steps="ten"), "train.steps: got 'ten', wanted an integer"),
+        (lambda d: d["train"].update(steps=2.5), "train.steps: got 2.5, wanted an integer"),
+        (lambda d: d["train"].update(steps=True), "train.steps: got True, wanted an integer"),
         (lambda d: d["train"].update(steps=-1), "steps: got -1, wanted a number greater than 0"),
         (lambda d: d["train"].update(compile="yes"), "train.compile: got 'yes', wanted bool"),
         (lambda d: d["train"].update(precision="fp16"), "train.precision: got 'fp16', wanted one of float32, bf16"),

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and nothing is left of a process that died."""
+"""Files are written completely or not at all, and temporary files of dead processes are removed."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path):
 @pytest.mark.parametrize(
     "name", ["run.json", "lock", "model.safetensors", "step-0-000000010.0123abcd.pt", "A.NPZ", "[a].csv"]
 )
-def test_what_a_dead_process_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path, name):
+def test_files_of_a_dead_process_are_removed_and_those_of_a_live_one_are_kept(tmp_path, name):
     path = tmp_path / name
     own = temporary_path(path)
     orphan = own.with_name(own.name.replace(str(os.getpid()), str(dead())))

@@ -22,13 +22,19 @@ from harness import alternate, quick, report
 from torch import nn
 
 from thalweg.config import TrainConfig
-from thalweg.data import Batches, Spec, Split
+from thalweg.data import Batches, Spec, Split, class_target
 from thalweg.recipes import recipe
 from thalweg.training import RunFolder, Sources, train
 
 B, N = 128, 60_000
 SPEC = Spec(
-    name="pixels", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,), classes=tuple("0123456789")
+    name="pixels",
+    kind="image",
+    shape=(1, 28, 28),
+    levels=256,
+    mean=(33.3,),
+    std=(78.6,),
+    target=class_target(tuple("0123456789")),
 )
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((N, 1, 28, 28)) ** 4 * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The few argument checks that many places share. Each says what came and what was wanted."""
+"""Checks of arguments. Each error message names the argument, its value and what was wanted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TypeVar
 
-__all__ = ["choice", "in_range", "positive", "suggestion"]
+__all__ = ["at_least", "choice", "in_range", "positive", "suggestion"]
 
 Number = TypeVar("Number", int, float)
 
@@ -43,6 +43,18 @@ def positive(name: str, value: Number) -> Number:
     """
     if not value > 0:
         raise ValueError(f"{name}: got {value}, wanted a number greater than 0")
+    return value
+
+
+def at_least(name: str, value: Number, low: Number) -> Number:
+    """Return `value` if it is not below `low`; else raise ValueError.
+
+    >>> at_least("warmup", -3, 0)
+    Traceback (most recent call last):
+    ValueError: warmup: got -3, wanted a number of at least 0
+    """
+    if not value >= low:
+        raise ValueError(f"{name}: got {value}, wanted a number of at least {low}")
     return value
 
 

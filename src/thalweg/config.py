@@ -1,4 +1,6 @@
-"""Settings as frozen dataclasses that go to JSON and back; an unknown or ill-typed field is refused by name."""
+"""Settings as frozen dataclasses, converted to JSON and back; unknown fields and other types are refused by name."""
+
+# ruff: noqa: RUF009  # `setting` makes fields
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from thalweg.checks import choice, in_range, positive, suggestion
+from thalweg.checks import at_least, choice, in_range, positive, suggestion
 
 __all__ = [
     "DataConfig",
@@ -22,6 +24,7 @@ __all__ = [
     "coerce",
     "from_json",
     "keyword_options",
+    "setting",
     "to_json",
 ]
 
@@ -32,29 +35,35 @@ Precision = Literal["float32", "bf16"]
 UpdateName = Literal["simultaneous", "alternating", "multi-ascent", "extragradient", "optimistic"]
 
 
+def setting(default: Any, help: str) -> Any:
+    """Return a dataclass field with a default and the help text of its command-line option."""
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which data, and how they are read. Fields that do not concern the source are refused by it.
+    """The data and how they are read. A source refuses fields that do not concern it.
 
     >>> DataConfig(source="digits").seed
     0
     """
 
-    source: str  # an embedded or downloadable name, or a path
-    examples: int | None = None  # how many to draw (generated data) or to keep (read data)
-    image_size: int | None = None  # side of the square that images are brought to
-    channels: Literal["gray", "rgb"] | None = None  # bring images to gray or rgb
-    resize: Literal["crop", "pad", "stretch"] | None = None  # what to do with images of other sizes
-    label_column: str | None = None  # column of a table that holds the classes
-    text_unit: Literal["bytes", "characters"] | None = None  # what a token is
-    window: int | None = None  # tokens per example of text
-    validation: float | None = None  # share of the examples kept for validation, where the source has no split
-    test: float | None = None  # share of the examples kept for testing, where the source has no split
-    split_by: str | None = None  # column of a table, or `folder`: examples that share its value stay in one split
-    deduplicate: bool | None = None  # keep only the first of examples that are exactly equal
-    seed: int = 0  # of generated data and of random splits
+    source: str = field(metadata={"help": "name of an embedded or downloadable data set, or a path"})
+    examples: int | None = setting(None, "number of examples to draw (generated data) or to keep (data from files)")
+    image_size: int | None = setting(None, "side, in pixels, of the square that images are resized to")
+    channels: Literal["gray", "rgb"] | None = setting(None, "convert images to gray or rgb")
+    resize: Literal["crop", "pad", "stretch"] | None = setting(None, "how images of other sizes are resized")
+    label_column: str | None = setting(None, "column of a table that holds the classes")
+    text_unit: Literal["bytes", "characters"] | None = setting(None, "unit of text that is one token")
+    window: int | None = setting(None, "tokens per example of text")
+    validation: float | None = setting(None, "share of the examples for validation, where the source has no such split")
+    test: float | None = setting(None, "share of the examples for testing, where the source has no such split")
+    split_by: str | None = setting(None, "column of a table, or folder: examples with the same value stay in one split")
+    deduplicate: bool | None = setting(None, "keep only the first of examples that are exactly equal")
+    seed: int = setting(0, "seed of generated data and of random splits")
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         for name in ("examples", "image_size", "window"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
@@ -65,9 +74,9 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Discrete:
-    """A column of vectors that takes discrete values: the cell [v, v + step) stands for the value v.
+    """A column of vectors that takes discrete values: the cell [v, v + step) belongs to the value v.
 
-    `values` are all the values there are, in order; empty for a column of integers, where `step` is 1.
+    `values` are all values in increasing order; empty for a column of integers, where `step` is 1.
 
     >>> Discrete(0.5, (0.0, 0.5, 2.0)).step
     0.5
@@ -79,8 +88,11 @@ class Discrete:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """A torch optimizer by name. `eps_inside` puts ε under the root, √(v+ε), as lectures write it; papers and torch
-    add it outside, √v+ε.
+    """A torch optimizer by name.
+
+    `eps_inside` puts ε under the square root, √(v+ε), in place of √v+ε. `nesterov` is of "momentum" alone, as in
+    `torch.optim.SGD`. `no_decay` leaves parameters of at most one dimension, which are biases and the scales of
+    normalization layers, out of the weight decay.
 
     >>> OptimizerConfig(name="momentum", lr=0.1).momentum
     0.9
@@ -89,12 +101,14 @@ class OptimizerConfig:
     name: OptimizerName = "adam"
     lr: float = 1e-3
     momentum: float = 0.9  # of "momentum" alone
+    nesterov: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
-    alpha: float = 0.99  # smoothing of RMSprop's second moment
+    alpha: float = 0.99  # decay of RMSprop's second moment
     eps: float = 1e-8
     eps_inside: bool = False
     weight_decay: float = 0.0
+    no_decay: bool = False
 
     def __post_init__(self) -> None:
         choice("optimizer", self.name, typing.get_args(OptimizerName))
@@ -104,10 +118,11 @@ class OptimizerConfig:
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name}: got {value}, wanted a number in [0, 1)")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay: got {self.weight_decay}, wanted a number of at least 0")
+        at_least("weight_decay", self.weight_decay, 0)
         if self.eps_inside and self.name not in ("rmsprop", "adam"):
             raise ValueError(f"eps_inside: got optimizer '{self.name}', wanted rmsprop or adam")
+        if self.nesterov and (self.name != "momentum" or not self.momentum):
+            raise ValueError(f"nesterov: got optimizer '{self.name}', wanted momentum")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +134,14 @@ class ScheduleConfig:
     """
 
     name: ScheduleName = "constant"
-    warmup: int = 0  # steps of linear warm-up, before any schedule
+    warmup: int = 0  # steps of linear warm-up, before the schedule
     gamma: float = 0.9  # per epoch, of "exponential"
-    floor: float = 0.0  # the least factor of the cosine schedules
-    period: int | None = None  # steps of half a cosine; None: the whole run
+    floor: float = 0.0  # the smallest factor of the cosine schedules
+    period: int | None = None  # steps of half a cosine period; None: the whole run
 
     def __post_init__(self) -> None:
         choice("schedule", self.name, typing.get_args(ScheduleName))
-        if self.warmup < 0:
-            raise ValueError(f"warmup: got {self.warmup}, wanted a number of steps of at least 0")
+        at_least("warmup", self.warmup, 0)
         positive("gamma", self.gamma)
         in_range("floor", self.floor, 0.0, 1.0)
         if self.period is not None:
@@ -136,40 +150,43 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a run is trained, whatever the recipe. None leaves what the recipe chose.
+    """How a run is trained, for every recipe. None keeps what the recipe chose.
 
     >>> TrainConfig(steps=100).batch_size is None
     True
     """
 
-    seed: int = 0  # of everything drawn: weights, order, noise
-    steps: int | None = None  # rounds of the update
-    examples: int | None = None  # training examples to be seen, in place of steps
-    minutes: float | None = None  # of training, in place of steps; schedules follow the clock
-    batch_size: int | None = None  # examples in a mini-batch
-    scheme: Scheme | None = None  # how examples are drawn
-    optimizer: OptimizerName | None = None  # of every player
-    lr: float | None = None  # base learning rate
-    weight_decay: float | None = None  # L2 penalty; decoupled with adamw
-    eps_inside: bool | None = None  # adam and rmsprop: epsilon under the root, as lectures write it
-    schedule: ScheduleName | None = None  # of the learning rate
-    warmup: int | None = None  # steps of linear warm-up
-    clip_norm: float | None = None  # of each player's whole gradient
-    accumulate: int | None = None  # micro-batches per batch
-    ema: float | None = None  # decay of the averaged weights; 0: none
-    update: UpdateName | None = None  # who moves when, in games
-    patience: int | None = None  # validations without progress before stopping; the best model is kept
-    validate_every: int | None = None  # steps between validations; default: an epoch, with patience
-    log_every: int = 50  # steps between lines of metrics.jsonl
-    checkpoint_every: int | None = None  # steps between checkpoints; default: once a minute
-    precision: Precision = "float32"  # of the forward pass; parameters stay float32
-    compile: bool = False  # torch.compile the models
-    device: str = "auto"  # auto, cpu, cuda, ...
-    threads: int = 2  # that gather batches ahead, where the data do not fit the device
-    resident: Literal["auto", "yes", "no"] = "auto"  # keep the data on the device; auto: where they fit
-    tensorboard: bool = False  # write TensorBoard events beside the metrics
+    seed: int = setting(0, "seed of everything random: weights, order of examples, noise")
+    steps: int | None = setting(None, "training steps; one step is one round of updates of all players")
+    examples: int | None = setting(None, "training examples to process, in place of steps")
+    minutes: float | None = setting(None, "minutes of training, in place of steps; schedules follow the clock")
+    batch_size: int | None = setting(None, "examples in a mini-batch")
+    scheme: Scheme | None = setting(None, "how examples are drawn")
+    optimizer: OptimizerName | None = setting(None, "optimizer of every player")
+    lr: float | None = setting(None, "base learning rate")
+    weight_decay: float | None = setting(None, "weight decay: an L2 penalty, or decoupled with adamw")
+    eps_inside: bool | None = setting(None, "adam and rmsprop: epsilon under the square root")
+    nesterov: bool | None = setting(None, "momentum: Nesterov momentum")
+    no_decay: bool | None = setting(None, "no weight decay of biases and normalization parameters")
+    schedule: ScheduleName | None = setting(None, "schedule of the learning rate")
+    warmup: int | None = setting(None, "steps of linear warm-up")
+    clip_norm: float | None = setting(None, "largest norm of the gradient of all parameters of a player")
+    accumulate: int | None = setting(None, "micro-batches per batch")
+    ema: float | None = setting(None, "decay of the averaged weights; 0: no averages")
+    update: UpdateName | None = setting(None, "order of the players' steps, in games")
+    patience: int | None = setting(None, "validations without improvement until training stops; the best model is kept")
+    validate_every: int | None = setting(None, "steps between validations; default: an epoch, with patience")
+    log_every: int = setting(50, "steps between lines of metrics.jsonl")
+    checkpoint_every: int | None = setting(None, "steps between checkpoints; default: once a minute")
+    precision: Precision = setting("float32", "precision of the forward pass; parameters stay float32")
+    compile: bool = setting(False, "compile the models with torch.compile")
+    device: str = setting("auto", "auto, cpu, cuda, ...")
+    threads: int = setting(2, "threads that load batches ahead, where the data do not fit on the device")
+    resident: Literal["auto", "yes", "no"] = setting("auto", "keep the data on the device; auto: where they fit")
+    tensorboard: bool = setting(False, "write TensorBoard events beside the metrics")
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         budget = [name for name in ("steps", "examples", "minutes") if getattr(self, name) is not None]
         if len(budget) > 1:
             raise ValueError(f"{budget[1]}: got {getattr(self, budget[1])} beside {budget[0]}, wanted one of them")
@@ -192,10 +209,9 @@ class TrainConfig:
             positive("checkpoint_every", self.checkpoint_every)
         if self.ema is not None and not 0.0 <= self.ema < 1.0:
             raise ValueError(f"ema: got {self.ema}, wanted a decay in [0, 1)")
-        if self.weight_decay is not None and not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay: got {self.weight_decay}, wanted a number of at least 0")
-        if self.warmup is not None and self.warmup < 0:
-            raise ValueError(f"warmup: got {self.warmup}, wanted a number of steps of at least 0")
+        for name in ("weight_decay", "warmup"):
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name), 0)
         if self.optimizer is not None:
             choice("optimizer", self.optimizer, typing.get_args(OptimizerName))
         if self.schedule is not None:
@@ -204,7 +220,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """All that decides a run: what `run.json` holds and what `resume` reads.
+    """All settings of a run: what `run.json` holds and `resume` reads.
 
     >>> run = RunConfig(recipe="vae", data=DataConfig(source="digits"), options={"latent_dim": 2})
     >>> from_json(RunConfig, to_json(run)) == run
@@ -213,7 +229,7 @@ class RunConfig:
 
     recipe: str
     data: DataConfig
-    options: dict[str, Any] = field(default_factory=dict)  # the recipe's own
+    options: dict[str, Any] = field(default_factory=dict)  # of the recipe
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
@@ -227,15 +243,15 @@ def keyword_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     >>> keyword_options(recipe)
     {'latent_dim': (<class 'int'>, 20)}
     """
-    found = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    # Only these annotations are read: the others may name what is imported for type checkers alone.
-    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in found.items()})
+    parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    # Only these annotations are read: the others may name types that are imported for type checkers alone.
+    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in parameters.items()})
     hints = typing.get_type_hints(holder, globalns=getattr(inspect.unwrap(function), "__globals__", {}))
-    return {name: (hints[name], p.default) for name, p in found.items()}
+    return {name: (hints[name], p.default) for name, p in parameters.items()}
 
 
 def to_json(value: Any) -> Any:
-    """Return `value`, a dataclass or made of them, as what `json.dumps` takes.
+    """Return `value`, which may hold dataclasses, as an object that `json.dumps` accepts.
 
     >>> to_json(ScheduleConfig())["name"]
     'constant'
@@ -250,7 +266,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(cls: type[T], value: Any, path: str = "") -> T:
-    """Build the dataclass `cls` from what `to_json` gave.
+    """Build the dataclass `cls` from a value that `to_json` returned.
 
     Raises ValueError naming the field that is unknown, missing or of the wrong type.
 
@@ -272,9 +288,9 @@ def from_json(cls: type[T], value: Any, path: str = "") -> T:
 
 
 def coerce(name: str, value: Any, hint: Any) -> Any:
-    """Return `value` as the annotation `hint` wants it, or raise ValueError naming the field.
+    """Return `value` converted to the annotation `hint`, or raise ValueError naming the field.
 
-    Knows what settings are made of: int, float, str, bool, Literal, optional ones, tuples, lists, dicts, dataclasses.
+    The annotations of settings are int, float, str, bool, Literal, optional ones, tuples, lists, dicts and dataclasses.
 
     >>> coerce("lr", 1, float), coerce("shape", [1, 8, 8], tuple[int, ...])
     (1.0, (1, 8, 8))
@@ -313,7 +329,7 @@ def coerce(name: str, value: Any, hint: Any) -> Any:
     elif hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        wanted = "a whole number"
+        wanted = "an integer"
     elif isinstance(value, hint):
         return value
     raise ValueError(f"{name}: got {value!r}, wanted {wanted}")

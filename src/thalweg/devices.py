@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: the device, and the fast exact route of float32 products on CPUs."""
+"""Devices, deterministic sums, and the fast and exact implementation of float32 products on CPUs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["deterministic", "fast_matmul", "numerics", "peak_memory", "resolve_d
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" is an accelerator where there is one, else the CPU.
+    """Return the device of that name; "auto" is an accelerator if there is one, else the CPU.
 
     >>> resolve_device("cpu")
     device(type='cpu')
@@ -31,10 +31,10 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def fast_matmul(device: torch.device) -> Iterator[None]:
-    """Within, float32 products on a CPU take oneDNN's route where that is exact; left as it was on other devices.
+    """Within, float32 products on a CPU are computed by oneDNN where that is exact; other devices are left unchanged.
 
-    torch calls the route "medium" precision since oneDNN may round to bfloat16 on some CPUs; whether it does is
-    measured once. The choice never depends on a timing, so it is the same in every run on a machine.
+    torch calls this "medium" precision since oneDNN may round to bfloat16 on some CPUs; whether it does is measured
+    once. The choice never depends on a timing, so it is the same in every run on a machine.
     """
     if device.type != "cpu" or not _medium_is_exact():
         yield
@@ -49,10 +49,10 @@ def fast_matmul(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Within, sums into indexed places are made in order on a CPU, not by whichever thread comes first.
+    """Within, sums into indexed elements are computed in a fixed order on a CPU, whatever the order of the threads.
 
-    The gradient of `w[y]` is such a sum. One thread has an order by itself, and no price is paid for it. Other devices
-    are left as they were: torch has no such order for many of their operations.
+    The gradient of `w[y]` is such a sum. A single thread always has a fixed order, so nothing is changed for it. Other
+    devices are left unchanged: torch has no deterministic form of many of their operations.
     """
     from torch.utils import deterministic as settings
 
@@ -62,7 +62,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     fill = settings.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
-    settings.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it costs time, and nobody reads it
+    settings.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it costs time, and the values are never read
     try:
         yield
     finally:
@@ -71,7 +71,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def numerics(device: torch.device) -> dict[str, str | int]:
-    """Return what the last bits of a run's numbers depend on beside its settings.
+    """Return what the last bits of a run's results depend on beside its settings.
 
     >>> sorted(numerics(torch.device("cpu")))
     ['instructions', 'processor', 'products', 'threads', 'torch']
@@ -111,13 +111,13 @@ def _medium_is_exact() -> bool:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was given; a CPU always has."""
+    """Wait until the device has completed all queued operations; a CPU has no queue."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def peak_memory(device: torch.device) -> float:
-    """Return the most memory held so far, in MiB: of the accelerator's allocator, or resident of this process.
+    """Return the peak memory so far, in MiB: of the accelerator's allocator, or resident memory of this process.
 
     >>> peak_memory(torch.device("cpu")) > 1
     True

@@ -1,4 +1,4 @@
-"""The one way files are written: whole or not at all, under a temporary name beside the final one."""
+"""Atomic writing of files: a file is complete or absent, written under a temporary name beside the final one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "write_atomic",
 ]
 
-LOCK = "lock"  # the file by which a process holds a folder
+LOCK = "lock"  # the file that a process locks while it uses a folder
 
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp(\.[^.]*)?")  # .STEM.PID.tmp.SUFFIX
 
@@ -38,7 +38,7 @@ def digest(data: bytes) -> str:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return the name under which this process writes `path` until it is complete; it ends in the same suffix.
+    """Return the name under which this process writes `path` until it is complete; it has the same suffix.
 
     >>> temporary_path(Path("a/b.npz")).name == f".b.{os.getpid()}.tmp.npz"
     True
@@ -51,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` when the block ends and is removed when it raises.
 
     Whenever the process dies, `path` is as it was before or complete, and it survives power loss. The last folder of
-    the path is made where it is missing. Temporary files that dead processes left of the same path are removed.
+    the path is created where it is missing. Temporary files of the same path that dead processes left are removed.
     """
     path.parent.mkdir(exist_ok=True)
     temporary = temporary_path(path)
@@ -64,7 +64,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         if error.filename in (None, os.fspath(temporary)):
-            error.filename = os.fspath(path)  # which the error of a full disk does not name
+            error.filename = os.fspath(path)  # the error of a full disk does not name the file
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -78,12 +78,12 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether the path is named as an unfinished file of this library is."""
+    """Return whether the name of the path is that of an unfinished file of this library."""
     return TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove all temporary files below `folder`, whose lock the caller holds: nobody else writes there."""
+    """Remove all temporary files below `folder`. The caller holds its lock, so no other process writes there."""
     for path in folder.rglob(".*"):
         if is_temporary(path):
             path.unlink(missing_ok=True)

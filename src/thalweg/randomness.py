@@ -1,7 +1,7 @@
 """Randomness as a function of (seed, name, step), never a state to be rescued.
 
-Every draw of the library comes from a generator seeded by `fold`. So a run that is killed and resumed draws what it
-would have drawn, and a checkpoint holds one integer for all of it.
+All random numbers of the library come from generators seeded by `fold`. A run that is killed and resumed therefore
+draws the same numbers as one that is not, and no checkpoint has to hold the state of a generator.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["fold", "generator"]
 
 
 def fold(seed: int, *names: str | int) -> int:
-    """Derive a seed in [0, 2⁶³) from a seed and the path of names of what is drawn.
+    """Return a seed in [0, 2⁶³) derived from a seed and a path of names.
 
-    Distinct paths give independent seeds: names are told apart by type and by position, so `(1, "2")` is not `("12",)`.
+    Distinct paths have independent seeds; the type and position of each name count, so `(1, "2")` is not `("12",)`.
 
     >>> fold(0, "noise", 3) == fold(0, "noise", 3)
     True

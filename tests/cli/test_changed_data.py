@@ -103,7 +103,7 @@ def test_training_rows_among_other_data_are_counted(trained: tuple[Path, Path], 
     mine, more = table(400), table(100, seed=1)
     other = write(tmp_path / "other.csv", {name: mine[name] + more[name] for name in mine})
     report = answer(capsys, "evaluate", run, "--data", other, "--split", "all", *FAST)
-    told = f"{known} of 500 examples are training examples, too"
+    told = f"{known} of 500 examples are also training examples"
     assert any(told in warning for warning in report["warnings"]), report["warnings"]
 
 

@@ -112,7 +112,7 @@ def test_a_full_disk_loses_nothing(tmp_path, trained):
         "    n[0] += 1\n"
         "    if n[0] == 3: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))\n"
         "    return real(*a, **k)\n"
-        "import thalweg.training.loop as loop; loop.save_checkpoint = save\n"
+        "import thalweg.training.keeper as keeper; keeper.save_checkpoint = save\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(

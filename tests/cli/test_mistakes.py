@@ -118,6 +118,10 @@ CASES = {
     "batch of none": ([*DIGITS, "--batch-size", "0"], ["--batch-size: got 0"]),
     "average of all": ([*DIGITS, "--ema", "1"], ["--ema: got 1.0, wanted a decay in [0, 1)"]),
     "negative decay": ([*DIGITS, "--weight-decay", "-1"], ["--weight-decay: got -1.0", "at least 0"]),
+    "negative seed": ([*DIGITS, "--seed", "-1"], ["--seed: got -1", "at least 0"]),
+    "negative seed of data": ([*DIGITS, "--data-seed", "-1"], ["--data-seed: got -1", "at least 0"]),
+    "few examples of data": ([*DIGITS, "--data-examples", "1"], ["--data-examples: got 1, wanted at least 10"]),
+    "nesterov without momentum": ([*DIGITS, "--nesterov"], ["--nesterov: got optimizer 'adam', wanted momentum"]),
     "negative warm-up": ([*DIGITS, "--warmup", "-1"], ["--warmup: got -1", "at least 0"]),
     "norm of zero": ([*DIGITS, "--clip-norm", "0"], ["--clip-norm: got 0.0"]),
     "uneven parts": ([*DIGITS, "--accumulate", "3"], ["--accumulate: got 3", "divisor of the batch size 128"]),
@@ -194,7 +198,7 @@ CASES = {
     ),
     "few examples": ([*VAE, "in.npz"], ["in.npz", "got 3", "at least 10"], npz(x=IMAGES[:3])),
     # folders of runs
-    "run exists": ([*DIGITS, "--run", "RUN"], ["--run: got RUN", "which holds a run", "--overwrite"]),
+    "run exists": ([*DIGITS, "--run", "RUN"], ["--run: got RUN", "which holds a run", "--overwrite to start anew"]),
     "run is a file": ([*DIGITS, "--run", "in"], ["--run: got in, but in is a file"], file("in")),
     "run holds files": (
         [*DIGITS, "--run", "in", "--overwrite"],
@@ -203,7 +207,7 @@ CASES = {
     ),
     "run under a file": (
         [*DIGITS, "--run", "in/run"],
-        ["in/run, but in is a file; wanted a folder to make"],
+        ["in/run, but in is a file; wanted a folder to create"],
         file("in"),
     ),
     "resume nothing": (["resume"], ["DIR: got nothing, wanted a run folder"]),

@@ -7,15 +7,16 @@ import pytest
 
 from thalweg.cli.arguments import Parser
 from thalweg.cli.options import Option, options_of_dataclass, options_of_function, read
+from thalweg.config import setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """A table of settings."""
 
-    size: int | None = None  # of a side; 100 % is all
-    rate: float = 1e-3
-    kind: Literal["a", "b"] = "a"  # which
+    size: int | None = setting(None, "of a side; 100 % is all")
+    rate: float = 1e-3  # a comment is no help text
+    kind: Literal["a", "b"] = setting("a", "which")
     fast: bool = False
 
 
@@ -49,6 +50,7 @@ def test_dataclass():
     found = {o.name: o for o in options_of_dataclass(Settings)}
     assert found["size"].help == "of a side; 100 % is all"
     assert found["kind"].help == "which"
+    assert found["rate"].help == ""
     assert found["rate"].default == 1e-3
     made = parser(found.values())
     assert made.parse([]) == {"json": False}

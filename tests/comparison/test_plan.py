@@ -27,7 +27,7 @@ def test_a_candidate_may_have_options_and_training_settings():
     [
         ("vea", "did you mean 'vae'"),
         ("vae:latent_dims=2", "did you mean 'latent_dim'"),
-        ("vae:latent_dim=two", "latent_dim: got 'two', wanted a whole number"),
+        ("vae:latent_dim=two", "latent_dim: got 'two', wanted an integer"),
         ("vae:latent_dim", "got 'latent_dim', wanted option=value"),
         ("vae:seed=3", "wanted --seeds"),
     ],

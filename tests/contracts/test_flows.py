@@ -9,6 +9,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from catalogue import MEMBERS, Member
+from thalweg.data import class_target
 from thalweg.models.flows.affine import AffineFlow
 from thalweg.models.flows.conditional import ClassConditional
 from thalweg.models.flows.ffjord import FFJORD, Continuous
@@ -77,7 +78,7 @@ class OfCatalogue:
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Build the flow with every parameter moved off its start."""
-        spec = replace(self.member.spec, classes=tuple(map(str, range(context))) or None, discrete=())
+        spec = replace(self.member.spec, target=class_target(tuple(map(str, range(context))) or None), discrete=())
         options = self.member.options | {"conditional": context > 0}
         model: Any = replace(self.member, spec=spec, options=options).run().model
         return moved_off_its_start(model.flow if context else model).to(dtype).eval()

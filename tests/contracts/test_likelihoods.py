@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from catalogue import LINE, MEMBERS, PLANE, Member
-from thalweg.data import Spec
+from thalweg.data import Spec, class_target
 from thalweg.randomness import generator
 from thalweg.recipes import FAMILIES
 
-TOY = Spec(name="toy", kind="image", shape=(1, 2, 2), levels=3, mean=(1.0,), std=(0.8,), classes=("a", "b"))
+TOY = Spec(
+    name="toy", kind="image", shape=(1, 2, 2), levels=3, mean=(1.0,), std=(0.8,), target=class_target(("a", "b"))
+)
 MIXTURES = [m for m in MEMBERS if m.recipe in FAMILIES["mixtures"] and m.spec in (PLANE, LINE)]
 AUTOREGRESSIVE = [m for m in MEMBERS if m.recipe in FAMILIES["autoregressive"]]
 VARIATIONAL = [

@@ -1,4 +1,4 @@
-"""A cache folder of each test's own, and no data folder of the user's."""
+"""A cache folder for each test, and no data folder of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation against naive loops and exact cases, and what it is for."""
+"""Augmentation of images, masks and target images against plain loops and exact cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from thalweg.data import Augment, Batches
+from thalweg.batch import Batch, Rows
+from thalweg.data import Augment, Batches, Target, class_target
 from thalweg.data.augment import affine, shifted
 from thalweg.randomness import fold, generator
 
@@ -20,23 +21,27 @@ def x(request: pytest.FixtureRequest) -> torch.Tensor:
     return torch.randint(0, 256, (16, 3, 8, 8), generator=generator(0, "x")).to(request.param)
 
 
+def applied(augment: Augment, x: torch.Tensor, seed: int, rows: Rows | None = None) -> torch.Tensor:
+    return augment(Batch(x, seed=seed, rows=rows)).x
+
+
 def still(n: int) -> dict[str, torch.Tensor]:
     zero = torch.zeros(n)
     return {"rotation": zero, "scale": zero + 1, "shear": zero, "x_shift": zero, "y_shift": zero}
 
 
-def test_nothing_asked_gives_the_batch_itself(x):
-    assert torch.equal(Augment()(x, seed=3), x)
+def test_without_transforms_the_batch_is_unchanged(x):
+    assert torch.equal(applied(Augment(), x, 3), x)
 
 
 def test_same_seed_same_result_and_another_seed_another(x):
-    assert torch.equal(ALL(x, seed=3), ALL(x, seed=3))
-    assert not torch.equal(ALL(x, seed=3), ALL(x, seed=4))
+    assert torch.equal(applied(ALL, x, 3), applied(ALL, x, 3))
+    assert not torch.equal(applied(ALL, x, 3), applied(ALL, x, 4))
 
 
 def test_shape_type_and_range_are_kept(x):
     for seed in range(20):
-        out = ALL(x, seed)
+        out = applied(ALL, x, seed)
         assert (out.shape, out.dtype) == (x.shape, x.dtype)
         assert out.min() >= 0
         assert out.max() <= 255
@@ -44,7 +49,7 @@ def test_shape_type_and_range_are_kept(x):
 
 def test_range_of_few_levels_is_kept():
     x = torch.randint(0, 17, (64, 1, 8, 8), dtype=torch.uint8, generator=generator(0, "x"))
-    out = Augment(brightness=1.0, levels=17)(x, seed=0)
+    out = applied(Augment(brightness=1.0, levels=17), x, 0)
     assert out.max() == 16
 
 
@@ -52,12 +57,12 @@ def test_range_of_few_levels_is_kept():
 def test_flips_take_about_half_and_flipping_twice_is_nothing(x, axis):
     many = x.repeat(40, 1, 1, 1)
     augment = Augment(**{axis: True})
-    once = augment(many, seed=5)
+    once = applied(augment, many, 5)
     flipped = (once == many.flip(-1 if axis == "hflip" else -2)).flatten(1).all(1)
     unchanged = (once == many).flatten(1).all(1)
     assert bool((flipped ^ unchanged).all())
     assert 250 < int(flipped.sum()) < 390  # of 640: 5.5 standard deviations
-    assert torch.equal(augment(once, seed=5), many)
+    assert torch.equal(applied(augment, once, 5), many)
 
 
 def test_crop_is_a_window_of_the_bordered_image(x):
@@ -76,7 +81,7 @@ def test_crop_is_a_window_of_the_bordered_image(x):
 
 def test_random_crops_take_every_offset_alike():
     x = torch.arange(1, 10, dtype=torch.float32).reshape(1, 1, 3, 3).repeat(9000, 1, 1, 1)
-    centers = Augment(crop=1)(x, seed=0)[:, 0, 1, 1].long()
+    centers = applied(Augment(crop=1), x, 0)[:, 0, 1, 1].long()
     counts = torch.bincount(centers, minlength=10)[1:]
     assert bool(((counts - 1000).abs() < 160).all())  # 5 standard deviations
 
@@ -109,15 +114,15 @@ def test_positive_shear_leans_to_the_right_and_scale_enlarges():
 
 
 def test_rows_of_a_joint_batch_get_what_the_joint_batch_gets(x):
-    joint = ALL(x, seed=1)
-    parts = [ALL(x[start : start + 4], seed=1, rows=(start, start + 4, 16)) for start in range(0, 16, 4)]
+    joint = applied(ALL, x, 1)
+    parts = [applied(ALL, x[start : start + 4], 1, Rows(start, start + 4, 16)) for start in range(0, 16, 4)]
     torch.testing.assert_close(torch.cat(parts), joint)
 
 
 def test_what_one_transform_draws_does_not_depend_on_the_others(x):
     dark = Augment(brightness=0.5)
     both = Augment(hflip=True, brightness=0.5)
-    assert torch.equal(both(x, seed=2), dark(Augment(hflip=True)(x, seed=2), seed=2))
+    assert torch.equal(applied(both, x, 2), applied(dark, applied(Augment(hflip=True), x, 2), 2))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,77 @@ def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         Augment(**arguments)
     with pytest.raises(ValueError, match=r"augment: got examples of shape \(2,\)"):
-        Augment(hflip=True)(torch.zeros(4, 2), seed=0)
+        Augment(hflip=True)(Batch(torch.zeros(4, 2)))
+
+
+def mask_target(ignored: int | None = None) -> Target:
+    return Target(kind="mask", names=("a", "b", "c"), shape=(8, 8), ignored=ignored)
+
+
+MOVES = {"crop": 2, "hflip": True, "vflip": True, "rotate": 40, "scale": 0.3, "shear": 0.3, "translate": 0.2}
+
+
+@pytest.mark.parametrize(
+    "moves", [{"hflip": True}, {"vflip": True}, {"crop": 3}, {"hflip": True, "vflip": True, "crop": 1}]
+)
+def test_a_mask_moves_with_its_image(moves):
+    y = torch.randint(0, 3, (200, 8, 8), generator=generator(0, "y"))
+    moved = Augment(**moves, target=mask_target())(Batch(y[:, None].to(torch.uint8), y, seed=1))
+    assert torch.equal(moved.x[:, 0].long(), moved.y)  # the image equals its mask, before and after
+    assert not torch.equal(moved.y, y)
+    if "crop" not in moves:
+        again = Augment(**moves, target=mask_target())(moved)
+        assert torch.equal(again.y, y)
+
+
+def test_the_mask_of_a_disc_follows_the_disc():
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    centers = 10 + 12 * torch.rand(60, 2, generator=generator(0, "centers"))
+    inside = ((rows - centers[:, :1, None]).square() + (columns - centers[:, 1:, None]).square()).sqrt() < 6
+    target = Target(kind="mask", shape=(32, 32), ignored=255)
+    moved = Augment(**MOVES, target=target)(Batch((255 * inside[:, None]).to(torch.uint8), inside.long(), seed=2))
+    known = moved.y != 255
+    assert set(moved.y.unique().tolist()) == {0, 1, 255}
+    bright, dark = moved.x[:, 0] > 250, moved.x[:, 0] < 5  # all four interpolated neighbors agree
+    assert bool((moved.y[bright] == 1).all())
+    assert bool((moved.y[dark & known] == 0).all())
+    assert bool((moved.x[:, 0][~known] < 255).all())
+    assert int(bright.sum()) > 60 * 40
+    assert not torch.equal(moved.y, inside.long())
+
+
+@pytest.mark.parametrize("ignored", [None, 0, 7, 255])
+def test_outside_of_a_mask_is_the_ignored_value_and_no_class_number_is_new(ignored):
+    y = torch.randint(1, 3, (64, 8, 8), generator=generator(0, "y"))
+    target = mask_target(ignored)
+    moved = Augment(**MOVES, brightness=0.9, target=target)(Batch(torch.full((64, 1, 8, 8), 200.0), y, seed=3))
+    assert moved.y.dtype == torch.int64
+    assert set(moved.y.unique().tolist()) == {1, 2, ignored or 0}
+    plain = Augment(**MOVES, target=target)(Batch(torch.full((64, 1, 8, 8), 200.0), y, seed=3))
+    assert torch.equal(moved.y, plain.y)  # the brightness of masks does not change
+    assert not torch.equal(moved.x, plain.x)
+
+
+def test_a_target_image_is_transformed_as_the_image_is(x):
+    target = Target(kind="image", shape=(3, 8, 8))
+    moved = Augment(**MOVES, brightness=0.5, target=target)(Batch(x, x.clone(), seed=4))
+    assert torch.equal(moved.x, moved.y)
+    assert not torch.equal(moved.x, x)
+    with pytest.raises(ValueError, match=r"got a target of shape \(3, 4, 4\) for images of shape \(3, 8, 8\)"):
+        Augment(hflip=True, target=target)(Batch(x, x[:, :, ::2, ::2]))
+
+
+@pytest.mark.parametrize("target", [class_target(("a", "b")), Target(kind="values", shape=(2,)), None])
+def test_other_targets_are_left_alone(x, target):
+    y = torch.arange(16) if target is None or target.kind == "class" else torch.rand(16, 2)
+    assert Augment(**MOVES, target=target)(Batch(x, y, seed=4)).y is y
+
+
+def test_rows_of_a_joint_batch_get_the_masks_of_the_joint_batch(x):
+    y = torch.randint(0, 3, (16, 8, 8), generator=generator(0, "y"))
+    augment = Augment(**MOVES, target=mask_target(9))
+    parts = [augment(Batch(x[a : a + 4], y[a : a + 4], 1, Rows(a, a + 4, 16))).y for a in range(0, 16, 4)]
+    assert torch.equal(torch.cat(parts), augment(Batch(x, y, 1)).y)
 
 
 def shapes(n: int, seed: int, side_tells: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,7 +219,7 @@ def shapes(n: int, seed: int, side_tells: bool) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-def test_flips_cure_a_classifier_of_looking_at_the_side(augmented):
+def test_flips_remove_the_spurious_correlation_of_class_and_side(augmented):
     augment = Augment(hflip=augmented)
     batches = Batches(shapes(400, 0, side_tells=True), 50, seed=0)
     linear = torch.nn.Linear(32, 2)
@@ -152,7 +227,7 @@ def test_flips_cure_a_classifier_of_looking_at_the_side(augmented):
     optimizer = torch.optim.Adam(linear.parameters(), lr=0.01)
     for step in range(300):
         x, y = batches.get(step)
-        loss = F.cross_entropy(linear(augment(x, fold(0, step)).flatten(1) / 255), y)
+        loss = F.cross_entropy(linear(applied(augment, x, fold(0, step)).flatten(1) / 255), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Batches: resident or gathered ahead, one process or several, in any order: the same."""
+"""Batches are the same whether resident or loaded by threads, in one process or several, in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large numbers that vary little, discrete columns, and columns that have no density."""
+"""Columns with large offsets, discrete columns, and columns without a density."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_columns_of_large_numbers_keep_their_digits(tmp_path: Path, offset: floa
     assert data.spec.std[0] == pytest.approx(data.spec.std[1], rel=1e-6)
 
 
-def test_integers_that_a_float_would_merge_are_told_apart(tmp_path: Path) -> None:
+def test_integers_that_a_float_would_merge_stay_distinct(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id\n" + "\n".join(str(1_700_000_001 + i) for i in range(60)) + "\n")
     data = load(DataConfig(source=str(path)))

@@ -1,4 +1,4 @@
-"""Downloads against a server of our own: checked, complete or not there at all; a local folder goes first."""
+"""Downloads from a test server: verified, complete or absent; a local folder has priority."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(download, "MD5", {**sums, "fashion-mnist": ("0" * 32,) * 4})
         counts = {"mnist": (40, 20), "fashion-mnist": (40, 20), "cifar10": (50, 10)}
         monkeypatch.setattr(download, "COUNTS", counts)
-        monkeypatch.setattr(download, "HELD", 5)
+        monkeypatch.setattr(download, "VALIDATION", 5)
         for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.delenv(variable, raising=False)
         yield folder
@@ -126,7 +126,7 @@ def test_a_file_spoiled_in_the_cache_is_found(server, cache):
 
 
 @pytest.mark.parametrize("spoil", ["gone", "cut"])
-def test_no_network_says_where_the_file_may_lie(server, cache, spoil):
+def test_without_network_the_error_says_where_to_put_the_file(server, cache, spoil):
     first = server / "train-images-idx3-ubyte.gz"
     if spoil == "gone":
         first.unlink()
@@ -153,13 +153,13 @@ def test_archive_with_a_link_in_the_place_of_a_file_is_refused():
         member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(member)
-    with pytest.raises(ValueError, match=r"got something else as data_batch_1\.bin"):
+    with pytest.raises(ValueError, match=r"got no file of images as data_batch_1\.bin"):
         download._members(out.getvalue(), Path("a.tar.gz"))
 
 
 @pytest.fixture
 def own(server, tmp_path, monkeypatch) -> Path:
-    """A folder of the user's, and no server to fall back on."""
+    """A data folder of the user, without a server."""
     folder = tmp_path / "own"
     folder.mkdir()
     monkeypatch.setenv("THALWEG_DATA", str(folder))

@@ -1,4 +1,4 @@
-"""What needs no file: digits, glyphs, toy densities."""
+"""Data without files: digits, glyphs, toy densities."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_glyphs_are_not_cut_off_nor_faint(drawn):
     assert (edges.max(1) > 60).mean() < 0.05
 
 
-def test_undoing_the_recorded_map_gives_one_picture_for_one_character_in_one_font():
-    """The factors are true: with the inverse of each map the examples of a character in a font fall together."""
+def test_the_inverse_of_the_recorded_map_aligns_glyphs_of_one_character_and_font():
+    """With the inverse of each recorded map, all examples of one character in one font coincide."""
     split = glyphs(DataConfig(source="glyphs", examples=6000, image_size=48)).train
     rows = np.flatnonzero((split.factors["character"] == CHARACTERS.index("R")) & (split.factors["font"] == 0))
     assert len(rows) >= 4
@@ -80,7 +80,7 @@ def test_undoing_the_recorded_map_gives_one_picture_for_one_character_in_one_fon
     flat = x.flatten(1)
     raw = torch.from_numpy(split.x[rows]).float().flatten(1)
     assert torch.corrcoef(flat).min() > 0.9
-    assert torch.corrcoef(raw).min() < 0.7  # as drawn they differ
+    assert torch.corrcoef(raw).min() < 0.7  # before the inverse map they differ
 
 
 def test_factors_go_with_the_examples_through_the_split(drawn):
@@ -93,13 +93,13 @@ def test_factors_go_with_the_examples_through_the_split(drawn):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_toy_densities_come_with_their_law(name):
+def test_toy_densities_come_with_their_distribution(name):
     data = load(DataConfig(source=name, examples=1000))
     assert [len(data.split(part)) for part in ("train", "validation", "test")] == [800, 100, 100]
     assert data.train.x.dtype == np.float64
     assert data.spec.shape == (data.density.dim,)
     assert torch.isfinite(data.density.log_prob(torch.from_numpy(data.test.x))).all()
-    assert np.isin(data.train.x[:, 0], data.test.x[:, 0]).sum() < 5  # float32 numbers meet by chance
+    assert np.isin(data.train.x[:, 0], data.test.x[:, 0]).sum() < 5  # some float32 numbers coincide by chance
 
 
 def test_info_is_json_and_counts_everything():

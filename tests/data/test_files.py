@@ -1,4 +1,4 @@
-"""Arrays, tables and text from files written on the spot."""
+"""Arrays, tables and text from files that the tests write."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_parquet_is_read_as_csv_is(tmp_path):
 
 
 @pytest.mark.parametrize("values", [[3, 4] * 10, [3.0, 4.0] * 10, [True, False] * 10])
-def test_labels_may_be_whole_numbers_or_booleans(tmp_path, values):
+def test_labels_may_be_integers_or_booleans(tmp_path, values):
     rows = "\n".join(f"{i},{value}" for i, value in enumerate(values))
     (tmp_path / "t.csv").write_text("a,k\n" + rows)
     assert len(read(tmp_path / "t.csv", label_column="k").spec.classes) == 2

@@ -1,4 +1,4 @@
-"""Files that would hang a reader, fill the memory, or lose digits and signs: refused in one line with their name."""
+"""Files that would block a reader, fill the memory or lose digits and signs are refused in one line, by name."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ FILES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "device as .npz": ("a.npz", device, "pipe or device"),
     "device as .csv": ("a.csv", device, "pipe or device"),
     "device as .txt": ("a.txt", device, "pipe or device"),
-    "IDX that claims much": ("a-idx3-ubyte", claims_much, "more or fewer bytes than its header says"),
+    "IDX that claims much": ("a-idx3-ubyte", claims_much, "more or fewer bytes than its header states"),
     "IDX in gzip that claims much": ("a-idx3-ubyte.gz", claims_much_in_gzip, "more or fewer bytes than its header"),
     "npz with a garbage header": ("a.npz", garbage_header, "'x' is no array"),
     "npz with something else": ("a.npz", not_numpy, "'x' is no array"),
-    "npz that claims much": ("a.npz", long_claim, "'x' claims 34,359,738,368 bytes"),
+    "npz that claims much": ("a.npz", long_claim, "bytes, wanted 34,359,738,368 for shape"),
     "zip bomb": ("a.npz", bomb, "bytes of 'x' packed into"),
 }
 
@@ -171,7 +171,7 @@ def test_integers_beyond_floats_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_many_columns_are_read(tmp_path: Path) -> None:
-    """Names are compared by a table, not each with each: 20,000 columns."""
+    """Names are compared in linear time: 20,000 columns."""
     n = 20_000
     names, values = ",".join(f"c{i}" for i in range(n)), np.random.default_rng(0).normal(size=(12, n))
     np.savetxt(tmp_path / "t.csv", values, delimiter=",", header=names, comments="", fmt="%.4f")

@@ -74,14 +74,14 @@ def test_gray_or_color(tmp_path, modes, channels, expected):
 def test_exif_turns_the_picture_upright(tmp_path):
     source = picture(6, 4)
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 270° to see it upright
+    exif[0x0112] = 6  # rotated by 270° when shown upright
     for i in range(12):
         source.save(tmp_path / f"{i}.png", exif=exif)
     x = read(tmp_path).train.x[0]
     np.testing.assert_array_equal(x, np.rot90(np.asarray(source), 3).transpose(2, 0, 1))
 
 
-def test_transparent_is_laid_on_white(tmp_path):
+def test_transparent_pixels_are_blended_with_white(tmp_path):
     for i in range(12):
         Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(tmp_path / f"{i}.png")
     assert (read(tmp_path).train.x == 255).all()
@@ -187,12 +187,12 @@ def test_refused_by_name_and_nothing_left(folder, cache, case):
 def test_refused_folders_and_settings(folder, tmp_path):
     assert_refused(folder, "resize: got 'crop', wanted image_size", resize="crop")
     assert_refused(folder, "image_size: got 8", "6×4", "--resize", image_size=8)
-    assert_refused(folder, "examples: got 50, wanted at most 12", examples=50)
+    assert_refused(folder, "data_examples: got 50, wanted at most 12", examples=50)
     (tmp_path / "empty").mkdir()
     assert_refused(tmp_path / "empty", "empty: got no image")
     (tmp_path / "split" / "train").mkdir(parents=True)
     (tmp_path / "split" / "test").mkdir()
-    assert_refused(tmp_path / "split", "the subfolders test, train, wanted one folder a class")
+    assert_refused(tmp_path / "split", "the subfolders test, train, wanted one folder per class")
     (tmp_path / "deep" / "cat" / "inner").mkdir(parents=True)
     assert_refused(tmp_path / "deep", "the folder 'cat/inner'")
     (tmp_path / "hole" / "cat").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Sampling schemes: exact enumeration of their laws, and the order as a function of (seed, step)."""
+"""Sampling schemes: exact enumeration of their distributions, and the order as a function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEAN = Fraction(4)
 
 
 class Scripted:
-    """Stands in for a generator: hands out one scripted outcome of each draw."""
+    """Replaces a generator: returns one prescribed outcome of each draw."""
 
     def __init__(self, outcome: tuple[int, ...]) -> None:
         self.outcome = np.array(outcome)
@@ -95,7 +95,7 @@ def test_shuffled_epochs_differ_from_each_other_and_from_seed_to_seed():
     assert (a != indices("shuffled", 1, 0, 100, 100)).any()
 
 
-def test_cyclic_goes_round():
+def test_cyclic_repeats_the_data():
     assert [indices("cyclic", 0, k, 5, 2).tolist() for k in range(4)] == [[0, 1], [2, 3], [4, 0], [1, 2]]
 
 
@@ -105,7 +105,7 @@ def test_without_replacement_draws_a_fresh_subset_for_every_batch():
     assert len({tuple(b) for b in batches}) > 100
 
 
-def test_draws_have_the_law_they_claim():
+def test_draws_have_their_stated_distribution():
     pairs = Counter(tuple(indices("without-replacement", 1, k, 3, 2)) for k in range(3000))
     assert set(pairs) == set(itertools.permutations(range(3), 2))
     assert all(abs(count - 500) < 5 * np.sqrt(500) for count in pairs.values())

@@ -1,4 +1,4 @@
-"""Every mistake is one line that names the file, column or setting, and what was wanted."""
+"""Error messages are one line that names the file, column or setting, and what was wanted."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def constant() -> np.ndarray:
 
 
 NPZ = {
-    "objects": ({"x": np.array([{}] * 20, object)}, ["a.npz", "an object array as 'x'", "no pickle"]),
+    "objects": ({"x": np.array([{}] * 20, object)}, ["a.npz", "an object array as 'x'", "pickles are not loaded"]),
     "no x": ({"images": IMAGES}, ["a.npz", "images", "wanted x_train or x"]),
-    "x and a split": ({"x": FLOATS, "x_test": FLOATS}, ["got 'x' and a split"]),
+    "x and a split": ({"x": FLOATS, "x_test": FLOATS}, ["got both 'x' and a split"]),
     "nan": ({"x": changed(np.nan)}, ["a.npz", "nan in row 7", "column 2", "finite"]),
     "infinity": ({"x": changed(np.inf)}, ["a.npz", "inf in row 7", "column 2"]),
     "too large for squares": ({"x": changed(1e300)}, ["a.npz", "1e+300 in row 7", "below 1e+150"]),
@@ -57,7 +57,7 @@ NPZ = {
     "labels: some": (
         {"x_train": FLOATS, "y_train": np.zeros(20, int), "x_test": FLOATS}, ["labels for some splits only"],
     ),
-    "unlike": ({"x_train": FLOATS, "x_test": FLOATS[:, :2]}, ["x_test: got examples unlike"]),
+    "unlike": ({"x_train": FLOATS, "x_test": FLOATS[:, :2]}, ["x_test: got other examples than x_train"]),
     "few": ({"x": FLOATS[:9]}, ["a.npz: got 9 examples, wanted at least 10"]),
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_npz(tmp_path, case):
 
 def test_npz_that_is_none(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"\x80\x04nothing")
-    assert_refused(tmp_path / "a.npz", "a.npz", "wanted what numpy.savez writes")
+    assert_refused(tmp_path / "a.npz", "a.npz", "wanted one written by numpy.savez")
     np.savez_compressed(tmp_path / "b.npz", x=FLOATS)
     whole = bytearray((tmp_path / "b.npz").read_bytes())
     whole[100:140] = bytes(40)
@@ -156,8 +156,8 @@ SETTINGS = [
     ("moons", {"resize": "crop"}, ["resize: got 'crop' for 'moons'", "folder of images"]),
     ("glyphs", {"label_column": "a"}, ["label_column: got 'a' for 'glyphs'", "it concerns table"]),
     ("mnist", {"test": 0.2}, ["test: got 0.2 for 'mnist'"]),
-    ("digits", {"examples": 5000}, ["examples: got 5000, wanted at most 1797", "'digits'"]),
-    ("digits", {"examples": 5}, ["examples: got 5, wanted at least 10"]),
+    ("digits", {"examples": 5000}, ["data_examples: got 5000, wanted at most 1797", "'digits'"]),
+    ("digits", {"examples": 5}, ["data_examples: got 5, wanted at least 10"]),
     ("digits", {"validation": 0.6, "test": 0.4}, ["digits: got no training example"]),
     ("glyphs", {"image_size": 4}, ["image_size: got 4"]),
     ("digit", {}, ["data: got 'digit'", "did you mean 'digits'?"]),

@@ -1,4 +1,4 @@
-"""Splits that stay what they are when data grow, keep copies and groups together, and say where they do not."""
+"""Splits do not change when examples are added, keep duplicates and groups together, and warn where they cannot."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WRITERS = {"t.csv": write_csv, "t.npz": write_npz, "images": write_images}
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_added_examples_move_no_other(tmp_path: Path, cache: Path, name: str, seed: int) -> None:
+def test_added_examples_do_not_change_the_split_of_others(tmp_path: Path, cache: Path, name: str, seed: int) -> None:
     x = RNG.normal(size=(300, 2))
     config = DataConfig(source=str(tmp_path / name), seed=seed)
     WRITERS[name](tmp_path / name, x[:200])
@@ -60,7 +60,7 @@ def test_added_examples_move_no_other(tmp_path: Path, cache: Path, name: str, se
     assert sum(len(after.split(part)) for part in PARTS) == 300
 
 
-def test_the_order_of_the_source_is_kept_and_told(tmp_path: Path) -> None:
+def test_the_order_of_the_source_is_kept_and_recorded(tmp_path: Path) -> None:
     x = RNG.normal(size=(100, 2))
     data = load(DataConfig(source=str(write_csv(tmp_path / "t.csv", x))))
     for part in PARTS:
@@ -95,7 +95,7 @@ def test_copies_are_in_one_split_and_counted(tmp_path: Path) -> None:
     count = duplicates(data)
     assert count["test in training"] == count["validation in training"] == 0
     assert count["repeated"] == len(data.train) / 2
-    assert "copies of others" in warnings_of(data)[0]
+    assert "duplicates of others" in warnings_of(data)[0]
     assert "--deduplicate" in info(DataConfig(source=source))["warnings"][0]
     once = load(DataConfig(source=source, deduplicate=True))
     assert sum(len(once.split(part)) for part in PARTS) == 150
@@ -109,7 +109,7 @@ def test_copies_across_splits_of_the_source_are_counted(tmp_path: Path) -> None:
     data = load(DataConfig(source=str(tmp_path / "t.npz")))
     same = duplicates(data)["test in training"]
     assert same == sum(row.tobytes() in members(data)["train"] for row in x[40:50])
-    assert f"{same} of 20 test examples are training examples" in warnings_of(data)[0]
+    assert f"{same} of 20 test examples are also training examples" in warnings_of(data)[0]
     without = load(DataConfig(source=str(tmp_path / "t.npz"), deduplicate=True))
     assert duplicates(without)["test in training"] == 0
     assert len(without.test) == 20
@@ -154,6 +154,6 @@ def test_data_that_cannot_change_have_exact_shares() -> None:
     assert sizes == [1437, 180, 180]
 
 
-def test_keys_tell_contents_apart() -> None:
+def test_keys_distinguish_contents() -> None:
     assert len(np.unique(content_keys(np.arange(1 << 12, dtype=np.uint16)[:, None]))) == 1 << 12
     assert keys_of([b"a"])[0] == keys_of([b"a"])[0] != keys_of([b"b"])[0]

@@ -1,4 +1,4 @@
-"""The toy densities: each integrates to 1, its samples follow it, and the sample is a function of the seed."""
+"""Each toy density integrates to 1, its samples follow it, and they are a function of the seed."""
 
 import math
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from thalweg.data import Spec
+from thalweg.data import Spec, class_target
 from thalweg.evaluation.estimates.estimate import difference
 from thalweg.evaluation.estimates.figures import to_json
 from thalweg.evaluation.examples import Examples
@@ -224,7 +224,7 @@ def test_one_example_has_no_calibration():
 def test_a_group_asks_for_labels():
     z, y = drawn()
     z = z.astype(np.float32)
-    spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, classes=NAMES)
+    spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, target=class_target(NAMES))
 
     class Same:
         def logits(self, x):

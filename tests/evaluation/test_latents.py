@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.distributions import Independent, Normal
 
 from thalweg.config import DataConfig
-from thalweg.data import Dataset, Spec, Split, load
+from thalweg.data import Dataset, Spec, Split, class_target, load
 from thalweg.evaluation.estimates.intervals import rate
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.groups import reference_of
@@ -62,7 +62,9 @@ def labeled(n, seed=0, test=None):
     x, y = rng.normal(size=(n, 4)).astype(np.float32), rng.integers(0, 2, n)
     x[:, 0] += 4 * y
     part = Split(x, y)
-    return Dataset(Spec(name="two", kind="vector", shape=(4,), classes=("a", "b")), part, part, test or part)
+    return Dataset(
+        Spec(name="two", kind="vector", shape=(4,), target=class_target(("a", "b"))), part, part, test or part
+    )
 
 
 def test_a_probe_is_fitted_on_at_most_5000_and_judged_elsewhere():

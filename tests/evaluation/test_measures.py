@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from thalweg.abilities import ABILITIES, abilities_of, names_of
-from thalweg.data import Dataset, Spec, Split
+from thalweg.data import Dataset, Spec, Split, class_target
 from thalweg.evaluation import evaluate
 from thalweg.evaluation.groups import GROUPS, group_of
 
@@ -18,7 +18,7 @@ def images(levels=256, shape=(1, 4, 4), n=300, seed=0, labels=False):
     x = np.random.default_rng(seed).integers(0, levels, (n, *shape)).astype(np.uint8)
     y = np.arange(n) % 3 if labels else None
     classes = ("a", "b", "c") if labels else None
-    spec = Spec(name="noise", kind="image", shape=shape, levels=levels, classes=classes, fingerprint="f00")
+    spec = Spec(name="noise", kind="image", shape=shape, levels=levels, target=class_target(classes), fingerprint="f00")
     part = Split(x, y)
     return Dataset(spec, part, part, part)
 
@@ -197,7 +197,7 @@ def test_modes_come_back_after_an_error():
 
 def _four_classes():
     dataset = images(labels=True)
-    spec = Spec(name="four", kind="image", shape=(1, 4, 4), levels=256, classes=("a", "b", "c", "d"))
+    spec = Spec(name="four", kind="image", shape=(1, 4, 4), levels=256, target=class_target(("a", "b", "c", "d")))
     return spec, dataset.train, dataset.validation, dataset.test
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from catalogue import COLOR, DIGITS, PLANE, Member
+from thalweg.data import class_target
 from thalweg.models.classifiers.lenet5 import LeNet5
 from thalweg.models.classifiers.lenet5_1998 import C3_TABLE, OriginalLeNet5, PartialConv2d, RBFCodes, Subsampling
 from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
@@ -128,8 +129,8 @@ def test_refusals(name: str):
     from dataclasses import replace
 
     with pytest.raises(ValueError, match=f"{name}: got data 'scans' without labels, wanted classes"):
-        Member(name, replace(DIGITS, classes=None)).run()
+        Member(name, replace(DIGITS, target=class_target(None))).run()
     with pytest.raises(ValueError, match="one class only"):
-        Member(name, replace(DIGITS, classes=("a",))).run()
+        Member(name, replace(DIGITS, target=class_target(("a",)))).run()
     with pytest.raises(ValueError, match="lenet5: got data 'plane' of kind vector, wanted images"):
         Member("lenet5", PLANE).run()

@@ -6,7 +6,7 @@ from scipy.stats import kstest, truncnorm
 from torch import nn
 
 from thalweg.config import TrainConfig
-from thalweg.data import Spec
+from thalweg.data import Spec, class_target
 from thalweg.models.gans.conditional_gan import ConditionalGAN
 from thalweg.models.gans.gan import GAN, Networks, dense_networks, draw_latent
 from thalweg.objectives.adversarial import wasserstein
@@ -16,8 +16,18 @@ from thalweg.training.problem import Batch
 
 pytestmark = pytest.mark.system("S95")
 
-PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0), classes=("a", "b", "c"))
-SCANS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,), classes=("a", "b", "c"))
+PLANE = Spec(
+    name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0), target=class_target(("a", "b", "c"))
+)
+SCANS = Spec(
+    name="scans",
+    kind="image",
+    shape=(1, 8, 8),
+    levels=17,
+    mean=(4.9,),
+    std=(6.0,),
+    target=class_target(("a", "b", "c")),
+)
 SMALL = {"latent_dim": 2, "hidden": 8}
 
 

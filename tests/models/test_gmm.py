@@ -223,7 +223,7 @@ def test_recipe_stops_when_nothing_changes():
 
     run = recipe("gmm")(PLANE, components=2)
     x = torch.randn(300, 2, generator=generator(0, "x")) * torch.tensor(PLANE.std) + torch.tensor(PLANE.mean)
-    last = [run.stages[0].problem.solve("model", Batch(x, seed=i)).last for i in range(200)]
+    last = [run.stages[0].problem.closed_form_step("model", Batch(x, seed=i)).converged for i in range(200)]
     assert not any(last[:3])
     assert any(last)
     for name in ("lr", "ema", "accumulate", "update", "schedule"):

@@ -175,8 +175,8 @@ def test_loading_makes_room_for_the_points():
 def test_who_is_alone_is_counted_and_not_averaged():
     x = torch.tensor([[0.0], [0.1], [0.2], [9.0]])
     model = KDE((1,), mean=[0.0], std=[1.0], kernel="tophat", bandwidth=1.0)
-    solution = Fitting(model).solve("model", Batch(x))
-    assert solution.last
+    solution = Fitting(model).closed_form_step("model", Batch(x))
+    assert solution.converged
     assert len(solution.loss.values) == 3
     assert float(solution.loss.extras["outside"]) == 0.25
     assert model.log_prob(torch.tensor([[5.0]])).item() == -math.inf
@@ -189,7 +189,7 @@ def test_refusals():
         with pytest.raises(ValueError, match=message):
             KDE((1,), mean=[0.0], std=[1.0], **settings)
     alone = Fitting(KDE((1,), mean=[0.0], std=[1.0], kernel="tophat", bandwidth=1e-9))
-    with pytest.raises(ValueError, match="bandwidth: got one that leaves every example alone"):
-        alone.solve("model", Batch(torch.randn(5, 1, generator=generator(0, "x"))))
+    with pytest.raises(ValueError, match="bandwidth: got one with no other example within reach"):
+        alone.closed_form_step("model", Batch(torch.randn(5, 1, generator=generator(0, "x"))))
     with pytest.raises(ValueError, match="examples: got 1"):
         fitted(normal(1, 2))

@@ -76,9 +76,8 @@ def descended(model, problem, x, steps):
         optimizer.zero_grad()
         problem.loss("model", Batch(x, seed=step)).values.mean().backward()
         optimizer.step()
-        if hasattr(problem, "project"):
-            with torch.no_grad():
-                problem.project("model")
+        with torch.no_grad():
+            problem.project("model")
     return model
 
 

@@ -1,4 +1,4 @@
-"""The Wasserstein game: signs, clipping, the penalty's norm, and that no player's gradient leaks into the other."""
+"""The Wasserstein game: signs, clipping, the gradient penalty, and gradients of one player only."""
 
 import pytest
 import torch
@@ -10,16 +10,16 @@ from thalweg.models.gans.gan import GAN, dense_networks
 from thalweg.objectives.adversarial import gradient_penalty, wasserstein
 from thalweg.problems.adversarial import AdversarialGame
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
 from thalweg.training.problem import Batch
 from thalweg.training.run import Stage
+from thalweg.training.stage_state import StageState
 from thalweg.training.updates import Alternating
 
 pytestmark = pytest.mark.system("S98")
 
 
 class Linear(nn.Module):
-    """g(z) = z + θ and f(x) = ⟨w, x⟩, where everything is known by hand."""
+    """g(z) = z + θ and f(x) = ⟨w, x⟩, with losses in closed form."""
 
     def __init__(self, w, theta):
         super().__init__()
@@ -46,7 +46,7 @@ def small():
     return GAN(dense_networks((2,), 3, 16), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 1.0])
 
 
-def play(problem, lr=0.05, clip_steps=(5, 1), x=None):
+def state_of(problem, lr=0.05, clip_steps=(5, 1), x=None):
     class Source:
         def get(self, step):
             return (torch.full((8, 2), 2.0) if x is None else x), None
@@ -63,7 +63,7 @@ def play(problem, lr=0.05, clip_steps=(5, 1), x=None):
         optimizers={"critic": optimizer, "generator": optimizer},
         update=Alternating(moves),
     )
-    return Play(stage, Source(), TrainConfig(), torch.device("cpu"), World(0, 1))
+    return StageState(stage, Source(), TrainConfig(), torch.device("cpu"), World(0, 1))
 
 
 def test_losses_and_signs_by_hand():
@@ -78,7 +78,7 @@ def test_losses_and_signs_by_hand():
     torch.testing.assert_close(game.loss("generator", batch).values, -fake)
 
 
-def test_generator_goes_where_the_critic_scores_higher():
+def test_the_generator_increases_the_score_of_its_samples():
     model = Linear([2.0, -1.0], [0.0, 0.0])
     loss = AdversarialGame(model, wasserstein(), clip=0.01).loss("generator", Batch(torch.zeros(16, 2)))
     (gradient,) = torch.autograd.grad(loss.values.mean(), model.generator.bias)
@@ -92,20 +92,20 @@ def test_critic_learns_to_score_the_data_higher():
     assert (gradient < -2).all()
 
 
-def test_a_game_that_is_played_finds_the_data():
+def test_a_trained_generator_finds_the_data():
     model = Linear([0.0, 0.0], [0.0, 0.0])
     model.generator.weight.requires_grad_(False)
-    running = play(AdversarialGame(model, wasserstein(), clip=0.1), lr=0.02)
+    running = state_of(AdversarialGame(model, wasserstein(), clip=0.1), lr=0.02)
     for step in range(200):
-        running.round(step)
+        running.step(step)
     assert (model.generator.bias.detach() - 2).abs().max() < 0.5
 
 
 @pytest.mark.parametrize("clip", [0.01, 0.2])
-def test_clipping_holds_after_each_step_and_touches_the_critic_alone(clip):
+def test_clipping_holds_after_each_step_for_the_critic_only(clip):
     model = small()
     generator = [p.detach().clone() for p in model.generator.parameters()]
-    running = play(AdversarialGame(model, wasserstein(), clip=clip))
+    running = state_of(AdversarialGame(model, wasserstein(), clip=clip))
     for _ in range(3):
         running.differentiate("critic")
         running.apply("critic")
@@ -146,8 +146,8 @@ def test_penalty_is_of_each_image():
     assert penalty.abs().max() < 1e-12
 
 
-def test_data_and_samples_are_normalized_apart():
-    """A critic with batch normalization sees batches of the one or the other, as DCGAN's does."""
+def test_data_and_samples_are_normalized_separately():
+    """A critic with batch normalization receives data and samples in separate batches, as in DCGAN."""
     model = small()
     model.critic = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Flatten(0))
     batch, rules = Batch(5 + torch.randn(16, 2), seed=3), wasserstein()
@@ -188,8 +188,8 @@ def test_penalty_is_taken_between_the_data_and_the_samples():
 
 @pytest.mark.system("S101")
 @pytest.mark.oracle("O48")
-def test_gradients_do_not_cancel_as_they_do_when_both_losses_fill_them():
-    """Summed naively, the fake term of the critic's gradient cancels to 0; each player's own gradient keeps it."""
+def test_gradients_of_the_two_losses_do_not_cancel():
+    """If both losses are differentiated for both players, the terms of the samples in the critic's gradient cancel."""
     model = small()
     game = AdversarialGame(model, wasserstein(), clip=0.01)
     batch = Batch(torch.randn(8, 2), seed=5)
@@ -200,7 +200,7 @@ def test_gradients_do_not_cancel_as_they_do_when_both_losses_fill_them():
     for a, b in zip(naive, real_only, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
-    running = play(game, x=batch.x)
+    running = state_of(game, x=batch.x)
     running.differentiate("critic")
     own = [p.grad.clone() for p in weights]
     running.differentiate("generator")
@@ -220,47 +220,47 @@ def test_refusals():
         AdversarialGame(model, wasserstein(), clip=0.01).loss("critics", Batch(torch.zeros(2, 2)))
 
 
-def test_watching_two_laws_that_are_a_shift_apart():
+def test_diagnostics_of_two_distributions_that_differ_by_a_shift():
     model = Linear([1.0, 0.0], [0.0, 0.0])
     game = AdversarialGame(model, wasserstein())
     x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
-    apart = game.watch(Batch(x + torch.tensor([3.0, 0.0]), seed=1)).values
+    apart = game.diagnostics(Batch(x + torch.tensor([3.0, 0.0]), seed=1)).values
     assert float(apart["batch/W1"]) == pytest.approx(3.0, abs=0.2)
     assert float(apart["batch/gap"]) == pytest.approx(3.0, abs=0.2)  # f = x₁ is a best critic
-    alike = game.watch(Batch(x, seed=1)).values
+    alike = game.diagnostics(Batch(x, seed=1)).values
     assert float(apart["batch/coverage"]) < 0.3
     assert float(alike["batch/coverage"]) > 0.8
     assert alike["batch/spread"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_collapse_is_told_and_recorded(tmp_path):
+def test_collapse_is_reported_and_recorded(tmp_path):
     model = Linear([1.0, 0.0], [0.0, 0.0])
     with torch.no_grad():
         model.generator.weight.mul_(0.01)
     game = AdversarialGame(model, wasserstein())
     batch = Batch(torch.randn(64, 2), seed=1)
-    first, second, third = (game.watch(batch) for _ in range(3))
-    assert first.warning is second.warning is None  # a generator may begin so
+    first, second, third = (game.diagnostics(batch) for _ in range(3))
+    assert first.warning is second.warning is None  # a short collapse is allowed
     assert "the generator has collapsed: its samples spread 0.01" in third.warning
     assert 0.005 < first.values["batch/spread"] < 0.02
     with torch.no_grad():
         model.generator.weight.mul_(100)
-    assert game.watch(batch).warning is None
+    assert game.diagnostics(batch).warning is None
     with torch.no_grad():
         model.generator.weight.mul_(0.01)
-    assert game.watch(batch).warning is None  # counted anew
-    running = play(game)
-    running.round(0)
-    found = running.watch().values
+    assert game.diagnostics(batch).warning is None  # the count starts again
+    running = state_of(game)
+    running.step(0)
+    found = running.diagnostics().values
     assert float(found["critic/gradient/0.weight"]) > 0
     assert model.critic.training
 
 
-def test_networks_of_convolutions_lie_channels_last():
-    """Transposed ones, too, which is all that a generator has."""
+def test_convolutional_networks_use_channels_last():
+    """Transposed convolutions count, too: a generator has no others."""
     torch.manual_seed(0)
     model = GAN(conv_networks((3, 8, 8), 3, 8), (3, 8, 8), latent_dim=3, levels=256)
-    play(AdversarialGame(model, wasserstein()), x=torch.zeros(8, 3, 8, 8))
+    state_of(AdversarialGame(model, wasserstein()), x=torch.zeros(8, 3, 8, 8))
     kernels = [p for p in model.parameters() if p.dim() == 4]
     assert kernels
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)

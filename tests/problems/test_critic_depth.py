@@ -1,4 +1,4 @@
-"""What holding a deep critic does to the gradients of its layers: small clips make them vanish, a penalty does not."""
+"""Gradients of the layers of a deep critic: they vanish with small clipping bounds, and not with a penalty."""
 
 import pytest
 import torch
@@ -13,13 +13,13 @@ from thalweg.objectives.adversarial import wasserstein
 from thalweg.problems.adversarial import AdversarialGame
 from thalweg.training import Alternating, Stage
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
+from thalweg.training.stage_state import StageState
 
 LAYERS = 10
 
 
 def gradients(rounds=12, normalized=False, **settings):
-    """Play a WGAN with ten hidden layers in the critic; return what `watch` records of each layer's gradient."""
+    """Train a WGAN with ten hidden layers in the critic; return what `diagnostics` records of each layer's gradient."""
     torch.manual_seed(0)
     critic = mlp((2, *[16] * LAYERS, 1), activation=lambda: nn.LeakyReLU(0.2)).append(nn.Flatten(0))
     model = GAN(
@@ -35,11 +35,11 @@ def gradients(rounds=12, normalized=False, **settings):
         update=Alternating({"critic": 5, "generator": 1}),
     )
     x = 2 + torch.randn(256, 2, generator=torch.Generator().manual_seed(1))
-    play = Play(stage, Batches((x, None), 32), TrainConfig(), torch.device("cpu"), World())
+    state = StageState(stage, Batches((x, None), 32), TrainConfig(), torch.device("cpu"), World())
     for step in range(rounds):
-        play.round(step)
-    watched = play.watch().values
-    return [float(value) for name, value in watched.items() if name.startswith("critic/gradient/")]
+        state.step(step)
+    found = state.diagnostics().values
+    return [float(value) for name, value in found.items() if name.startswith("critic/gradient/")]
 
 
 @pytest.mark.system("S98")
@@ -49,7 +49,7 @@ def test_small_clips_make_the_gradients_of_first_layers_vanish():
     assert penalized[0] > 0.1
     assert clipped[0] < 1e-5 * penalized[0]
     assert tighter[0] < 1e-3 * clipped[0]
-    assert tighter[0] < 1e-3 * tighter[-1]  # by depth
+    assert tighter[0] < 1e-3 * tighter[-1]  # from the first to the last layer
     assert penalized[0] > 1e-2 * penalized[-1]
 
 

@@ -1,4 +1,4 @@
-"""The two stages of a VQ-VAE: the loss term by term, codebooks that follow, and what a batch cut in pieces changes."""
+"""The two stages of a VQ-VAE: the loss term by term, updates of the codebooks, micro-batches."""
 
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ def built(options: dict[str, Any] | None = None, spec: Any = DIGITS) -> tuple[An
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("codebook", ["ema", "loss"])
-def test_loss_is_the_paper_s_with_a_proper_likelihood(codebook: str):
+def test_the_loss_equals_that_of_the_paper_with_a_normalized_likelihood(codebook: str):
     """−log p(x|z_q) + ‖sg[z] − e‖² + β‖z − sg[e]‖²; without the middle term where codes are running means."""
     model, problem, _ = built({"codebook": codebook, "commitment": 0.7})
     batch = Member("vq-vae", DIGITS).batch(6)
@@ -67,12 +67,12 @@ def test_codes_become_the_means_of_the_first_batch():
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("codebook", ["ema", "loss"])
-def test_restart_revives_dead_codes_by_the_seed_alone(codebook: str):
+def test_unused_codes_restart_as_a_function_of_the_seed(codebook: str):
     def revived(seed: int, restart: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         model, problem, _ = built({"codebook": codebook, "restart": restart})
         quantizer = model.autoencoder.quantizer
         with torch.no_grad():
-            quantizer.codes[3:] += 1000.0  # nobody's nearest
+            quantizer.codes[3:] += 1000.0  # far from all vectors
         x = Member("vq-vae", DIGITS).examples(32)
         problem.loss("autoencoder", Batch(x, seed=seed))
         problem.project("autoencoder")
@@ -81,7 +81,7 @@ def test_restart_revives_dead_codes_by_the_seed_alone(codebook: str):
     codes, z = revived(0)
     assert codes.abs().max() < 100
     z = z.movedim(1, -1).reshape(-1, 3)
-    assert ((codes[3:, None] - z).norm(dim=2).amin(1) < 1e-4).all()  # on vectors of the batch
+    assert ((codes[3:, None] - z).norm(dim=2).amin(1) < 1e-4).all()  # at vectors of the batch
     assert torch.equal(codes, revived(0)[0])
     assert not torch.equal(codes, revived(1)[0])
     assert revived(0, restart=False)[0][3:].min() > 900
@@ -89,7 +89,7 @@ def test_restart_revives_dead_codes_by_the_seed_alone(codebook: str):
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("member", [m for m in VECTOR_QUANTIZED if m.options.get("restart", True)], ids=str)
-def test_a_batch_in_pieces_moves_the_codebooks_as_the_whole_does(member: Member):
+def test_micro_batches_update_the_codebooks_as_the_joint_batch_does(member: Member):
     x = member.examples(24)
     books = []
     for cuts in ([0, 24], [0, 8, 16, 24]):
@@ -104,7 +104,7 @@ def test_a_batch_in_pieces_moves_the_codebooks_as_the_whole_does(member: Member)
 
 
 @pytest.mark.system("S84")
-def test_evaluation_moves_nothing():
+def test_evaluation_changes_no_codebook():
     model, problem, _ = built()
     model.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -114,7 +114,7 @@ def test_evaluation_moves_nothing():
 
 
 @pytest.mark.system("S84")
-def test_the_second_stage_learns_the_law_of_the_codes_and_leaves_them():
+def test_the_second_stage_learns_the_distribution_of_fixed_codes():
     for options in ({}, {"conditional": True}):
         model, _, problem = built(options)
         batch = Member("vq-vae", DIGITS).batch(5)

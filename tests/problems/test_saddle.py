@@ -1,4 +1,4 @@
-"""Solvers on the bilinear and the quadratic game: factors of a round, and mean squares under noise, in closed form."""
+"""Updates on the bilinear and the quadratic game against closed forms: factors per step, mean squares under noise."""
 
 import cmath
 import math
@@ -11,7 +11,7 @@ from thalweg.config import OptimizerConfig, TrainConfig
 from thalweg.problems.saddle import QuadraticGame
 from thalweg.training import Alternating, Batch, Extragradient, Optimistic, Simultaneous, Stage
 from thalweg.training.distributed import World
-from thalweg.training.game import Play
+from thalweg.training.stage_state import StageState
 
 pytestmark = pytest.mark.system("S101")
 
@@ -34,20 +34,20 @@ class Couplings:
         return 0.0
 
 
-def playing(game, update, couplings):
+def state_of(game, update, couplings):
     descent = OptimizerConfig(name="sgd", lr=RATE)
     stage = Stage(
         problem=game, steps=1, batch_size=couplings.size, update=update, optimizers=dict.fromkeys(game.players, descent)
     )
-    return Play(stage, couplings, TrainConfig(), torch.device("cpu"), World())
+    return StageState(stage, couplings, TrainConfig(), torch.device("cpu"), World())
 
 
 def places(game, update, rounds, couplings=None):
-    """Where the players are before the first round and after each, (rounds + 1, 2, size)."""
-    play = playing(game, update, couplings or Couplings(1))
+    """Return θ and φ before the first step and after each, (rounds + 1, 2, size)."""
+    state = state_of(game, update, couplings or Couplings(1))
     found = [game.place]
     for step in range(rounds):
-        play.round(step)
+        state.step(step)
         found.append(game.place)
     return torch.stack(found).numpy()
 
@@ -57,7 +57,7 @@ def distances(*arguments):
 
 
 def largest_root(mu):
-    """Of optimism: z⁺ = z − αw(2z − z⁻) along each eigenvector of the field, whose eigenvalues are w = μ ± i."""
+    """Return the factor of `Optimistic`: z⁺ = z − αw(2z − z⁻) along eigenvectors with the eigenvalues w = μ ± i."""
     w = RATE * complex(mu, 1)
     half, root = (1 - 2 * w) / 2, cmath.sqrt((1 - 2 * w) ** 2 / 4 + w)
     return max(abs(half + root), abs(half - root))
@@ -79,11 +79,11 @@ def test_each_solver_has_its_factor(name, mu):
     update, factor = FACTORS[name]
     walk = places(QuadraticGame(curvature=mu), update, 250)[:, :, 0]
     far = np.hypot(*walk.T)
-    if name in ("simultaneous", "extragradient"):  # matrices that turn and scale: the factor of every round
+    if name in ("simultaneous", "extragradient"):  # rotation and scaling: the same factor in every step
         np.testing.assert_allclose(far[1:] / far[:-1], factor(mu), rtol=1e-9)
     elif name == "optimistic":
         assert (far[250] / far[50]) ** (1 / 200) == pytest.approx(factor(mu), abs=2e-4)
-    else:  # ellipses: what two places in a row span shrinks by the determinant, the factor's square
+    else:  # ellipses: the area spanned by two consecutive points shrinks by the determinant, the square of the factor
         spanned = walk[:-1, 0] * walk[1:, 1] - walk[:-1, 1] * walk[1:, 0]
         np.testing.assert_allclose(spanned[1:] / spanned[:-1], factor(mu) ** 2, rtol=1e-8)
 
@@ -99,7 +99,7 @@ def test_factors_of_the_bilinear_game_by_number():
 
 def test_several_ascents_are_a_power_of_one():
     game = QuadraticGame(curvature=MU)
-    playing(game, MULTI_ASCENT, Couplings(1)).round(0)
+    state_of(game, MULTI_ASCENT, Couplings(1)).step(0)
     phi = RATE * sum((1 - RATE * MU) ** k for k in range(5))  # φ ← (1 − αμ)φ + αθ, with θ = 1
     assert game.place.flatten().tolist() == pytest.approx([1 - RATE * (MU + phi), phi])
 
@@ -120,7 +120,7 @@ def test_noise_adds_its_variance_to_the_mean_square(update, factor, added, batch
 
 
 def linear_moves(name, mu):
-    """The moves of a round, state ← M state + N ε; the state is (θ, φ) and, of optimism, the last gradients."""
+    """Return the maps of a step, state ← M state + N ε; the state is (θ, φ), for `Optimistic` with last gradients."""
     field, one = np.array([[mu, 1.0], [-1.0, mu]]), np.eye(2)
     if name == "optimistic":
         step = np.block([[one - 2 * RATE * field, RATE * one], [field, 0 * one]])
@@ -136,7 +136,7 @@ def test_noise_of_the_others_follows_the_recurrence_of_the_mean_square(name, mu)
     noise, rounds, size = 2.0, 40, 4
     far = distances(QuadraticGame(4000, curvature=mu, noise=noise), FACTORS[name][0], rounds, Couplings(size))
     square, variance = np.diag([1.0, 0.0]), noise**2 / size
-    if name == "optimistic":  # the first round has no last gradient but its own
+    if name == "optimistic":  # the first step has no last gradient
         field, one = np.array([[mu, 1.0], [-1.0, mu]]), np.eye(2)
         step, draw = np.vstack([one - RATE * field, field]), np.vstack([-RATE * one, one])
         square, rounds = step @ square @ step.T + variance * draw @ draw.T, rounds - 1
@@ -152,7 +152,7 @@ def test_noise_keeps_extragradient_from_the_saddle_of_the_bilinear_game():
 
 @pytest.mark.parametrize("update", [Simultaneous(), Extragradient()], ids=["simultaneous", "extragradient"])
 def test_mini_batches_of_random_couplings(update):
-    """Every round by the mean coupling of its batch, which extragradient meets twice."""
+    """Every step uses the mean coupling of its batch, `Extragradient` twice."""
     couplings = Couplings(4, random=True)
     far = distances(QuadraticGame(), update, 60, couplings)
     step = np.array([RATE * float(couplings.get(k)[0].mean()) for k in range(60)])

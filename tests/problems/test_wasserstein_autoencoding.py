@@ -1,4 +1,4 @@
-"""Wasserstein autoencoders by hand: errors, discrepancies of the codes, and who pushes where."""
+"""Wasserstein autoencoders against closed forms: errors, discrepancies of the codes, directions of gradients."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system("S100")
 
 
 def linear(scale, critic=None, sigma=1.0):
-    """E(y) = scale · y and D(z) = z/scale: no reconstruction error, and codes of a law that is known."""
+    """E(y) = scale · y and D(z) = z/scale: no reconstruction error, and codes with a known distribution."""
     encoder, decoder = (nn.Linear(2, 2, bias=False) for _ in range(2))
     with torch.no_grad():
         encoder.weight.copy_(scale * torch.eye(2))
@@ -49,7 +49,7 @@ def test_a_single_example_has_no_discrepancy():
 
 
 def test_the_kernel_is_of_float32_whatever_the_networks_are():
-    """Of bfloat16 distances the MMD² would be off by as much as chance makes it."""
+    """With distances in bfloat16 the error of the MMD² would be as large as its standard deviation."""
     given = batch(128)
     with torch.autocast("cpu", torch.bfloat16):
         found = KernelMatching(linear(1.0)).loss("model", given).extras["MMD²"][0]
@@ -58,7 +58,7 @@ def test_the_kernel_is_of_float32_whatever_the_networks_are():
 
 
 @pytest.mark.parametrize(("scale", "up"), [(0.5, True), (2.0, False)])
-def test_the_kernel_brings_the_codes_to_the_prior(scale, up):
+def test_the_kernel_pulls_the_codes_to_the_prior(scale, up):
     model = linear(scale)
     apart = KernelMatching(model).loss("model", batch()).extras["MMD²"].mean()
     (slope,) = torch.autograd.grad(apart, model.autoencoder.encoder.weight)
@@ -67,8 +67,8 @@ def test_the_kernel_brings_the_codes_to_the_prior(scale, up):
     assert abs(KernelMatching(linear(1.0)).loss("model", batch()).extras["MMD²"].mean()) < 0.01
 
 
-def test_critic_and_autoencoder_push_against_each_other():
-    class Norm(nn.Module):  # a critic that takes long codes for draws of the prior
+def test_critic_and_autoencoder_have_opposed_gradients():
+    class Norm(nn.Module):  # a critic with higher scores for longer codes
         def __init__(self):
             super().__init__()
             self.gain = nn.Parameter(torch.ones(()))
@@ -80,7 +80,7 @@ def test_critic_and_autoencoder_push_against_each_other():
     game = LatentGame(model, weight=5.0)
     of_critic, of_encoder = game.loss("critic", batch()), game.loss("autoencoder", batch())
     (gain,) = torch.autograd.grad(of_critic.values.mean(), model.critic.gain)
-    assert gain < 0  # descent makes it surer of what is right
+    assert gain < 0  # a descent step increases the correct scores
     assert 0 < of_critic.extras["2 JS"].mean() < 2 * torch.tensor(2.0).log()
     (slope,) = torch.autograd.grad(of_encoder.values.mean(), model.autoencoder.encoder.weight)
     assert (slope.diagonal() < 0).all()  # descent lengthens the codes
@@ -99,8 +99,8 @@ def test_samples_follow_the_prior_and_truncation():
 PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
 
 
-def test_the_critics_loss_stops_no_training():
-    """It is least where codes are told from the prior best: the worst model would be kept."""
+def test_the_loss_of_the_critic_never_stops_training():
+    """It is smallest where the critic separates codes from the prior best: the worst model would be kept."""
     with pytest.raises(ValueError, match="patience: got 3"):
         wae_gan(PLANE).configured(TrainConfig(patience=3))
     assert wae_mmd(PLANE).configured(TrainConfig(patience=3)).stages[0].patience == 3

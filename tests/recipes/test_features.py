@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.neighbors import KNeighborsClassifier
 
 from thalweg.config import DataConfig
-from thalweg.data import Dataset, Spec, Split, load
+from thalweg.data import Dataset, Spec, Split, class_target, load
 from thalweg.models.classifiers.inception import Inception
 from thalweg.recipes import feature_network
 from thalweg.recipes.features import features_for
@@ -36,7 +36,7 @@ def small(n=40, shape=(3, 9, 8), labels=False, fingerprint="f00"):
     part = Split(x, np.arange(n) % 2 if labels else None)
     channels = shape[0]
     spec = Spec(name="small", kind="image", shape=shape, levels=256, mean=(127.0,) * channels, std=(74.0,) * channels,
-                classes=("a", "b") if labels else None, fingerprint=fingerprint)  # fmt: skip
+                target=class_target(("a", "b") if labels else None), fingerprint=fingerprint)  # fmt: skip
     return Dataset(spec, part, part, part)
 
 
@@ -89,7 +89,7 @@ def test_features_of_a_classifier_separate_classes(digits, kept):
 
 
 def test_features_without_labels_are_a_code(digits, tmp_path):
-    bare = replace(digits.spec, classes=None, fingerprint="bare")
+    bare = replace(digits.spec, target=None, fingerprint="bare")
     data = Dataset(bare, Split(digits.train.x), Split(digits.validation.x), Split(digits.test.x))
     found = features_for(data, cache=tmp_path)
     features = of(found, digits.train.x)

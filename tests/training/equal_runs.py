@@ -28,7 +28,7 @@ RECIPES = {
 
 
 def indexed() -> str:
-    """Return the hash of a gradient that is summed into indexed places: 85 of 100 differ with two threads unasked."""
+    """Return the hash of a gradient that is a sum into indexed elements; with two threads it differs by default."""
     draw = torch.Generator().manual_seed(0)
     w, y = torch.randn(10, 512, generator=draw, requires_grad=True), torch.randint(10, (256,), generator=draw)
     with deterministic(torch.device("cpu")):

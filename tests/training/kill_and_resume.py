@@ -2,13 +2,14 @@
 
     python kill_and_resume.py every-state FOLDER RECIPE OPTIONS TRAINING    # both in JSON
     python kill_and_resume.py overwrite FOLDER RECIPE OPTIONS TRAINING
+    python kill_and_resume.py toy FOLDER KIND    # of the toy problems: mask or tokens
     python kill_and_resume.py kills FOLDER FAMILY
 
 Children are forked from one process that has imported everything, has one thread and has trained nothing. `every-state`
 keeps a copy of the run folder before, in the middle of and after every file operation of a run: what a SIGKILL at that
-instant would leave. From each it goes on, and compares with the run that was never killed. `overwrite` does the same
-while the run takes the place of another. `kills` kills a run of each recipe of a family again and again, each time at a
-later file operation. Prints "same" and how many, or what differs.
+instant would leave. It resumes from each copy and compares with the run that was never killed. `toy` does so for a toy
+problem, and `overwrite` while the run replaces another. `kills` kills a run of each recipe of a family again and again,
+each time at a later file operation. Prints "same" and how many, or what differs.
 """
 
 import builtins
@@ -21,24 +22,25 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer imports: once here, not in each child
+import torch._dynamo  # imported by every optimizer: once here, not in each child
 
 import thalweg.data
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.recipes import FAMILIES
 from thalweg.recipes.runs import resume, train
 
+Work = Callable[[Path], object]
 OPERATIONS = ("open", "mkdir", "unlink", "rmdir", "replace", "fsync")
 DATA = {"scans": "digits", "plane": "moons", "line": "mixture-1d"}  # by the name of the catalogue's Spec
-FORMS = {  # configurations with buffers or projections of their own
+FORMS = {  # configurations with further buffers or projections
     "flows": [("real-nvp", {"batch_norm": True, "hidden": 8}), ("glow", {"architecture": "dense", "hidden": 8})],
     "gans": [("sn-gan", {"method": "project", "norm": "map", "conditional": True, "hidden": 8})],
 }
-MANY = 40  # kills until a run of some steps must have ended
+MAX_KILLS = 40  # after which a run of some steps must have ended
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -99,7 +101,7 @@ def files(folder: Path) -> dict[str, bytes | None]:
 
 
 class States:
-    """Copies of a folder, one of each state that it was in."""
+    """Copies of a folder, one for each of its states."""
 
     def __init__(self, folder: Path, into: Path) -> None:
         self.folder, self.into = folder, into
@@ -119,7 +121,7 @@ class States:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """Return what two equal runs share: the model, what was logged, the names of files."""
+    """Return what equal runs have in common: the model, the metrics, the names of files."""
     lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
     names = {path.split(".")[0] if path.startswith("checkpoints/") else path for path in files(folder)}
     return {
@@ -133,16 +135,19 @@ def differences(one: dict[str, object], other: dict[str, object]) -> str:
     return "; ".join(f"{name}: {one[name]} and {other[name]}" for name in one if one[name] != other[name])
 
 
-def every_state(folder: Path, config: RunConfig, overwrite: bool) -> str:
-    """Go on from every state that a run folder is in, in the course of a run."""
-    assert forked(lambda: train(config, folder / "straight")) == 0
+def every_state(folder: Path, begin: Work, again: Work, overwrite: bool = False) -> str:
+    """Resume from every state that a run folder is in, in the course of a run.
+
+    `begin` trains into a new folder, and `again` resumes in a folder or, where `overwrite`, replaces what it holds.
+    """
+    assert forked(lambda: begin(folder / "straight")) == 0
     straight, killed = outcome(folder / "straight"), folder / "killed"
     if overwrite:
-        assert forked(lambda: train(config, killed)) == 0
+        assert forked(lambda: begin(killed)) == 0
 
     def watched():
         watch(States(killed, folder / "states").keep)
-        train(config, killed, overwrite=overwrite)
+        (again if overwrite else begin)(killed)
 
     assert forked(watched) == 0
     assert outcome(killed) == straight
@@ -150,17 +155,25 @@ def every_state(folder: Path, config: RunConfig, overwrite: bool) -> str:
     for state in states:
         known = (state / "run.json").exists() and not overwrite
         before = sorted(files(state))
-        work = (lambda: resume(state, warn=str)) if known else (lambda: train(config, state, overwrite=overwrite))  # noqa: B023
-        if forked(work) != 0 or outcome(state) != straight:
+        work = again if known or overwrite else begin
+        if forked(partial(work, state)) != 0 or outcome(state) != straight:
             return f"from {before} in {state}: {differences(straight, outcome(state))}"
     return f"same {len(states)}"
 
 
+def toy(kind: str, folder: Path) -> None:
+    """Train a toy problem with targets of that kind, or resume it, with all that is written beside the weights."""
+    from toy_problems import KINDS, regression_run, train_run
+
+    run = regression_run(5, problem=KINDS[kind](), validate_every=1, patience=50, ema={"model": 0.9})
+    train_run(run, folder, checkpoint_every=2, log_every=2)
+
+
 def kills(folder: Path, config: RunConfig) -> str:
-    """Kill a run at a file operation, then its resumption at a later one, until there is none so late."""
+    """Kill a run at a file operation, then its resumption at a later one, until it ends before that operation."""
     assert forked(lambda: train(config, folder / "straight")) == 0
     done = folder / "killed"
-    for number in range(MANY):
+    for number in range(MAX_KILLS):
         left = [5 + 9 * number]
 
         def look():
@@ -178,11 +191,11 @@ def kills(folder: Path, config: RunConfig) -> str:
             return f"same {number}" if not differing and number > 3 else f"after {number} kills: {differing}"
         if not os.WIFSIGNALED(status):
             return f"failed after {number} kills"
-    return f"not ended after {MANY} kills"
+    return f"not ended after {MAX_KILLS} kills"
 
 
 def members(family: str) -> dict[str, RunConfig]:
-    """Return a small run of each recipe of the family, the first of the catalogue on data at hand, and of its forms."""
+    """Return a small run of each recipe of the family, on embedded data, and of its `FORMS`."""
     from catalogue import MEMBERS
 
     names = [member.recipe for member in MEMBERS]
@@ -214,11 +227,18 @@ def main() -> None:
         for name, config in members(sys.argv[3]).items():
             print(f"{config.recipe}: {kills(folder / name, config)}", flush=True)
         return
+    if what == "toy":
+        work = partial(toy, sys.argv[3])
+        print(every_state(folder, work, work))
+        return
     settings = TrainConfig(batch_size=16, device="cpu", **json.loads(sys.argv[5]))
     data = DataConfig(source="digits", examples=200)
     config = RunConfig(recipe=sys.argv[3], data=data, options=json.loads(sys.argv[4]), train=settings)
     thalweg.data.load(data)
-    print(every_state(folder, config, what == "overwrite"))
+    overwrite = what == "overwrite"
+    begin = partial(train, config)
+    again = partial(train, config, overwrite=True) if overwrite else partial(resume, warn=str)
+    print(every_state(folder, begin, again, overwrite))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""When a run ends, what it says then, and where it may begin: budgets, early stopping, folders of killed runs."""
+"""Budgets, early stopping and their messages, and folders of killed runs."""
 
 import os
 import signal
@@ -15,11 +15,11 @@ from thalweg.training import Interrupted, Loss, Run, RunFolder, Stage
 from thalweg.training.checkpoint import checkpoints
 from thalweg.training.records import read_metrics
 from thalweg.training.updates import Alternating
-from toy_problems import Bilinear, Regression, play, regression_run
+from toy_problems import Bilinear, Regression, regression_run, train_run
 
 
 class Clocked(Regression):
-    """A step takes a second of a made-up clock, a validation a hundred."""
+    """A step takes one second of an artificial clock, a validation 100."""
 
     def __init__(self, monkeypatch, stop_at: int | None = None) -> None:
         super().__init__(0.1)
@@ -39,19 +39,19 @@ def timed(problem: Regression, **settings) -> Run:
     return regression_run(1000, problem=problem, seconds=20.0, **settings)
 
 
-def test_a_budget_of_time_is_of_training_alone(monkeypatch, tmp_path):
+def test_a_budget_of_time_counts_training_only(monkeypatch, tmp_path):
     problem = Clocked(monkeypatch)
-    play(timed(problem, validate_every=5), tmp_path / "run", log_every=4)
+    train_run(timed(problem, validate_every=5), tmp_path / "run", log_every=4)
     assert problem.steps == 20
     assert [r["seconds"] for r in read_metrics(tmp_path / "run") if "seconds" in r] == [4.0, 8.0, 12.0, 16.0, 20.0]
 
 
-def test_the_time_that_an_interrupted_run_has_used_is_not_given_again(monkeypatch, tmp_path):
+def test_a_resumed_run_has_only_the_rest_of_its_time(monkeypatch, tmp_path):
     problem = Clocked(monkeypatch, stop_at=8)
     with pytest.raises(Interrupted, match="after step 8"):
-        play(timed(problem, validate_every=3), tmp_path / "run")
+        train_run(timed(problem, validate_every=3), tmp_path / "run")
     problem.now += 1e6
-    play(timed(problem, validate_every=3), tmp_path / "run")
+    train_run(timed(problem, validate_every=3), tmp_path / "run")
     assert problem.steps == 20
     assert read_metrics(tmp_path / "run")[-2]["seconds"] == 20.0
 
@@ -64,7 +64,7 @@ def test_a_budget_of_examples_counts_every_batch_of_a_step(update, steps):
 
 
 class Level(Regression):
-    """Its validation loss falls until step 10 and is level from there on."""
+    """Its validation loss decreases until step 10 and is constant afterwards."""
 
     def loss(self, player, batch):
         loss = super().loss(player, batch)
@@ -72,9 +72,9 @@ class Level(Regression):
         return loss if torch.is_grad_enabled() else Loss(torch.full_like(loss.values, 20.0 - min(self.calls, 10)))
 
 
-def test_of_equal_validation_losses_the_first_is_kept_and_all_of_it_is_said(tmp_path, capsys):
+def test_of_equal_validation_losses_the_first_model_is_kept_and_reported(tmp_path, capsys):
     run = regression_run(500, problem=Level(), patience=3, validate_every=5)
-    play(run, tmp_path / "run")
+    train_run(run, tmp_path / "run")
     assert [found.at for found in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 10)]
     assert capsys.readouterr().err == (
         "train: stopped early after step 25: the validation loss did not fall in 3 validations in a row; the model of "
@@ -90,7 +90,7 @@ CONFIG = RunConfig(
 )
 
 
-def test_resuming_what_stopped_early_says_that_it_trains_nothing(tmp_path):
+def test_resuming_a_run_that_stopped_early_says_that_nothing_is_left(tmp_path):
     said: list[str] = []
     train(CONFIG, tmp_path / "run", warn=said.append)
     (stopped,) = said
@@ -104,7 +104,7 @@ def test_resuming_what_stopped_early_says_that_it_trains_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["softmax-regression", "kde"])
-def test_resuming_what_is_complete_says_so(tmp_path, recipe):
+def test_resuming_a_complete_run_says_that_nothing_is_left(tmp_path, recipe):
     settings = TrainConfig(steps=4, device="cpu", batch_size=None if recipe == "kde" else 32)
     train(RunConfig(recipe=recipe, data=CONFIG.data, options={}, train=settings), tmp_path / "run", warn=str)
     said: list[str] = []
@@ -118,7 +118,7 @@ def vae(settings: TrainConfig) -> RunConfig:
 
 
 def killed_at(folder, step: int, settings: TrainConfig) -> None:
-    """Leave the folder as a kill after `step` would, whose last checkpoint is older."""
+    """Leave the folder in the state after a kill, with `step` as its last checkpoint."""
     train(vae(settings), folder, warn=str)
     for found in checkpoints(folder / "checkpoints", "step"):
         if found.step > step:
@@ -126,7 +126,7 @@ def killed_at(folder, step: int, settings: TrainConfig) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def test_a_best_model_beyond_the_resumed_step_is_not_shipped(tmp_path):
+def test_a_best_model_after_the_resumed_step_is_not_kept(tmp_path):
     """Steps 2, 4 ... 12 are validated, the run is killed after step 12 and before its checkpoint, and ends at 11."""
     shared = {"validate_every": 2, "patience": 50, "device": "cpu", "batch_size": 16, "checkpoint_every": 5}
     killed_at(tmp_path / "killed", 10, TrainConfig(steps=12, **shared))
@@ -144,7 +144,7 @@ def test_a_best_model_beyond_the_resumed_step_is_not_shipped(tmp_path):
     [["lock"], ["lock", ".run.4194304.tmp.json"], [".run.json.4194304.tmp"], ["lock", "checkpoints/"], []],
     ids=" ".join,
 )
-def test_a_folder_with_nothing_but_the_unfinished_is_begun_in(tmp_path, left):
+def test_a_run_may_begin_in_a_folder_of_unfinished_files(tmp_path, left):
     for name in left:
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text('{"half')
     RunFolder.create(tmp_path, {"config": {}}).close()
@@ -152,7 +152,7 @@ def test_a_folder_with_nothing_but_the_unfinished_is_begun_in(tmp_path, left):
 
 
 @pytest.mark.parametrize("other", ["notes.txt", "checkpoints/step-0-000000001.0123456789abcdef.pt", ".hidden"])
-def test_a_folder_with_anything_else_is_not(tmp_path, other):
+def test_no_run_begins_in_a_folder_of_other_files(tmp_path, other):
     (tmp_path / "lock").write_text("")
     (tmp_path / other).parent.mkdir(exist_ok=True)
     (tmp_path / other).write_text("dear")
@@ -161,7 +161,7 @@ def test_a_folder_with_anything_else_is_not(tmp_path, other):
     assert (tmp_path / other).read_text() == "dear"
 
 
-def test_a_resume_on_other_threads_or_another_processor_says_so(tmp_path):
+def test_resuming_with_other_threads_or_another_processor_warns(tmp_path):
     settings = TrainConfig(steps=4, device="cpu", batch_size=32)
     train(RunConfig(recipe="softmax-regression", data=CONFIG.data, options={}, train=settings), tmp_path, warn=str)
     said: list[str] = []
@@ -193,7 +193,7 @@ def test_patience_counts_validations_in_a_row(tmp_path):
             loss = super().loss(player, batch)
             return loss if torch.is_grad_enabled() else Loss(torch.full_like(loss.values, next(losses)))
 
-    play(regression_run(100, problem=Uneven(), patience=2, validate_every=1), tmp_path / "run")
+    train_run(regression_run(100, problem=Uneven(), patience=2, validate_every=1), tmp_path / "run")
     steps = [record["step"] for record in read_metrics(tmp_path / "run") if "validation/loss" in record]
     assert steps == [1, 2, 3, 4, 5, 6, 7]
     assert [found.at for found in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 5)]

@@ -1,4 +1,4 @@
-"""What happens to checkpoints and run folders when things break."""
+"""Checkpoints and run folders: damage, locks, formats, overwriting."""
 
 import hashlib
 import json
@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from thalweg.recipes.runs import open_run, resume
 from thalweg.training import RunFolder
-from thalweg.training.checkpoint import checkpoints, load_newest, prune, remove_later, save_checkpoint
-from toy_problems import play, regression_run
+from thalweg.training.checkpoint import FORMAT, checkpoints, load_newest, prune, remove_later, save_checkpoint
+from toy_problems import regression_run, train_run
 
 
 def damaged(path: Path, how: str) -> None:
@@ -28,9 +29,9 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "one bit", "empty"])
-def test_a_damaged_newest_file_is_named_and_the_one_before_it_used(tmp_path, how):
-    play(regression_run(60), tmp_path / "straight")
-    play(regression_run(50), tmp_path / "run", checkpoint_every=20)
+def test_a_damaged_newest_checkpoint_is_named_and_the_previous_one_is_used(tmp_path, how):
+    train_run(regression_run(60), tmp_path / "straight")
+    train_run(regression_run(50), tmp_path / "run", checkpoint_every=20)
     newest = max((tmp_path / "run/checkpoints").iterdir())
     damaged(newest, how)
     said = []
@@ -38,13 +39,13 @@ def test_a_damaged_newest_file_is_named_and_the_one_before_it_used(tmp_path, how
     assert state["step"] == 40
     assert len(said) == 1
     assert str(newest) in said[0]
-    play(regression_run(60), tmp_path / "run", checkpoint_every=20)
+    train_run(regression_run(60), tmp_path / "run", checkpoint_every=20)
     straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "run"))
     assert straight == resumed
 
 
-def test_no_sound_checkpoint_is_an_error_not_a_fresh_start(tmp_path):
-    play(regression_run(50), tmp_path / "run", checkpoint_every=20)
+def test_no_undamaged_checkpoint_is_an_error(tmp_path):
+    train_run(regression_run(50), tmp_path / "run", checkpoint_every=20)
     for path in (tmp_path / "run/checkpoints").iterdir():
         damaged(path, "truncated")
     with pytest.raises(ValueError, match="got 2 damaged files, wanted at least one undamaged"):
@@ -65,13 +66,13 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
         load_newest(tmp_path, warn=lambda said: None)
 
 
-def test_old_checkpoints_go_and_series_do_not_mix(tmp_path):
+def test_old_checkpoints_are_removed_by_series(tmp_path):
     for step in (10, 20, 30):
         save_checkpoint(tmp_path, {"step": step}, "step", (0, step))
     for step in (15, 25):
         save_checkpoint(tmp_path, {"step": step}, "best", (0, step))
-    save_checkpoint(tmp_path, {"step": 25, "other": 1}, "best", (0, 25))  # in place of the first
-    for name in ("notes.pt", "step-0-000000040.pt", "best-0-x.0123456789abcdef.pt"):  # not ours
+    save_checkpoint(tmp_path, {"step": 25, "other": 1}, "best", (0, 25))  # replaces the first
+    for name in ("notes.pt", "step-0-000000040.pt", "best-0-x.0123456789abcdef.pt"):  # files of others
         (tmp_path / name).write_text("")
     prune(tmp_path, "step", [(0, 20), (0, 30)])
     assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20), (0, 30)]
@@ -92,7 +93,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
     RunFolder.open(tmp_path / "run").close()
 
 
-def test_a_killed_process_lets_go_of_its_folder(tmp_path):
+def test_a_killed_process_releases_its_folder(tmp_path):
     RunFolder.create(tmp_path / "run", {}).close()
     script = (
         "import os, signal, sys, pathlib; from thalweg.training import RunFolder;"
@@ -104,7 +105,7 @@ def test_a_killed_process_lets_go_of_its_folder(tmp_path):
         assert not list(folder.path.glob(".*.tmp*"))
 
 
-def test_overwriting_touches_runs_only(tmp_path):
+def test_overwriting_replaces_runs_only(tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters/precious.txt").write_text("dear")
     with pytest.raises(ValueError, match="holds other files"):
@@ -114,21 +115,42 @@ def test_overwriting_touches_runs_only(tmp_path):
     with pytest.raises(ValueError, match="or --overwrite"):
         RunFolder.create(tmp_path / "run", {})
     RunFolder.create(tmp_path / "run", {"second": True}, overwrite=True).close()
-    assert RunFolder.read(tmp_path / "run") == {"second": True}
+    assert RunFolder.read(tmp_path / "run") == {"format": FORMAT, "second": True}
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file; wanted a folder"):
         RunFolder.create(tmp_path / "file", {})
 
 
+@pytest.mark.parametrize("found", [None, FORMAT - 1, FORMAT + 1])
+def test_a_folder_of_another_format_is_refused_naming_the_version_that_made_it(tmp_path, found):
+    header = {"thalweg": "0.0.7", "config": {}, "spec": {}} | ({} if found is None else {"format": found})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text(json.dumps(header))
+    wanted = f"run.json of format {found or 1}, made by thalweg 0.0.7, wanted a run folder of format {FORMAT}"
+    for work in (RunFolder.read, RunFolder.open, open_run, resume):
+        with pytest.raises(ValueError, match=wanted) as refused:
+            work(tmp_path / "run")
+        assert "\n" not in str(refused.value)
+    RunFolder.create(tmp_path / "run", {"thalweg": "new"}, overwrite=True).close()
+    assert RunFolder.read(tmp_path / "run")["format"] == FORMAT
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
+    save_checkpoint(tmp_path, {"step": 1}, "step", (0, 1))
+    path = save_checkpoint(tmp_path, {"step": 2, "format": FORMAT - 1}, "step", (0, 2))
+    with pytest.raises(ValueError, match=f"{path.name}: got format {FORMAT - 1}, wanted {FORMAT}"):
+        load_newest(tmp_path, warn=print)
+
+
 @pytest.mark.parametrize(("text", "said"), [("{", "not JSON"), ("[1]", "wanted a JSON object"), (None, "no run.json")])
-def test_what_is_not_a_run_is_said(tmp_path, text, said):
+def test_a_file_that_is_not_run_json_is_refused(tmp_path, text, said):
     if text is not None:
         (tmp_path / "run.json").write_text(text)
     with pytest.raises(ValueError, match=said):
         RunFolder.open(tmp_path)
 
 
-def test_rewinding_drops_later_and_cut_lines(tmp_path):
+def test_rewinding_removes_later_and_incomplete_lines(tmp_path):
     with RunFolder.create(tmp_path / "run", {}) as folder:
         for step in (10, 20, 30):
             folder.log({"stage": 0, "step": step})
@@ -142,8 +164,10 @@ def test_rewinding_drops_later_and_cut_lines(tmp_path):
 
 
 def test_state_holds_tensors_and_plain_values_only(tmp_path):
-    play(regression_run(10, ema={"model": 0.9}), tmp_path / "run")
+    train_run(regression_run(10, ema={"model": 0.9}), tmp_path / "run")
     (path,) = (tmp_path / "run/checkpoints").iterdir()
     state = torch.load(path, weights_only=True)
-    assert set(state) == {"stage", "step", "finished", "players", "rest", "pending", "monitor", "bests", "seconds"}
-    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "moves"}
+    assert set(state) == {
+        *("format", "stage", "step", "finished", "players", "others", "pending", "monitor", "bests", "seconds"),
+    }
+    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "steps"}

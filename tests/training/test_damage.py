@@ -1,4 +1,4 @@
-"""Damaged files of a run: the same result, one clear line, or a warning that names the file; never another number."""
+"""Damaged files of a run: the same result, an error in one line or a warning that names the file; no other result."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def path_of(folder, name):
 
 
 def state(folder) -> tuple:
-    """Return all that is read of a run: the model's bytes, its records, its settings."""
+    """Return what is read from a run: the bytes of the model, records and settings."""
     opened = open_run(folder, device="cpu")
     tensors = [t.numpy().tobytes() for t in opened.model.state_dict().values()]
     records = opened.records()
@@ -41,14 +41,14 @@ def state(folder) -> tuple:
 
 
 def trained(folder) -> tuple:
-    """Return what `state` does without what a clock says, and the run's steps without those of metrics."""
+    """Return the result of `state` without measured times and memory."""
     tensors, records, _, config, spec = state(folder)
     kept = [{k: v for k, v in r.items() if k not in ("seconds", "memory")} for r in records]
     return tensors, kept, config, spec
 
 
 def refusal(work: Callable[[], object]) -> str | None:
-    """Return what the work is refused with, or None where it is not."""
+    """Return the message of the ValueError of `work`, or None."""
     try:
         work()
     except ValueError as error:
@@ -69,7 +69,7 @@ DAMAGES |= {"more": lambda data: data + b"\0", "twice": lambda data: 2 * data, "
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_never_changes_a_number(whole, tmp_path, name, damage):
+def test_a_damaged_file_never_changes_a_result(whole, tmp_path, name, damage):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     path = path_of(folder, name)
@@ -87,7 +87,7 @@ VALUES = [None, True, [], {}, "a", -1, 1.5, [1], {"a": 1}]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_line_of_metrics_that_is_none_is_named(tmp_path, value):
+def test_an_invalid_line_of_metrics_is_named(tmp_path, value):
     records = [{"stage": 0, "step": value}, {"stage": value, "step": 1}, {"stage": 0, "step": 1, "loss": value}]
     for document in (value, *records):
         fine = isinstance(document, dict) and document.get("loss") in (-1, 1.5) and type(value) is not bool
@@ -102,7 +102,7 @@ def test_a_line_of_metrics_that_is_none_is_named(tmp_path, value):
             read_metrics(tmp_path)
 
 
-def test_a_cut_last_line_is_left_out(tmp_path):
+def test_an_incomplete_last_line_is_ignored(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"stage": 0, "step": 1}\n{"stage": 0, "st')
     assert read_metrics(tmp_path) == [{"stage": 0, "step": 1}]
     (tmp_path / "metrics.jsonl").write_text('{"stage": 0, "st\n{"stage": 0, "step": 1}\n')

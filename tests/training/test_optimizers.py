@@ -1,10 +1,11 @@
-"""Optimizers against their recursions, and against torch where torch has the same one."""
+"""Optimizers against their recursions, and against those of torch."""
 
 import pytest
 import torch
 
 from thalweg.config import OptimizerConfig
 from thalweg.training.optimizers import make_optimizer
+from thalweg.training.player import Player
 
 
 def steps(config: OptimizerConfig, gradients: list[float], start: float = 1.0) -> torch.Tensor:
@@ -93,6 +94,79 @@ def test_weight_decay_is_the_augmented_loss_for_coupled_optimizers_only():
         assert float(steps(OptimizerConfig(name=name, lr=0.05, weight_decay=decay), gradients)) == augmented(name)
     decoupled = float(steps(OptimizerConfig(name="adamw", lr=0.05, weight_decay=decay), gradients))
     assert abs(decoupled - augmented("adamw")) > 1e-3
+
+
+@pytest.mark.system("S40")
+def test_nesterov_is_that_of_torch_and_its_recursion():
+    gradients = [1.0, -2.0, 0.5, 1.5]
+    ours = steps(OptimizerConfig(name="momentum", lr=0.1, momentum=0.8, nesterov=True), gradients)
+    p = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([p], lr=0.1, momentum=0.8, nesterov=True)
+    expected, velocity = 1.0, 0.0
+    for g in gradients:
+        p.grad = torch.tensor([g], dtype=torch.float64)
+        optimizer.step()
+        velocity = 0.8 * velocity + g
+        expected -= 0.1 * (g + 0.8 * velocity)
+    assert float(ours) == float(p.detach())
+    assert float(ours) == pytest.approx(expected, rel=1e-12)
+    assert float(ours) != float(steps(OptimizerConfig(name="momentum", lr=0.1, momentum=0.8), gradients))
+    with pytest.raises(ValueError, match="nesterov: got optimizer 'sgd', wanted momentum"):
+        OptimizerConfig(name="sgd", nesterov=True)
+
+
+ALL = [("sgd", False), ("momentum", False), ("rmsprop", False), ("rmsprop", True), ("adam", False), ("adam", True),
+       ("amsgrad", False), ("adamw", False)]  # fmt: skip
+TORCH = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@pytest.mark.system("S37")
+@pytest.mark.parametrize(("name", "inside"), ALL)
+def test_without_decay_of_biases_is_a_split_into_two_groups_by_hand(name, inside):
+    config = OptimizerConfig(name=name, lr=0.05, weight_decay=0.3, no_decay=True, eps_inside=inside)
+
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
+
+    def trained(optimizers, made):
+        for _ in range(4):
+            for p in made.parameters():
+                p.grad = torch.sin(7 * p.detach())
+            for optimizer in optimizers:
+                optimizer.step()
+        return torch.cat([p.detach().flatten() for p in made.parameters()])
+
+    ours, theirs = network(), network()
+    got = trained([make_optimizer(config, ours.parameters())], ours)
+    weights = [theirs[0].weight, theirs[2].weight]
+    others = [p for p in theirs.parameters() if p.dim() == 1]
+    assert len(others) == 4
+    if name in TORCH and not inside:
+        groups = [{"params": weights, "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+        by_hand = [TORCH[name](groups, lr=0.05, **({} if name == "sgd" else {"eps": 1e-8}))]
+    else:
+        plain = {"name": name, "lr": 0.05, "eps_inside": inside}
+        by_hand = [
+            make_optimizer(OptimizerConfig(**plain, weight_decay=0.3), weights),
+            make_optimizer(OptimizerConfig(**plain), others),
+        ]
+    torch.testing.assert_close(got, trained(by_hand, theirs), rtol=1e-6, atol=1e-7)
+    everything = network()
+    decayed = make_optimizer(
+        OptimizerConfig(name=name, lr=0.05, weight_decay=0.3, eps_inside=inside), everything.parameters()
+    )
+    assert not torch.allclose(got, trained([decayed], everything))
+
+
+def test_schedules_and_clipping_reach_both_groups():
+    player = Player(torch.nn.Linear(2, 2), OptimizerConfig(name="sgd", lr=0.5, weight_decay=0.1, no_decay=True),
+                    rate=lambda step: 1 / (step + 1))  # fmt: skip
+    for p in player.parameters:
+        p.grad = torch.ones_like(p)
+    player.step(4)
+    assert [group["lr"] for group in player.optimizer.param_groups] == [0.1, 0.1]
+    assert [group["weight_decay"] for group in player.optimizer.param_groups] == [0.1, 0.0]
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -1,4 +1,4 @@
-"""Equal runs are equal byte for byte in fresh processes, at the number of threads that torch takes by default."""
+"""Equal runs are equal byte for byte in new processes, with the default number of threads of torch."""
 
 import os
 import subprocess

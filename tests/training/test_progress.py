@@ -1,4 +1,4 @@
-"""What a person sees while a run trains."""
+"""The progress displays of training."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from thalweg.training.progress import Bar, Lines, Silent, progress
-from toy_problems import play, regression_run
+from toy_problems import regression_run, train_run
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys):
@@ -22,7 +22,7 @@ def test_plain_lines_where_there_is_no_terminal(capsys):
     assert "100/100" in last
 
 
-def test_lines_are_seldom(capsys):
+def test_lines_are_printed_at_intervals(capsys):
     shown = Lines(every=60.0)
     shown.start("train", 0, 100)
     for step in range(1, 100):
@@ -44,13 +44,13 @@ def test_a_bar_on_a_terminal(capsys):
 
 
 @pytest.mark.parametrize(("terminal", "rank", "kind"), [(True, "0", Bar), (False, "0", Lines), (True, "1", Silent)])
-def test_the_display_fits_stderr_and_the_first_process_alone_has_one(monkeypatch, terminal, rank, kind):
+def test_the_display_fits_stderr_and_only_the_first_process_has_one(monkeypatch, terminal, rank, kind):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     monkeypatch.setenv("RANK", rank)
     assert type(progress()) is kind
 
 
-def test_a_run_tells_where_it_is():
+def test_a_run_reports_its_progress():
     told = []
 
     class Ear(Silent):
@@ -63,5 +63,5 @@ def test_a_run_tells_where_it_is():
         def close(self):
             told.append("closed")
 
-    play(regression_run(20), progress=Ear(), log_every=10)
+    train_run(regression_run(20), progress=Ear(), log_every=10)
     assert told == [("train", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]

@@ -1,4 +1,4 @@
-"""Schedules against torch's and against their formulas."""
+"""Learning-rate schedules against those of torch and against their formulas."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Batch normalization of averaged weights: statistics in closed form, for good and within a validation."""
+"""Batch normalization with averaged weights: statistics in closed form, after training and within a validation."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,16 @@ from thalweg.data import load
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.randomness import fold
 from thalweg.recipes.runs import Chunks, build
-from thalweg.training import Batch, Loss, Run, Sources, Stage, train
+from thalweg.training import Batch, Loss, Problem, Run, Sources, Stage, train
 from thalweg.training.distributed import World
-from thalweg.training.game import STATISTICS_BATCHES, Play
-from toy_problems import Cyclic, X, Y, play
+from thalweg.training.stage_state import StageState
+from thalweg.training.statistics import STATISTICS_BATCHES
+from toy_problems import Cyclic, X, Y, train_run
 
 CPU = torch.device("cpu")
 
 
-class Normalized:
+class Normalized(Problem):
     """Least squares by a network with batch normalization after its first layer, and dropout."""
 
     def __init__(self, norm: type[nn.Module] = nn.BatchNorm1d) -> None:
@@ -43,7 +44,7 @@ def run_of(problem: Normalized, **settings) -> Run:
 
 
 def expected(problem: Normalized, unbiased: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the means over batches of the mean and the variance of what the first layer gives."""
+    """Return the means over batches of the mean and the variance of the outputs of the first layer."""
     seed = fold(0, "noise", "train")
     activations = []
     for number in range(STATISTICS_BATCHES):
@@ -57,7 +58,7 @@ def expected(problem: Normalized, unbiased: bool) -> tuple[torch.Tensor, torch.T
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d, FlowBatchNorm])
 def test_statistics_are_those_of_the_averaged_weights_on_the_first_batches(norm):
     problem = Normalized(norm)
-    play(run_of(problem))
+    train_run(run_of(problem))
     layer = problem.model["norm"]
     kept = (layer.running_mean, layer.running_var) if norm is nn.BatchNorm1d else (layer.mean, layer.variance)
     for value, wanted in zip(kept, expected(problem, norm is nn.BatchNorm1d), strict=True):
@@ -69,7 +70,7 @@ def test_statistics_are_those_of_the_averaged_weights_on_the_first_batches(norm)
 
 def test_without_averaged_weights_statistics_stay_as_training_left_them():
     problem, plain = Normalized(), Normalized()
-    play(run_of(problem, ema={}))
+    train_run(run_of(problem, ema={}))
     source, seed = Cyclic(16), fold(0, "noise", "train")
     optimizer = torch.optim.Adam(plain.model.parameters(), lr=0.05, fused=True)
     with torch.random.fork_rng():
@@ -83,12 +84,12 @@ def test_without_averaged_weights_statistics_stay_as_training_left_them():
     assert torch.allclose(problem.model["norm"].running_mean, plain.model["norm"].running_mean, atol=1e-5)
 
 
-def test_a_validation_uses_them_and_leaves_training_as_it_was():
+def test_a_validation_uses_them_and_restores_the_state_of_training():
     problem = Normalized()
     stage = run_of(problem).stages[0]
-    game = Play(stage, Cyclic(16), TrainConfig(), CPU, World())
+    game = StageState(stage, Cyclic(16), TrainConfig(), CPU, World())
     for step in range(20):
-        game.round(step)
+        game.step(step)
     before = {name: value.clone() for name, value in problem.model.state_dict().items()}
     value = game.validate([(X, Y)])
     assert all(torch.equal(v, before[name]) for name, v in problem.model.state_dict().items())

@@ -5,15 +5,19 @@ python two_ranks.py OUT
 
 import os
 import sys
+from pathlib import Path
 
 import torch
 
 from thalweg.config import TrainConfig
-from thalweg.data import Batches, Spec, Split
+from thalweg.data import Augment, Batches, Spec, Split, Target
 from thalweg.objectives.adversarial import wasserstein
 from thalweg.problems.adversarial import AdversarialGame
 from thalweg.recipes import recipe
 from thalweg.training import Sources, train
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from toy_problems import IGNORED, KINDS, regression_run
 
 STEPS = 4
 SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,), std=(5.0,))
@@ -21,7 +25,7 @@ SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,)
 
 def runs():
     """One run each of a VAE, a clipped WGAN, a WGAN with gradient penalty, a VQ-VAE of two stages, a Glow whose
-    first batch sets its scales, and a Real NVP with batch normalization."""
+    first batch sets its scales, augmented masks, tokens in micro-batches, a Real NVP with batch normalization."""
     made = {}
     for name in ("vae", "wgan", "penalty"):
         torch.manual_seed(0)
@@ -41,6 +45,10 @@ def runs():
     made["glow"] = recipe("glow")(SPEC, layers=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
     run = recipe("real-nvp")(SPEC, hidden=4, batch_norm=True)
+    made["tokens"] = regression_run(STEPS, problem=KINDS["tokens"](), accumulate=2)
+    target = Target(kind="mask", shape=(6, 6), ignored=IGNORED)
+    augment = Augment(crop=2, hflip=True, vflip=True, rotate=30, target=target)
+    made["mask"] = regression_run(STEPS, problem=KINDS["mask"](), augment=augment)
     made["batch-norm"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     return made
 
@@ -52,8 +60,9 @@ def main(out: str) -> None:
     for name, run in runs().items():
 
         def sources(stage, world):
+            data = getattr(stage.problem, "data", None)
             batches = Batches(
-                split, stage.batch_size, scheme="shuffled", seed=1, device=torch.device("cpu"),
+                data or split, stage.batch_size, scheme="shuffled", seed=1, device=torch.device("cpu"),
                 resident="yes", threads=1, rank=world.rank, world=world.size,
             )  # fmt: skip
             return Sources(batches, [])
@@ -64,7 +73,7 @@ def main(out: str) -> None:
 
 if __name__ == "__main__":
     if "RANK" in os.environ:
-        torch.distributed.init_process_group("gloo")  # once for all; the engine joins what stands
+        torch.distributed.init_process_group("gloo")  # once for all runs; the engine joins the existing group
     main(sys.argv[1])
     if "RANK" in os.environ:
         # A process that exits with threads of gloo still running may be aborted by their destructors; and rank 0,

@@ -63,12 +63,26 @@ def describe(family: str, name: str) -> dict[str, Any]:
 
 def standard_specs() -> list[Any]:
     """Return Specs of 28×28 gray images with ten classes, of points of the plane with two, and of single values."""
-    from thalweg.data import Spec
+    from thalweg.data import Spec, class_target
 
     digits = tuple("0123456789")
-    image = Spec(name="28×28", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,), classes=digits)
-    plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0), classes=("a", "b"))
-    return [image, plane, Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,), classes=("a", "b"))]
+    image = Spec(
+        name="28×28",
+        kind="image",
+        shape=(1, 28, 28),
+        levels=256,
+        mean=(33.3,),
+        std=(78.6,),
+        target=class_target(digits),
+    )
+    plane = Spec(
+        name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0), target=class_target(("a", "b"))
+    )
+    return [
+        image,
+        plane,
+        Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,), target=class_target(("a", "b"))),
+    ]
 
 
 def show(document: dict[str, Any]) -> None:

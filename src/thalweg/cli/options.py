@@ -77,11 +77,15 @@ def read(name: str, text: str, hint: Any) -> Any:
 
 
 def options_of_dataclass(cls: type) -> list[Option]:
-    """Return the fields of a dataclass as options; the comment beside a field is its help."""
+    """Return the fields of a dataclass as options; the help is in a field's metadata."""
     hints = typing.get_type_hints(cls)
-    comments = dict(re.findall(r"^    (\w+): [^#\n]*# (.*)$", inspect.getsource(cls), re.MULTILINE))
     return [
-        Option(f.name, hints[f.name], None if f.default is dataclasses.MISSING else f.default, comments.get(f.name, ""))
+        Option(
+            f.name,
+            hints[f.name],
+            None if f.default is dataclasses.MISSING else f.default,
+            f.metadata.get("help", ""),
+        )
         for f in dataclasses.fields(cls)
     ]
 

@@ -153,7 +153,6 @@ def next_commands(opened: Opened) -> list[str]:
     from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
-    from thalweg.training.updates import Solved
 
     folder, data = str(opened.path), opened.config.data
     without = [part for part, share in (("test", data.test), ("validation", data.validation)) if share == 0]
@@ -161,7 +160,7 @@ def next_commands(opened: Opened) -> list[str]:
     commands = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
     if isinstance(opened.model, Samples):
         commands.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
-    if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):
+    if all(stage.update.needs_gradients for stage in build(opened.config, opened.spec).stages):
         done = max((record["step"] for record in opened.records()), default=1)
         commands.append(["resume", "--steps", str(2 * done)])
     return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in commands]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.checks import choice, positive
-from thalweg.config import DataConfig, RunConfig, TrainConfig, coerce, keyword_options, to_json
+from thalweg.config import DataConfig, RunConfig, TrainConfig, coerce, keyword_options, setting, to_json
 from thalweg.data.dataset import SPLITS
 from thalweg.recipes import recipe
 
@@ -24,15 +24,17 @@ BASELINES = ("real", "uniform", "gaussian", "gaussian-mixture")
 class Measuring:
     """Settings of the evaluation, the same for all models."""
 
-    split: str = "test"  # train, validation, test or all
-    limit: int | None = None  # how many examples, drawn by the seed (default: all)
-    samples: int | None = None  # how many samples a model is asked for (default: as many as examples, at most 10,000)
-    draws: int = 3  # of a likelihood's noise, averaged
-    temperatures: int | None = None  # steps of annealed importance sampling; 0: none (default: 300, if a CPU bears it)
-    features: str = "auto"  # what images are compared by: auto, pixels, a module:factory, or an Inception weight file
-    anomalies: str = ""  # data sets beside which the model's own should look normal, separated by commas
-    batch_size: int = 500  # examples at a time
-    seed: int = 0  # of every draw
+    split: str = setting("test", "split to measure on: train, validation, test or all")
+    limit: int | None = setting(None, "number of examples, drawn by the seed (default: all)")
+    samples: int | None = setting(None, "samples drawn from each model (default: as many as examples, at most 10,000)")
+    draws: int = setting(3, "draws of the noise of a likelihood, averaged")
+    temperatures: int | None = setting(
+        None, "steps of annealed importance sampling; 0: none (default: 300, if not too slow on a CPU)"
+    )
+    features: str = setting("auto", "features of images: auto, pixels, a module:factory, or an Inception weight file")
+    anomalies: str = setting("", "data sets of anomalies to detect, separated by commas")
+    batch_size: int = setting(500, "examples in a batch")
+    seed: int = setting(0, "seed of everything random")
 
     def __post_init__(self) -> None:
         choice("split", self.split, SPLITS)

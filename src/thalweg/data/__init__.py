@@ -1,6 +1,6 @@
-"""Data sets: raw examples, what they are (`Spec`), and the order they are drawn in.
+"""Data sets: raw examples, their description (`Spec`), and the order in which they are drawn.
 
-Everything but the three record types is imported when it is first named: `import thalweg.data` costs no torch.
+All but the record types is imported on first use, so `import thalweg.data` does not import torch.
 """
 
 from __future__ import annotations
@@ -8,14 +8,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from thalweg.data.dataset import Dataset, Spec, Split
+from thalweg.data.dataset import Dataset, Spec, Split, Target, class_target
 
 if TYPE_CHECKING:
     from thalweg.data.augment import Augment
     from thalweg.data.batches import Batches
     from thalweg.data.sources import fetch, info, load, names
 
-__all__ = ["Augment", "Batches", "Dataset", "Spec", "Split", "fetch", "info", "load", "names"]
+__all__ = [
+    "Augment",
+    "Batches",
+    "Dataset",
+    "Spec",
+    "Split",
+    "Target",
+    "class_target",
+    "fetch",
+    "info",
+    "load",
+    "names",
+]
 
 _HOMES = {
     "Augment": "augment", "Batches": "batches", "fetch": "sources", "info": "sources", "load": "sources",

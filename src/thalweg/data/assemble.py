@@ -1,4 +1,4 @@
-"""From what a reader read to a `Dataset`: splits, statistics, fingerprint."""
+"""From raw examples to a `Dataset`: splits, statistics, fingerprint."""
 
 from __future__ import annotations
 
@@ -11,79 +11,86 @@ import numpy as np
 
 from thalweg.config import DataConfig, Discrete
 from thalweg.data.columns import discrete_columns
-from thalweg.data.dataset import Dataset, Spec, Split, same_kind
+from thalweg.data.dataset import Dataset, Spec, Split, Target, class_target, same_kind
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, content_keys, first_of_each, keys_of, stable_subset
 from thalweg.randomness import fold
 
 __all__ = ["Raw", "assemble", "classify", "shares"]
 
 Array = np.ndarray[Any, Any]
-MIN_EXAMPLES = 10  # examples, below which three splits make no sense
-LARGEST = 1e150  # in size: squares of what is larger overflow
-CHUNK = 1 << 24  # values looked at at once, so that a memory-mapped set need not fit the memory
+MIN_EXAMPLES = 10  # fewer examples cannot be divided into three splits
+MAX_VALUE = 1e150  # in absolute value: the squares of larger numbers overflow
+CHUNK = 1 << 24  # values processed at once, so that a memory-mapped set need not fit in memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """What a reader gives: examples, in the splits the source has, and what they are."""
+    """The result of a reader: examples, in the splits of the source, and their description."""
 
     kind: Literal["image", "vector", "tokens"]
-    train: Split  # all the examples, where the source has no split
+    train: Split  # all examples, where the source has no splits
     validation: Split | None = None
     test: Split | None = None
     levels: int | None = None
-    classes: tuple[str, ...] | None = None
+    target: Target | None = None
     columns: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
-    held: int | None = None  # how many of the last training examples are for validation, instead of a random share
-    groups: Array | None = None  # of each training example: equal ones stay in one split
-    fixed: bool = False  # content that cannot change, split in exact shares by a random order
-    divided: bool = False  # the reader has made the splits that the configuration asks for
+    reserved: int | None = None  # number of the last training examples for validation
+    groups: Array | None = None  # group of each training example: a group stays in one split
+    fixed: bool = False  # the content never changes: it is split in exact shares by a random order
+    divided: bool = False  # the reader has split the examples as configured
     density: Any = None
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes where the target is a class, else None."""
+        return None if self.target is None else self.target.classes
 
 
 def classify(name: str, *labels: Array | None) -> tuple[tuple[str, ...], list[Array | None]]:
     """Return the sorted names of the classes and each array of labels as indices into them, int64.
 
-    Raises ValueError if labels are neither whole numbers nor strings nor booleans.
+    Raises ValueError if labels are neither integers nor strings nor booleans.
 
     >>> classify("y", np.array(["dog", "cat", "dog"]))
     (('cat', 'dog'), [array([1, 0, 1])])
     """
-    given = [a for a in labels if a is not None]
-    for a in given:
+    arrays = [a for a in labels if a is not None]
+    for a in arrays:
         if a.dtype.kind not in "iubU":
-            raise ValueError(f"{name}: got labels of type {a.dtype}, wanted whole numbers or text")
-    values = np.unique(np.concatenate([a.ravel() for a in given]))
+            raise ValueError(f"{name}: got labels of type {a.dtype}, wanted integers or text")
+    values = np.unique(np.concatenate([a.ravel() for a in arrays]))
     classes = tuple(str(v) for v in values.tolist())
     return classes, [None if a is None else np.searchsorted(values, a).astype(np.int64) for a in labels]
 
 
 def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) -> Dataset:
-    """Split what was read, measure the training examples, and say what they are.
+    """Split raw examples, compute the statistics of the training examples, and describe them.
 
     An example of a source without splits is for testing or validation (10 % each unless the configuration says
-    otherwise) by a hash of its content with the seed, see `splits`; with `split_by`, by a hash of its group. Examples
-    keep the order of the source. Data that come with an installed package or are made from a seed cannot change: they
-    are split in exact shares by a random order. `config.examples` keeps that many of the examples which the source
-    does not set aside for validation or test.
+    otherwise) by a hash of its content and the seed, see `splits`; with `split_by`, by a hash of its group. Examples
+    keep the order of the source. Data from an installed package or generated from a seed never change: they are split
+    in exact shares by a random order. `config.examples` is the number of examples that are kept, of those that the
+    source does not reserve for validation or test.
 
-    `like` is the Spec of the data that a model was trained on: columns are put into its order and classes are numbered
-    as there, statistics are not measured, and any number of examples will do.
+    `like` is the Spec of the data that a model was trained on: columns have its order and classes its indices, no
+    statistics are computed, and any number of examples is allowed.
 
-    Raises ValueError for fewer than 10 examples, NaN or infinity, and columns that do not vary.
+    Raises ValueError for fewer than 10 examples, NaN or infinity, constant columns, and targets of another shape than
+    that of `raw.target`.
     """
     if like is not None:
         raw = matched(name, raw, like)
     elif _count(raw) < MIN_EXAMPLES:
         raise ValueError(f"{name}: got {_count(raw)} examples, wanted at least {MIN_EXAMPLES}")
     if raw.kind == "vector":
-        for part in ("train", "validation", "test"):  # before rows change places
+        for part in ("train", "validation", "test"):  # while rows have the numbers of the source
             _refuse_non_finite(name, getattr(raw, part), raw.columns)
+    _check_targets(name, raw)
     splits = _split(name, _numbered(raw), config, limited=like is None)
     train, validation, test = splits
     if like is not None:
-        spec = replace(like, name=name, classes=raw.classes or like.classes, fingerprint=_fingerprint(splits, raw))
+        spec = replace(like, name=name, target=raw.target or like.target, fingerprint=_fingerprint(splits, raw))
         return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
     if not len(train):
         raise ValueError(f"{name}: got no training example, wanted smaller shares for validation and test")
@@ -95,7 +102,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
         discrete = discrete_columns(np.concatenate([part.x for part in splits]))
     if raw.kind != "tokens":
         mean, std = _moments(train.x)
-        std[std == 0] = 1.0  # an image channel that does not vary
+        std[std == 0] = 1.0  # a constant channel of images
     spec = Spec(
         name=name,
         kind=raw.kind,
@@ -104,7 +111,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         discrete=discrete,
-        classes=raw.classes,
+        target=raw.target,
         columns=raw.columns,
         vocabulary=raw.vocabulary,
         fingerprint=_fingerprint(splits, raw),
@@ -112,36 +119,47 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
     return Dataset(spec=spec, train=train, validation=validation, test=test, density=raw.density)
 
 
+def _check_targets(name: str, raw: Raw) -> None:
+    """Raise ValueError where targets do not have the shape of `raw.target`."""
+    for split in (raw.train, raw.validation, raw.test):
+        if split is not None and split.y is not None and raw.target is not None:
+            wanted = (len(split), *raw.target.shape)
+            if split.y.shape != wanted:
+                raise ValueError(f"{name}: got targets of shape {split.y.shape}, wanted {wanted}, one for each example")
+
+
 def _count(raw: Raw) -> int:
-    """Return how many examples there are that may be used for training."""
+    """Return the number of examples that may be used for training."""
     parts = [raw.train, raw.validation, raw.test] if raw.divided else [raw.train]
     return sum(len(part) for part in parts if part is not None)
 
 
 def matched(name: str, raw: Raw, like: Spec) -> Raw:
-    """Return what was read with columns by name in the order of `like`, and classes numbered as there.
+    """Return raw examples with their columns in the order of `like`, and with its indices of classes.
 
-    Classes of which some are unknown to the model stay what they are. Raises ValueError naming columns that are missing
-    or unknown, and for data of another kind, shape or number of levels.
+    If some classes are unknown to the model, all keep their own indices. Raises ValueError naming columns that are
+    missing or unknown, and for data of another kind, shape or number of levels.
     """
     if raw.columns and like.columns and raw.columns != like.columns:
         missing = [column for column in like.columns if column not in raw.columns]
         extra = [column for column in raw.columns if column not in like.columns]
         if missing or extra:
-            told = [f"without column {_listed(missing)}"] if missing else []
-            told += [f"with unknown column {_listed(extra)}"] if extra else []
-            raise ValueError(f"{name}: got a table {' and '.join(told)}, wanted the columns of {like.name}")
-        places = [raw.columns.index(column) for column in like.columns]
-        raw = _each(raw, lambda split: replace(split, x=split.x[:, places]))
+            problems = [f"without column {_listed(missing)}"] if missing else []
+            problems += [f"with unknown column {_listed(extra)}"] if extra else []
+            raise ValueError(f"{name}: got a table {' and '.join(problems)}, wanted the columns of {like.name}")
+        order = [raw.columns.index(column) for column in like.columns]
+        raw = _each(raw, lambda split: replace(split, x=split.x[:, order]))
         raw = replace(raw, columns=like.columns)
     if raw.classes and like.classes and raw.classes != like.classes:
         known = all(c in like.classes for c in raw.classes)
         if known:
             numbers = np.array([like.classes.index(c) for c in raw.classes])
             raw = _each(raw, lambda split: split if split.y is None else replace(split, y=numbers[split.y]))
-            raw = replace(raw, classes=like.classes)
+            raw = replace(raw, target=class_target(like.classes))
     got = Spec(name=name, kind=raw.kind, shape=tuple(raw.train.x.shape[1:]), levels=raw.levels)
     same_kind(got, like, ("kind", "shape", "levels"))
+    if not (raw.classes and like.classes):
+        same_kind(replace(got, target=raw.target), like, ("target",))
     return raw
 
 
@@ -156,15 +174,15 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _numbered(raw: Raw) -> Raw:
-    """Return what was read with the row number of each example where the reader gave no names."""
+    """Return raw examples with their row numbers as the index, where the reader gave no names."""
     return _each(raw, lambda split: split if split.index is not None else replace(split, index=np.arange(len(split))))
 
 
 def shares(config: DataConfig, raw: Raw | None = None) -> dict[str, float]:
-    """Return the shares for test and validation; 0 of what the source has set aside itself."""
-    asked = {"test": config.test, "validation": config.validation}
-    given = [part for part in asked if raw is not None and getattr(raw, part) is not None]
-    return {part: 0.0 if part in given else 0.1 if share is None else share for part, share in asked.items()}
+    """Return the shares for test and validation; 0 for a split that the source has itself."""
+    wanted = {"test": config.test, "validation": config.validation}
+    existing = [part for part in wanted if raw is not None and getattr(raw, part) is not None]
+    return {part: 0.0 if part in existing else 0.1 if share is None else share for part, share in wanted.items()}
 
 
 def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Split]:
@@ -177,13 +195,13 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
     n = len(raw.train)
     keep = n if config.examples is None or raw.divided else config.examples
     if keep > n:
-        raise ValueError(f"examples: got {keep}, wanted at most {n}, which is what '{name}' has")
+        raise ValueError(f"data_examples: got {keep}, wanted at most {n}, the number that '{name}' has")
     if limited and keep < MIN_EXAMPLES and not raw.divided:
-        raise ValueError(f"examples: got {keep}, wanted at least {MIN_EXAMPLES}")
-    if raw.held is not None:
-        return _last_held(name, raw, config)
+        raise ValueError(f"data_examples: got {keep}, wanted at least {MIN_EXAMPLES}")
+    if raw.reserved is not None:
+        return _with_reserved(name, raw, config)
     wanted = shares(config, raw)
-    given = [getattr(raw, part) for part in ("validation", "test")]
+    existing = [getattr(raw, part) for part in ("validation", "test")]
     rows = np.arange(n)
     if raw.fixed:
         rows = np.random.default_rng(fold(config.seed, "split")).permutation(n)
@@ -200,17 +218,16 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
         parts = assign(keys[rows], seed=config.seed, **wanted)
         chosen = [rows[parts == part] for part in (TRAIN, VALIDATION, TEST)]
     else:
-        none = _take(raw.train, slice(0, 0))  # nothing to set aside: memory maps stay what they are
-        return [raw.train, *(none if split is None else split for split in given)]
-    made = [_take(raw.train, part) for part in chosen]
-    return [made[0], *(made[i + 1] if split is None else split for i, split in enumerate(given))]
+        none = _take(raw.train, slice(0, 0))  # nothing to reserve: memory maps stay memory maps
+        return [raw.train, *(none if split is None else split for split in existing)]
+    splits = [_take(raw.train, part) for part in chosen]
+    return [splits[0], *(splits[i + 1] if split is None else split for i, split in enumerate(existing))]
 
 
 def _deduplicated(raw: Raw) -> tuple[Raw, Array]:
-    """Return what was read with the first of equal examples, and the training examples' keys.
+    """Return raw examples without those that equal an earlier one, and the training examples' keys.
 
-    Of a source with splits of its own an example that stands in the test split is kept there, then in the validation
-    split.
+    Where the source has splits, an example of the test split is kept there, then one of the validation split.
     """
     seen: Array = np.zeros(0, np.uint64)
     changed: dict[str, Any] = {}
@@ -225,20 +242,22 @@ def _deduplicated(raw: Raw) -> tuple[Raw, Array]:
     return replace(raw, **changed, groups=groups), keys[rows]
 
 
-def _last_held(name: str, raw: Raw, config: DataConfig) -> list[Split]:
-    """Return the splits of a source whose last training examples are for validation, whatever `examples` keeps."""
-    assert raw.held is not None
+def _with_reserved(name: str, raw: Raw, config: DataConfig) -> list[Split]:
+    """Return the splits of a source whose last training examples are for validation, for any number of `examples`."""
+    assert raw.reserved is not None
     assert raw.test is not None
     n = len(raw.train)
-    held = raw.held if config.validation is None else round(config.validation * n)
-    kept = n - held if config.examples is None else config.examples
-    if kept > n - held:
-        raise ValueError(f"examples: got {kept}, wanted at most {n - held}, which is what '{name}' has for training")
-    train = _take(raw.train, slice(0, n - held))
-    if kept < n - held:
-        order = np.random.default_rng(fold(config.seed, "split")).permutation(n - held)
+    reserved = raw.reserved if config.validation is None else round(config.validation * n)
+    kept = n - reserved if config.examples is None else config.examples
+    if kept > n - reserved:
+        raise ValueError(
+            f"data_examples: got {kept}, wanted at most {n - reserved}, the number that '{name}' has for training"
+        )
+    train = _take(raw.train, slice(0, n - reserved))
+    if kept < n - reserved:
+        order = np.random.default_rng(fold(config.seed, "split")).permutation(n - reserved)
         train = _take(train, np.sort(order[:kept]))
-    return [train, _take(raw.train, slice(n - held, n)), raw.test]
+    return [train, _take(raw.train, slice(n - reserved, n)), raw.test]
 
 
 def _take(split: Split, rows: slice | Array) -> Split:
@@ -253,17 +272,17 @@ def _chunks(x: Array, values: int = CHUNK) -> Iterator[Array]:
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each channel or column (axis 1), in float64; of whole numbers exactly."""
+    """Return the mean and the standard deviation of each channel or column (axis 1), float64; exact for integers."""
     n = x.size // x.shape[1]
     if x.dtype == np.uint8:
         total = np.zeros(x.shape[1], np.uint64)
         squares = np.zeros(x.shape[1], np.uint64)
-        for c in _chunks(x, CHUNK >> 5):  # what stays in the processor's cache
+        for c in _chunks(x, CHUNK >> 5):  # fits in the processor's cache
             values = c.reshape(*c.shape[:2], -1)
             total += values.sum((0, 2), dtype=np.uint64)
             squares += np.square(values, dtype=np.uint16).sum((0, 2), dtype=np.uint64)
         return total / n, np.sqrt(squares / n - (total / n) ** 2)
-    first = x[0].astype(np.float64)  # large offsets are taken out before anything is added up
+    first = x[0].astype(np.float64)  # large offsets are subtracted before summation
     mean = first + sum((c - first).sum(0) for c in _chunks(x)) / n
     return mean, np.sqrt(sum(np.square(c - mean).sum(0) for c in _chunks(x)) / n)
 
@@ -274,12 +293,12 @@ def _column(columns: tuple[str, ...] | None, index: int) -> str:
 
 def _refuse_non_finite(name: str, split: Split | None, columns: tuple[str, ...] | None) -> None:
     x = np.zeros((0, 1)) if split is None else split.x
-    bad = ~(np.abs(x) < LARGEST)  # NaN, too
+    bad = ~(np.abs(x) < MAX_VALUE)  # NaN, too
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name}: got {x[row, column]} in row {row} (from 0), column {_column(columns, column)},"
-            f" wanted finite numbers below {LARGEST:g}"
+            f" wanted finite numbers below {MAX_VALUE:g}"
         )
 
 
@@ -287,12 +306,13 @@ def _refuse_constant(name: str, x: Array, columns: tuple[str, ...] | None) -> No
     constant = np.flatnonzero(x.min(0) == x.max(0))
     if len(constant):
         which = ", ".join(_column(columns, int(i)) for i in constant[:5])
-        raise ValueError(f"{name}: column {which} has one value in all training rows, wanted it left out")
+        raise ValueError(f"{name}: column {which} has one value in all training rows; leave it out")
 
 
 def _fingerprint(splits: list[Split], raw: Raw) -> str:
     """Return a hash of the examples and labels of all splits, and of the names of columns and classes."""
-    digest = hashlib.blake2b(repr((raw.columns, raw.classes)).encode(), digest_size=8)
+    target = raw.target if raw.target and not raw.classes else raw.classes
+    digest = hashlib.blake2b(repr((raw.columns, target)).encode(), digest_size=8)
     for split in splits:
         for a in (split.x, split.y):
             if a is not None:

@@ -1,4 +1,4 @@
-"""Batches of raw examples on a device: a function of (seed, step)."""
+"""Batches of raw examples and targets on a device: a function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from torch import Tensor
 
 from thalweg.checks import choice, positive
 from thalweg.data.dataset import Split
-from thalweg.data.indices import SCHEMES, page, page_length, randomness
+from thalweg.data.indices import SCHEMES, page_length, randomness
+from thalweg.data.indices import page as draw_page
 
 __all__ = ["SCHEMES", "Batches"]
 
 Array = np.ndarray[Any, Any]
-LARGEST = 8 << 30  # bytes of a set that is copied to a device unasked
+MAX_BYTES = 8 << 30  # of a data set that is copied to a device with `resident` auto
 
 
 class Batches:
-    """Batches of raw examples on a device, any of them at any time.
+    """Batches of raw examples and their targets on a device, in any order.
 
-    `data` is a `Split` or a pair (x, y or None) of arrays or tensors. Where they fit (`resident` auto or yes) all
-    examples lie on the device and a batch is gathered there; else a few threads gather the next batches from the
-    (memory-mapped) arrays. What `get` returns depends neither on that nor on the number of threads.
+    `data` is a `Split` or a pair (x, y or None) of arrays or tensors. If they fit (`resident` auto or yes), all
+    examples are kept on the device and a batch is gathered there; else a few threads gather the next batches from the
+    (memory-mapped) arrays. The result of `get` depends neither on this nor on the number of threads.
 
-    With `world` processes, each asks for its own rows of the joint batch: process r gets rows rB/world to
-    (r+1)B/world. Scheme `full` makes the whole set the batch, whatever `batch_size`.
+    Of `world` processes, process r has the rows rB/world to (r+1)B/world of the joint batch. With the scheme `full` the
+    batch is the whole data set, for any `batch_size`.
 
-    Raises ValueError for an unknown scheme, a batch that does not split among the processes, or, without replacement,
-    one larger than the set.
+    Raises ValueError for an unknown scheme, a batch size that is no multiple of the number of processes and, without
+    replacement, a batch larger than the data set.
 
     >>> with Batches((np.arange(10.0), None), batch_size=5, scheme="cyclic") as batches:
     ...     batches.get(1), batches.epoch(3)
@@ -64,7 +65,7 @@ class Batches:
         self._offset = rank * self._rows
         self._length = page_length(scheme, self.n, self.batch_size)
         self._pages: dict[int, Tensor] = {}
-        self.resident = _fits(x, self.device) if choice("resident", resident, ("auto", "yes", "no")) == "auto" else (
+        self.resident = _fits(x, y, self.device) if choice("resident", resident, ("auto", "yes", "no")) == "auto" else (
             resident == "yes")  # fmt: skip
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: dict[int, Future[tuple[Tensor, Tensor | None]]] = {}
@@ -76,7 +77,7 @@ class Batches:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thalweg-batches")
 
     def get(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return (x, y) of batch `step`: x `(B, *shape)` as stored, y (B,) or None, on the device."""
+        """Return (x, y) of batch `step` on the device: x (B, *shape) as stored, y (B, *target.shape) or None."""
         if self._pool is not None:
             return self._gathered(step)
         where = self._indices(step)
@@ -84,11 +85,11 @@ class Batches:
         return self.x.index_select(0, where), None if y is None else y.index_select(0, where)
 
     def epoch(self, step: int) -> float:
-        """How often the set has been gone through before batch `step`: step · B / N."""
+        """Return the number of passes through the data set before batch `step`: step · B / N."""
         return step * self.batch_size / self.n
 
     def close(self) -> None:
-        """Stop the threads. Batches of a resident set can still be had."""
+        """Stop the threads. A resident data set can still be used."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._ahead.clear()
@@ -100,28 +101,28 @@ class Batches:
         self.close()
 
     def _indices(self, step: int) -> Tensor:
-        """Indices of this process's rows of batch `step`: a slice of a page that is kept."""
+        """Return the indices of this process's rows of batch `step`: a slice of a cached page."""
         number, start = divmod(step * self.batch_size + self._offset, self._length)
-        whole = self._pages.get(number)
-        if whole is None:
-            whole = self._page(number)
+        page = self._pages.get(number)
+        if page is None:
+            page = self._page(number)
         if start + self._rows <= self._length:
-            return whole.narrow(0, start, self._rows)
-        parts, missing = [whole[start:]], start + self._rows - self._length
+            return page.narrow(0, start, self._rows)
+        parts, missing = [page[start:]], start + self._rows - self._length
         while missing > 0:
             number += 1
-            whole = self._pages[number] if number in self._pages else self._page(number)
-            parts.append(whole[:missing])
+            page = self._pages[number] if number in self._pages else self._page(number)
+            parts.append(page[:missing])
             missing -= self._length
         return torch.cat(parts)
 
     def _page(self, number: int) -> Tensor:
-        made = torch.from_numpy(page(self.scheme, randomness(self.seed, number), self.n, self.batch_size))
-        made = made.to(self.device if self.resident else "cpu")
+        drawn = torch.from_numpy(draw_page(self.scheme, randomness(self.seed, number), self.n, self.batch_size))
+        drawn = drawn.to(self.device if self.resident else "cpu")
         while len(self._pages) > 1:  # the current one and a neighbor
             del self._pages[next(iter(self._pages))]
-        self._pages[number] = made
-        return made
+        self._pages[number] = drawn
+        return drawn
 
     def _gathered(self, step: int) -> tuple[Tensor, Tensor | None]:
         assert self._pool is not None
@@ -139,26 +140,26 @@ class Batches:
         return self._take(x, where), None if y is None else self._take(y, where)
 
     def _take(self, a: Array, where: Array) -> Tensor:
-        """Gather rows into memory of torch: pinned where a GPU copies it, and aligned alike in every process."""
+        """Gather rows into memory of torch: pinned for a GPU, and with the same alignment in every process."""
         dtype = torch.from_numpy(np.empty(0, a.dtype)).dtype
         out = torch.empty((len(where), *a.shape[1:]), dtype=dtype, pin_memory=self.device.type == "cuda")
-        np.take(a, where, axis=0, out=out.numpy(), mode="clip")  # "raise" would take a copy
+        np.take(a, where, axis=0, out=out.numpy(), mode="clip")  # "raise" would need a copy
         return out
 
 
 def _tensor(a: Array | Tensor, device: torch.device) -> Tensor:
     if isinstance(a, np.ndarray):
-        a = torch.from_numpy(a if a.flags.writeable else np.array(a))  # torch warns of memory that it may not write
+        a = torch.from_numpy(a if a.flags.writeable else np.array(a))  # torch warns of read-only memory
     return a.to(device)
 
 
-def _fits(x: Array | Tensor, device: torch.device) -> bool:
-    """Whether the examples may be copied to the device: at most 40 % of what is free, and 8 GiB."""
+def _fits(x: Array | Tensor, y: Array | Tensor | None, device: torch.device) -> bool:
+    """Return whether examples and targets may be copied to the device: at most 40 % of the free memory, and 8 GiB."""
     if isinstance(x, Tensor) or (device.type == "cpu" and not isinstance(x, np.memmap)):
-        return True  # nothing, or no more, to copy
-    free = LARGEST
+        return True  # they are in memory already
+    free = MAX_BYTES
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return x.nbytes <= min(0.4 * free, LARGEST)
+    return x.nbytes + (0 if y is None else y.nbytes) <= min(0.4 * free, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""What a data set is: raw examples in splits, and a `Spec` that says what they are."""
+"""Data sets: raw examples in three splits and a `Spec` that describes them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,60 @@ from thalweg.config import Discrete
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["SPLITS", "Dataset", "Spec", "Split", "same_kind"]
+__all__ = ["SPLITS", "Dataset", "Spec", "Split", "Target", "class_target", "same_kind"]
 
 SPLITS = ("train", "validation", "test", "all")
+FIELDS = ("kind", "shape", "levels", "classes", "target")  # that other data must share with those of a model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The target of an example: what a model predicts, of shape `shape` for each example.
+
+    - class: a class index; `names` are those of the classes; shape ()
+    - mask: the class index of each pixel, (H, W); `names` are those of the classes
+    - tokens: integers (T,); `names` is the vocabulary, where there is one
+    - image: raw levels (C, H, W), for instance the undamaged image
+    - values: real numbers (D,); `names` are those of the values
+
+    Classes and tokens are int64. `ignored` is the integer of pixels or tokens that do not count: void or padding.
+
+    >>> Target(kind="mask", names=("background", "cell"), shape=(64, 64), ignored=255).classes is None
+    True
+    """
+
+    kind: Literal["class", "mask", "tokens", "image", "values"]
+    names: tuple[str, ...] | None = None
+    shape: tuple[int, ...] = ()
+    ignored: int | None = None
+
+    def __post_init__(self) -> None:
+        dimensions = {"class": 0, "mask": 2, "tokens": 1, "image": 3, "values": 1}[self.kind]
+        if len(self.shape) != dimensions:
+            raise ValueError(f"target: got shape {self.shape} of kind {self.kind}, wanted {dimensions} dimensions")
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes of a target of kind class, else None."""
+        return self.names if self.kind == "class" else None
+
+
+def class_target(names: tuple[str, ...] | None) -> Target | None:
+    """Return the target of classes with these names; None for None, where examples have no labels.
+
+    >>> class_target(("cat", "dog"))
+    Target(kind='class', names=('cat', 'dog'), shape=(), ignored=None)
+    """
+    return None if names is None else Target(kind="class", names=names)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What the examples are, apart from the examples: all that a recipe needs to build its model.
+    """The description of a data set without its examples: all that a recipe needs to build its model.
 
     Examples are raw: images are integers 0..levels-1 of shape (C, H, W); vectors are float64 of shape (D,), in the
-    units of their source; tokens are integers 0..levels-1 of shape (T,). `mean` and `std` are those of the
-    training split: one number a channel for images, one a column for vectors, in raw units.
+    units of their source; tokens are integers 0..levels-1 of shape (T,). `mean` and `std` are those of the training
+    split in raw units, one per channel of images and one per column of vectors.
 
     >>> Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,)).size
     64
@@ -31,18 +73,23 @@ class Spec:
     name: str
     kind: Literal["image", "vector", "tokens"]
     shape: tuple[int, ...]
-    levels: int | None = None  # whole-number levels a value can take; None for floats
+    levels: int | None = None  # number of quantization levels; None for floats
     mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()  # never 0: a constant column is refused when read
+    std: tuple[float, ...] = ()  # never 0: constant columns are refused
     discrete: tuple[Discrete | None, ...] = ()  # of each column of vectors; empty where none is discrete
-    classes: tuple[str, ...] | None = None  # names of the labels `y`, where there are any
+    target: Target | None = None  # of `y`; None where the data have none
     columns: tuple[str, ...] | None = None  # of a table
     vocabulary: tuple[str, ...] | None = None  # of text by characters
-    fingerprint: str = ""  # of the raw training, validation and test examples
+    fingerprint: str = ""  # hash of the raw training, validation and test examples
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes where the target is a class, else None."""
+        return None if self.target is None else self.target.classes
 
     @property
     def size(self) -> int:
-        """How many values one example has."""
+        """The number of values of one example."""
         size = 1
         for n in self.shape:
             size *= n
@@ -51,10 +98,11 @@ class Spec:
 
 @dataclass(frozen=True)
 class Split:
-    """Examples `x` of shape `(N, *spec.shape)` and what goes with them. Arrays in memory or memory-mapped.
+    """Examples `x` (N, *spec.shape) with their targets `y` (N, *target.shape), as arrays in memory or memory-mapped.
 
-    `y` are class indices (N,), int64. `factors` are named generative factors (N,) where they are known (`glyphs`).
-    `index` says where each example stands in its source (N,): row numbers from 0, or names of files.
+    `y` is int64 for classes, masks and tokens, else floats or raw levels. `factors` are named generative factors (N,)
+    where they are known (`glyphs`). `index` is the place of each example in its source (N,): row numbers from 0, or
+    names of files.
     """
 
     x: np.ndarray[Any, Any]
@@ -70,8 +118,8 @@ class Split:
 class Dataset:
     """Raw examples in three splits with their `Spec`. `density` is the exact distribution where it is known.
 
-    `own` is the data set that a model was trained on, where these are other data to measure it on: whatever needs
-    training or validation examples takes them from `trained_on`.
+    `own` is the data set that a model was trained on, if the model is measured on these other data: measures that need
+    training or validation examples take them from `trained_on`.
     """
 
     spec: Spec
@@ -83,11 +131,11 @@ class Dataset:
 
     @property
     def trained_on(self) -> Dataset:
-        """The data set whose training and validation examples belong to the model that is measured."""
+        """The data set that the measured model was trained and validated on."""
         return self if self.own is None else self.own
 
     def split(self, name: str) -> Split:
-        """Return the split of that name: train, validation, test, or all, which are the three in the source's order."""
+        """Return the split of that name: train, validation, test, or all three together in the order of the source."""
         from thalweg.checks import choice
 
         if choice("split", name, SPLITS) != "all":
@@ -98,7 +146,7 @@ class Dataset:
 
 
 def _joined(parts: Sequence[Split]) -> Split:
-    """Return several splits as one, by their place in the source where they are of one file."""
+    """Return several splits as one, in the order of the source where the indices are distinct."""
     import numpy as np
 
     index = None if any(p.index is None for p in parts) else np.concatenate([np.asarray(p.index) for p in parts])
@@ -111,16 +159,19 @@ def _joined(parts: Sequence[Split]) -> Split:
     return Split(x, y, factors, None if index is None else index[order])
 
 
-def same_kind(spec: Spec, wanted: Spec, fields: Sequence[str] = ("kind", "shape", "levels", "classes")) -> None:
-    """Raise ValueError unless data are of the kind, shape, levels and classes of those a model was trained on."""
+def same_kind(spec: Spec, wanted: Spec, fields: Sequence[str] = FIELDS) -> None:
+    """Raise ValueError unless data have the kind, shape, levels and target of those that a model was trained on.
+
+    Data without targets fit every model.
+    """
     for name in fields:
         got, known = getattr(spec, name), getattr(wanted, name)
-        if got != known and not (name == "classes" and None in (got, known)):
+        if got != known and not (name in ("classes", "target") and None in (got, known)):
             raise ValueError(
-                f"data: got {spec.name} with {name} {_told(got)}, wanted {_told(known)}, as {wanted.name} has"
+                f"data: got {spec.name} with {name} {_text(got)}, wanted {_text(known)}, as {wanted.name} has"
             )
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     numbers = isinstance(value, tuple) and all(isinstance(v, int) for v in value)
     return "×".join(map(str, value)) if numbers else str(value)

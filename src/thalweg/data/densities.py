@@ -1,4 +1,4 @@
-"""Laws on R^d that can be sampled and whose log-density is exact: what the toy data are drawn from."""
+"""Distributions on R^d with exact log-densities, from which the toy data are drawn."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkerboard", "Curves", "Density", "Mixture", "Pinwheel", "Rings"]
 
-CHUNK = 512  # points × quadrature nodes in float64 stay in the cache
+CHUNK = 512  # points at once, so that points × quadrature nodes in float64 fit in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Density(ABC):
-    """A law on R^dim that can be sampled and whose log-density is exact.
+    """A distribution on R^dim that can be sampled and has an exact log-density.
 
     >>> import torch
     >>> Checkerboard(name="board").log_prob(torch.tensor([[-3.0, -3.0], [-1.0, -3.0]]))
@@ -38,12 +38,12 @@ class Density(ABC):
     extent: float = 4.0
 
     def sample(self, n: int, seed: int = 0) -> Array:
-        """Draw `n` points, float32 (n, dim), a function of (seed, name) alone."""
+        """Draw `n` points, float32 (n, dim), a function of (seed, name)."""
         positive("n", n)
         return self._draw(np.random.default_rng(fold(seed, "density", self.name)), n).astype(np.float32)
 
     def log_prob(self, x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
-        """Log-density in nats, float64, −∞ outside the support. ValueError on points of another dimension."""
+        """Return the log-density in nats, float64, −∞ outside the support. Raises ValueError for another dimension."""
         import torch
 
         if x.ndim != 2 or x.shape[1] != self.dim:
@@ -78,7 +78,8 @@ class Mixture(Density):
 class Curves(Density):
     """Isotropic Gaussian noise around plane curves c_k(t), k uniform: (1/K) Σ_k ∫₀¹ w(t) N(x; c_k(t), σ² I) dt.
 
-    The integral is by Gauss-Legendre quadrature with nodes much closer than σ, exact to 1e-9 nats where the data are.
+    The integral is by Gauss-Legendre quadrature with nodes much closer than σ, with an error below 1e-9 nats on
+    the data.
     `shape` is "moons" (two half circles, w = 1) or "spiral" (two arms, w = 2t: nearly even along the arm).
     """
 
@@ -87,8 +88,8 @@ class Curves(Density):
     nodes: int
 
     def _curve(self, t: Array) -> Array:
-        """Points of every curve at t: (2, N, 2)."""
-        if self.shape == "moons":  # unit radius, centred, then twice as large
+        """Return the points of both curves at t, (2, N, 2)."""
+        if self.shape == "moons":  # unit radius, centered, then scaled by 2
             upper = np.stack([np.cos(np.pi * t) - 0.5, np.sin(np.pi * t) - 0.25], -1)
             return 2.0 * np.stack([upper, -upper])
         angle = 3.0 * np.pi * t
@@ -134,9 +135,9 @@ class Rings(Density):
 
 @dataclass(frozen=True, kw_only=True)
 class Pinwheel(Density):
-    """Gaussian arms bent by a turn that depends on the radius: x = R(2πk/K + e^{|w|/2}/4) w.
+    """Gaussian arms bent by a rotation that depends on the radius: x = R(2πk/K + e^{|w|/2}/4) w.
 
-    The turn keeps |w|, so it keeps areas, and the density is that of w after turning back.
+    The rotation preserves |w| and therefore areas: the density of x is that of w after the inverse rotation.
     """
 
     arms: int = 5

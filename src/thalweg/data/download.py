@@ -1,4 +1,4 @@
-"""Data sets that have to be fetched: found in `THALWEG_DATA`, in the cache, or downloaded; always checked."""
+"""Data sets to download: from `THALWEG_DATA`, from the cache or from the network, always verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from thalweg.data.arrays import IDX_FILES, idx_folder, read_idx_file, read_npz
 from thalweg.data.assemble import Raw
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.meter import meter
 from thalweg.files import temporary_path, write_atomic
 
@@ -44,13 +44,13 @@ CLASSES = {
     "fashion-mnist": ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }
-HELD = 5_000  # the last training examples, kept for validation
-MOST_BYTES = 100_000_000  # of an uncompressed IDX file
+VALIDATION = 5_000  # number of the last training examples, which are for validation
+MAX_BYTES = 100_000_000  # of an uncompressed IDX file
 RECORD = 1 + 3 * 32 * 32  # bytes of an example of CIFAR-10
 
 
 def cache_folder() -> Path:
-    """Where files are kept between runs: `THALWEG_CACHE`, or the platform's folder for caches."""
+    """Return the folder of cached files: `THALWEG_CACHE`, or the platform's folder for caches."""
     own = os.environ.get("THALWEG_CACHE")
     if own:
         return Path(own).expanduser()
@@ -78,7 +78,9 @@ def read(name: str) -> Raw:
         if not good or split.y is None or not 0 <= split.y.min() <= split.y.max() < 10:  # type: ignore[union-attr]
             raise ValueError(f"{paths[0].name}: got other arrays than those of '{name}', wanted x_train and x_test of"
                              f" {COUNTS[name]} images {shape} and their labels 0..9")  # fmt: skip
-    return Raw(kind="image", train=train, test=test, levels=256, classes=CLASSES[name], held=HELD)
+    return Raw(
+        kind="image", train=train, test=test, levels=256, target=class_target(CLASSES[name]), reserved=VALIDATION
+    )
 
 
 def fetch(name: str) -> list[Path]:
@@ -87,7 +89,8 @@ def fetch(name: str) -> list[Path]:
     In `THALWEG_DATA` they are `<name>.npz`, or the original files in a subfolder `<name>`. Original files are checked
     against the published md5 sums.
 
-    Raises ValueError if they cannot be had or are not what they should be; nothing is left of a wrong download.
+    Raises ValueError if they can neither be found nor downloaded, or differ from the published files; a wrong download
+    leaves no file.
     """
     own = os.environ.get("THALWEG_DATA")
     if own:
@@ -96,15 +99,15 @@ def fetch(name: str) -> list[Path]:
             raise ValueError(f"THALWEG_DATA: got '{own}', wanted a folder that exists")
         if (folder / f"{name}.npz").is_file():
             return [folder / f"{name}.npz"]
-        found = _originals(name, folder / name) or (_originals(name, folder) if name == "cifar10" else [])
-        if found:
-            return found
+        originals = _originals(name, folder / name) or (_originals(name, folder) if name == "cifar10" else [])
+        if originals:
+            return originals
     home = cache_folder() / name
     return _originals(name, home) or _download(name, home)
 
 
 def _originals(name: str, folder: Path) -> list[Path]:
-    """The original files in a folder, checked; nothing if they are not there."""
+    """Return the original files in a folder, verified; none if they are missing."""
     if name == "cifar10":
         archive = folder / CIFAR_FILE
         if archive.is_file():
@@ -123,7 +126,7 @@ def _originals(name: str, folder: Path) -> list[Path]:
 
 
 def _download(name: str, home: Path) -> list[Path]:
-    """Download all files, check them all, and only then put them in place."""
+    """Download and verify all files before any of them is written to its place."""
     ready: dict[str, bytes] = {}
     if name == "cifar10":
         body = _get(name, CIFAR_FILE, home)
@@ -148,7 +151,7 @@ def _get(name: str, file: str, home: Path) -> bytes:
     try:
         pooch.HTTPDownloader(timeout=30, progressbar=shown or False)(URLS[name] + file, str(partial), None)
         return partial.read_bytes()
-    except OSError as error:  # all that requests raises is one
+    except OSError as error:  # the base class of the errors of requests
         if getattr(error, "response", None) is not None:
             error.response.close()  # type: ignore[attr-defined]  # pooch leaves the connection open
         raise ValueError(
@@ -166,9 +169,9 @@ def _plain(path: Path, body: bytes) -> bytes:
         return body
     try:
         with gzip.open(io.BytesIO(body)) as file:
-            return file.read(MOST_BYTES)
+            return file.read(MAX_BYTES)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name}: got a damaged file ({error}), wanted a whole gzip file") from None
+        raise ValueError(f"{path.name}: got a damaged file ({error}), wanted a complete gzip file") from None
 
 
 def _check(path: Path, body: bytes, md5: str) -> None:
@@ -178,15 +181,15 @@ def _check(path: Path, body: bytes, md5: str) -> None:
 
 
 def _members(archive: bytes, path: Path) -> list[bytes]:
-    """Read the six batches out of the archive of CIFAR-10, in memory: nothing is unpacked to disk."""
+    """Return the six batches of the archive of CIFAR-10, read in memory: nothing is unpacked to disk."""
     out = []
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for name in CIFAR_MEMBERS:
                 member = tar.getmember(f"cifar-10-batches-bin/{name}")
                 file = tar.extractfile(member) if member.isreg() else None
-                if file is None or member.size > MOST_BYTES:
-                    raise ValueError(f"{path.name}: got something else as {name}, wanted a file of images")
+                if file is None or member.size > MAX_BYTES:
+                    raise ValueError(f"{path.name}: got no file of images as {name}, wanted one")
                 out.append(file.read())
     except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path.name}: got a damaged archive ({error}), wanted the six batches") from None
@@ -195,6 +198,6 @@ def _members(archive: bytes, path: Path) -> list[bytes]:
 
 def _cifar(batches: list[bytes]) -> Split:
     if any(len(batch) % RECORD for batch in batches):
-        raise ValueError(f"cifar10: got a batch of other length, wanted records of {RECORD} bytes")
+        raise ValueError(f"cifar10: got a batch of another length, wanted records of {RECORD} bytes")
     records = np.concatenate([np.frombuffer(batch, np.uint8).reshape(-1, RECORD) for batch in batches])
     return Split(records[:, 1:].reshape(-1, 3, 32, 32).copy(), records[:, 0].astype(np.int64))

@@ -1,4 +1,4 @@
-"""Data that are always there: scikit-learn's digits, glyphs drawn on the spot, toy densities."""
+"""Data that need no download: scikit-learn's digits, generated glyphs, toy densities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.randomness import fold
 
 __all__ = ["digits", "glyphs", "toy"]
@@ -22,20 +22,24 @@ FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSerif",
     "DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
 )  # fmt: skip
-FINE = 2  # pixels of a glyph's template per pixel of the image
+FINE = 2  # pixels of a template per pixel of the image
 
 
 def digits(config: DataConfig) -> Raw:
-    """Read scikit-learn's 1,797 scans of handwritten digits: (1, 8, 8), whole numbers 0..16.
+    """Read scikit-learn's 1,797 scans of handwritten digits: (1, 8, 8), integers 0..16.
 
-    *Reference*: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998.
+    Reference: *Optical Recognition of Handwritten Digits*, Ethem Alpaydin, Cenk Kaynak, UCI repository, 1998.
     """
     from sklearn.datasets import load_digits
 
     data = load_digits()
     x = data.images.astype(np.uint8)[:, None]
     return Raw(
-        kind="image", train=Split(x, data.target.astype(np.int64)), levels=17, classes=tuple("0123456789"), fixed=True
+        kind="image",
+        train=Split(x, data.target.astype(np.int64)),
+        levels=17,
+        target=class_target(tuple("0123456789")),
+        fixed=True,
     )
 
 
@@ -43,18 +47,20 @@ def toy(name: str, config: DataConfig) -> Raw:
     """Draw a toy density: 100,000 points unless `config.examples` says otherwise."""
     from thalweg.data.toy import density
 
-    law = density(name)
-    x = law.sample(config.examples or 100_000, fold(config.seed, name)).astype(np.float64)
-    return Raw(kind="vector", train=Split(x), density=law, fixed=True)
+    distribution = density(name)
+    x = distribution.sample(config.examples or 100_000, fold(config.seed, name)).astype(np.float64)
+    return Raw(kind="vector", train=Split(x), density=distribution, fixed=True)
 
 
 def glyphs(config: DataConfig) -> Raw:
     """Draw letters and digits in the fonts that matplotlib ships, each under a random affine map.
 
     A template g, centered at 0, becomes x(p) = g(A⁻¹(p − c − t)) with A = scale · R(rotation) · [[1, shear], [0, 1]] on
-    (right, up), c the center of the image and t the shift. `Split.factors` holds what was drawn: `rotation` (degrees,
-    counter-clockwise, −20..20), `scale` (0.75..1.15), `shear` (−0.3..0.3), `x_shift` and `y_shift` (−12 %..12 % of the
-    side, in pixels, right and down), `character` and `font` (indices). Everything is a function of the seed.
+    (right, up), c the center of the image and t the shift. `Split.factors` holds the random factors: `rotation`
+    (degrees, counter-clockwise, −20..20), `scale` (0.75..1.15), `shear` (−0.3..0.3), `x_shift` and `y_shift` (−12..12 %
+    of the side, in pixels, right and down), `character` and `font` (indices). All are functions of the seed.
+
+    Raises ValueError for images of fewer than 8 pixels.
     """
     n, size = config.examples or 10_000, config.image_size or 32
     if size < 8:
@@ -71,20 +77,20 @@ def glyphs(config: DataConfig) -> Raw:
     }
     templates = _templates(size)
     x = np.empty((n, 1, size, size), np.uint8)
-    for start in range(0, n, 256):  # what stays in the processor's cache
+    for start in range(0, n, 256):  # fits in the processor's cache
         rows = slice(start, start + 256)
         x[rows, 0] = _warp(templates, {name: values[rows] for name, values in factors.items()}, size)
     return Raw(
         kind="image",
         train=Split(x, factors["character"].astype(np.int64), factors),
         levels=256,
-        classes=tuple(CHARACTERS),
+        target=class_target(tuple(CHARACTERS)),
         fixed=True,
     )
 
 
 def _templates(size: int) -> Array:
-    """Each character in each font, white on black, centered: (fonts, characters, side, side) float32 in 0..255."""
+    """Return each character in each font, white on black, centered: (fonts, characters, side, side) float32, 0..255."""
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
@@ -99,22 +105,22 @@ def _templates(size: int) -> Array:
             corner = ((side - right - left) / 2, (side - bottom - top) / 2)
             ImageDraw.Draw(image).text(corner, character, fill=255, font=font)
             out[i, j] = np.asarray(image)
-    # a box of one image pixel, so that reading the template at single points does not alias
+    # a box filter of one image pixel, so that reading the template at single points does not alias
     for axis in (2, 3):
         out = (np.roll(out, 1, axis) + 2 * out + np.roll(out, -1, axis)) / 4
-    out[..., [0, -1], :] = 0  # what lies outside is read from the border
+    out[..., [0, -1], :] = 0  # points outside are read from the border
     out[..., [0, -1]] = 0
     return out
 
 
 def _warp(templates: Array, factors: dict[str, Array], size: int) -> Array:
-    """Read the templates at A⁻¹(p − c − t) by bilinear interpolation: (n, size, size) uint8."""
+    """Return the templates at A⁻¹(p − c − t) by bilinear interpolation: (n, size, size) uint8."""
     angle = np.deg2rad(factors["rotation"])
     cos, sin, scale, shear = np.cos(angle), np.sin(angle), factors["scale"], factors["shear"]
     grid = np.arange(size, dtype=np.float32) - (size - 1) / 2
     right = (grid[None, :] - factors["x_shift"][:, None])[:, None, :]
     down = (grid[None, :] - factors["y_shift"][:, None])[:, :, None]
-    # rows point down, so a counter-clockwise turn is [[cos, sin], [−sin, cos]]; its inverse is the transpose
+    # rows point down, so a counter-clockwise rotation is [[cos, sin], [−sin, cos]]; its inverse is the transpose
     along, across = cos / scale, sin / scale
     v = across[:, None, None] * right + along[:, None, None] * down
     u = along[:, None, None] * right - across[:, None, None] * down + shear[:, None, None] * v

@@ -1,4 +1,4 @@
-"""What lies in a folder of images."""
+"""The files of a folder of images."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ CLUTTER = ("thumbs.db", "desktop.ini")
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str, ...] | None]:
-    """Files in the order of their names, class indices and class names (None without subfolders)."""
+    """Return files in the order of their names, class indices and class names (None without subfolders)."""
     own, subfolders = entries(folder)
     if not subfolders:
         return own, None, None
     if own:
         raise ValueError(
             f"{folder.name}: got the image '{own[0].name}' beside the folder '{subfolders[0].name}', wanted only images"
-            " or only folders, one a class"
+            " or only folders, one per class"
         )
     names = {path.name.lower() for path in subfolders}
     if names <= {"train", "training", "val", "valid", "validation", "test"}:
-        raise ValueError(f"{folder.name}: got the subfolders {', '.join(sorted(names))}, wanted one folder a class;"
-                         " give one of them, or put them together")  # fmt: skip
+        raise ValueError(f"{folder.name}: got the subfolders {', '.join(sorted(names))}, wanted one folder per class;"
+                         " give one of them, or merge them")  # fmt: skip
     files: list[Path] = []
     labels: list[int] = []
     for label, subfolder in enumerate(subfolders):
@@ -39,7 +39,7 @@ def list_images(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str, 
 
 
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Image files and subfolders, sorted by name. Hidden entries do not count, links are refused."""
+    """Return image files and subfolders, sorted by name. Hidden entries are ignored, links are refused."""
     files, subfolders = [], []
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.name.startswith(".") or path.name.lower() in CLUTTER:

@@ -16,7 +16,7 @@ import numpy as np
 
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, shares
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.folder import SUFFIXES, list_images
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, first_of_each, keys_of, stable_subset
 from thalweg.files import atomic_path
@@ -26,14 +26,14 @@ __all__ = ["read_folder"]
 Array = np.ndarray[Any, Any]
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-MOST_PIXELS = 64_000_000  # of one file; what is larger is a mistake or a bomb
-TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+MAX_PIXELS = 64_000_000  # of one file; larger ones may be decompression bombs
+ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 GRAY = ("1", "L", "LA")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before it is decoded."""
+    """The properties of a file that are known before it is decoded."""
 
     path: Path
     size: tuple[int, int]  # width, height, upright
@@ -41,15 +41,16 @@ class Header:
 
 
 def read_folder(folder: Path, config: DataConfig) -> Raw:
-    """Read a folder of images, or of one subfolder of images a class, as uint8 (C, H, W).
+    """Read a folder of images, or of one subfolder of images per class, as uint8 (C, H, W).
 
-    Color unless all are gray or `channels` says otherwise; turned upright as EXIF says; what is transparent is laid
-    on white. All must have one size, or `resize` to `image_size`²: crop (scale the shorter side, cut the middle), pad
-    (scale the longer side, black borders), stretch. Decoded once: the cache folder keeps the array under a hash of
-    paths, sizes, times and settings, and what is returned is a memory map of it.
+    Images are in color unless all are gray or `channels` says otherwise; they are rotated as EXIF states, and
+    transparent pixels are blended with white. All must have one size, or `resize` brings them to `image_size`²: crop
+    (scale the shorter side, cut out the center), pad (scale the longer side, black borders), stretch. They are decoded
+    once: the cache folder keeps the array under a hash of paths, sizes, times and settings, and a memory map of it is
+    returned.
 
     Raises ValueError naming the file that is no image, is damaged, animated, has more than 8 bits or too many pixels,
-    is a link, or differs in size.
+    is a link, or has another size.
     """
     if config.resize is not None and config.image_size is None:
         raise ValueError(f"resize: got '{config.resize}', wanted image_size with it")
@@ -59,7 +60,9 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     if config.split_by not in (None, "folder") or (config.split_by and classes is None):
         raise ValueError(f"split_by: got '{config.split_by}', wanted folder, of images in subfolders")
     if config.examples is not None and config.examples > len(files):
-        raise ValueError(f"examples: got {config.examples}, wanted at most {len(files)}, which '{folder.name}' has")
+        raise ValueError(
+            f"data_examples: got {config.examples}, wanted at most {len(files)}, which '{folder.name}' has"
+        )
     names = [path.relative_to(folder).as_posix() for path in files]
     keys = _file_keys(folder, files)
     rows = first_of_each(keys) if config.deduplicate else np.arange(len(files))
@@ -67,7 +70,7 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
         rows = rows[stable_subset(keys[rows], config.examples, config.seed)]
     groups = keys if config.split_by is None else keys_of(str(label).encode() for label in labels or ())
     parts = assign(groups[rows], seed=config.seed, **shares(config))
-    # The array has the splits one after another, so that each is a part of the memory map and nothing is copied.
+    # The array holds one split after another, so that each is a slice of the memory map and nothing is copied.
     rows = np.concatenate([rows[parts == part] for part in (TRAIN, VALIDATION, TEST)])
     ordered = [files[i] for i in rows]
     target = _cached(folder, ordered, config)
@@ -80,7 +83,15 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     train, validation, test = (
         Split(x[a:b], None if y is None else y[a:b], index=index[a:b]) for a, b in itertools.pairwise(ends)
     )
-    return Raw(kind="image", train=train, validation=validation, test=test, levels=256, classes=classes, divided=True)
+    return Raw(
+        kind="image",
+        train=train,
+        validation=validation,
+        test=test,
+        levels=256,
+        target=class_target(classes),
+        divided=True,
+    )
 
 
 def _file_keys(folder: Path, files: list[Path]) -> Array:
@@ -108,7 +119,7 @@ def _cached(folder: Path, files: list[Path], config: DataConfig) -> Path:
 def _survey(folder: Path, files: list[Path], config: DataConfig) -> tuple[int, int, int]:
     """Read all headers; return the one shape (C, H, W) that the images will have."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's on odd metadata and large files, which `_header` refuses itself
+        warnings.simplefilter("ignore")  # Pillow's warnings of metadata and of large files, which `_header` refuses
         headers = [_header(path) for path in files]
     size = headers[0].size
     target = None if config.image_size is None else (config.image_size, config.image_size)
@@ -143,25 +154,25 @@ def _header(path: Path) -> Header:
             mode, turn = image.mode, image.getexif().get(0x0112)
             bits = _bits(path, image)
     except Image.DecompressionBombError:
-        raise ValueError(f"{path.name}: got more than {MOST_PIXELS} pixels, wanted a smaller image") from None
-    except Exception as error:  # decoders raise what they like on damaged files
+        raise ValueError(f"{path.name}: got more than {MAX_PIXELS} pixels, wanted a smaller image") from None
+    except Exception as error:  # decoders raise errors of any type on damaged files
         raise ValueError(
             f"{path.name}: got no readable image ({_reason(error)}), wanted {', '.join(FORMATS)}"
         ) from None
-    if width * height > MOST_PIXELS:
-        raise ValueError(f"{path.name}: got {width}×{height} pixels, wanted at most {MOST_PIXELS}")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{path.name}: got {width}×{height} pixels, wanted at most {MAX_PIXELS}")
     if frames > 1:
         raise ValueError(f"{path.name}: got an animation of {frames} frames, wanted a single image")
     if bits > 8:
         raise ValueError(f"{path.name}: got {bits} bits per channel, wanted 8")
     if mode.startswith(("I", "F")):
-        raise ValueError(f"{path.name}: got pixels of type {mode}, wanted 8 bits a channel")
-    size = (height, width) if turn in TURNED else (width, height)
+        raise ValueError(f"{path.name}: got pixels of type {mode}, wanted 8 bits per channel")
+    size = (height, width) if turn in ROTATED else (width, height)
     return Header(path, size, mode in GRAY)
 
 
 def _bits(path: Path, image: Any) -> int:
-    """Return the bits per channel of the file, which Pillow reduces to 8 without a word."""
+    """Return the bits per channel of the file, which Pillow silently reduces to 8."""
     with path.open("rb") as file:
         head = file.read(256)
     if image.format == "PNG":
@@ -188,8 +199,8 @@ def _decode(path: Path, shape: tuple[int, int, int], config: DataConfig) -> Arra
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("L" if channels == 1 else "RGB")
-    except Exception as error:  # decoders raise what they like on damaged files
-        raise ValueError(f"{path.name}: got a damaged image ({_reason(error)}), wanted a whole one") from None
+    except Exception as error:  # decoders raise errors of any type on damaged files
+        raise ValueError(f"{path.name}: got a damaged image ({_reason(error)}), wanted a complete one") from None
     if image.size != (width, height):
         if config.resize == "crop":
             image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)

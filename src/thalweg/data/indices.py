@@ -1,7 +1,7 @@
 """The order in which examples are drawn, as a function of (seed, step).
 
-Every scheme is one endless stream of indices, made of pages; batch k is the part [kB, (k+1)B) of it. So batches have
-one static shape, any step can be asked for at any time, and nothing has to be rescued when a run is resumed.
+Every scheme is an infinite sequence of indices, divided into pages; batch k is its part [kB, (k+1)B). Batches therefore
+have one fixed size, the batch of any step can be computed directly, and a resumed run needs no state.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = ["SCHEMES", "indices", "page", "page_length", "randomness"]
 
 Array = np.ndarray[Any, Any]
 SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
-BLOCK = 64  # batches drawn together by the schemes that draw anew for every batch
+BLOCK = 64  # batches in a page of the schemes that draw each batch independently
 
 
 def page_length(scheme: str, n: int, batch_size: int) -> int:
-    """How many indices of the stream are made at once: an epoch, or `BLOCK` batches.
+    """Return the number of indices in a page: an epoch, or `BLOCK` batches.
 
     >>> page_length("shuffled", 10, 4), page_length("with-replacement", 10, 4)
     (10, 256)
@@ -29,18 +29,20 @@ def page_length(scheme: str, n: int, batch_size: int) -> int:
 
 
 def randomness(seed: int, number: int) -> np.random.Generator:
-    """What page `number` of the stream is drawn from."""
+    """Return the generator of page `number`."""
     return np.random.default_rng(fold(seed, "batches", number))
 
 
 def page(scheme: str, rng: np.random.Generator, n: int, batch_size: int) -> Array:
-    """Draw one page of the stream of indices of `scheme`: `page_length` indices, int64.
+    """Draw one page of the sequence of indices of `scheme`: `page_length` indices, int64.
 
-    with-replacement: independent uniform indices. without-replacement: for each batch the first B of a fresh
-    permutation. cyclic (and full, where B = N): 0, 1, ..., N−1. shuffled: a fresh permutation σ of them all.
+    - with-replacement: independent uniform indices
+    - without-replacement: for each batch the first B of a new permutation
+    - cyclic, and full, where B = N: 0, 1, ..., N−1
+    - shuffled: a new permutation of all indices
 
-    The mean over a batch is an unbiased estimate of the mean over the set for full, with- and without-replacement. For
-    cyclic and shuffled it is not, given what was drawn before, but every index comes exactly once in N draws.
+    The mean over a batch is an unbiased estimate of the mean over the data set for full, with- and without-replacement.
+    For cyclic and shuffled it is biased given the earlier batches, but every index occurs exactly once in N draws.
 
     >>> page("cyclic", randomness(0, 0), n=4, batch_size=2)
     array([0, 1, 2, 3])
@@ -48,7 +50,7 @@ def page(scheme: str, rng: np.random.Generator, n: int, batch_size: int) -> Arra
     if scheme == "with-replacement":
         return rng.integers(n, size=BLOCK * batch_size)
     if scheme == "without-replacement":
-        # `choice` has the law of the first B of a permutation, at a cost of B, not N
+        # `choice` has the distribution of the first B of a permutation, at a cost of B instead of N
         return np.concatenate([rng.choice(n, batch_size, replace=False) for _ in range(BLOCK)])
     if scheme == "shuffled":
         return rng.permutation(n)
@@ -56,9 +58,10 @@ def page(scheme: str, rng: np.random.Generator, n: int, batch_size: int) -> Arra
 
 
 def indices(scheme: str, seed: int, step: int, n: int, batch_size: int) -> Array:
-    """The indices of batch `step`, int64 (B,): a function of its arguments alone.
+    """Return the indices of batch `step`, int64 (B,), a function of the arguments.
 
-    *Reference*: Ryu and Yin, Large-Scale Convex Optimization, 2022 (sampling schemes of SGD).
+    Reference: *Large-Scale Convex Optimization*, Ernest Ryu, Wotao Yin, 2022 (sampling schemes of stochastic gradient
+    descent).
 
     >>> indices("cyclic", 0, 2, n=5, batch_size=2)
     array([4, 0])
@@ -69,6 +72,6 @@ def indices(scheme: str, seed: int, step: int, n: int, batch_size: int) -> Array
     start = step * batch_size
     parts = []
     for number in range(start // length, (start + batch_size - 1) // length + 1):
-        whole = page(scheme, randomness(seed, number), n, batch_size)
-        parts.append(whole[max(0, start - number * length) : max(0, start + batch_size - number * length)])
+        drawn = page(scheme, randomness(seed, number), n, batch_size)
+        parts.append(drawn[max(0, start - number * length) : max(0, start + batch_size - number * length)])
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""How far a download is, on a terminal."""
+"""The progress of a download, on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Meter", "meter"]
 
 
 class Meter:
-    """A bar on stderr in the words that pooch asks a progress bar for."""
+    """A bar on stderr with the interface that pooch needs."""
 
     def __init__(self, name: str) -> None:
         from rich.console import Console
@@ -21,7 +21,7 @@ class Meter:
 
     @property
     def total(self) -> float | None:
-        """Bytes in all."""
+        """Total number of bytes."""
         return self.bar.tasks[0].total
 
     @total.setter
@@ -29,18 +29,18 @@ class Meter:
         self.bar.update(self.task, total=size)
 
     def update(self, size: int) -> None:
-        """So many bytes more."""
+        """Add a number of bytes."""
         self.bar.advance(self.task, size)
 
     def reset(self) -> None:
-        """Start again from nothing."""
+        """Start again from zero."""
         self.bar.reset(self.task, total=self.total)
 
     def close(self) -> None:
-        """The download is over."""
+        """The download has ended."""
         self.bar.stop()
 
 
 def meter(name: str) -> Meter | None:
-    """Return a meter where stderr is a terminal."""
+    """Return a meter if stderr is a terminal, else None."""
     return Meter(name) if sys.stderr.isatty() else None

@@ -1,4 +1,4 @@
-"""Properties of a data set that make measured numbers misleading: copies across splits, degenerate columns."""
+"""Properties of a data set that make measurements misleading: duplicates across splits, degenerate columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_REPEATED = 0.01  # share of repeated training examples above which densities
 
 
 def duplicates(dataset: Dataset) -> dict[str, int]:
-    """Return how many examples of validation and test equal a training example, and how many repeat another one.
+    """Return the numbers of validation and test examples that equal a training example, and of repeated ones.
 
     Examples are equal if all their values are; labels are not compared. "repeated" counts the training examples that
     equal an earlier one.
@@ -28,46 +28,46 @@ def duplicates(dataset: Dataset) -> dict[str, int]:
     """
     train = content_keys(dataset.trained_on.train.x)
     known = np.unique(train)
-    found = {
+    counts = {
         f"{name} in training": int(np.isin(content_keys(dataset.split(name).x), known).sum())
         for name in _measured(dataset)
     }
-    return found | {"repeated": len(train) - len(known)}
+    return counts | {"repeated": len(train) - len(known)}
 
 
 def _measured(dataset: Dataset) -> tuple[str, ...]:
-    """Return the splits that models may be measured on: of other data than a model's own, all of them."""
+    """Return the splits that models may be measured on; all, for data other than a model's own."""
     return ("validation", "test") if dataset.own is None else ("all",)
 
 
 def warnings_of(dataset: Dataset) -> list[str]:
-    """Return a line for each thing about the data that makes measured numbers misleading."""
-    found, spec, n = [], dataset.spec, len(dataset.trained_on.train)
+    """Return a line for each property of the data that makes measurements misleading."""
+    warnings, spec, n = [], dataset.spec, len(dataset.trained_on.train)
     count = duplicates(dataset)
     for name in _measured(dataset):
         same, of = count[f"{name} in training"], len(dataset.split(name))
         which = "examples" if name == "all" else f"{name} examples"
         if same:
-            found.append(
-                f"{same} of {of} {which} are training examples, too: what is measured on them is too good;"
-                " --deduplicate leaves copies out, --split-by keeps groups in one split"
+            warnings.append(
+                f"{same} of {of} {which} are also training examples: measurements on them are too good;"
+                " --deduplicate removes duplicates, --split-by keeps groups in one split"
             )
     if n and count["repeated"] > MAX_REPEATED * n and spec.kind != "tokens" and not _discrete(spec):
-        found.append(
-            f"{count['repeated']} of {n} training examples are copies of others: densities of the data are unbounded"
-            " there, and copying cannot be told from chance; --deduplicate leaves copies out"
+        warnings.append(
+            f"{count['repeated']} of {n} training examples are duplicates of others: densities of the data are"
+            " unbounded there, and copies by a model cannot be detected; --deduplicate removes duplicates"
         )
     if spec.kind == "image" and spec.levels == 256:
         values = np.unique(np.asarray(dataset.train.x[:1000]))
         if len(values) <= 2:
-            found.append(
-                f"images have the values {' and '.join(map(str, values.tolist()))} only, but are taken as 256 levels:"
+            warnings.append(
+                f"images have the values {' and '.join(map(str, values.tolist()))} only, but are read as 256 levels:"
                 " save them as booleans for models of two levels"
             )
     if spec.kind == "vector":
         names = spec.columns or tuple(map(str, range(spec.size)))
-        found += degenerate_columns(np.asarray(dataset.train.x), spec.discrete, names)
-    return found
+        warnings += degenerate_columns(np.asarray(dataset.train.x), spec.discrete, names)
+    return warnings
 
 
 def _discrete(spec: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Where data come from: one table of names, and paths told apart by what they end in."""
+"""Sources of data: one table of names, and paths distinguished by their suffixes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["SOURCES", "fetch", "info", "inherited", "load", "names"]
 
 
 class Source(NamedTuple):
-    """One named source: how it is had, what it is, whose it is."""
+    """One named source: its origin, kind, description and license."""
 
-    origin: str  # embedded: comes with an installed package; made: drawn from the seed; download
+    origin: str  # embedded: part of an installed package; generated from the seed; download
     kind: str
     description: str
     license: str
@@ -30,16 +30,16 @@ _FASHION = "Zalando Research, MIT"
 # fmt: off
 SOURCES: dict[str, Source] = {
     "digits": Source("embedded", "image", "1,797 scans of handwritten digits, 8×8, 17 levels, 10 classes", "scikit-learn, from UCI ML Repository, CC BY 4.0"),  # noqa: E501
-    "glyphs": Source("made", "image", "letters and digits in 12 fonts under random affine maps, factors known", "DejaVu and STIX fonts of matplotlib, free licenses"),  # noqa: E501
-    "moons": Source("made", "vector", "two interleaved half circles in the plane, exact density", _TOY),
-    "rings": Source("made", "vector", "concentric rings in the plane, exact density", _TOY),
-    "pinwheel": Source("made", "vector", "bent arms around a center, exact density", _TOY),
-    "checkerboard": Source("made", "vector", "uniform on the dark squares of a board, exact density", _TOY),
-    "spiral": Source("made", "vector", "a spiral in the plane, exact density", _TOY),
-    "eight-gaussians": Source("made", "vector", "eight Gaussians on a circle, exact density", _TOY),
-    "grid-gaussians": Source("made", "vector", "Gaussians on a square grid, exact density", _TOY),
-    "three-gaussians": Source("made", "vector", "a mixture of three Gaussians in the plane, exact density", _TOY),
-    "mixture-1d": Source("made", "vector", "a mixture of Gaussians on the line, exact density", _TOY),
+    "glyphs": Source("generated", "image", "letters and digits in 12 fonts under random affine maps, factors known", "DejaVu and STIX fonts of matplotlib, free licenses"),  # noqa: E501
+    "moons": Source("generated", "vector", "two interleaved half circles in the plane, exact density", _TOY),
+    "rings": Source("generated", "vector", "concentric rings in the plane, exact density", _TOY),
+    "pinwheel": Source("generated", "vector", "bent arms around a center, exact density", _TOY),
+    "checkerboard": Source("generated", "vector", "uniform on the dark squares of a board, exact density", _TOY),
+    "spiral": Source("generated", "vector", "a spiral in the plane, exact density", _TOY),
+    "eight-gaussians": Source("generated", "vector", "eight Gaussians on a circle, exact density", _TOY),
+    "grid-gaussians": Source("generated", "vector", "Gaussians on a square grid, exact density", _TOY),
+    "three-gaussians": Source("generated", "vector", "a mixture of three Gaussians in the plane, exact density", _TOY),
+    "mixture-1d": Source("generated", "vector", "a mixture of Gaussians on the line, exact density", _TOY),
     "mnist": Source("download", "image", "70,000 handwritten digits, 28×28 gray, 10 classes", "LeCun, Cortes, Burges, CC BY-SA 3.0"),  # noqa: E501
     "fashion-mnist": Source("download", "image", "70,000 pictures of clothing, 28×28 gray, 10 classes", _FASHION),
     "cifar10": Source("download", "image", "60,000 photographs, 32×32 color, 10 classes", "Krizhevsky 2009, no license stated"),  # noqa: E501
@@ -50,7 +50,7 @@ _SPLIT = ("validation", "test")
 INHERITED = (
     "image_size", "channels", "resize", "label_column", "split_by", "deduplicate", "text_unit", "window", *_SPLIT,
 )  # fmt: skip
-# which settings of DataConfig each way of reading knows, beside `source` and `seed`
+# the settings of DataConfig that concern each way of reading, beside `source` and `seed`
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "digits": ("examples", "deduplicate", *_SPLIT),
     "glyphs": ("examples", "image_size", *_SPLIT),
@@ -65,15 +65,15 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 
 
 def load(config: DataConfig, like: Spec | None = None) -> Dataset:
-    """Read or make the data that `config` names: a name of `names()`, or a path.
+    """Read or generate the data that `config` names: a name of `names()`, or a path.
 
     Paths are a folder of images (class subfolders optional), `.npz`, IDX files (or a folder with the four of MNIST),
-    `.csv`, `.parquet`, `.txt`. A name goes before a path: write `./digits` for a folder called so. The result is a
-    function of the configuration and of the files. No pickle is ever loaded.
+    `.csv`, `.parquet`, `.txt`. A name has priority over a path: write `./digits` for a folder of that name. The result
+    is a function of the configuration and of the files. Pickles are never loaded.
 
     `like` is the Spec of the data that a model was trained on: the data are read for that model, see `assemble`.
 
-    Raises ValueError, one line, for a source or a setting that does not fit, and for data that cannot be used.
+    Raises ValueError, in one line, for an unknown source, a setting that does not concern it, and unusable data.
 
     >>> data = load(DataConfig(source="digits"))
     >>> data.train.x.shape, data.train.x.dtype, data.spec.levels
@@ -89,9 +89,9 @@ def load(config: DataConfig, like: Spec | None = None) -> Dataset:
 
 
 def inherited(config: DataConfig, own: DataConfig) -> DataConfig:
-    """Return `config` with the settings of `own`, a run's, that say how data are read and split, where it has none.
+    """Return `config` with the settings of `own`, a run's, for reading and splitting that it does not set itself.
 
-    So a row that the run was trained on is a training row of the other data, too, if it is there.
+    A row that the run was trained on is therefore also a training row of the other data, if they contain it.
 
     >>> inherited(DataConfig(source="digits"), DataConfig(source="digits", image_size=8)).image_size is None
     True
@@ -102,7 +102,7 @@ def inherited(config: DataConfig, own: DataConfig) -> DataConfig:
 
 
 def _reader(config: DataConfig, like: Spec | None) -> tuple[str, str, Callable[[], Raw]]:
-    """Which way of reading, under which name, and the call that does it."""
+    """Return the way of reading, the name of the data, and the function that reads them."""
     name = config.source
     if name in SOURCES:
         if SOURCES[name].origin == "download":
@@ -157,13 +157,13 @@ def _refuse_others(config: DataConfig, way: str, name: str) -> None:
             continue
         owners = [other for other, settings in _SETTINGS.items() if field.name in settings]
         raise ValueError(
-            f"{field.name}: got {getattr(config, field.name)!r} for '{name}' ({way}), wanted it left out: it concerns"
+            f"{field.name}: got {getattr(config, field.name)!r} for '{name}' ({way}), wanted none: it concerns"
             f" {', '.join(owners)}"
         )
 
 
 def names() -> list[dict[str, str]]:
-    """What `load` knows by name: name, origin, kind, description and license of each.
+    """Return name, origin, kind, description and license of each named source.
 
     >>> [row["name"] for row in names() if row["origin"] == "download"]
     ['mnist', 'fashion-mnist', 'cifar10']
@@ -172,9 +172,9 @@ def names() -> list[dict[str, str]]:
 
 
 def fetch(name: str) -> list[Path]:
-    """Make sure that the files of a named source are on this machine, and return them; none for what needs no file.
+    """Return the files of a named source, downloaded where necessary; none for a source without files.
 
-    Raises ValueError if they can neither be found nor downloaded, or are not what they should be.
+    Raises ValueError if they can neither be found nor downloaded, or differ from the published files.
     """
     from thalweg.checks import choice
 
@@ -186,7 +186,7 @@ def fetch(name: str) -> list[Path]:
 
 
 def info(config: DataConfig) -> dict[str, Any]:
-    """Describe the data in numbers that `json.dumps` takes.
+    """Return a description of the data as an object that `json.dumps` accepts.
 
     >>> info(DataConfig(source="digits"))["examples"]
     {'train': 1437, 'validation': 180, 'test': 180}
@@ -209,6 +209,7 @@ def info(config: DataConfig) -> dict[str, Any]:
     return {
         **{key: list(value) if isinstance(value, tuple) else value for key, value in spec.items()},
         "examples": {part: len(split) for part, split in splits.items()},
+        "classes": None if data.spec.classes is None else list(data.spec.classes),
         "class_counts": counts,
         "factors": sorted(data.train.factors),
         "exact_density": data.density is not None,

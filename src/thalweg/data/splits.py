@@ -1,6 +1,6 @@
-"""Which examples are for training, validation and testing: decided for each by itself, by a hash of its content.
+"""The split of each example, for training, validation or testing, as a function of a hash of its content.
 
-So an example that is added to a file or folder moves no other, and exact duplicates are always in one split.
+An example that is added to a file or folder therefore changes the split of no other, and duplicates share a split.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def content_keys(x: Array) -> Array:
 
 
 def keys_of(contents: Iterable[Any]) -> Array:
-    """Return a 64-bit hash of each piece of bytes, uint64."""
+    """Return a 64-bit hash of each bytes object, uint64."""
     hashes = b"".join(hashlib.blake2b(content, digest_size=8).digest() for content in contents)
     return np.frombuffer(hashes, "<u8").astype(np.uint64)
 
 
 def assign(keys: Array, *, test: float, validation: float, seed: int) -> Array:
-    """Return the part of each example: TEST where u < test, VALIDATION where u < test + validation, else TRAIN.
+    """Return the split of each example: TEST where u < test, VALIDATION where u < test + validation, else TRAIN.
 
-    u is uniform on [0, 1), a function of the example's key and the seed. Where a share is above 0 and no example falls
-    into it (of a few dozen), the examples of the smallest u among the training examples are taken: only then can an
-    added example move another.
+    u is uniform on [0, 1), a function of the example's key and the seed. If a share is positive and its split would be
+    empty (of a few dozen examples), it gets the training examples with the smallest u: only then can an added example
+    change the split of another.
 
     >>> parts = assign(content_keys(np.arange(1000.0)[:, None]), test=0.1, validation=0.2, seed=0)
     >>> [int((parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
@@ -52,13 +52,13 @@ def assign(keys: Array, *, test: float, validation: float, seed: int) -> Array:
         rest = parts == TRAIN
         if share and rest.any() and not (parts == part).any():
             least = rest & (u == u[rest].min())
-            if least.sum() < rest.sum():  # not all that is left, where all examples are equal
+            if least.sum() < rest.sum():  # if all examples are equal, they stay in the training split
                 parts[least] = part
     return parts
 
 
 def stable_subset(keys: Array, count: int, seed: int) -> Array:
-    """Return the rows, in order, of the `count` examples of smallest u, another function of key and seed."""
+    """Return the rows, in order, of the `count` examples with the smallest u, another function of key and seed."""
     return np.sort(np.argsort(_uniform(keys, seed, "examples"), kind="stable")[:count])
 
 
@@ -68,7 +68,7 @@ def first_of_each(keys: Array) -> Array:
 
 
 def _uniform(keys: Array, seed: int, name: str) -> Array:
-    """Return a number in [0, 1) for each key, by the finalizer of SplitMix64 on key and seed."""
+    """Return a number in [0, 1) for each key, by the finalizer of SplitMix64 of key and seed."""
     with np.errstate(over="ignore"):
         z = keys + np.uint64(fold(seed, name)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

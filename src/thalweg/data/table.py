@@ -12,28 +12,28 @@ import numpy as np
 from thalweg.checks import choice
 from thalweg.config import DataConfig
 from thalweg.data.assemble import Raw, classify
-from thalweg.data.dataset import Spec, Split
+from thalweg.data.dataset import Spec, Split, class_target
 
 __all__ = ["read_table"]
 
 EXACT = 1 << 53  # integers up to here are float64 numbers
-INTEGER, DIGITS = re.compile(r"-?(0|[1-9]\d*)"), re.compile(r"[+-]?\d+")  # as integers are written; 0007 is a text
+INTEGER, DIGITS = re.compile(r"-?(0|[1-9]\d*)"), re.compile(r"[+-]?\d+")  # 0007 is text, not an integer
 
 
 def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
-    """Read a .csv (with a header) or .parquet file: each row a float64 vector, `label_column` the class.
+    """Read a .csv file with a header or a .parquet file: rows are float64 vectors, `label_column` holds the class.
 
-    The column `split_by` says which rows belong together; it is no part of the vectors. Where `like` is given, the Spec
-    of the data that a model was trained on, both columns and single labels may be missing.
+    Rows with one value in the column `split_by` stay in one split; the column is no part of the vectors. If `like` is
+    given, the Spec of the data that a model was trained on, both columns and single labels may be missing.
 
-    Raises ValueError naming the column that is not numeric, missing, doubled or, as a label, not a category.
+    Raises ValueError naming the column that is not numeric, missing, duplicated or, as a label, not a category.
     """
     special = {"label_column": config.label_column, "split_by": config.split_by}
     table = _read(path, [name for name in special.values() if name is not None])
     try:
         columns = [re.sub(r"^'(?=[=+@-])", "", name) for name in table.column_names]
     except UnicodeDecodeError:
-        raise ValueError(f"{path.name}: got names of columns that are not UTF-8, wanted the file saved so") from None
+        raise ValueError(f"{path.name}: got names of columns that are not UTF-8; save the file as UTF-8") from None
     table = table.rename_columns(columns)
     if not columns or not table.num_rows:
         raise ValueError(f"{path.name}: got an empty table, wanted rows of numbers")
@@ -58,11 +58,11 @@ def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
     x = np.empty((table.num_rows, len(numeric)), np.float64)
     for i, column in enumerate(numeric):
         x[:, i] = _numbers(path, table.column(column), column)
-    return Raw(kind="vector", train=Split(x, y), classes=classes, columns=tuple(numeric), groups=groups)
+    return Raw(kind="vector", train=Split(x, y), target=class_target(classes), columns=tuple(numeric), groups=groups)
 
 
 def _read(path: Path, as_written: list[str]) -> Any:
-    """Return the table, with the values of the columns `as_written` of a .csv file as text."""
+    """Return the table, with the columns `as_written` of a .csv file as text."""
     import pyarrow as pa
 
     try:
@@ -82,7 +82,7 @@ def _read(path: Path, as_written: list[str]) -> Any:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
         wanted = "UTF-8" if "UTF8" in reason else path.suffix
-        raise ValueError(f"{path.name}: got something else than a table ({reason}), wanted {wanted}") from None
+        raise ValueError(f"{path.name}: got no table ({reason}), wanted {wanted}") from None
 
 
 def _check_header(path: Path, columns: list[str]) -> None:
@@ -102,7 +102,7 @@ def _numbers(path: Path, column: Any, name: str) -> Any:
 
     kind = column.type
     if pa.types.is_binary(kind):
-        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8, wanted the file saved as UTF-8")
+        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8; save the file as UTF-8")
     if pa.types.is_integer(kind) and column.null_count < len(column):
         ends = pc.min_max(column).as_py()
         if max(-ends["min"], ends["max"]) > EXACT:
@@ -124,11 +124,11 @@ def _numbers(path: Path, column: Any, name: str) -> Any:
 
 
 def _labels(path: Path, column: Any, name: str) -> tuple[Any, tuple[str, ...]]:
-    """Return class numbers and the classes; integers only where all are written as such: 0007 is a text."""
+    """Return class indices and classes, which are integers only if all are written as integers: 0007 is text."""
     import pyarrow as pa
 
     if pa.types.is_binary(column.type):
-        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8, wanted the file saved as UTF-8")
+        raise ValueError(f"{path.name}: column '{name}' has text that is not UTF-8; save the file as UTF-8")
     values = column.to_pylist()
     if None in values:
         raise ValueError(f"{path.name}: got no value in row {values.index(None)}, column '{name}', wanted a label")
@@ -137,16 +137,16 @@ def _labels(path: Path, column: Any, name: str) -> tuple[Any, tuple[str, ...]]:
         values = [int(text) for text in texts]
     elif not isinstance(values[0], bool) and _numeric(texts):
         for value in values:
-            if not float(value).is_integer():  # nan and infinity are not, either
+            if not float(value).is_integer():  # nor are nan and infinity
                 raise ValueError(f"{path.name}: got {value} in label column '{name}', wanted integers or text")
         values = [int(float(value)) for value in values]
-    whole = all(isinstance(value, int) for value in values)
-    classes, (y,) = classify(f"{path.name}: {name}", np.array(values if whole else [str(v) for v in values]))
+    integers = all(isinstance(value, int) for value in values)
+    classes, (y,) = classify(f"{path.name}: {name}", np.array(values if integers else [str(v) for v in values]))
     return y, classes
 
 
 def _numeric(texts: list[str]) -> bool:
-    """Return whether all texts are numbers, of which some are written with a point, an exponent or a word."""
+    """Return whether all texts are numbers, some of them with a point, an exponent or as words such as nan."""
     try:
         [float(text) for text in texts]
     except ValueError:

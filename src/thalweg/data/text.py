@@ -16,12 +16,12 @@ __all__ = ["read_text"]
 
 
 def read_text(path: Path, config: DataConfig) -> Raw:
-    """Read a .txt file as windows of `config.window` tokens (128) that follow each other without overlap.
+    """Read a .txt file as consecutive windows of `config.window` tokens (default 128) without overlap.
 
     Tokens are bytes (256 levels) or, with `text_unit` "characters", the characters of the file in the order of their
-    code points (`Raw.vocabulary`). The file is cut into three pieces in its own order: training, then validation and
-    test, 5 % each unless the configuration says otherwise; so an epoch reads every token once. What does not fill a
-    window at the end of a piece is left out.
+    code points (`Raw.vocabulary`). The file is divided into three consecutive parts: training, then
+    validation and test, 5 % each unless the configuration says otherwise; an epoch thus reads every token once. An
+    incomplete window at the end of a part is left out.
 
     Raises ValueError for a file that is not UTF-8 where characters are wanted, or too short.
     """
@@ -54,7 +54,7 @@ def read_text(path: Path, config: DataConfig) -> Raw:
     pieces = [tokens[start * window : stop * window].reshape(-1, window) for start, stop in itertools.pairwise(ends)]
     if config.examples is not None and not 10 <= config.examples <= len(pieces[0]):
         raise ValueError(
-            f"examples: got {config.examples}, wanted from 10 to the {len(pieces[0])} windows for training"
+            f"data_examples: got {config.examples}, wanted from 10 to the {len(pieces[0])} windows for training"
         )
     return Raw(
         kind="tokens",

@@ -1,6 +1,6 @@
-"""Densities in the plane and on the line whose `log_prob` is known, to measure a model against the truth.
+"""Distributions in the plane and on the line with exact `log_prob`, to compare models with the truth.
 
-All lie within `[-extent, extent]` along each axis up to a mass below 1e-5.
+All are within `[-extent, extent]` along each axis up to a mass below 1e-5.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["DENSITIES", "Density", "density"]
 
 
 def density(name: str) -> Density:
-    """Return the density of that name; an unknown one is a ValueError with the nearest.
+    """Return the density of that name. Raises ValueError with the most similar name for an unknown one.
 
     >>> density("moons").sample(3, seed=0).shape
     (3, 2)

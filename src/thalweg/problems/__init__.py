@@ -1,1 +1,1 @@
-"""Problems: a model and an objective, as players and losses."""
+"""Problems: a model and its objective, as players and their losses."""

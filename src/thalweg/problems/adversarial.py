@@ -1,9 +1,9 @@
-"""Games between a generator and those who judge what it makes."""
+"""Games between a generator and a critic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,32 +11,47 @@ from torch import Tensor, nn
 from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import Rules, gradient_penalty
 from thalweg.objectives.transport import wasserstein
-from thalweg.training.problem import Batch, Loss, Watched
+from thalweg.training.problem import Batch, Diagnostics, Loss, Problem
 
 __all__ = ["AdversarialGame"]
 
-COLLAPSED = 0.1  # spread of samples over that of data
-IN_A_ROW = 3  # times that it is seen, until it is told: a generator may begin so, and pass through it
+MIN_SPREAD = 0.1  # of samples, relative to that of data; below it the generator has collapsed
+MAX_COLLAPSED = 3  # lines of the metrics in a row until the warning: a generator may collapse for a short time
 
 
-class AdversarialGame:
-    """Players "critic" and "generator", who lose what the `rules` say by the critic's scores of data and of g(z).
+@runtime_checkable
+class Projecting(Protocol):
+    """A part of the critic with a constraint on its parameters."""
+
+    def project(self) -> None:
+        """Project the parameters onto the constraint."""
+
+
+@runtime_checkable
+class ClassConditional(Protocol):
+    """A model whose networks receive one of `classes` labels."""
+
+    classes: int
+
+
+class AdversarialGame(Problem):
+    """Players "critic" and "generator", with the losses of `rules` on the critic's scores of data and of samples g(z).
 
     `model` has the modules `generator` and `critic`, generate(z, y), judge(x, y) → scores (B,), `latent_dim`, and
-    `prepare` (raw data → the critic's units). A model with `classes` is given labels y, another None. What has
-    `project()` in the critic is projected after its step.
+    `prepare` (raw data → the critic's units). A model with `classes` receives labels y, another None. Parts of the
+    critic with a method `project()` are projected after its step.
 
-    Extras of the critic: the distance that the rules estimate, by its name; `penalty` where there is one.
+    Extras of the critic: the divergence that its loss estimates, by its name; `penalty` where there is one.
 
     Args:
         model: the two networks.
-        rules: what each player loses, see `Rules`.
-        clip: every parameter of the critic, biases too, is clipped to [−clip, clip] after its step; None: no clipping.
-        penalty: weight λ of the gradient penalty (‖∇f‖ − 1)² at points between data and generated ones; 0: none.
+        rules: the losses of both players, see `Rules`.
+        clip: bound on the absolute values of the critic's parameters, with biases, after its step; None: no bound.
+        penalty: weight λ of the gradient penalty (‖∇f‖ − 1)² at points between data and samples; 0: none.
 
-    Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661. Wasserstein GAN, Martin
-    Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875. Improved Training of Wasserstein GANs, Ishaan
-    Gulrajani et al., 2017, arXiv 1704.00028.
+    Reference: *Generative Adversarial Networks*, Ian Goodfellow et al., 2014, arXiv:1406.2661. *Wasserstein GAN*,
+    Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv:1701.07875. *Improved Training of Wasserstein GANs*,
+    Ishaan Gulrajani et al., 2017, arXiv:1704.00028.
 
     >>> from thalweg.models.gans.gan import GAN, dense_networks
     >>> from thalweg.objectives.adversarial import wasserstein
@@ -53,17 +68,18 @@ class AdversarialGame:
         if not penalty >= 0:
             raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
         self.model, self.rules, self.clip, self.penalty = model, rules, clip, penalty
-        self.validated = False  # what the critic loses on data held out does not say which generator is better
+        self.validated = False  # the critic's loss on validation data does not say which generator is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "generator": model.generator}
         self.second_order = ("critic",) if penalty else ()
-        self._narrow = 0  # times in a row that samples were seen to lie close together
+        self._collapsed = 0  # lines of the metrics in a row with too small a spread of samples
+        self._conditional = isinstance(model, ClassConditional) and bool(model.classes)
         self._clipped = list(model.critic.parameters())
-        self._projected: list[Any] = [part for part in model.critic.modules() if hasattr(part, "project")]
-        # One pass for data and generated ones, unless a layer would mix the two.
+        self._projected: list[Any] = [part for part in model.critic.modules() if isinstance(part, Projecting)]
+        # One forward pass for data and samples, unless a layer would mix the two.
         self._apart = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.critic.modules())
 
     def loss(self, player: str, batch: Batch) -> Loss:
-        """Return the loss of "critic" or "generator" on the batch, with fresh latent noise."""
+        """Return the loss of "critic" or "generator" on the batch, with new latent noise."""
         model, y = self.model, self._labels(batch)
         z = batch.normal("z", model.latent_dim)
         if choice("player", player, self.players) == "generator":
@@ -85,23 +101,26 @@ class AdversarialGame:
         return Loss(values, extras)
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        """Labels where the model wants them."""
-        if not getattr(self.model, "classes", 0):
+        """Return the labels where the model is class-conditional."""
+        if not self._conditional:
             return None
         if batch.y is None:
-            raise ValueError("labels: got none, wanted those of the classes that the networks are given")
+            raise ValueError("labels: got none, wanted those of the classes that the networks are conditioned on")
         return batch.y
 
     @torch.no_grad()
-    def watch(self, batch: Batch) -> Watched:
-        """Return how the game stands on a batch, in the critic's units.
+    def diagnostics(self, batch: Batch) -> Diagnostics:
+        """Return measures of the samples on a batch, in the critic's units.
 
-        `batch/W1` is the exact distance between its examples and as many generated ones, beside what the rules estimate
-        on the same; `batch/coverage` the share of examples nearer to a generated one than to their third neighbor
-        among themselves, 7/8 where the laws are alike; `batch/spread` the mean distance between generated ones over
-        that between examples, reported as collapse where it is below a tenth three times in a row;
-        `critic/gradient/LAYER` the norm of the critic's last gradient, after `clip_norm`. Networks normalized over the
-        batch are seen with their running statistics.
+        - `batch/W1`: the exact Wasserstein distance between the examples and as many samples, beside the divergence
+          that the critic estimates on them
+        - `batch/coverage`: the share of examples that are nearer to a sample than to their third nearest example; 7/8
+          where both have one distribution
+        - `batch/spread`: the mean distance between samples over that between examples; below 0.1 three times in a row,
+          it is reported as collapse
+        - `critic/gradient/LAYER`: the norm of the critic's last gradient, after `clip_norm`
+
+        Batch normalization uses its running statistics.
         """
         model, y = self.model, self._labels(batch)
         real = model.prepare(batch.x)
@@ -109,7 +128,7 @@ class AdversarialGame:
         estimate = self.rules.estimate(model.judge(real, y), model.judge(fake, y)).mean()
         real, fake = real.flatten(1), fake.flatten(1)
         own = torch.cdist(real, real)
-        third = own.kthvalue(min(4, len(real)), dim=1).values  # the first is the example itself
+        third = own.kthvalue(min(4, len(real)), dim=1).values  # the nearest is the example itself
         spread = float(torch.cdist(fake, fake).mean() / own.mean().clamp(min=1e-12))
         values: dict[str, Tensor | float] = {
             "batch/W1": wasserstein(real, fake),
@@ -120,13 +139,13 @@ class AdversarialGame:
         for name, parameter in model.critic.named_parameters():
             if parameter.grad is not None and parameter.dim() > 1:
                 values[f"critic/gradient/{name}"] = parameter.grad.norm()
-        self._narrow = self._narrow + 1 if spread < COLLAPSED else 0
+        self._collapsed = self._collapsed + 1 if spread < MIN_SPREAD else 0
         warning = f"the generator has collapsed: its samples spread {spread:.2g} times as far as the data"
-        return Watched(values, warning if self._narrow >= IN_A_ROW else None)
+        return Diagnostics(values, warning if self._collapsed >= MAX_COLLAPSED else None)
 
     @torch.no_grad()
     def project(self, player: str) -> None:
-        """Clip the critic's parameters after its step, or project it as it says."""
+        """Clip the critic's parameters after its step, and project its constrained parts."""
         if player != "critic":
             return
         if self.clip is not None:

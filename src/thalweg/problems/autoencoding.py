@@ -1,4 +1,4 @@
-"""Autoencoders and what they lose: squared errors, with a penalty on the code or from damaged data."""
+"""Losses of autoencoders: squared errors, with a penalty on the code or from corrupted data."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from thalweg.checks import choice, in_range, positive
 from thalweg.models.autoencoders.denoising_autoencoder import Corruption
 from thalweg.objectives.reconstruction import coin_cross_entropy, squared_error
 from thalweg.objectives.sparsity import activity_divergence, l1_norm
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Autoencoding", "Denoising", "LayerDenoising", "SparseAutoencoding"]
 
 
-class Autoencoding:
-    """One player, "model", that loses ‖x − D(E(x))‖² per sample, in the units of `model.preprocess`.
+class Autoencoding(Problem):
+    """One player, "model", with the loss ‖y − D(E(y))‖² per sample, y = `model.preprocess(x)` of raw data x.
 
-    `model.preprocess(x)` brings raw data to the network's units, where `model(y)` reconstructs it.
+    `model(y)` is the reconstruction D(E(y)).
     """
 
     def __init__(self, model: Any) -> None:
@@ -33,15 +33,16 @@ class Autoencoding:
         return Loss(squared_error(self.model(target), target))
 
 
-class SparseAutoencoding:
-    """One player, "model", that loses ‖y − D(z)‖² + weight · penalty(z), z = E(y): per sample, y preprocessed.
+class SparseAutoencoding(Problem):
+    """One player, "model", with the loss ‖y − D(z)‖² + weight · penalty(z) per sample; y is preprocessed, z = E(y).
 
-    Penalty l1: Σ|z_j| of each example. A decoder could buy it off by large weights under small codes, so after each
-    step its columns are brought back to at most unit length. Penalty kl: Σ_j KL(ρ‖ρ̂_j), with ρ̂_j the mean activity
-    over the examples that the loss sees at once, the same value for each. A micro-batch, or a process's share, thus
-    has its own ρ̂: by convexity their mean penalty is no less than the joint batch's, and near it where they are many.
+    Penalty l1: Σ|z_j| of each example. Small codes and large weights of the decoder would reduce it without making the
+    code sparse, so the decoder's columns are scaled to at most unit length after each step. Penalty kl: Σ_j KL(ρ‖ρ̂_j),
+    with ρ̂_j the mean activity over the examples of one evaluation of the loss, the same value for each of them. Each
+    micro-batch, and each process, thus has its own ρ̂: by convexity the mean of their penalties is at least that of the
+    joint batch, and close to it if they are large.
 
-    Extras: `reconstruction`, `penalty`, unweighted, and `active`, the share of activities above 0.01.
+    Extras: `reconstruction`, `penalty` (unweighted) and `active`, the share of activities above 0.01.
     """
 
     def __init__(self, model: Any, *, penalty: str = "l1", weight: float = 0.1, target: float = 0.05) -> None:
@@ -60,31 +61,31 @@ class SparseAutoencoding:
         return Loss(error + self.weight * penalty, extras)
 
     def project(self, player: str) -> None:
-        """Shorten the decoder's columns to at most unit length, under an L1 penalty."""
+        """Scale the decoder's columns to at most unit length, under an L1 penalty."""
         if self.penalty == "l1":
             for module in self.model.decoder.modules():
                 if isinstance(module, nn.Linear):
                     module.weight /= module.weight.norm(dim=0).clamp(min=1.0)
 
 
-class Denoising:
-    """One player, "model", that loses ‖y − D(E(ỹ))‖² per sample: y preprocessed, ỹ damaged by `corruption`."""
+class Denoising(Problem):
+    """One player, "model", with the loss ‖y − D(E(ỹ))‖² per sample; y is preprocessed, ỹ corrupted by `corruption`."""
 
     def __init__(self, model: Any, corruption: Corruption) -> None:
         self.model, self.corruption = model, corruption
         self.players: Mapping[str, nn.Module] = {"model": model}
 
     def loss(self, player: str, batch: Batch) -> Loss:
-        """Return the squared error of the batch, restored."""
+        """Return the squared error of the reconstruction from corrupted data."""
         target = self.model.preprocess(batch.x)
         return Loss(squared_error(self.model(self.corruption(target, batch)), target))
 
 
-class LayerDenoising:
-    """One player, a layer of a stack, that restores damaged codes of the layers below, which stay as they are.
+class LayerDenoising(Problem):
+    """One player, "layer", a layer of a stack that reconstructs corrupted codes of the fixed layers below it.
 
-    The first layer loses the squared error of the data; the others, of codes in (0, 1), the cross-entropy. The codes
-    below are of undamaged data.
+    The loss is the squared error of the data for the first layer, and the cross-entropy of codes in (0, 1) for the
+    others. The codes to reconstruct are those of uncorrupted data.
     """
 
     def __init__(self, model: Any, layer: int, corruption: Corruption) -> None:
@@ -92,7 +93,7 @@ class LayerDenoising:
         self.players: Mapping[str, nn.Module] = {"layer": model.layers[layer]}
 
     def loss(self, player: str, batch: Batch) -> Loss:
-        """Return the loss of the codes of the batch, restored."""
+        """Return the loss of the reconstruction of the codes."""
         with torch.no_grad():
             target = self.model.codes(self.model.preprocess(batch.x), self.layer).float()
         layer = self.model.layers[self.layer]

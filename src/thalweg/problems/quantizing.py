@@ -1,4 +1,4 @@
-"""A VQ-VAE's two stages: the autoencoder with its codebooks, then the law of the codes."""
+"""The two stages of a VQ-VAE: the autoencoder with its codebooks, then the prior of the codes."""
 
 from __future__ import annotations
 
@@ -11,37 +11,40 @@ from torch import Tensor, nn
 
 from thalweg.checks import in_range, positive
 from thalweg.nn.quantize import Candidates, Quantizer, counts, perplexity, rows_of
-from thalweg.training.problem import Batch, Loss
+from thalweg.problems.likelihood import HasLogJoint
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["CodeLikelihood", "Quantizing"]
 
 
 class Seen(NamedTuple):
-    """What one piece of a batch brought to a quantizer: codes (N,), vectors (N, D), and random keys (N,)."""
+    """What a quantizer received of one micro-batch: codes (N,), vectors (N, D) and random keys (N,)."""
 
     codes: Tensor
     vectors: Tensor
     keys: Tensor
 
 
-class Quantizing:
-    """One player, "autoencoder", that loses −log p(x|z_q(x)) + ‖sg[z_e] − e‖² + β‖z_e − sg[e]‖², per sample.
+class Quantizing(Problem):
+    """One player, "autoencoder", with the loss −log p(x|z_q(x)) + ‖sg[z_e] − e‖² + β‖z_e − sg[e]‖² per sample.
 
     The first term is in nats, summed over all values; the squared distances are averaged over the grid, as in the
-    paper. Codes that are running means have no use for the middle term: they move in `project`, after each step, by
-    what the step's whole batch was nearest to. There, too, dead codes restart on vectors drawn from the batch.
+    paper. Codes that are exponential running means do not need the middle term: `project` updates them after each step
+    from the vectors of the step's batch that were assigned to them. It also restarts unused codes at vectors drawn from
+    the batch.
 
-    Extras: `reconstruction` = log p(x|z_q(x)); of each quantizer `NAME/commitment`, `NAME/perplexity` and
+    Extras: `reconstruction` = log p(x|z_q(x)); for each quantizer `NAME/commitment`, `NAME/perplexity` and
     `NAME/usage`, the share of its codes that the batch uses.
 
     Args:
-        model: has `autoencoder`; its call gives `Terms`.
+        model: has `autoencoder`, which returns `Terms`.
         commitment: β.
-        decay: γ of the running means.
-        restart: revive dead codes.
+        decay: decay γ of the running means.
+        restart: whether unused codes are restarted.
 
-    Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
-    arXiv 1711.00937. Restarts: Jukebox: A Generative Model for Music, Prafulla Dhariwal et al., 2020, arXiv 2005.00341.
+    Reference: *Neural Discrete Representation Learning*, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
+    arXiv:1711.00937. Restarts: *Jukebox: A Generative Model for Music*, Prafulla Dhariwal et al., 2020,
+    arXiv:2005.00341.
     """
 
     def __init__(self, model: Any, *, commitment: float = 0.25, decay: float = 0.99, restart: bool = True) -> None:
@@ -73,7 +76,7 @@ class Quantizing:
         return Loss(values, extras)
 
     def project(self, player: str) -> None:
-        """Let the codebooks follow what the step's batch was nearest to, and restart dead codes."""
+        """Update the codebooks from the vectors of the step's batch, and restart unused codes."""
         for name, quantizer in self.model.autoencoder.quantizers.items():
             if self._seen[name]:
                 uses, sums, candidates = _summary(self._seen[name], quantizer)
@@ -84,7 +87,7 @@ class Quantizing:
 
 
 def _summary(seen: list[Seen], quantizer: Quantizer) -> tuple[Tensor, Tensor, Candidates]:
-    """Return the codes' uses, the sums of what took them, and candidates: of all pieces and processes together."""
+    """Return how often each code was used, the sums of the vectors of each, and candidates, over all processes."""
     codes, vectors, keys = (torch.cat(parts) for parts in zip(*seen, strict=True))
     taken = vectors.new_zeros(len(codes), quantizer.count).scatter_(1, codes[:, None], 1.0)
     uses, sums = taken.sum(0), taken.t() @ vectors  # a product is deterministic on every device
@@ -102,10 +105,11 @@ def _gathered(x: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-class CodeLikelihood:
-    """One player, "prior", the law of the codes, that loses −log p(c(x)), or −log p(c(x), y) of labels y too, in nats.
+class CodeLikelihood(Problem):
+    """One player, "prior", the distribution of the codes c, with the loss −log p(c(x)), or −log p(c(x), y) with labels,
+    in nats.
 
-    The codes are those of `model`, which stays as it is.
+    The codes are those of `model`, whose autoencoder is fixed.
     """
 
     def __init__(self, model: Any) -> None:
@@ -116,7 +120,7 @@ class CodeLikelihood:
         """Return −log p of the batch's codes."""
         with torch.no_grad():
             codes = self.model.codes(batch.x)
-        if not hasattr(self.model.law, "log_joint"):
+        if not isinstance(self.model.law, HasLogJoint):
             return Loss(-self.model.law.log_prob(codes))
         if batch.y is None:
             raise ValueError("labels: got none, wanted those that the codes are conditioned on")

@@ -1,4 +1,4 @@
-"""The two games that are solved by hand, bilinear and quadratic: what an update does is read off them."""
+"""Bilinear and quadratic games, on which the effect of each update is known in closed form."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["QuadraticGame"]
 
 
-class QuadraticGame:
-    """L(θ, φ) = ½ μ ‖θ‖² + b ⟨θ, φ⟩ − ½ μ ‖φ‖²: player "theta" descends, "phi" ascends, and the saddle is (0, 0).
+class QuadraticGame(Problem):
+    """L(θ, φ) = ½ μ ‖θ‖² + b ⟨θ, φ⟩ − ½ μ ‖φ‖²: player "theta" minimizes it, "phi" maximizes it; the saddle point is 0.
 
-    A batch is of couplings b (B,), one a sample: all ones, or drawn. `curvature` μ = 0 is the bilinear game. `noise` s
-    adds s ε, ε ~ N(0, 1), to each player's gradient, fresh for each sample, number, player and mini-batch: a player who
-    moves twice on one meets the same noise. Every coordinate of θ and φ (`size` of each, float64) plays the same game,
-    from θ = 1, φ = 0.
+    The examples of a batch are the couplings b (B,), for instance all ones. `curvature` μ = 0 gives the bilinear game.
+    `noise` s adds s ε, ε ~ N(0, 1), to each player's gradient, independent for each sample, coordinate, player and
+    mini-batch; two steps on one mini-batch have the same noise. All coordinates of θ and φ (`size` of each, float64)
+    are independent games, which start at θ = 1, φ = 0.
 
     >>> from thalweg.training import Batch
     >>> game = QuadraticGame(curvature=0.5)
@@ -48,10 +48,10 @@ class QuadraticGame:
 
     @property
     def place(self) -> Tensor:
-        """Where the players are: θ and φ, (2, size)."""
+        """The current θ and φ, (2, size)."""
         return torch.stack([self.theta.detach(), self.phi.detach()])
 
     @property
     def distance(self) -> float:
-        """From the saddle, of a coordinate: the root of the mean of θ² + φ²."""
+        """The distance of a coordinate from the saddle point: the root of the mean of θ² + φ²."""
         return float(self.place.square().sum(0).mean().sqrt())

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from torch import nn
 
 from thalweg.objectives.classification import cross_entropy
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Supervised"]
 
 
-class Supervised:
-    """One player, "model", that loses the cross-entropy of the labels: nats per sample.
+class Supervised(Problem):
+    """One player, "model", with the cross-entropy of the labels as its loss, in nats per sample.
 
-    `model(x)` gives logits (B, K) of raw `x`.
+    `model(x)` returns logits (B, K) of raw `x`. Labels are class indices (B,) or, from an augmentation that mixes
+    examples, probabilities (B, K).
 
     >>> import torch
     >>> loss = Supervised(nn.Linear(2, 3)).loss("model", Batch(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)))

@@ -1,4 +1,4 @@
-"""A variational model and the bound that trains it."""
+"""A variational model and the bound on its likelihood that trains it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["Variational"]
 
 
-class Variational:
-    """One player, "model", that loses minus what `model(x, eps, noise)` gives, in nats per sample: no weights, no means
-    over values. Of a VAE that is −ELBO, exactly.
+class Variational(Problem):
+    """One player, "model", with the negative of the objective `model(x, eps, noise)` as its loss, in nats per sample,
+    summed over all values and without weights. For a VAE this is −ELBO exactly.
 
-    The model gives an `Objective` for latent noise of `model.noise_shape` and, where `model.observation` is
+    The model returns an `Objective` for latent noise of `model.noise_shape` and, where `model.observation` is
     "dequantized", uniform noise in the shape of `x`. Its terms are recorded.
     """
 
@@ -25,7 +25,7 @@ class Variational:
         self.players: Mapping[str, nn.Module] = {"model": model}
 
     def loss(self, player: str, batch: Batch) -> Loss:
-        """Return minus the objective of the batch."""
+        """Return the negative objective of the batch."""
         eps = batch.normal("eps", *self.model.noise_shape)
         noise = batch.uniform("dequantize", *batch.x.shape[1:]) if self.model.observation == "dequantized" else None
         objective = self.model(batch.x, eps, noise)

@@ -1,4 +1,4 @@
-"""Wasserstein autoencoders: a reconstruction, and codes that have the prior's law by a kernel or by a critic."""
+"""Wasserstein autoencoders: a reconstruction error, and codes matched to the prior by a kernel or by a critic."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from thalweg.checks import choice, positive
 from thalweg.objectives.adversarial import non_saturating
 from thalweg.objectives.mmd import inverse_multiquadric, mmd2
 from thalweg.objectives.reconstruction import squared_error
-from thalweg.training.problem import Batch, Loss
+from thalweg.training.problem import Batch, Loss, Problem
 
 __all__ = ["KernelMatching", "LatentGame"]
 
 
-class KernelMatching:
-    """One player, "model", that loses ‖y − D(E(y))‖² + λ MMD²(E(y), z), z ~ N(0, σ²I): per sample, y preprocessed.
+class KernelMatching(Problem):
+    """One player, "model", with the loss ‖y − D(E(y))‖² + λ MMD²(E(y), z), z ~ N(0, σ²I), per sample, y preprocessed.
 
-    The kernel is the inverse multiquadric over scales, see `inverse_multiquadric`; the unbiased MMD² is of the
-    examples that the loss sees at once, the same value for each. Of a single one it is not defined: 0 where nothing is
-    trained, as in the last chunk of a validation, else a ValueError.
+    The kernel is a sum of inverse multiquadrics over scales, see `inverse_multiquadric`; the unbiased MMD² is that of
+    the examples of one evaluation of the loss, the same value for each. It is not defined for a single example: then it
+    is 0 without gradients, as in the last chunk of a validation, and a ValueError in training.
 
     Extras: `reconstruction`, and `MMD²`, which may be negative.
 
-    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    Reference: *Wasserstein Auto-Encoders*, Ilya Tolstikhin, Olivier Bousquet, Sylvain Gelly, Bernhard Schölkopf, 2018,
+    arXiv:1711.01558.
     """
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
@@ -38,32 +39,35 @@ class KernelMatching:
         """Return the error and the discrepancy of the batch."""
         target, code = _coded(self.model, batch)
         error = squared_error(self.model.autoencoder.decoder(code).float(), target)
-        apart = self._apart(code.float(), batch).expand(len(error))
-        return Loss(error + self.weight * apart, {"reconstruction": error, "MMD²": apart})
+        discrepancy = self._discrepancy(code.float(), batch).expand(len(error))
+        return Loss(error + self.weight * discrepancy, {"reconstruction": error, "MMD²": discrepancy})
 
-    def _apart(self, code: Tensor, batch: Batch) -> Tensor:
+    def _discrepancy(self, code: Tensor, batch: Batch) -> Tensor:
         if len(code) == 1:
             if torch.is_grad_enabled():
-                raise ValueError("batch_size: got 1 example at a time, wanted at least 2, whose MMD² is known")
+                raise ValueError("batch_size: got 1 example at a time, wanted at least 2, for which MMD² is defined")
             return code.new_zeros(())
         prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
         with torch.autocast(code.device.type, enabled=False):  # squared distances are products: bfloat16 is too coarse
             return mmd2(code, prior, self.kernel)
 
 
-class LatentGame:
-    """Players "critic", who tells z ~ N(0, σ²I) from codes E(y), and "autoencoder".
+class LatentGame(Problem):
+    """Players "critic", which classifies samples z ~ N(0, σ²I) of the prior against codes E(y), and "autoencoder".
 
-    The critic f loses −log σ(f(z)) − log(1 − σ(f(E(y)))); the autoencoder ‖y − D(E(y))‖² − λ log σ(f(E(y))).
+    The loss of the critic f is −log σ(f(z)) − log(1 − σ(f(E(y)))), that of the autoencoder ‖y − D(E(y))‖² − λ log
+    σ(f(E(y))).
 
-    Extras: of the critic `2 JS`, an estimate from below of twice JS(prior, codes); `reconstruction` of the autoencoder.
+    Extras: `2 JS` of the critic, a lower bound on twice the Jensen-Shannon divergence of prior and codes, estimated on
+    the batch; `reconstruction` of the autoencoder.
 
-    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    Reference: *Wasserstein Auto-Encoders*, Ilya Tolstikhin, Olivier Bousquet, Sylvain Gelly, Bernhard Schölkopf, 2018,
+    arXiv:1711.01558.
     """
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
         self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
-        self.validated = False  # what the critic loses on data held out does not say which autoencoder is better
+        self.validated = False  # the critic's loss on validation data does not say which autoencoder is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "autoencoder": model.autoencoder}
 
     def loss(self, player: str, batch: Batch) -> Loss:
@@ -76,8 +80,8 @@ class LatentGame:
             return Loss(self.rules.critic(*scores), {self.rules.name: self.rules.estimate(*scores)})
         target, code = _coded(self.model, batch)
         error = squared_error(self.model.autoencoder.decoder(code).float(), target)
-        taken = self.rules.generator(self.model.critic(code).float())
-        return Loss(error + self.weight * taken, {"reconstruction": error})
+        adversarial = self.rules.generator(self.model.critic(code).float())
+        return Loss(error + self.weight * adversarial, {"reconstruction": error})
 
 
 def _coded(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:

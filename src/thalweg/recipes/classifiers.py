@@ -67,7 +67,7 @@ def lenet5(
     classes = _classes("lenet5", spec)
     kind = {"modern": LeNet5, "original": OriginalLeNet5}[choice("variant", variant, ("modern", "original"))]
     model = kind(spec.shape, classes, levels=spec.levels)
-    augment = Augment(crop=shift, rotate=rotate, hflip=hflip, levels=spec.levels)
+    augment = Augment(crop=shift, rotate=rotate, hflip=hflip, levels=spec.levels, target=spec.target)
     stage = Stage(
         problem=Supervised(model),
         steps=6_000,

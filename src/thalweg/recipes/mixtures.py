@@ -69,14 +69,14 @@ def solved(model: Any, *, steps: int, patience: int | None = None) -> Run:
     """Return the run of a model with a closed-form step, each on the whole training split."""
     from thalweg.problems.fitting import Fitting
     from thalweg.training.run import Run, Stage
-    from thalweg.training.updates import Solved
+    from thalweg.training.updates import ClosedForm
 
     stage = Stage(
         problem=Fitting(model),
         steps=steps,
         batch_size=512,
         scheme="full",
-        update=Solved(),
+        update=ClosedForm(),
         validate_every=1,
         patience=patience,
     )

@@ -1,4 +1,4 @@
-"""Runs from beginning to end: what `thalweg train`, `resume` and every reader of a run folder call."""
+"""Runs from beginning to end: the functions behind `thalweg train` and `resume`, and for reading run folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Opened", "build", "check_options", "cost", "open_run", "own_data", "
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every option of the recipe, with its default where `options` has none; refuse others by name."""
+    """Return every option of the recipe, by default its default; raise ValueError for others, by name."""
     known = keyword_options(recipe(name))
     for option in options:
         if option not in known:
@@ -36,7 +36,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(config: RunConfig, spec: Spec) -> Run:
-    """Return the run that `config` describes for data of that `spec`, its weights drawn from the seed."""
+    """Return the run that `config` describes for data of that `spec`, with weights drawn from the seed."""
     import torch
 
     function, options = recipe(config.recipe), check_options(config.recipe, config.options)
@@ -56,8 +56,8 @@ def train(
 ) -> Path:
     """Train `config` from the beginning into a new run folder, and return its path.
 
-    Nothing is written before the settings, the data and the model are known to be sound. Raises ValueError for what
-    the caller can mend, and what `thalweg.training.train` raises.
+    Nothing is written before the settings, the data and the model have been checked. Raises ValueError for mistakes of
+    the caller, and the errors of `thalweg.training.train`.
     """
     from thalweg import __version__
     from thalweg.data import load
@@ -98,9 +98,9 @@ def resume(
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Resume a run exactly where it stopped; `steps` or `minutes` set a new total in place of the old one.
+    """Resume a run exactly where it stopped; `steps` or `minutes` replace its budget by a new total.
 
-    `data` is where the data are now, the same by their fingerprint. Raises ValueError where they are not.
+    `data` is the present path of the data. Raises ValueError where their fingerprint is not that of the run.
     """
     from thalweg.training import RunFolder
     from thalweg.training.checkpoint import checkpoints
@@ -113,17 +113,17 @@ def resume(
     if steps is not None or minutes is not None:
         config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
     if steps is not None:
-        done = max((found.step for found in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
+        done = max((checkpoint.step for checkpoint in checkpoints(folder / "checkpoints", "step")[-1:]), default=0)
         if steps < done:
-            raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has done")
+            raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has already done")
     with RunFolder.open(folder, hold=_first_process()) as opened:
         dataset = own_data(folder, config, spec)
         _warn_of_other_numerics(RunFolder.read(folder), config, warn)
         if changed and _first_process():
-            moved = {"config": to_json(config), "data_from_run": _relative(config.data.source, folder)}
-            opened.write_json("run.json", RunFolder.read(folder) | moved)
+            changes = {"config": to_json(config), "data_from_run": _relative(config.data.source, folder)}
+            opened.write_json("run.json", RunFolder.read(folder) | changes)
         if _first_process():
-            for name in ("report.json", "report.html"):  # of the model as it was
+            for name in ("report.json", "report.html"):  # of the model before it is trained further
                 (folder / name).unlink(missing_ok=True)
         _train(build(config, spec), dataset, config, opened, progress, warn)
     return folder
@@ -139,11 +139,11 @@ class Opened:
     model: nn.Module
 
     def data(self, other: DataConfig | None = None) -> Dataset:
-        """Return the data that the model was trained on or, where `other` names some, those read for this model.
+        """Return the data that the model was trained on or, where `other` is given, those data read for this model.
 
-        Other data are read with the run's settings (size of images, label column ...) where `other` has none itself,
-        their columns matched by name, their classes numbered as the model has them. Raises ValueError where the run's
-        own data are no longer what they were, and where other data do not fit the model.
+        Other data are read with the run's settings (size of images, label column ...) unless `other` sets them; columns
+        are matched by name and classes have the indices of the model. Raises ValueError where the run's own data have
+        changed, and where other data do not fit the model.
         """
         from thalweg.data.sources import inherited, load
 
@@ -159,7 +159,7 @@ class Opened:
 
 
 def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
-    """Return the data of a run, read again; raise ValueError where their fingerprint is another than it was."""
+    """Return the data of a run, read again; raise ValueError where their fingerprint has changed."""
     from thalweg.data.sources import SOURCES, load
     from thalweg.training import RunFolder
 
@@ -172,19 +172,19 @@ def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
     if dataset.spec.fingerprint != spec.fingerprint:
         raise ValueError(
             f"data: got {data.source} with fingerprint {dataset.spec.fingerprint}, wanted {spec.fingerprint}, which the"
-            " run was trained on: the data have changed; --data or INPUT reads them on purpose, as other data"
+            " run was trained on: the data have changed; give --data or INPUT to read them as other data"
         )
     return dataset
 
 
 def _relative(source: str, folder: Path) -> str | None:
-    """Return the way from a run folder to data given by a relative path, so that both may be moved together."""
+    """Return the path from a run folder to data with a relative path, so that both may be moved together."""
     path = Path(source).expanduser()
     return None if path.is_absolute() or not path.exists() else os.path.relpath(path, folder)
 
 
 def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what a training came to, by its records: steps, seconds and the peak memory in MiB.
+    """Return the cost of a training from its records: steps, seconds and the peak memory in MiB.
 
     >>> cost([{"stage": 0, "step": 50, "seconds": 2.0, "memory": 300.0}, {"stage": 1, "step": 9, "seconds": 1.0}])
     {'steps': 59, 'seconds': 3.0, 'memory': 300.0}
@@ -201,7 +201,7 @@ def cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
-    """Return the trained model of a run folder, in evaluation mode. A run that has not ended is a ValueError."""
+    """Return the trained model of a run folder, in evaluation mode. Raises ValueError where training has not ended."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -214,7 +214,9 @@ def open_run(folder: Path | str, *, device: str = "auto") -> Opened:
     model = build(config, spec).model
     path = folder / "model.safetensors"
     if not path.is_file():
-        raise ValueError(f"run: got {folder}, which has no model yet; wanted `thalweg resume {folder}` to end it first")
+        raise ValueError(
+            f"run: got {folder}, which has no model yet; run `thalweg resume {folder}` first to complete it"
+        )
     try:
         model.load_state_dict(load(verified(folder, path.name)))
     except (SafetensorError, RuntimeError) as error:
@@ -274,7 +276,7 @@ def _train(
 
 
 class Chunks:
-    """The examples of a split in order, as tensors on a device, `size` at a time. Can be iterated again."""
+    """The examples of a split with their targets, in order, as tensors on a device, `size` at a time."""
 
     def __init__(self, split: Split, device: torch.device, size: int = 500) -> None:
         self.split, self.device, self.size = split, device, size
@@ -285,26 +287,24 @@ class Chunks:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         import torch
 
-        x, y = self.split.x, self.split.y  # copied to memory of torch, which is aligned alike in every process
+        x, y = self.split.x, self.split.y  # copied to memory of torch, whose alignment is the same in every process
         for i in range(0, len(x), self.size):
-            labels = None if y is None else torch.tensor(y[i : i + self.size])
+            targets = None if y is None else torch.tensor(y[i : i + self.size])
             yield (
                 torch.tensor(x[i : i + self.size]).to(self.device),
-                None if labels is None else labels.to(self.device),
+                None if targets is None else targets.to(self.device),
             )
 
 
 def _warn_of_other_numerics(header: Mapping[str, Any], config: RunConfig, warn: Callable[[str], None] | None) -> None:
-    """Say so where the machine computes other last bits than the one that the run began on."""
+    """Warn where the last bits of results may differ from those on the machine where the run began."""
     from thalweg.devices import numerics, resolve_device
     from thalweg.training.loop import to_stderr
 
     before, now = header.get("numerics", {}), numerics(resolve_device(config.train.device))
     changed = [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
     if changed and _first_process():
-        (warn or to_stderr)(
-            f"the run goes on, but not byte for byte as it would have where it began: {'; '.join(changed)}"
-        )
+        (warn or to_stderr)(f"the run is resumed, but not byte for byte as where it began: {'; '.join(changed)}")
 
 
 def _first_process() -> bool:

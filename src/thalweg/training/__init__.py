@@ -1,16 +1,19 @@
-"""The engine: problems, players, updates, the loop, checkpoints. It knows no model, no loss and no data set."""
+"""The engine: problems, players, updates, the loop, checkpoints. It depends on no model, loss or data set."""
 
+from thalweg.batch import Batch, Rows
 from thalweg.training.loop import NonFinite, Sources, train
 from thalweg.training.player import Player
-from thalweg.training.problem import Batch, Loss, Problem, Rows, Solution, Watched
+from thalweg.training.problem import Diagnostics, Loss, Problem, Solution
 from thalweg.training.records import RunFolder
 from thalweg.training.run import Run, Stage
 from thalweg.training.signals import Interrupted
-from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
+from thalweg.training.updates import Alternating, ClosedForm, Extragradient, Optimistic, Simultaneous, Update
 
 __all__ = [
     "Alternating",
     "Batch",
+    "ClosedForm",
+    "Diagnostics",
     "Extragradient",
     "Interrupted",
     "Loss",
@@ -23,10 +26,8 @@ __all__ = [
     "RunFolder",
     "Simultaneous",
     "Solution",
-    "Solved",
     "Sources",
     "Stage",
     "Update",
-    "Watched",
     "train",
 ]

@@ -1,6 +1,6 @@
 """Checkpoints: one file each, named SERIES-STAGE-STEP.CHECKSUM.pt and written atomically.
 
-A file whose bytes do not give the checksum in its name is damaged: a warning names it, and the one before is used.
+A file whose bytes do not have the checksum in its name is damaged: a warning names it, and the previous one is used.
 """
 
 from __future__ import annotations
@@ -16,13 +16,25 @@ import torch
 
 from thalweg.files import digest, write_atomic
 
-__all__ = ["Checkpoint", "checkpoints", "load_newest", "prune", "read_checkpoint", "remove_later", "save_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "checkpoints",
+    "load_exactly",
+    "load_newest",
+    "prune",
+    "read_checkpoint",
+    "remove_later",
+    "save_checkpoint",
+]
+
+FORMAT = 2  # of run folders and checkpoints; raised whenever what they hold changes
 
 NAME = re.compile(r"(?P<series>[a-z]+)-(?P<stage>\d+)-(?P<step>\d+)\.(?P<checksum>[0-9a-f]{16})\.pt")
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint file, by what its name says. They sort by stage and step."""
+    """A checkpoint file with the stage and the step in its name, by which it is sorted."""
 
     stage: int
     step: int
@@ -30,12 +42,12 @@ class Checkpoint(NamedTuple):
 
     @property
     def at(self) -> tuple[int, int]:
-        """The stage and the step that the run had reached."""
+        """The stage and the step of the run."""
         return self.stage, self.step
 
 
 def checkpoints(folder: Path, series: str) -> list[Checkpoint]:
-    """Return the checkpoints of a series, oldest first. Other files in the folder are not looked at.
+    """Return the checkpoints of a series, the oldest first. Other files in the folder are ignored.
 
     The series are "step", to resume from, and "best", the models with the lowest validation loss so far.
     """
@@ -48,9 +60,9 @@ def checkpoints(folder: Path, series: str) -> list[Checkpoint]:
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], series: str, at: tuple[int, int]) -> Path:
-    """Write `state`, reached at (stage, step), into the folder, in place of what the series has of the same step."""
+    """Write the state at (stage, step) into the folder; an older file of the same series and step is replaced."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({"format": FORMAT, **state}, buffer)
     data = buffer.getvalue()
     path = folder / f"{series}-{at[0]}-{at[1]:09d}.{digest(data)}.pt"
     write_atomic(path, data)
@@ -61,17 +73,17 @@ def save_checkpoint(folder: Path, state: dict[str, Any], series: str, at: tuple[
 
 
 def prune(folder: Path, series: str, keep: Collection[tuple[int, int]]) -> None:
-    """Remove the checkpoints of a series but those reached at the (stage, step) of `keep`."""
+    """Remove the checkpoints of a series except those at the (stage, step) in `keep`."""
     for old in checkpoints(folder, series):
         if old.at not in keep:
             old.path.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Return the state in `path`. A file that is damaged, or that holds more than data, is a ValueError."""
+    """Return the state in `path`. Raises ValueError for a file that is damaged or that holds more than data."""
     data, name = path.read_bytes(), NAME.fullmatch(path.name)
     if name is None or digest(data) != name["checksum"]:
-        raise ValueError(f"checkpoint {path}: damaged, its {len(data)} bytes do not give the checksum in its name")
+        raise ValueError(f"checkpoint {path}: damaged: its {len(data)} bytes do not have the checksum in its name")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except UnpicklingError as error:
@@ -84,12 +96,14 @@ def load_newest(
 ) -> dict[str, Any] | None:
     """Return the state of the newest undamaged "step" checkpoint, or None where there is no checkpoint.
 
-    Each damaged file is reported to `warn`. Where all are damaged, ValueError.
+    Each damaged file is reported to `warn`. Raises ValueError where all are damaged, and for one of another format.
     """
     files = checkpoints(folder, "step")
-    for found in reversed(files):
+    for checkpoint in reversed(files):
         try:
-            return read_checkpoint(found.path, device)
+            return _of_this_format(checkpoint.path, read_checkpoint(checkpoint.path, device))
+        except _OtherFormatError:
+            raise
         except ValueError as error:
             warn(f"{error}; using the one before it")
     if files:
@@ -97,12 +111,35 @@ def load_newest(
     return None
 
 
-def remove_later(folder: Path, at: tuple[int, int]) -> None:
-    """Remove the checkpoints of both series beyond (stage, step), where the run is resumed: they are made again.
+def load_exactly(
+    folder: Path, series: str, at: tuple[int, int], *, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """Return the state of a series at (stage, step). Raises ValueError where it is missing or damaged."""
+    for checkpoint in checkpoints(folder, series):
+        if checkpoint.at == at:
+            return read_checkpoint(checkpoint.path, device)
+    raise ValueError(f"checkpoints: got no '{series}' of step {at[1]} in {folder}, wanted the file that was written")
 
-    Made under other settings, such as another number of steps, they would be taken for those of the resumed run.
+
+class _OtherFormatError(ValueError):
+    pass
+
+
+def _of_this_format(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    if state.get("format") != FORMAT:
+        raise _OtherFormatError(
+            f"checkpoint {path}: got format {state.get('format', 1)}, wanted {FORMAT}: another version wrote it"
+        )
+    return state
+
+
+def remove_later(folder: Path, at: tuple[int, int]) -> None:
+    """Remove the checkpoints of both series after (stage, step), where the run is resumed: they are written again.
+
+    Those that were written under other settings, such as another number of steps, would otherwise be mistaken for
+    checkpoints of the resumed run.
     """
     for series in ("step", "best"):
-        for found in checkpoints(folder, series):
-            if found.at > at:
-                found.path.unlink(missing_ok=True)
+        for checkpoint in checkpoints(folder, series):
+            if checkpoint.at > at:
+                checkpoint.path.unlink(missing_ok=True)

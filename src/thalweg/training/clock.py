@@ -1,4 +1,4 @@
-"""The clock of a stage: seconds of training alone, across interruptions."""
+"""The clock of a stage: seconds of training, without validation and checkpoints, across interruptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """Counts the seconds since `start`, on top of those that a checkpoint brought along."""
+    """Counts the seconds since `start`, added to `seconds`, which a checkpoint restores."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -22,17 +22,17 @@ class Clock:
         self._since: float | None = None
 
     def start(self) -> None:
-        """Count from now on."""
+        """Start to count."""
         self._since = time.monotonic()
 
     def elapsed(self) -> float:
-        """Return the seconds of training so far."""
+        """Return the seconds counted so far."""
         return self.seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Within, no time counts: validation and the writing of checkpoints are no training."""
-        synchronize(self.device)  # what was queued is training
+        """Within, the time is not counted."""
+        synchronize(self.device)  # operations that are still queued are training
         self.seconds, self._since = self.elapsed(), None
         yield
         self.start()

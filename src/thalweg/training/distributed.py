@@ -1,4 +1,4 @@
-"""Several processes under torchrun: each takes its rows of the joint batch, gradients are averaged by DDP."""
+"""Several processes under torchrun: each has its rows of the joint batch, and DDP averages the gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PlayerLoss", "World", "any_rank", "average", "average_buffers", "wor
 
 
 class World(NamedTuple):
-    """Which process this is, of how many."""
+    """The number of this process and the number of processes."""
 
     rank: int = 0
     size: int = 1
@@ -23,12 +23,12 @@ class World(NamedTuple):
 
 @contextmanager
 def world(device: torch.device) -> Iterator[World]:
-    """Join the processes that torchrun started; one process alone is a world of its own."""
+    """Join the processes that torchrun started. A process that was started alone has size 1."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
         return
-    joined = dist.is_initialized()  # by the caller, who then leaves it, too
+    joined = dist.is_initialized()  # by the caller, who then also leaves the group
     if not joined:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -39,10 +39,10 @@ def world(device: torch.device) -> Iterator[World]:
 
 
 class PlayerLoss(nn.Module):
-    """A player's loss as the forward of a module that owns the player's parameters and no others.
+    """A player's loss as the forward pass of a module that has the player's parameters and no others.
 
-    DDP averages gradients of what passes through its forward. With the loss inside, gradient penalties and methods
-    other than `forward` are averaged, too.
+    DDP averages the gradients of what is computed in its forward pass. As the loss is computed there, this includes
+    gradient penalties and methods other than `forward`.
     """
 
     def __init__(self, module: nn.Module, loss: Callable[[Any], tuple[Tensor, Any]]) -> None:
@@ -56,16 +56,16 @@ class PlayerLoss(nn.Module):
 
 
 def any_rank(flag: bool, world: World, device: torch.device) -> bool:
-    """Whether the flag is up in any process."""
+    """Return whether the flag is set in any process."""
     if world.size == 1:
         return flag
-    up = torch.tensor(float(flag), device=device)
-    dist.all_reduce(up, op=dist.ReduceOp.MAX)
-    return bool(up.item())
+    value = torch.tensor(float(flag), device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
 
 
 def average(means: dict[str, float], world: World, device: torch.device) -> dict[str, float]:
-    """The means over all processes, whose batches are of one size."""
+    """Return the means over all processes, whose batches have one size."""
     if world.size == 1:
         return means
     values = torch.tensor(list(means.values()), device=device)
@@ -73,11 +73,11 @@ def average(means: dict[str, float], world: World, device: torch.device) -> dict
     return dict(zip(means, (values / world.size).tolist(), strict=True))
 
 
-def average_buffers(modules: Iterable[nn.Module], world: World) -> None:
-    """Give the modules' own floating-point buffers their means over all processes."""
-    if world.size == 1:
+def average_buffers(modules: Iterable[nn.Module]) -> None:
+    """Set the modules' own floating-point buffers to their means over all processes."""
+    if not dist.is_initialized():
         return
     for buffer in (buffer for module in modules for buffer in module.buffers(recurse=False)):
         if buffer.is_floating_point():
             dist.all_reduce(buffer)
-            buffer /= world.size
+            buffer /= dist.get_world_size()

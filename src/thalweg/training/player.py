@@ -1,4 +1,4 @@
-"""A player: a module with its optimizer, its schedule and, where asked for, the average of its weights."""
+"""A player: a module with its optimizer, its learning-rate schedule and, if asked for, the average of its weights."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from torch import Tensor, nn
 
 from thalweg.config import OptimizerConfig
 from thalweg.training.optimizers import make_optimizer
-from thalweg.training.statistics import normalizing_layers, statistics_restored
 
 __all__ = ["Player"]
 
 
 class Player:
-    """One who moves. Everything it needs to go on is in one `state_dict`.
+    """A trained module. `state_dict` holds all that training needs to be resumed.
 
     `rate(step)` is the factor on the optimizer's learning rate; None leaves it constant. `ema` in (0, 1) keeps the
-    exponential average θ̄ ← dθ̄ + (1−d)θ with d = min(ema, (1+t)/(10+t)) after the t-th move, so that early weights
-    do not linger. A player without an optimizer is moved by others, in closed form.
+    exponential average of the weights, θ̄ ← dθ̄ + (1−d)θ with d = min(ema, (1+t)/(10+t)) after t steps, so that early
+    weights are soon forgotten. A player without an optimizer is updated in closed form.
     """
 
     def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None, *,
@@ -33,39 +32,35 @@ class Player:
             raise ValueError(f"player: got {type(module).__name__} without trainable parameters, wanted some")
         self.optimizer = make_optimizer(optimizer, self.parameters) if optimizer else None
         self.lr, self.rate, self.clip_norm, self.ema = optimizer.lr if optimizer else 0.0, rate, clip_norm, ema
-        self.moves = 0
-        self.layers = normalizing_layers(module) if ema else []  # whose statistics are not those of averaged weights
+        self.steps = 0
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
 
-    def clear(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self) -> None:
+        """Remove the gradients."""
         for p in self.parameters:
             p.grad = None
 
-    def move(self, step: int) -> None:
-        """Make the optimizer's move along the gradients that stand."""
+    def step(self, schedule_step: int) -> None:
+        """Take an optimizer step along the current gradients, with the learning rate of `schedule_step`."""
         assert self.optimizer is not None
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         if self.rate is not None:
             for group in self.optimizer.param_groups:
-                group["lr"] = self.lr * self.rate(step)
+                group["lr"] = self.lr * self.rate(schedule_step)
         self.optimizer.step()
-        self.moves += 1
+        self.steps += 1
 
-    def follow(self) -> None:
-        """Let the averaged weights follow; called after the move and its projection."""
+    def update_ema(self) -> None:
+        """Update the averaged weights; called after the step and its projection."""
         if self.ema:
-            decay = min(self.ema, (1 + self.moves) / (10 + self.moves))
+            decay = min(self.ema, (1 + self.steps) / (10 + self.steps))
             with torch.no_grad():
                 torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within, the module has its averaged weights; without an average, nothing changes.
-
-        The statistics of batch normalization may change within, too.
-        """
+    def ema_weights(self) -> Iterator[None]:
+        """Within, the module has its averaged weights; without an average, nothing changes."""
         if not self.ema:
             yield
             return
@@ -73,33 +68,32 @@ class Player:
             own = [p.detach().clone() for p in self.parameters]
             torch._foreach_copy_(self.parameters, self.average)
         try:
-            with statistics_restored(self.layers):
-                yield
+            yield
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(self.parameters, own)
 
-    def become_average(self) -> None:
-        """Give the module its averaged weights for good, where it keeps any."""
+    def copy_ema_to_model(self) -> None:
+        """Replace the module's weights by their averages, where it keeps any."""
         with torch.no_grad():
             for own, mean in zip(self.parameters, self.average, strict=False):
                 own.copy_(mean)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the player needs to go on: weights, optimizer, average, number of moves."""
+        """Return the weights, the state of the optimizer, the averages and the number of steps."""
         return {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "average": list(self.average),
-            "moves": self.moves,
+            "steps": self.steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the player that `state_dict` described."""
+        """Restore what `state_dict` returned."""
         self.module.load_state_dict(state["module"])
         if self.optimizer:
             self.optimizer.load_state_dict(state["optimizer"])
-        self.moves = state["moves"]
+        self.steps = state["steps"]
         with torch.no_grad():
             for own, saved in zip(self.average, state["average"], strict=True):
                 own.copy_(saved)

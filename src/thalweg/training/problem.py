@@ -1,72 +1,27 @@
-"""What is optimized: a `Problem` says who plays and what each player loses on a batch. It never moves anyone."""
+"""What is optimized: a `Problem` names the players and defines the loss of each. It never updates a parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from thalweg.randomness import generator
+from thalweg.batch import Batch, Rows
+from thalweg.training.source import TrainingBatches
+from thalweg.training.statistics import STATISTICS_BATCHES, normalizing_layers, re_estimate
 
-__all__ = ["Batch", "Loss", "Problem", "Rows", "Solution", "Solvable", "Watched"]
-
-
-class Rows(NamedTuple):
-    """Rows [start, stop) of a joint batch of `total`: the share of one process, or of one micro-batch."""
-
-    start: int
-    stop: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Raw examples of one move, and the noise that belongs to them.
-
-    `x`: `(B, *shape)`, as they came. `y`: (B,) class indices, or None.
-
-    Noise is a function of (seed, name): the generator draws for the whole joint batch and hands out this batch's
-    rows, so two processes, or two micro-batches, see what one process on the joint batch would see.
-
-    >>> x = torch.zeros(4, 2)
-    >>> whole = Batch(x, seed=3).normal("z", 5)
-    >>> last = Batch(x[3:], seed=3, rows=Rows(3, 4, 4)).normal("z", 5)
-    >>> bool((whole[3:] == last).all())
-    True
-    """
-
-    x: Tensor
-    y: Tensor | None = None
-    seed: int = 0
-    rows: Rows | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def normal(self, name: str, *shape: int) -> Tensor:
-        """Standard normal noise `(B, *shape)`, float32, on the device of `x`."""
-        return self._draw(torch.randn, name, shape)
-
-    def uniform(self, name: str, *shape: int) -> Tensor:
-        """Uniform noise on [0, 1), `(B, *shape)`, float32, on the device of `x`."""
-        return self._draw(torch.rand, name, shape)
-
-    def _draw(self, law: object, name: str, shape: tuple[int, ...]) -> Tensor:
-        start, stop, total = self.rows or Rows(0, len(self.x), len(self.x))
-        noise: Tensor = law(  # type: ignore[operator]
-            (total, *shape), generator=generator(self.seed, name, device=self.x.device), device=self.x.device
-        )
-        return noise if stop - start == total else noise[start:stop]
+__all__ = ["Batch", "Diagnostics", "Loss", "Problem", "Rows", "Solution"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a player loses: `values`, one number a sample (B,), whose mean the update takes and differentiates.
+    """The loss of a player on a batch: `values` (B,), one per sample. Its mean is minimized.
 
-    `extras` are named tensors to record beside it, per sample or scalar, detached by the engine.
+    `extras` are named tensors to record with it, per sample or scalar. They are detached when they are recorded, and
+    they never count as the loss, whatever their names.
     """
 
     values: Tensor
@@ -74,51 +29,81 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """What a problem sees while it trains, beyond its losses: named numbers to record, and a `warning` to be said once.
+class Solution:
+    """The result of a closed-form step: the loss of its batch before the step, and whether the fit has converged."""
 
-    Numbers may be tensors of one value.
-    """
-
-    values: Mapping[str, Tensor | float]
-    warning: str | None = None
-
-
-class Problem(Protocol):
-    """Players and their losses. Holds no optimizer and never calls backward.
-
-    `players` are disjoint sets of parameters. `loss(player, batch)` may use every player's module; the engine
-    differentiates it with respect to that player's parameters only, so nothing needs detaching.
-
-    A problem may also have `project(player)`, called after each step of that player (weight clipping), and
-    `second_order`, the names of players whose modules are differentiated twice and must not be compiled. Where it has
-    `watch(batch)`, that is called at each line of the metrics, in evaluation mode and without gradients, but with those
-    of the last moves still in `grad`; it returns `Watched`. Where `validated` is False the first player's loss on data
-    held out says nothing about the model, and no stage may stop by it.
-    """
-
-    @property
-    def players(self) -> Mapping[str, nn.Module]:
-        """The modules that move, by name."""
-        ...
-
-    def loss(self, player: str, batch: Batch) -> Loss:
-        """What `player` loses on `batch`."""
-        ...
+    loss: Loss
+    converged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
-    """What a closed-form step met: what its batch lost before the step, and whether it is the last that is needed."""
+class Diagnostics:
+    """Named numbers, or tensors of one value, to record beside the losses, and a warning that is printed once."""
 
-    loss: Loss
-    last: bool = False
+    values: Mapping[str, Tensor | float] = field(default_factory=dict)
+    warning: str | None = None
 
 
-@runtime_checkable
-class Solvable(Problem, Protocol):
-    """A problem whose players may move by a closed form, for the update `Solved`."""
+class Problem(ABC):
+    """Players, which are modules with disjoint sets of parameters, and the loss of each.
 
-    def solve(self, player: str, batch: Batch) -> Solution:
-        """Move the player by its closed form on `batch`; called without gradients."""
-        ...
+    A problem sets `players` and defines `loss`; all other methods have defaults. `loss(player, batch)` may use every
+    player's module: the engine differentiates it with respect to that player's parameters only, so nothing needs to be
+    detached. A problem holds no optimizer and never calls `backward`.
+
+    Attributes:
+        players: the trained modules, by name.
+        second_order: players whose modules are differentiated twice, as a gradient penalty does; they are not compiled.
+        validated: whether the first player's loss on validation data measures the model. Where it is False, as in a
+            game, no stage may stop by it.
+
+    >>> import torch
+    >>> class Mean(Problem):
+    ...     def __init__(self):
+    ...         self.model = nn.Linear(1, 1)
+    ...         self.players = {"model": self.model}
+    ...
+    ...     def loss(self, player, batch):
+    ...         return Loss((batch.x - self.model.bias).square().sum(1))
+    >>> Mean().loss("model", Batch(torch.zeros(3, 1))).values.shape
+    torch.Size([3])
+    """
+
+    players: Mapping[str, nn.Module]
+    second_order: Collection[str] = ()
+    validated: bool = True
+
+    @abstractmethod
+    def loss(self, player: str, batch: Batch) -> Loss:
+        """Return the loss of `player` on `batch`."""
+
+    def project(self, player: str) -> None:  # noqa: B027  # a hook with an empty default
+        """Project the player's parameters after each of its steps, without gradients. By default nothing changes."""
+
+    def diagnostics(self, batch: Batch) -> Diagnostics:
+        """Return numbers to record with each line of the metrics. By default there are none.
+
+        It is called in evaluation mode and without gradients; the gradients of the last steps are still in `grad`.
+        """
+        return Diagnostics()
+
+    def closed_form_step(self, player: str, batch: Batch) -> Solution:
+        """Set the player's parameters by a closed form on `batch`; called without gradients, by `ClosedForm`.
+
+        Raises NotImplementedError by default.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no closed-form step")
+
+    def finish(self, batches: TrainingBatches, averaged: Collection[str]) -> None:
+        """Complete the model for evaluation; called in evaluation mode and without gradients.
+
+        That is after the last step, and for each validation, after which the statistics are set back. `averaged` names
+        the players that now have the averages of their weights. By default the running statistics of their batch
+        normalization are estimated again, as means over the first 50 training batches. A problem may use another rule,
+        such as statistics of all the training data: `len(batches)` batches are one pass through them.
+        """
+        for player in averaged:
+            layers = normalizing_layers(self.players[player])
+            if layers:
+                first = (batches[i] for i in range(STATISTICS_BATCHES))
+                re_estimate(layers, partial(self.loss, player), first)

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, plain lines elsewhere. Always on stderr."""
+"""The progress display of training on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Bar", "Lines", "Progress", "Silent", "progress"]
 
 
 class Progress(Protocol):
-    """Told where the run is."""
+    """A display of the progress of a run."""
 
     def start(self, label: str, step: int, steps: int) -> None:
-        """A stage begins, or goes on, at `step` of `steps`."""
+        """A stage begins, or is resumed, at `step` of `steps`."""
 
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
-        """`step` of `steps` steps are done; how many there will be is a guess where time is the budget."""
+        """`step` of `steps` steps are done; `steps` is an estimate where the budget is a time."""
 
     def close(self) -> None:
-        """The stage is over."""
+        """The stage has ended."""
 
 
 class Silent:
-    """Says nothing."""
+    """Displays nothing."""
 
     def start(self, label: str, step: int, steps: int) -> None: ...
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None: ...
@@ -33,20 +33,20 @@ class Silent:
 
 
 class Lines:
-    """A line every few seconds, and at the end: for logs."""
+    """A line every few seconds and at the end, for logs."""
 
     def __init__(self, every: float = 5.0) -> None:
         self.every = every
 
     def start(self, label: str, step: int, steps: int) -> None:
         self.label, self.first = label, step
-        self.begun = self.told = time.monotonic()
+        self.begun = self.printed = time.monotonic()
 
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         now = time.monotonic()
-        if now - self.told < self.every and step < steps:
+        if now - self.printed < self.every and step < steps:
             return
-        self.told = now
+        self.printed = now
         rate = (step - self.first) / max(now - self.begun, 1e-9)
         left = (steps - step) / max(rate, 1e-9)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -56,7 +56,7 @@ class Lines:
 
 
 class Bar:
-    """A live bar with the loss, steps per second and the time left."""
+    """A bar with the loss, steps per second and the remaining time."""
 
     def start(self, label: str, step: int, steps: int) -> None:
         from rich.console import Console
@@ -86,7 +86,7 @@ class Bar:
 
 
 def progress() -> Progress:
-    """Return the display that fits stderr: a bar on a terminal, lines elsewhere; the first process alone has one."""
+    """Return a bar where stderr is a terminal, else lines; only the first process displays its progress."""
     if os.environ.get("RANK", "0") != "0":
         return Silent()
     return Bar() if sys.stderr.isatty() else Lines()

@@ -1,11 +1,11 @@
-"""The run folder: what a run writes, and who may write it.
+"""The run folder: the files of a run, and the lock of the process that writes them.
 
 ```
-run.json            the configuration, the data's Spec, the versions, the checksums of metrics and model
+run.json            format, configuration, Spec of the data, versions, checksums of metrics and model
 metrics.jsonl       one line every `log_every` steps
-checkpoints/        step-*.pt to go on from; best-*.pt where the best model is kept
-model.safetensors   the trained model: what is shared
-samples/            pictures
+checkpoints/        step-*.pt to resume from; best-*.pt where the best model is kept
+model.safetensors   the trained model
+samples/            pictures of samples
 ```
 """
 
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from thalweg.files import LOCK, digest, is_temporary, lock_folder, remove_temporaries, write_atomic
+from thalweg.training.checkpoint import FORMAT
 
 __all__ = ["RunFolder", "read_metrics", "verified"]
 
@@ -27,9 +28,9 @@ MODEL, METRICS = "model.safetensors", "metrics.jsonl"
 
 
 class RunFolder:
-    """An open run folder. Held by one process at a time; a context manager that lets go of it.
+    """An open run folder, locked by one process at a time; a context manager that releases the lock.
 
-    Raises ValueError where the folder is not what is wanted, RuntimeError where another process uses it.
+    Raises ValueError where the path is no run folder, RuntimeError where another process uses it.
     """
 
     def __init__(self, path: Path, *, hold: bool = True) -> None:
@@ -45,9 +46,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | str, header: dict[str, Any], *, overwrite: bool = False) -> RunFolder:
-        """Make the folder with its `run.json`; an existing run is replaced only with `overwrite`.
+        """Create the folder with its `run.json`; an existing run is replaced only with `overwrite`.
 
-        A folder that holds anything but a run, or the beginning of one, is never touched.
+        A folder that holds anything other than a run, or an unfinished one, is never changed.
         """
         path = Path(path)
         cls.check(path, overwrite=overwrite)
@@ -55,15 +56,15 @@ class RunFolder:
         folder = cls(path)  # refuses while another process trains there
         try:
             folder._clear()
-            folder.write_json("run.json", header)
+            folder.write_json("run.json", {"format": FORMAT, **header})
         except BaseException:
             folder.close()
-            shutil.rmtree(path, ignore_errors=True)  # no half-made folder
+            shutil.rmtree(path, ignore_errors=True)  # leave no incomplete folder
             raise
         return folder
 
     def _clear(self) -> None:
-        """Remove everything but the lock, `run.json` last: until then the folder is known to hold a run."""
+        """Remove everything except the lock, `run.json` last: until then the folder is recognized as a run."""
         for path in sorted(self.path.iterdir(), key=lambda path: path.name == "run.json"):
             if path.name == LOCK:
                 continue
@@ -79,11 +80,13 @@ class RunFolder:
         for above in (path, *path.parents):
             if above.exists():
                 if not above.is_dir():
-                    raise ValueError(f"run: got {path}, but {above} is a file; wanted a folder to make")
+                    raise ValueError(f"run: got {path}, but {above} is a file; wanted a folder to create")
                 break
         if (path / "run.json").is_file():
             if not overwrite:
-                raise ValueError(f"run: got {path}, which holds a run; wanted a new folder, or --overwrite")
+                raise ValueError(
+                    f"run: got {path}, which holds a run; wanted a new folder, or --overwrite to start anew"
+                )
         elif path.is_dir() and not all(_unfinished(inside) for inside in path.iterdir()):
             raise ValueError(f"run: got {path}, which holds other files; wanted a new or empty folder")
 
@@ -95,9 +98,9 @@ class RunFolder:
 
     @staticmethod
     def read(path: Path | str) -> dict[str, Any]:
-        """Return what `run.json` says, without holding the folder.
+        """Return the content of `run.json`, without locking the folder.
 
-        Raises ValueError where it is missing, is not a JSON object, or does not have its checksum.
+        Raises ValueError where it is missing, is not a JSON object, has another format or does not have its checksum.
         """
         path = Path(path)
         try:
@@ -110,20 +113,26 @@ class RunFolder:
             ) from None
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
+        if header.get("format") != FORMAT:
+            made_by = f"format {header.get('format', 1)}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            raise ValueError(
+                f"run: got {path / 'run.json'} of {made_by}, wanted a run folder of format {FORMAT}: train the model"
+                " again, or use that version"
+            )
         for key in ("config", "spec", "files", "numerics"):
             if not isinstance(header.get(key, {}), dict):
                 raise ValueError(f"run: got '{key}' {header[key]!r} in {path / 'run.json'}, wanted a JSON object")
-        checksum = header.pop("checksum", None)  # missing in what older versions wrote
+        checksum = header.pop("checksum", None)  # missing where it was removed on purpose
         if checksum is not None and checksum != _checksum(header):
             raise ValueError(
                 f"run: got {path / 'run.json'}, which is damaged or was edited: it does not have its checksum; wanted "
-                "it as it was written (whoever edits it on purpose removes the line 'checksum')"
+                "it as it was written (to edit it on purpose, remove the line 'checksum')"
             )
         return header
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints are."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
@@ -152,19 +161,19 @@ class RunFolder:
         self._metrics.flush()
 
     def rewind(self, stage: int, step: int) -> None:
-        """Drop the metrics after `step` of `stage`: they are about to be made again."""
+        """Remove the metrics after `step` of `stage`: they will be computed again."""
         path = self.path / METRICS
         if not path.is_file():
             return
         lines = read_metrics(self.path)
         header = self.read(self.path)
-        if METRICS in header.get("files", {}):  # from here on it grows
+        if METRICS in header.get("files", {}):  # the file grows from now on
             self.write_json("run.json", header | {"files": {MODEL: header["files"][MODEL]}})
         kept = itertools.takewhile(lambda line: (line["stage"], line["step"]) <= (stage, step), lines)
         write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the files and release the lock."""
         for file in (self._metrics, self._lock):
             if file is not None:
                 file.close()
@@ -180,23 +189,23 @@ class RunFolder:
 
 
 def verified(folder: Path, name: str) -> bytes:
-    """Return the bytes of a file of the run; ValueError if they do not give the checksum that `run.json` has of it."""
+    """Return the bytes of a file of the run. Raises ValueError if they do not have the checksum in `run.json`."""
     files = RunFolder.read(folder).get("files", {})
     data = (folder / name).read_bytes()
     if digest(data) != files.get(name, digest(data)):
         repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"
         raise ValueError(
-            f"run: got {folder / name}, which is damaged: it does not have the checksum that run.json has of it; "
+            f"run: got {folder / name}, which is damaged: it does not have its checksum in run.json; "
             + (repair if name == MODEL else "remove it to resume without its history")
         )
     return data
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; a last line that a killed process cut is left out.
+    """Return the lines of a run's metrics.jsonl, without an incomplete last line of a killed process.
 
-    Raises ValueError naming the file and the line that is none of a run: an object with the integers `stage` and
-    `step` and numbers.
+    Raises ValueError naming the file and the line where a line is not an object of numbers with the integers `stage`
+    and `step`.
     """
     path = Path(folder) / METRICS
     if not path.is_file():
@@ -228,6 +237,6 @@ def _checksum(header: dict[str, Any]) -> str:
 
 
 def _unfinished(path: Path) -> bool:
-    """Return whether a killed process left the path before its `run.json` was there."""
+    """Return whether a process may have left the path that was killed before it wrote `run.json`."""
     empty = path.name == "checkpoints" and path.is_dir() and not any(path.iterdir())
     return path.name == LOCK or is_temporary(path) or empty

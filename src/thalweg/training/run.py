@@ -1,32 +1,35 @@
-"""A `Run`: a model and the stages that train it."""
+"""A `Run`: a model and the stages of its training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from thalweg.checks import choice, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
-from thalweg.training.problem import Problem, Rows, Solvable
-from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Solved, Update
+from thalweg.training.problem import Batch, Problem
+from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
 
 __all__ = ["Run", "Stage"]
 
 SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
 OF_GRADIENTS = (
-    "lr", "optimizer", "weight_decay", "eps_inside", "schedule", "warmup", "clip_norm", "ema", "accumulate", "update",
+    "lr", "optimizer", "weight_decay", "eps_inside", "nesterov", "no_decay", "schedule", "warmup", "clip_norm", "ema",
+    "accumulate", "update",
 )  # fmt: skip
-ASCENTS = 5  # of the first player in "multi-ascent", where the recipe has not several
+ASCENTS = 5  # steps of the first player in "multi-ascent", unless the recipe has several
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One problem and how it is trained: who moves when (`update`), with which optimizers, how long, on what batches.
+    """One problem and how it is trained: the order of the players' steps (`update`), optimizers, budget and batches.
 
-    One step is one round of the update: with `Alternating({"critic": 5, "generator": 1})`, five critic moves and one
-    of the generator. Tables are by player's name; a player without an optimizer gets Adam.
+    One step of a stage is one call of the update: with `Alternating({"critic": 5, "generator": 1})`, five steps of the
+    critic and one of the generator. Mappings are by player's name; the default optimizer is Adam.
+
+    Raises ValueError for settings that contradict each other.
     """
 
     problem: Problem
@@ -41,10 +44,10 @@ class Stage:
     ema: Mapping[str, float] = field(default_factory=dict)  # decay of the averaged weights
     clip_norm: float | None = None
     accumulate: int = 1
-    augment: Callable[[Tensor, int, Rows], Tensor] | None = None  # of raw examples, by seed and rows
+    augment: Callable[[Batch], Batch] | None = None  # of each training batch; it draws from the batch
     validate_every: int | None = None
     patience: int | None = None
-    seconds: float | None = None  # a budget of time in place of `steps`, which then is only the span of schedules
+    seconds: float | None = None  # budget of time in place of `steps`, which is then only the span of schedules
     name: str = "train"
 
     def __post_init__(self) -> None:
@@ -57,25 +60,28 @@ class Stage:
         for table in (self.optimizers, self.schedules, self.ema):
             for player in table:
                 choice("player", player, self.problem.players)
-        if self.patience and not getattr(self.problem, "validated", True):
-            raise ValueError(f"patience: got {self.patience}, wanted none: no loss of a game tells the best generator")
+        if self.patience and not self.problem.validated:
+            raise ValueError(
+                f"patience: got {self.patience}, wanted none: no loss of a game says which generator is the best"
+            )
         if isinstance(self.update, Alternating) and set(self.update.moves) != set(self.problem.players):
             got, wanted = ", ".join(self.update.moves), ", ".join(self.problem.players)
             raise ValueError(f"update: got moves of {got}, wanted moves of {wanted}")
-        if isinstance(self.update, Solved):
-            if not isinstance(self.problem, Solvable):
+        if not self.update.needs_gradients:
+            if type(self.problem).closed_form_step is Problem.closed_form_step:
                 raise ValueError(f"update: got closed forms for {type(self.problem).__name__}, wanted gradients")
             if self.accumulate > 1 or self.ema:
                 raise ValueError("accumulate, ema: got some for closed forms, wanted none")
 
     def configured(self, train: TrainConfig) -> Stage:
-        """Return the stage with what `train` sets in place of what the recipe chose."""
-        if isinstance(self.update, Solved):
+        """Return the stage with the settings of `train` that are not None in place of the recipe's."""
+        if not self.update.needs_gradients:
             for f in OF_GRADIENTS:
                 if getattr(train, f) is not None:
                     raise ValueError(f"{f}: got {getattr(train, f)}, wanted none: this model is fitted in closed form")
         players = self.problem.players
-        fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "name": "optimizer"}
+        fields = {"lr": "lr", "weight_decay": "weight_decay", "eps_inside": "eps_inside", "nesterov": "nesterov",
+                  "no_decay": "no_decay", "name": "optimizer"}  # fmt: skip
         optimizer = {f: getattr(train, t) for f, t in fields.items() if getattr(train, t) is not None}
         schedule = {f: getattr(train, t) for f, t in {"name": "schedule", "warmup": "warmup"}.items()}
         schedule = {f: value for f, value in schedule.items() if value is not None}
@@ -109,22 +115,21 @@ class Stage:
 class Run:
     """A model and the stages, usually one, that train it.
 
-    `model` is what is saved and asked for its abilities: every module that sampling, scoring or encoding needs is a
-    submodule of it.
+    `model` is what is saved and evaluated: every module that sampling, scoring or encoding needs is a submodule of it.
     """
 
     model: nn.Module
     stages: tuple[Stage, ...]
 
     def configured(self, train: TrainConfig) -> Run:
-        """Return the run with what `train` sets in place of what the recipe chose, in every stage.
+        """Return the run with the settings of `train` that are not None in place of the recipe's, in every stage.
 
-        A budget of examples or minutes is shared by the stages as the recipe shares its steps.
+        A budget of examples or minutes is divided among the stages in proportion to the recipe's steps.
         """
-        stages, whole = tuple(stage.configured(train) for stage in self.stages), sum(s.steps for s in self.stages)
+        stages, total = tuple(stage.configured(train) for stage in self.stages), sum(s.steps for s in self.stages)
         if train.examples is not None:
-            shares = [train.examples * s.steps / whole / (s.batch_size * s.update.batches) for s in stages]
+            shares = [train.examples * s.steps / total / (s.batch_size * s.update.batches) for s in stages]
             stages = tuple(replace(s, steps=max(1, round(share))) for s, share in zip(stages, shares, strict=True))
         if train.minutes is not None:
-            stages = tuple(replace(s, seconds=60 * train.minutes * s.steps / whole) for s in stages)
+            stages = tuple(replace(s, seconds=60 * train.minutes * s.steps / total) for s in stages)
         return replace(self, stages=stages)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as functions of the step: the factor on the base rate, so a resumed run needs no state."""
+"""Learning-rate schedules as functions of the step, so that a resumed run needs no state."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["factor"]
 
 
 def factor(config: ScheduleConfig, step: int, *, horizon: int, epoch: float = 0.0) -> float:
-    """Return the factor on the base learning rate at `step` (0 is the first), `epoch` passes through the data in.
+    """Return the factor on the base learning rate at `step` (0 is the first), after `epoch` passes through the data.
 
     With t steps since the warm-up:
 
     - constant, warm-up: 1
     - exponential: γ^⌊epoch⌋
-    - per-epoch: 1/(⌊epoch⌋+1), so that a base rate of C gives C/(epoch+1), finite at epoch 0
+    - per-epoch: 1/(⌊epoch⌋+1)
     - per-sqrt-step: 1/√(t+1)
-    - cosine: floor + (1−floor)(1+cos πt/T)/2, T = `period`, or the rest of the `horizon`
+    - cosine: floor + (1−floor)(1+cos πt/T)/2, with T the `period` or, by default, the steps left of the `horizon`
     - cosine-restarts: the same with t mod T
 
-    Warm-up is linear over `config.warmup` steps, (step+1)/warmup. Past T the plain cosine rises again, as its formula
-    says.
+    Warm-up is linear over `config.warmup` steps, (step+1)/warmup. After T the plain cosine rises again.
 
-    *Reference*: SGDR: Stochastic Gradient Descent with Warm Restarts, Loshchilov and Hutter, 2017, arXiv:1608.03983.
+    Reference: *SGDR: Stochastic Gradient Descent with Warm Restarts*, Ilya Loshchilov, Frank Hutter, 2017,
+    arXiv:1608.03983.
 
     >>> [round(factor(ScheduleConfig(name="cosine", floor=0.1, period=4), t, horizon=8), 6) for t in range(5)]
     [1.0, 0.868198, 0.55, 0.231802, 0.1]

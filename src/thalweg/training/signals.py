@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a run trains: the step is finished, a checkpoint is written, and the run can be resumed."""
+"""SIGINT and SIGTERM during training: the step is completed, a checkpoint is written, and the run can be resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Interrupted", "stop_signals"]
 
 
 class Interrupted(Exception):
-    """The run was asked to stop by signal `signum`, finished its step, and can go on."""
+    """Training was stopped by signal `signum` after a complete step; the run can be resumed."""
 
     def __init__(self, signum: int, stage: int, step: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name} after step {step}")
@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Within, the first SIGINT or SIGTERM is noted in the list; a second one acts as it always did."""
+    """Within, the first SIGINT or SIGTERM is appended to the list; a second one has its usual effect."""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield noted

@@ -1,61 +1,78 @@
-"""Who moves when. An update is one round of a game: it knows players by name and nothing else.
+"""The order of the players' steps. An update is one step of a stage; it knows players by name and nothing else.
 
-θ_i are player i's parameters, L_i its loss, α_i its rate; `differentiate` puts ∇_{θ_i} L_i into player i's gradients
-and `apply` lets its optimizer make the move. Minimization is the game with one player.
+θ_i are player i's parameters, L_i its loss and α_i its learning rate. `differentiate` puts ∇_{θ_i} L_i into player i's
+gradients and `apply` takes a step of its optimizer. Minimization is the game with one player.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
 from thalweg.checks import positive
 from thalweg.training.player import Player
 
-__all__ = ["Alternating", "Extragradient", "Game", "Optimistic", "Simultaneous", "Solved", "Update"]
+__all__ = ["Alternating", "ClosedForm", "Extragradient", "Game", "Optimistic", "Simultaneous", "Update"]
 
 LAST = "last gradient"
 
 
 class Game(Protocol):
-    """What an update may ask of the loop."""
+    """What an update may ask of the stage."""
 
     @property
     def players(self) -> Mapping[str, Player]:
-        """Who plays, by name."""
+        """The players, by name."""
         ...
 
     def differentiate(self, player: str, batch: int = 0) -> None:
-        """Set the player's gradients to those of its loss on the round's mini-batch of that number."""
+        """Set the player's gradients to those of its loss on the step's mini-batch of that number."""
 
     def apply(self, player: str) -> None:
-        """Let the player's optimizer move along its gradients; then project."""
+        """Take a step of the player's optimizer along its gradients; then project its parameters."""
 
-    def solve(self, player: str, batch: int = 0) -> None:
-        """Let the problem move the player by its own closed form, on the round's mini-batch of that number."""
+    def closed_form_step(self, player: str, batch: int = 0) -> None:
+        """Let the problem set the player's parameters in closed form, on the step's mini-batch of that number."""
 
 
 class Update(Protocol):
-    """One round. `batches` is how many mini-batches a round consumes."""
+    """One step of a stage, and what it needs."""
 
     @property
     def batches(self) -> int:
-        """Mini-batches a round consumes."""
+        """Mini-batches that a step consumes."""
+        ...
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether players are updated by optimizers; else by the problem's closed form."""
+        ...
+
+    @property
+    def several_processes(self) -> bool:
+        """Whether the batch of a step may be divided among processes."""
         ...
 
     def __call__(self, game: Game) -> None:
-        """Play one round."""
+        """Take one step."""
+
+
+class _OfGradients:
+    """What all updates by gradients need."""
+
+    needs_gradients: ClassVar[bool] = True
+    several_processes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class Simultaneous:
-    """All gradients at the same point, then all moves: θ_i ← θ_i − α_i ∇_i L_i(θ).
+class Simultaneous(_OfGradients):
+    """All gradients at the same point, then all steps: θ_i ← θ_i − α_i ∇_i L_i(θ).
 
-    With one player it is (stochastic) gradient descent. On the bilinear game L = θφ with rate α it diverges: the
-    distance from the saddle grows by √(1+α²) a round.
+    With one player this is (stochastic) gradient descent. On the bilinear game L = θφ with rate α it diverges: each
+    step multiplies the distance from the saddle point by √(1+α²).
     """
 
     batches: int = field(default=1, init=False)
@@ -68,28 +85,32 @@ class Simultaneous:
 
 
 @dataclass(frozen=True)
-class Solved:
-    """Every player takes the step that its problem knows in closed form, `problem.solve`: no gradient, no optimizer.
+class ClosedForm:
+    """The closed-form step of every player, `Problem.closed_form_step`, without gradients and optimizers.
 
-    For expectation maximization, whose M-step is the maximum of a bound, and for estimators that are computed and not
-    searched for. The stage ends before its `steps` once the problem says that another step would change nothing.
+    It serves expectation maximization, whose M-step is the maximum of a bound, and estimators that are computed
+    directly. The stage ends before its `steps` when the problem reports that the fit has converged.
     """
 
     batches: int = field(default=1, init=False)
+    needs_gradients: ClassVar[bool] = False
+    several_processes: ClassVar[bool] = False
 
     def __call__(self, game: Game) -> None:
         for name in game.players:
-            game.solve(name)
+            game.closed_form_step(name)
 
 
 @dataclass(frozen=True)
-class Alternating:
-    """Players move in turn, each seeing the moves before it; player i makes `moves[i]` in a row, each on a new batch.
+class Alternating(_OfGradients):
+    """Players step in turn, each after the steps of those before it; player i takes `moves[i]` steps, each on a new
+    batch.
+
+    On the bilinear game with one step each, the eigenvalues of the combined map have modulus 1: the players circle the
+    saddle point.
 
     >>> Alternating({"critic": 5, "generator": 1}).batches
     5
-
-    On the bilinear game with one move each the eigenvalues of a round have modulus 1: it circles the saddle.
     """
 
     moves: Mapping[str, int]
@@ -102,7 +123,7 @@ class Alternating:
 
     @property
     def batches(self) -> int:
-        """The most moves of any player: those who move less see the last batches of the round."""
+        """The largest number of moves of a player; those with fewer moves use the last batches of the step."""
         return max(self.moves.values())
 
     def __call__(self, game: Game) -> None:
@@ -113,14 +134,15 @@ class Alternating:
 
 
 @dataclass(frozen=True)
-class Extragradient:
-    """Look ahead, then move from where one stood with the gradient met there, on the same batch:
+class Extragradient(_OfGradients):
+    """A step to a trial point, then a step from the old point along the gradient at the trial point, on the same batch:
     θ′_i = θ_i − α_i ∇_i L_i(θ),  θ_i ← θ_i − α_i ∇_i L_i(θ′).
 
-    Converges on the bilinear game: a round shrinks the distance by √(1 − α² + α⁴). Optimizers with memory see both
-    gradients, as in ExtraAdam.
+    It converges on the bilinear game: each step multiplies the distance from the saddle point by √(1 − α² + α⁴).
+    Optimizers with momentum use both gradients, as in ExtraAdam.
 
-    *Reference*: A Variational Inequality Perspective on GANs, Gidel et al., 2019, arXiv:1802.10551.
+    Reference: *A Variational Inequality Perspective on Generative Adversarial Networks*, Gauthier Gidel, Hugo Berard,
+    Gaëtan Vignoud, Pascal Vincent, Simon Lacoste-Julien, 2019, arXiv:1802.10551.
     """
 
     batches: int = field(default=1, init=False)
@@ -140,15 +162,16 @@ class Extragradient:
 
 
 @dataclass(frozen=True)
-class Optimistic:
-    """Move along the gradient that is expected next, from this one and the last: θ_i ← θ_i − α_i (2 g_i − g_i^last).
+class Optimistic(_OfGradients):
+    """A step along a prediction of the next gradient from the last two: θ_i ← θ_i − α_i (2 g_i − g_i^last).
 
-    One gradient a round where `Extragradient` takes two, and convergence on the bilinear game all the same. The last
-    gradients are kept, and saved, with the optimizer's state; the first round has none and is `Simultaneous`. Adam and
-    RMSprop are given 2 g − g^last as the gradient; the paper's Optimistic Adam instead doubles its move and takes the
-    last one back.
+    It needs one gradient per step where `Extragradient` needs two, and it also converges on the bilinear game. The last
+    gradients are kept, and saved, with the optimizer's state; the first step has none and equals `Simultaneous`. Adam
+    and RMSprop receive 2 g − g^last as the gradient; the paper's Optimistic Adam instead doubles its own step and
+    subtracts the previous one.
 
-    Reference: Training GANs with Optimism, Constantinos Daskalakis et al., 2018, arXiv 1711.00141.
+    Reference: *Training GANs with Optimism*, Constantinos Daskalakis, Andrew Ilyas, Vasilis Syrgkanis, Haoyang Zeng,
+    2018, arXiv:1711.00141.
     """
 
     batches: int = field(default=1, init=False)
@@ -159,10 +182,10 @@ class Optimistic:
         for name, player in game.players.items():
             optimizer = player.optimizer
             assert optimizer is not None
-            moved = [p for p in player.parameters if p.grad is not None]
-            now = [p.grad.clone() for p in moved if p.grad is not None]
-            for p, gradient in zip(moved, now, strict=True):
+            parameters = [p for p in player.parameters if p.grad is not None]
+            gradients = [p.grad.clone() for p in parameters if p.grad is not None]
+            for p, gradient in zip(parameters, gradients, strict=True):
                 p.grad = 2 * gradient - optimizer.state[p].pop(LAST, gradient)
             game.apply(name)
-            for p, gradient in zip(moved, now, strict=True):  # after the step, which takes an empty state for a new one
+            for p, gradient in zip(parameters, gradients, strict=True):  # after the step, which creates the state
                 optimizer.state[p][LAST] = gradient
