@@ -1,6 +1,15 @@
-"""Sphinx settings."""
+"""Settings of Sphinx, and the pages that are generated before a build."""
+
+import sys
+from pathlib import Path
 
 import thalweg
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from results_page import results_page  # noqa: E402
+from speed_page import speed_page  # noqa: E402
 
 project = "Thalweg"
 author = "The Thalweg authors"
@@ -20,10 +29,7 @@ suppress_warnings = ["autodoc.mocked_object"]
 
 def _write_systems() -> None:
     """Make systems.md: the systems of the course and which tests hold them."""
-    import sys
-    from pathlib import Path
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(DOCS.parent / "tests"))
     from course.table import table
 
     document = table()
@@ -37,20 +43,20 @@ def _write_systems() -> None:
             tests = ", ".join(sorted({test.split("::")[0].removeprefix("tests/") for test in entry["tests"]}))
             lines.append(f"| {entry['number']} | {entry['name'].replace('|', chr(92) + '|')} | {modules} | {tests} |")
         lines.append("")
-    Path(__file__).with_name("systems.md").write_text("\n".join(lines))
+    (DOCS / "systems.md").write_text("\n".join(lines))
 
 
 def _write_measures() -> None:
     """Make measures-table.md: every measure, what it needs and what it means."""
-    from pathlib import Path
-
     from thalweg.evaluation.groups import GROUPS
 
     lines = ["| measure | needs | means |", "|---|---|---|"]
     for group in GROUPS:
         lines += [f"| {name} | {group.needs} | {meaning} |" for name, meaning in group.meanings.items()]
-    Path(__file__).with_name("measures-table.md").write_text("\n".join(lines) + "\n")
+    (DOCS / "measures-table.md").write_text("\n".join(lines) + "\n")
 
 
 _write_systems()
 _write_measures()
+(DOCS / "results.md").write_text(results_page())
+(DOCS / "speed.md").write_text(speed_page())
