@@ -52,7 +52,7 @@ def _write_measures() -> None:
 
     lines = ["| measure | needs | means |", "|---|---|---|"]
     for group in GROUPS:
-        lines += [f"| {name} | {group.needs} | {meaning} |" for name, meaning in group.meanings.items()]
+        lines += [f"| {name} | {group.wanted} | {meaning} |" for name, meaning in group.meanings.items()]
     (DOCS / "measures-table.md").write_text("\n".join(lines) + "\n")
 
 

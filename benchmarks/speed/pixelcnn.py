@@ -47,7 +47,7 @@ if __name__ == "__main__":
     model = PixelCNN((1, SIDE, SIDE), 256).eval()
     contenders: dict[str, Callable[[], float]] = {}
     compared = {}
-    for n in (1, 16, 64):
+    for n in (1,) if quick() else (1, 16, 64):
         noise = torch.rand(n, 1, SIDE, SIDE)
         whole = cached_sample(model, noise)
         assert torch.equal(whole[:, :, :2], full_passes(model, noise, 2 * SIDE)[:, :, :2])

@@ -163,7 +163,7 @@ def test_signals(signum, tmp_path):
 def test_a_broken_pipe_is_quiet():
     reading, writing = os.pipe()
     os.close(reading)  # nobody will ever read
-    command = [sys.executable, "-m", "thalweg", "systems", "--json"]
+    command = [sys.executable, "-m", "thalweg", "data", "list", "--json"]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.stderr == ""

@@ -147,7 +147,6 @@ def test_codes_of_another_length_share_no_row(measure):
 
 def test_what_cannot_be_had_is_said():
     reference = reference_of(dataset(30))
-    assert not aggregate_measures(object(), reference).estimates
     wide = aggregate_measures(Coded(size=2), reference)
     assert [m.reason for m in wide.missing] == ["prior: got events of shape (2,), wanted (3,) as codes"] * 2
     with pytest.raises(ValueError, match="got 30, wanted more of them for a covariance of 40 numbers"):

@@ -220,7 +220,7 @@ def test_one_example_has_no_calibration():
     ]
 
 
-def test_a_group_asks_for_logits_and_labels():
+def test_a_group_asks_for_labels():
     z, y = drawn()
     z = z.astype(np.float32)
     spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, classes=NAMES)
@@ -237,4 +237,3 @@ def test_a_group_asks_for_logits_and_labels():
     assert {e.varies for e in found.estimates} == {"test examples"}
     assert found["calibration error"].protocol == {"split": "test", "bins": 15}
     assert not classification_measures(Same(), reference(None)).estimates
-    assert not classification_measures(object(), reference(y)).estimates

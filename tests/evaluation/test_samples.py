@@ -219,7 +219,6 @@ def reasons(found):
 
 
 def test_what_has_no_measure():
-    assert not measured(SimpleNamespace(), cloud(30)).missing
     found = sample_measures(Sampler(), SimpleNamespace(spec=SimpleNamespace(kind="tokens"), density=None))
     assert (found.estimates, found.missing) == ([], [])
 

@@ -117,7 +117,7 @@ class Bench:
         from thalweg.comparison.baselines import baselines
         from thalweg.evaluation.groups import group_of
 
-        rooms = {group_of(e.name).room for findings in found.values() for e in findings}
+        rooms = {group_of(e.name).section for findings in found.values() for e in findings}
         if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
             return {}
         made: dict[str, Any] = {}

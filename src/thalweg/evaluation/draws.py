@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thalweg.abilities import Samples
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.examples import Examples, frozen, seeded
 from thalweg.evaluation.reference import Features, Reference
 from thalweg.evaluation.statistics.moments import Moments
@@ -58,7 +60,7 @@ class Draws:
         return {
             "varies": "samples",
             "n": n_fake,
-            "protocol": {**(self.reference.test.protocol or {}), **own, **protocol},
+            "protocol": {**self.reference.test.protocol, **own, **protocol},
         }
 
     def few(self, most: int) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,7 @@ class Draws:
         return self.real.features[:n], self.fake.features[:n]
 
 
-def draws_of(model: Any, reference: Reference) -> Draws:
+def draws_of(model: Samples, reference: Reference) -> Draws:
     """Return samples of the model and test examples: `reference.samples` of them, or as many as the test split has.
 
     Of either at most `MOST` unless more are asked for. A function of the seed and the batch size.
@@ -91,7 +93,7 @@ def draws_of(model: Any, reference: Reference) -> Draws:
     return Draws(real, fake, reference)
 
 
-def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
+def drawn(model: Samples, n: int, spec: Spec, reference: Examples, seed: int) -> Tensor:
     """Return `n` samples (n, *shape) of the model, raw, on the CPU: a function of the seed and the batch size."""
     x = torch.cat(list(_batches(model, n, spec, reference, seed)))
     _refuse(_broken(x), n, "sample")
@@ -140,7 +142,7 @@ def _refuse(broken: int, count: int, name: str) -> None:
         raise FloatingPointError(f"{name}: {broken} of {count} {what} are not finite")
 
 
-def _batches(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Iterator[Tensor]:
+def _batches(model: Samples, n: int, spec: Spec, reference: Examples, seed: int) -> Iterator[Tensor]:
     """Yield `n` raw samples in batches, on the CPU."""
     still: Callable[[Any], AbstractContextManager[Any]] = frozen if isinstance(model, nn.Module) else nullcontext
     for start in range(0, n, reference.batch_size):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thalweg.checks import positive
@@ -25,13 +26,13 @@ class Examples:
     `protocol` says which they are, for the estimates made of them. `factors` are known causes, (N,) each, by name.
     """
 
-    x: Any
-    y: Any = None
-    protocol: Any = None
+    x: NDArray[Any]
+    y: NDArray[Any] | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 500
     seed: int = 0
     device: torch.device | str = "cpu"
-    factors: Any = None
+    factors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         positive("batch_size", self.batch_size)
@@ -41,7 +42,7 @@ class Examples:
     @property
     def varies(self) -> str:
         """What varies in a mean over them."""
-        return f"{(self.protocol or {}).get('split', 'test')} examples"
+        return f"{self.protocol.get('split', 'test')} examples"
 
     def batches(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the examples in order: their rows, and the raw tensor (B, *shape) on the device."""
@@ -54,7 +55,7 @@ class Examples:
         return seeded(self.seed, name, rows.start, device=self.device)
 
 
-def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tensor]) -> np.ndarray[Any, Any]:
+def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:
     """Return `measure(batch)` (B,) of every example, float64 (N,), its noise drawn from (seed, name, first row).
 
     Raises ValueError if the measure gives anything but one value an example.
@@ -79,7 +80,7 @@ def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> 
 
 
 @contextmanager
-def frozen(model: Any, device: torch.device | str | None = None) -> Iterator[torch.device]:
+def frozen(model: object, device: torch.device | str | None = None) -> Iterator[torch.device]:
     """Within, `model` is on `device`, in eval mode, without gradients, with fast products; afterwards all is as it was.
 
     Gives the device; None leaves the model where it is. What is no module is left alone.

@@ -76,7 +76,7 @@ def _row(
     baselines: Sequence[str],
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
-    rivals = {m: e for m, e in row.items() if m not in baselines} if group.room != "cost" else {}
+    rivals = {m: e for m, e in row.items() if m not in baselines} if group.section != "cost" else {}
     limit = _limit(name, row)
     rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
     if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
@@ -99,10 +99,10 @@ def _row(
             cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}
     return {
         "name": name,
-        "group": group.room,
+        "group": group.section,
         "unit": first.unit,
         "kind": first.kind,
-        "better": None if group.room == "cost" or first.varies == "simulated examples" else first.better,
+        "better": None if group.section == "cost" or first.varies == "simulated examples" else first.better,
         "varies": first.varies,
         "meaning": group.meanings[name.partition(":")[0]],
         "protocol": dict(first.protocol),

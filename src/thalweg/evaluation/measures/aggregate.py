@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from thalweg.abilities import Encodes, HasPosterior, HasPrior
 from thalweg.evaluation.draws import BLOCKS, FEWEST
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed
 from thalweg.evaluation.examples import Examples, seeded
-from thalweg.evaluation.measures.latents import codes_of
+from thalweg.evaluation.measures.latents import Drawn, codes_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.distances import median_distance, mmd2
 from thalweg.evaluation.statistics.moments import Moments
@@ -37,27 +38,27 @@ MEANINGS = {
 }
 
 
-def aggregate_measures(model: Any, reference: Reference) -> Findings:
+class CodesWithPrior(Encodes, HasPrior, Protocol):
+    """An encoder, and the prior of its codes."""
+
+
+def aggregate_measures(model: CodesWithPrior, reference: Reference) -> Findings:
     """Return how far the mixture of the posteriors of the test examples is from the prior, of a model that has a prior.
 
     One draw z ~ `posterior(x)` an example, or `encode(x)` where codes are not random; of at most 2,000 examples.
-    Nothing for a model without `encode` or without `prior`.
 
     Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv:1711.01558. ELBO surgery, M. D. Hoffman,
     M. J. Johnson, 2016.
     """
     found = Findings()
-    if not (hasattr(model, "encode") and hasattr(model, "prior")):
-        return found
     examples = subset(reference.test, MOST)
-    drawn = SimpleNamespace(encode=lambda x: model.posterior(x).sample()) if hasattr(model, "posterior") else model
-    codes = torch.from_numpy(codes_of(drawn, examples))
+    codes = torch.from_numpy(codes_of(Drawn(model) if isinstance(model, HasPosterior) else model, examples))
     found.attempt("aggregate MMD²", lambda: aggregate_mmd2(codes, model.prior, examples))
     found.attempt("aggregate KL", lambda: aggregate_kl(codes, model.prior, examples))
     return found
 
 
-def aggregate_mmd2(codes: Tensor, prior: Any, examples: Examples) -> Estimate:
+def aggregate_mmd2(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
     """Return the unbiased MMD² of `codes` (n, d) and n draws of the `prior`, with its test.
 
     The kernel is exp(−‖z − z′‖²/2s²), s the median distance of draws of the prior: the same for every model of that
@@ -74,7 +75,7 @@ def aggregate_mmd2(codes: Tensor, prior: Any, examples: Examples) -> Estimate:
     return jackknifed("aggregate MMD²", found.value, found.left_out, n=len(codes), method=method, **told)
 
 
-def aggregate_kl(codes: Tensor, prior: Any, examples: Examples) -> Estimate:
+def aggregate_kl(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
     """Return KL(N(m, S) ‖ N(μ, Σ)) in nats, m and S those of the law of `codes` (n, d), μ and Σ those of the `prior`.
 
     ½ (tr Σ⁻¹S + (m − μ)ᵀΣ⁻¹(m − μ) − d + log |Σ| − log |S|) of the codes' own mean and covariance is too large by
@@ -109,7 +110,7 @@ def _divergence(codes: Moments, mean: Tensor, covariance: Tensor) -> tuple[float
     return float(of_means + (spread - size + torch.logdet(covariance) - log_det) / 2), float(of_means)
 
 
-def _gaussian(prior: Any) -> tuple[Tensor, Tensor]:
+def _gaussian(prior: Distribution) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance of the prior."""
     from torch.distributions import Independent
 
@@ -122,7 +123,7 @@ def _gaussian(prior: Any) -> tuple[Tensor, Tensor]:
     return prior.mean.double().cpu(), covariance.double().cpu()
 
 
-def _check(codes: Tensor, prior: Any) -> None:
+def _check(codes: Tensor, prior: Distribution) -> None:
     if len(codes) < FEWEST:
         raise ValueError(f"test examples: got {len(codes)}, wanted at least {FEWEST}")
     if tuple(prior.event_shape) != tuple(codes.shape[1:]):
@@ -130,5 +131,5 @@ def _check(codes: Tensor, prior: Any) -> None:
 
 
 def _told(examples: Examples, codes: Tensor, **protocol: Any) -> dict[str, Any]:
-    protocol = {**(examples.protocol or {}), "numbers in the code": codes.shape[1], **protocol, "seed": examples.seed}
+    protocol = {**examples.protocol, "numbers in the code": codes.shape[1], **protocol, "seed": examples.seed}
     return {"better": "lower", "varies": examples.varies, "protocol": protocol}

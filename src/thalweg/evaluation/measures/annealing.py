@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from thalweg.abilities import HasElbo, HasLogLikelihood, HasLogProb, HasPrior, Observes
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import seeded
-from thalweg.evaluation.measures.importance import DRAWS, importance_curve, log_weights
+from thalweg.evaluation.measures.importance import DRAWS, LatentVariableModel, importance_curve, log_weights
 from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
-from thalweg.evaluation.measures.observation import GaussianObservation, fit_observation
+from thalweg.evaluation.measures.observation import DecoderWithPrior, GaussianObservation, fit_observation
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
 from thalweg.evaluation.subset import subset
@@ -40,7 +42,7 @@ MEANINGS = {
 }
 
 
-def annealing_measures(model: Any, reference: Reference) -> Findings:
+def annealing_measures(model: HasPrior, reference: Reference) -> Findings:
     """Return the bound of annealed importance sampling on log p(x) of test examples, and both bounds on simulated ones.
 
     For a model with `prior` and `log_likelihood(x, z)`; a decoder with `prior` and `decode(z)` and no law of the data
@@ -51,10 +53,8 @@ def annealing_measures(model: Any, reference: Reference) -> Findings:
     Raises ValueError for a prior that is not on all of R^d, and what `fit_observation` raises.
     """
     found = Findings()
-    if reference.temperatures == 0 or not hasattr(model, "prior"):
-        return found
-    own = hasattr(model, "log_likelihood")
-    if not own and (not hasattr(model, "decode") or hasattr(model, "log_prob") or hasattr(model, "elbo")):
+    own = isinstance(model, HasLogLikelihood)
+    if reference.temperatures == 0 or (not own and isinstance(model, (HasLogProb, HasElbo))):
         return found
     _reachable(model.prior)
     if reference.temperatures is None:
@@ -64,17 +64,21 @@ def annealing_measures(model: Any, reference: Reference) -> Findings:
             reason = f"{work / 1e12:.0f} TFLOP, many for a CPU; --temperatures {TEMPERATURES} has them done"
             found.missing.append(Missing("AIS", reason))
             return found
-    law = model if own else fit_observation(model, reference)
+    law = model
+    if not own:
+        assert isinstance(model, DecoderWithPrior)  # the group's need
+        law = fit_observation(model, reference)
+    assert isinstance(law, ObservationModel)
     told = found.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
     found.attempt("AIS", lambda: _of_test(law, reference, told))
     found.attempt("BDMC", lambda: _of_simulated(law, reference, told))
     return found
 
 
-def _reachable(prior: Any) -> None:
+def _reachable(prior: Distribution) -> None:
     """Refuse a prior that is not on all of R^d: a chain's steps would leave it."""
-    z = prior.sample((1,))
-    if z.ndim != 2 or not z.is_floating_point() or not prior.support.check(z.fill_(1e6)).all():
+    z, support = prior.sample(torch.Size((1,))), prior.support
+    if z.ndim != 2 or not z.is_floating_point() or support is None or not support.check(z.fill_(1e6)).all():
         raise ValueError(f"prior: got {prior}, wanted one on all of R^d, where chains can go")
 
 
@@ -85,15 +89,23 @@ def _work(model: Any, reference: Reference) -> float:
 
     assert reference.temperatures
     _, x = next(replace(reference.test, batch_size=1).batches())
-    own, z = hasattr(model, "log_likelihood"), model.prior.sample((1,))
+    own, z = isinstance(model, HasLogLikelihood), model.prior.sample((1,))
     with FlopCounterMode(display=False) as counter:
         model.log_likelihood(x, z) if own else model.decode(z)
     chains = (PILOTS + CHAINS) * MOST + (PILOTS + 2 * CHAINS) * SIMULATED + (0 if own else CHAINS * MOST)
-    return 2.0 * counter.get_total_flops() * LEAPFROG * reference.temperatures * chains
+    return float(2 * counter.get_total_flops() * LEAPFROG * reference.temperatures * chains)
 
 
 def _effort(reference: Reference) -> dict[str, Any]:
     return {"temperatures": reference.temperatures, "chains": CHAINS, "leapfrog steps": LEAPFROG}
+
+
+@runtime_checkable
+class ObservationModel(HasPrior, Protocol):
+    """A prior of codes and the observation model given a code, which takes the `noise` of dequantized data."""
+
+    def log_likelihood(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x|z), nats (B,)."""
 
 
 class Bounds(NamedTuple):
@@ -106,7 +118,7 @@ class Bounds(NamedTuple):
 
 @torch.no_grad()
 def annealed_bounds(
-    law: Any, x: Tensor, temperatures: int, *, codes: Tensor | None = None, dequantized: bool = False
+    law: ObservationModel, x: Tensor, temperatures: int, *, codes: Tensor | None = None, dequantized: bool = False
 ) -> Bounds:
     """Return log 1/C Σ w_c of C = 8 annealed chains an example and, with `codes`, −log 1/C Σ w'_c of reversed ones.
 
@@ -144,7 +156,7 @@ def annealed_bounds(
     return Bounds(means[0], None if codes is None else -means[1], run.acceptance)
 
 
-def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+def _of_test(law: ObservationModel, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
     assert reference.temperatures
     test, observation = reference.test, observation_of(law, reference.spec)
     examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
@@ -155,7 +167,7 @@ def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estim
         values[rows] = bounds.lower
         acceptance.append(bounds.acceptance)
     told |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
-    if hasattr(law, "posterior"):  # what the encoder's bound is on the same examples
+    if isinstance(law, LatentVariableModel):  # what the encoder's bound is on the same examples
         told[f"IWAE-{DRAWS}"] = float(importance_curve(log_weights(law, examples, DRAWS))[DRAWS].mean())
     method: dict[str, Any] = {"by": "prior and log_likelihood", "observation": observation, "seed": test.seed}
     if isinstance(law, GaussianObservation):
@@ -174,8 +186,8 @@ def _of_test(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estim
     )
 
 
-def _of_simulated(law: Any, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
-    if not hasattr(law, "observe"):
+def _of_simulated(law: ObservationModel, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+    if not isinstance(law, Observes):
         raise ValueError(f"observe: {type(law).__name__} cannot draw x given z, wanted observe(z) to simulate examples")
     assert reference.temperatures
     test, observation = reference.test, observation_of(law, reference.spec)

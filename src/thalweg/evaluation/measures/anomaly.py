@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Classifies, Decodes, Encodes, HasElbo, HasLogProb, Scores, names_of
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.examples import Examples, per_example
@@ -37,7 +39,10 @@ class Score(NamedTuple):
     name: str
 
 
-def score_of(model: Any, spec: Any) -> Score:
+SCORED_BY = ((Scores,), (HasLogProb,), (HasElbo,), (Encodes, Decodes), (Classifies,))  # abilities, best first
+
+
+def score_of(model: object, spec: Spec | None) -> Score:
     """Return the anomaly score of a model: its own, or what its other abilities make, the first of these it has.
 
     `score`; −log p(x) of `log_prob`; −`elbo`; ‖x − decode(encode(x))‖², columns of vectors in standard deviations;
@@ -55,25 +60,29 @@ def score_of(model: Any, spec: Any) -> Score:
     >>> score.name, score.of(torch.tensor([[0.0, 0.0], [0.0, 50.0]])).tolist()
     ('−largest softmax probability', [-0.5, -1.0])
     """
-    if hasattr(model, "score"):
+    if isinstance(model, Scores):
         return Score(model.score, "own score")
-    if hasattr(model, "log_prob"):
-        return Score(lambda x: -model.log_prob(x), "−log_prob")
-    if hasattr(model, "elbo"):
-        return Score(lambda x: -model.elbo(x), "−elbo")
-    if hasattr(model, "encode") and hasattr(model, "decode"):
-        std = torch.tensor(spec.std if spec.kind == "vector" and spec.std else 1.0, dtype=torch.float64)
+    if isinstance(model, HasLogProb):
+        log_prob = model.log_prob
+        return Score(lambda x: -log_prob(x), "−log_prob")
+    if isinstance(model, HasElbo):
+        elbo = model.elbo
+        return Score(lambda x: -elbo(x), "−elbo")
+    if isinstance(model, Encodes) and isinstance(model, Decodes):
+        encode, decode = model.encode, model.decode
+        std = torch.tensor(spec.std if spec and spec.kind == "vector" and spec.std else 1.0, dtype=torch.float64)
 
         def squared_error(x: Tensor) -> Tensor:
-            apart = (model.decode(model.encode(x)).double() - x.double()) / std.to(x.device)
+            apart = (decode(encode(x)).double() - x.double()) / std.to(x.device)
             return apart.square().flatten(1).sum(dim=1)
 
         return Score(squared_error, "squared reconstruction error")
-    if hasattr(model, "logits"):
-        return Score(lambda x: -model.logits(x).double().softmax(dim=1).amax(dim=1), "−largest softmax probability")
+    if isinstance(model, Classifies):
+        logits = model.logits
+        return Score(lambda x: -logits(x).double().softmax(dim=1).amax(dim=1), "−largest softmax probability")
     raise ValueError(
-        f"score: {type(model).__name__} has nothing to score by, wanted score, log_prob, elbo, encode and decode, or "
-        "logits"
+        f"score: {type(model).__name__} has no anomaly score, "
+        f"wanted {', or '.join(' and '.join(names_of(abilities)) for abilities in SCORED_BY)}"
     )
 
 
@@ -86,18 +95,15 @@ def scores(score: Score, examples: Examples) -> Array:
     return values
 
 
-def anomaly_measures(model: Any, reference: Reference) -> Findings:
+def anomaly_measures(model: object, reference: Reference) -> Findings:
     """Return AUROC and AUPR in % of the test examples against as many of each data set of anomalies, and the curves.
 
-    Nothing for a model without a score. The curves are the table "ROC": by name, the rates (fractions) and the AUROC.
+    The curves are the table "ROC": by name, the rates (fractions) and the AUROC.
     """
     found = Findings()
-    try:
-        score = score_of(model, reference.spec)
-    except ValueError:
-        return found
     if not reference.anomalies:
         return found
+    score = score_of(model, reference.spec)
     normal = scores(score, reference.test)
     found.tables["ROC"] = {}
     for name, others in reference.anomalies.items():
@@ -105,7 +111,7 @@ def anomaly_measures(model: Any, reference: Reference) -> Findings:
         def measured(name: str = name, others: Examples = others) -> list[Estimate]:
             a, b = _as_many(normal, others, score, reference, name)
             n, seed = len(a), reference.seed
-            protocol = {**(reference.test.protocol or {}), "anomalies": name, "n of each": n, "seed": seed}
+            protocol = {**reference.test.protocol, "anomalies": name, "n of each": n, "seed": seed}
             shared: dict[str, Any] = {"protocol": protocol, "method": {"score": score.name}}
             curve = auroc(f"anomaly AUROC: {name}", a, b, **shared)
             found.tables["ROC"][name] = roc(a, b) | {"AUROC": curve.value / 100}
@@ -131,7 +137,7 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
     return a, b
 
 
-def simple_anomalies(spec: Any, x: Any, seed: int) -> dict[str, Array]:
+def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
     """Return as many anomalies as there are examples `x` (n, *shape), by name, made from the data alone.
 
     Of images: "noise", uniform levels; "flat", one random level an image, simpler than any picture, which flows and

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Classifies
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
@@ -33,9 +34,9 @@ MEANINGS: dict[str, str] = {
 }
 
 
-def classification_measures(model: Any, reference: Reference) -> Findings:
+def classification_measures(model: Classifies, reference: Reference) -> Findings:
     """Return what `classification` gives of a model with `logits`, where the examples have labels."""
-    if not hasattr(model, "logits") or reference.test.y is None:
+    if reference.test.y is None:
         return Findings()
     return classification(model.logits, reference.test, reference.spec.classes)
 
@@ -58,7 +59,7 @@ def classification(
     """
     got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
-    shared: dict[str, Any] = {"varies": examples.varies, "protocol": dict(examples.protocol or {})}
+    shared: dict[str, Any] = {"varies": examples.varies, "protocol": examples.protocol}
     found = Findings()
     found.add(top_k(got.rank, 1, **shared))
     if got.classes > TOP:

@@ -112,7 +112,7 @@ def copying_measures(draws: Draws) -> Findings:
 
     reference, training = draws.reference, draws.reference.training
     assert training is not None
-    if (reference.test.protocol or {}).get("split") == (training.protocol or {}).get("split", ""):
+    if reference.test.protocol.get("split") == training.protocol.get("split", ""):
         raise ValueError("copies: got the training examples to compare samples with, wanted held-out ones")
     x, y = draws.fake.features, draws.real.features
     found = nearest(torch.cat([x, y]), training, reference.features)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import torch
 from torch import nn
 
+from thalweg.abilities import Samples
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -26,13 +26,13 @@ MEANINGS = {
 DRAWS = 5
 
 
-def cost_measures(model: Any, reference: Reference) -> Findings:
+def cost_measures(model: object, reference: Reference) -> Findings:
     """Return the number of parameters and the samples a second, the mean of 5 batches after one to warm up."""
     found = Findings()
     if isinstance(model, nn.Module):
         count = sum(p.numel() for p in model.parameters())
         found.add([told("parameters", count)] if count else [])
-        if hasattr(model, "sample"):
+        if isinstance(model, Samples):
             found.attempt("samples a second", lambda: _pace(model, reference))
     return found
 
@@ -44,7 +44,7 @@ def told(name: str, value: float, unit: str = "") -> Estimate:
     )
 
 
-def _pace(model: Any, reference: Reference) -> Estimate:
+def _pace(model: Samples, reference: Reference) -> Estimate:
     size, device, paces = min(reference.test.batch_size, len(reference.test.x)), reference.test.device, []
     for i in range(DRAWS + 1):
         random = generator(reference.seed, "pace", i, device=device)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thalweg.abilities import Encodes, HasPosterior
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed, rate
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures.latents import codes_of
+from thalweg.evaluation.measures.latents import Drawn, codes_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.information import levels_of, mutual_information
 from thalweg.randomness import fold
@@ -33,33 +34,22 @@ MEANINGS = {
 }
 
 
-def disentanglement_measures(model: Any, reference: Reference) -> Findings:
+def disentanglement_measures(model: Encodes, reference: Reference) -> Findings:
     """Return the mutual information gap and the β-VAE score of a model with `encode`, on data with known factors.
 
-    Nothing without `encode(x)`, or where the test examples have no `factors`.
+    Nothing where the test examples have no `factors`.
     """
-    found, test = Findings(), reference.test
-    factors = getattr(test, "factors", None)
-    if not (hasattr(model, "encode") and factors):
+    found, test, factors = Findings(), reference.test, reference.test.factors
+    if not factors:
         return found
 
     def measured() -> Findings:
         codes = codes_of(model, test)
-        drawn = codes_of(_Drawn(model), test) if hasattr(model, "posterior") else codes
+        drawn = codes_of(Drawn(model), test) if isinstance(model, HasPosterior) else codes
         return _measure(codes, drawn, factors, test)
 
     found.attempt("MIG", measured)
     return found
-
-
-class _Drawn:
-    """Encodes by a draw of q(z|x): the mean of a number that is all noise may still follow a factor, unseen by z."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def encode(self, x: Any) -> Any:
-        return self.model.posterior(x).sample()
 
 
 def _measure(
@@ -124,7 +114,7 @@ def _gap(
         varies=test.varies,
         least=0.0,
         most=1.0,
-        protocol={**(test.protocol or {}), "factors": list(factors), "bins": BINS, "levels": LEVELS},
+        protocol={**test.protocol, "factors": list(factors), "bins": BINS, "levels": LEVELS},
         method={"of": "a draw of q(z|x) an example, or the code of a deterministic encoder", "seed": test.seed},
     )
 
@@ -159,7 +149,7 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
         hits,
         POINTS,
         varies=test.varies,
-        protocol={**(test.protocol or {}), "factors": list(factors), "levels": LEVELS, "pairs of a point": PAIRS},
+        protocol={**test.protocol, "factors": list(factors), "levels": LEVELS, "pairs of a point": PAIRS},
         method={"classifier": "logistic regression, C = 1, on standardized distances", "seed": test.seed},
     )
 
@@ -181,4 +171,5 @@ def _distances(
         level = levels[first[rows]]
         at = starts[f][level] + (rng.random(level.shape) * counts[f][level]).astype(np.int64)
         second[rows] = orders[f][at]
-    return np.abs(codes[first] - codes[second]).mean(axis=1)
+    distances: NDArray[np.float64] = np.abs(codes[first] - codes[second]).mean(axis=1)
+    return distances

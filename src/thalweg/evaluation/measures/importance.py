@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import HasLogLikelihood, HasPosterior, HasPrior
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples
@@ -16,7 +17,7 @@ from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bit
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
-__all__ = ["MEANINGS", "importance_curve", "importance_measures", "log_weights"]
+__all__ = ["MEANINGS", "LatentVariableModel", "importance_curve", "importance_measures", "log_weights"]
 
 MOST, DRAWS = 500, 64  # examples and draws of each; a decoder is run on all of them
 
@@ -27,14 +28,14 @@ MEANINGS = {
 }
 
 
-def importance_measures(model: Any, reference: Reference) -> Findings:
-    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K".
+@runtime_checkable
+class LatentVariableModel(HasPrior, HasPosterior, HasLogLikelihood, Protocol):
+    """A prior, an approximate posterior and an observation model."""
 
-    Nothing for a model without `prior`, `posterior(x)` and `log_likelihood(x, z)`.
-    """
+
+def importance_measures(model: LatentVariableModel, reference: Reference) -> Findings:
+    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K"."""
     found = Findings()
-    if not all(hasattr(model, ability) for ability in ("prior", "posterior", "log_likelihood")):
-        return found
     examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
     law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
@@ -56,7 +57,7 @@ def importance_measures(model: Any, reference: Reference) -> Findings:
 
 
 @torch.no_grad()
-def log_weights(model: Any, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
+def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
     """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), of `draws` z from q = `model.posterior(x)` each.
 
     Each weight is an unbiased estimate of p(x). The noise of a dequantized observation counts as one more latent,

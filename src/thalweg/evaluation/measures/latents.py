@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from thalweg.abilities import Encodes, HasPosterior, HasPrior
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import rate
@@ -15,7 +16,7 @@ from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
-__all__ = ["MEANINGS", "active_units", "codes_of", "latent_measures"]
+__all__ = ["MEANINGS", "Drawn", "active_units", "codes_of", "latent_measures"]
 
 FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors that vote; variance of an active unit
 
@@ -31,19 +32,14 @@ MEANINGS = {
 }
 
 
-def latent_measures(model: Any, reference: Reference) -> Findings:
-    """Return the number of active units of a model with `encode` and `prior`, and with labels how codes tell them.
-
-    Nothing for a model without `encode(x)`.
-    """
+def latent_measures(model: Encodes, reference: Reference) -> Findings:
+    """Return the number of active units of a model with `encode` and `prior`, and with labels how codes tell them."""
     found, test, training = Findings(), reference.test, reference.training
-    if not hasattr(model, "encode"):
-        return found
     labeled = test.y is not None and training is not None and training.y is not None
-    if not (labeled or hasattr(model, "prior")):
+    if not (labeled or isinstance(model, HasPrior)):
         return found
     codes = codes_of(model, test)
-    if hasattr(model, "prior"):
+    if isinstance(model, HasPrior):
         found.attempt("active units", lambda: active_units(codes, test))
         found.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
     if labeled and training is not None:
@@ -52,7 +48,19 @@ def latent_measures(model: Any, reference: Reference) -> Findings:
     return found
 
 
-def codes_of(model: Any, examples: Examples) -> NDArray[np.float64]:
+class Drawn:
+    """Encodes by a draw of q(z|x), where the mean of a latent dimension would hide how noisy it is."""
+
+    def __init__(self, model: HasPosterior) -> None:
+        self.model = model
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return one draw of the approximate posterior of each example."""
+        codes: Tensor = self.model.posterior(x).sample()
+        return codes
+
+
+def codes_of(model: Encodes, examples: Examples) -> NDArray[np.float64]:
     """Return `encode(x)`, flattened to (N, d), of every example.
 
     Raises ValueError where there is not one code an example, FloatingPointError where one is not finite.
@@ -103,7 +111,7 @@ def active_units(codes: NDArray[np.float64], examples: Examples) -> Estimate:
         varies=examples.varies,
         n=n,
         better="higher",
-        protocol={**(examples.protocol or {}), "threshold": ACTIVE},
+        protocol={**examples.protocol, "threshold": ACTIVE},
         method={"interval": "normal, of each unit's variance, Bonferroni", "of": size},
     )
 
@@ -128,7 +136,7 @@ def _probes(
         probe.fit(known, labels)
     iterations = int(np.max(probe[-1].n_iter_))
     neighbors.fit(known, labels)
-    protocol = {**(test.protocol or {}), "fitted on": len(known)}
+    protocol = {**test.protocol, "fitted on": len(known)}
     linear = {**protocol, "probe": "logistic regression, C = 1, on standardized codes"}
     nearest = {**protocol, "neighbors": NEIGHBORS, "distance": "Euclidean, of the codes as they are"}
     told = {"converged": iterations < 500}

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import HasElbo, HasLogProb
 from thalweg.checks import choice, positive
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -48,12 +50,10 @@ OBSERVATIONS = {
 MIXED = "probability of the discrete columns and density of the others"
 
 
-def likelihood_measures(model: Any, reference: Reference) -> Findings:
+def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Findings:
     """Return what `likelihood` gives of a model with `log_prob`, or else `elbo`, and its divergence from the truth."""
-    found, spec, exact = Findings(), reference.spec, hasattr(model, "log_prob")
-    if not (exact or hasattr(model, "elbo")):
-        return found
-    law = model.log_prob if exact else model.elbo
+    found, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
+    law = model.log_prob if isinstance(model, HasLogProb) else model.elbo
     observation = observation_of(model, spec)
     shared: dict[str, Any] = {"bound": not exact, "draws": reference.draws}
     bits = bits_of(observation, spec)
@@ -64,7 +64,7 @@ def likelihood_measures(model: Any, reference: Reference) -> Findings:
     return found
 
 
-def observation_of(model: Any, spec: Any) -> str:
+def observation_of(model: object, spec: Spec) -> str:
     """Return what the model's log_prob or elbo speaks of: what it says, or what the kind of data makes certain."""
     told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
     if told is None:
@@ -72,7 +72,7 @@ def observation_of(model: Any, spec: Any) -> str:
     return str(told)
 
 
-def bits_of(observation: str, spec: Any) -> bool:
+def bits_of(observation: str, spec: Spec) -> bool:
     """Return whether a log-probability of that observation is one of the raw data, so that it has bits/dim.
 
     Vectors have bits/dim only where every column is discrete and the model dequantizes them.
@@ -83,7 +83,7 @@ def bits_of(observation: str, spec: Any) -> bool:
     return observation != "binarized" and not (spec.levels and observation == "continuous")
 
 
-def law_of(observation: str, spec: Any) -> str:
+def law_of(observation: str, spec: Spec) -> str:
     """Return what a log-probability of that observation is about, in words: the `law` of a protocol.
 
     >>> from thalweg.config import Discrete
@@ -166,7 +166,7 @@ def nats_and_bits(
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
-        "protocol": {**(examples.protocol or {}), **(protocol or {}), "law": law},
+        "protocol": {**examples.protocol, **(protocol or {}), "law": law},
     }
 
     def told(scale: float) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def divergence(
         better="lower",
         varies=examples.varies,
         kind="upper bound" if bound else "exact",
-        protocol=dict(examples.protocol or {}),
+        protocol=examples.protocol,
         method={"by": name, "draws": draws, **_seeds(examples)},
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,12 +12,20 @@ from thalweg.evaluation.draws import BLOCKS, Draws
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.intervals import jackknifed, rate
 
-__all__ = ["mode_measures", "nearest_mode"]
+__all__ = ["HasModes", "mode_measures", "nearest_mode"]
 
 RADIUS = 3.0  # standard deviations of a mode: the rule of the papers named below
 
 
-def nearest_mode(x: Tensor, density: Any) -> tuple[Tensor, Tensor]:
+@runtime_checkable
+class HasModes(Protocol):
+    """A mixture of isotropic components: the means (K, d), and the standard deviation of each."""
+
+    means: Sequence[Sequence[float]]
+    stds: Sequence[float]
+
+
+def nearest_mode(x: Tensor, density: HasModes) -> tuple[Tensor, Tensor]:
     """Return the nearest mode (n,) of each of `x` (n, d), and how far it is in the mode's standard deviations (n,).
 
     The density has `means` (K, d) and `stds` (K,).
@@ -46,6 +55,7 @@ def mode_measures(draws: Draws) -> list[Estimate]:
     from scipy.special import gammainc
 
     x, density = draws.fake.raw, draws.reference.density
+    assert isinstance(density, HasModes)  # or the measure is not taken
     mode, apart = nearest_mode(x, density)
     modes, good = len(density.means), apart <= RADIUS
     turn = torch.arange(len(x)) % BLOCKS

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from thalweg.abilities import Decodes, HasPrior
 from thalweg.config import Discrete
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.hamiltonian import anneal
 from thalweg.evaluation.subset import subset
 
-__all__ = ["GaussianObservation", "fit_observation", "level_log_prob"]
+__all__ = ["DecoderWithPrior", "GaussianObservation", "fit_observation", "level_log_prob"]
 
 MOST, CHAINS = 16, 4  # validation examples, and chains of each, that choose σ
+
+
+@runtime_checkable
+class DecoderWithPrior(Decodes, HasPrior, Protocol):
+    """A decoder, and the prior of its codes."""
 
 
 class GaussianObservation:
@@ -31,7 +38,7 @@ class GaussianObservation:
 
     def __init__(
         self,
-        model: Any,
+        model: DecoderWithPrior,
         sigma: float,
         *,
         scale: Tensor,
@@ -44,16 +51,17 @@ class GaussianObservation:
         self.steps = torch.tensor(steps, dtype=torch.float64, device=scale.device)
 
     @property
-    def prior(self) -> Any:
+    def prior(self) -> Distribution:
         """The law of z."""
         return self.model.prior
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z) of raw `x`, nats (B,), float64."""
+    def log_likelihood(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x|z) of raw `x`, nats (B,), float64; there is no noise of dequantization."""
         mean, width = self.model.decode(z).double(), self.sigma * self.scale
         if self.levels:
             return level_log_prob(x, mean, width, self.levels).flatten(1).sum(dim=1)
-        density = torch.distributions.Normal(mean, width, validate_args=False).log_prob(x)
+        normal: Distribution = torch.distributions.Normal(mean, width, validate_args=False)
+        density = normal.log_prob(x)
         if len(self.steps):
             half = self.steps.clamp(min=1e-300) / 2  # of a continuous column it is not used
             cell = interval_log_prob((x - half - mean) / width, (x + half - mean) / width)
@@ -102,10 +110,11 @@ def interval_log_prob(a: Tensor, b: Tensor) -> Tensor:
     right = a + b > 0
     near, far = torch.where(right, -a, b), torch.where(right, -b, a)  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b)
     edge = torch.special.log_ndtr(near)
-    return edge + torch.log(-torch.expm1(torch.special.log_ndtr(far) - edge))
+    value: Tensor = edge + torch.log(-torch.expm1(torch.special.log_ndtr(far) - edge))
+    return value
 
 
-def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
+def fit_observation(model: DecoderWithPrior, reference: Reference) -> GaussianObservation:
     """Return the Gaussian observation whose σ gives validation examples the highest bound on log p(x).
 
     For a Gaussian, to anneal p(x|z)^β is to anneal σ: one run of annealed importance sampling from σ = ∞ down gives a

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Samples
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -28,19 +29,19 @@ MEANINGS = {
 }
 
 
-def parzen_measures(model: Any, reference: Reference) -> Findings:
+def parzen_measures(model: Samples, reference: Reference) -> Findings:
     """Return the mean log-density of test examples under Gaussian kernels around 10,000 samples of the model.
 
     The kernel's width is the one that suits validation examples best. Images are pixels in [0, 1], as in the papers;
     the columns of vectors are divided by their standard deviation for the kernel, and the density is of raw values.
 
-    Nothing for a model without `sample(count, generator)`, and for tokens.
+    Nothing for tokens.
 
     Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844: section 3.2, why not to use it.
     """
     found, spec = Findings(), reference.spec
-    if not hasattr(model, "sample") or spec.kind == "tokens":
+    if spec.kind == "tokens":
         return found
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to choose the kernel's width on")
@@ -63,7 +64,7 @@ def parzen_measures(model: Any, reference: Reference) -> Findings:
         law = "Parzen window: kernel density of pixels in [0, 1]"
     else:
         law, values = "Parzen window: kernel density of the raw values", values - float(scale.log().sum())
-    protocol = {**(test.protocol or {}), "law": law, "samples": count}
+    protocol = {**test.protocol, "law": law, "samples": count}
     method = {"by": "sample", "σ": sigma, "σ chosen on": "validation examples", "seed": reference.seed}
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "kind": "estimate", "varies": test.varies}
     found.add(mean_of("Parzen window", values, protocol=protocol, method=method, **shared))

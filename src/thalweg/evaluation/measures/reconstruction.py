@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Decodes, Encodes, HasLogProb, HasPrior
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -31,7 +33,7 @@ MEANINGS = {
 }
 
 
-def reconstruction_measures(model: Any, reference: Reference) -> Findings:
+def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
     """Return what `reconstruction` and `similarity` give of a model with `encode` and `decode`, and pictures of images.
 
     A model with `log_prob` that gives every example back, but for what float32 leaves, is invertible: it has no error
@@ -39,19 +41,18 @@ def reconstruction_measures(model: Any, reference: Reference) -> Findings:
     or, of a decoder with `prior` and no encoder, between draws of the prior.
     """
     found, spec, test = Findings(), reference.spec, reference.test
-    if not hasattr(model, "decode"):
-        return found
     if spec.kind == "image":
         found.attempt("interpolations", lambda: _interpolations(model, reference))
-    if not hasattr(model, "encode"):
+    if not isinstance(model, Encodes):
         return found
+    encode, decode = model.encode, model.decode
 
     def rebuild(x: Tensor) -> Tensor:
-        return model.decode(model.encode(x))
+        return decode(encode(x))
 
-    peak = spec.levels - 1 if spec.kind == "image" else None
+    peak = spec.levels - 1 if spec.kind == "image" and spec.levels else None
     errors = reconstruction(rebuild, test, peak=peak)
-    if hasattr(model, "log_prob") and _exact(errors[0], peak, spec):
+    if isinstance(model, HasLogProb) and _exact(errors[0], peak, spec):
         return found
     found.add(errors)
     if peak is not None:
@@ -63,7 +64,7 @@ def reconstruction_measures(model: Any, reference: Reference) -> Findings:
     return found
 
 
-def _exact(error: Estimate, peak: float | None, spec: Any) -> bool:
+def _exact(error: Estimate, peak: float | None, spec: Spec) -> bool:
     assert error.parts is not None
     scale = peak or (float(np.square(spec.std).mean()) ** 0.5 if spec.std else 1.0)
     return bool(error.parts.max() <= (EXACT * scale) ** 2)
@@ -88,7 +89,7 @@ def reconstruction(
         return (_same_shape(rebuild(x), x) - x.double()).square().flatten(1).mean(dim=1)
 
     errors = per_example(examples, "reconstruction", squared)
-    protocol, varies = dict(examples.protocol or {}), examples.varies
+    protocol, varies = examples.protocol, examples.varies
     found = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
     if peak is not None:
         with np.errstate(divide="ignore"):
@@ -123,7 +124,7 @@ def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak:
         return whole[..., edge : whole.shape[-2] - edge, edge : whole.shape[-1] - edge].flatten(1).mean(dim=1)
 
     values = per_example(examples, "reconstruction", ssim)
-    protocol = {**(examples.protocol or {}), "peak": peak, "window": f"{side}×{side} Gaussian, σ = {sigma:.3g}"}
+    protocol = {**examples.protocol, "peak": peak, "window": f"{side}×{side} Gaussian, σ = {sigma:.3g}"}
     return mean_of("SSIM", values, unit="", better="higher", varies=examples.varies, protocol=protocol)
 
 
@@ -147,20 +148,20 @@ def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
     return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on one line through 0 there is no one circle
 
 
-def _interpolations(model: Any, reference: Reference) -> Findings:
+def _interpolations(model: Decodes, reference: Reference) -> Findings:
     found, test = Findings(), reference.test
     few = subset(test, 2 * ROWS)
     with few.noise("interpolations", slice(0, 2 * ROWS)):
-        if hasattr(model, "encode"):
+        if isinstance(model, Encodes):
             codes = model.encode(torch.from_numpy(np.array(few.x[:])).to(test.device))
-        elif hasattr(model, "prior"):
+        elif isinstance(model, HasPrior):
             codes = model.prior.sample((2 * ROWS,))
         else:
             return found
         rows = len(codes) // 2
         if rows < 1 or not codes.is_floating_point():
             raise ValueError(f"codes: got {len(codes)} of {codes.dtype}, wanted at least two of real numbers")
-        flat, spherical = codes.flatten(1), hasattr(model, "prior") or hasattr(model, "log_prob")
+        flat, spherical = codes.flatten(1), isinstance(model, (HasPrior, HasLogProb))
         path = between(flat[:rows], flat[rows : 2 * rows], STEPS, spherical=spherical)
         x = _shown(model.decode(path.reshape(rows * STEPS, *codes.shape[1:])), reference.spec)
     found.pictures["interpolations"] = x.reshape(rows, STEPS, *reference.spec.shape)
@@ -173,7 +174,8 @@ def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:
     return rebuilt.double()
 
 
-def _shown(x: Tensor, spec: Any) -> np.ndarray[Any, Any]:
+def _shown(x: Tensor, spec: Spec) -> np.ndarray[Any, Any]:
     """Return images as raw whole-number levels."""
-    levels = x.detach().nan_to_num().round().clamp(0, spec.levels - 1).cpu().numpy()
-    return levels.astype(np.uint8 if spec.levels <= 256 else np.int64)
+    levels = spec.levels or 256
+    rounded = x.detach().nan_to_num().round().clamp(0, levels - 1).cpu().numpy()
+    return rounded.astype(np.uint8 if levels <= 256 else np.int64)

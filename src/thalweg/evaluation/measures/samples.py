@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
 
+from thalweg.abilities import Samples
 from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.measures.copying import copying_measures
 from thalweg.evaluation.measures.frechet import frechet_measures
-from thalweg.evaluation.measures.modes import mode_measures
+from thalweg.evaluation.measures.modes import HasModes, mode_measures
 from thalweg.evaluation.measures.neighbors import neighbor_measures
 from thalweg.evaluation.measures.transport import sliced_measures, transport_measures
 from thalweg.evaluation.measures.two_sample import classifier_measures, kid_measures, mmd_measures
@@ -69,16 +70,16 @@ MEASURES: tuple[tuple[tuple[str, ...], Measures], ...] = (
 )
 
 
-def sample_measures(model: Any, reference: Reference) -> Findings:
+def sample_measures(model: Samples, reference: Reference) -> Findings:
     """Return the distances of samples of the model to test examples, precision to coverage, modes, copies.
 
     Modes are asked for where the true density has `means` and `stds`, copies where there are training examples. The
     picture "samples" is the first 64, "nearest" the 8 nearest to a training example, each beside it.
 
-    Nothing for a model without `sample(count, generator)`, and for tokens.
+    Nothing for tokens.
     """
     found = Findings()
-    if not hasattr(model, "sample") or reference.spec.kind == "tokens":
+    if reference.spec.kind == "tokens":
         return found
     made: list[Draws] = []
 
@@ -90,7 +91,7 @@ def sample_measures(model: Any, reference: Reference) -> Findings:
     for names, measure in asked(reference):
         part = Findings()
         if made:
-            part.attempt(names[0], lambda measure=measure: measure(made[0]))  # type: ignore[misc]
+            part.attempt(names[0], partial(measure, made[0]))
         if not part.estimates:  # what one of them lacks, all lack
             reason = (part.missing or found.missing)[0].reason
             part.missing = [Missing(name, reason) for name in names]
@@ -101,6 +102,5 @@ def sample_measures(model: Any, reference: Reference) -> Findings:
 
 def asked(reference: Reference) -> list[tuple[tuple[str, ...], Measures]]:
     """Return the measures that the reference has what it takes for, with the names of what each gives."""
-    mixture = hasattr(reference.density, "means") and hasattr(reference.density, "stds")
-    without = {"modes found": not mixture, "data copying": reference.training is None}
+    without = {"modes found": not isinstance(reference.density, HasModes), "data copying": reference.training is None}
     return [(names, measure) for names, measure in MEASURES if not without.get(names[0])]

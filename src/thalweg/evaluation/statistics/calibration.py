@@ -92,4 +92,5 @@ def calibration_error(
 
 
 def _bins(confidence: Array, bins: int) -> Array:
-    return np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
+    indices: Array = np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
+    return indices

@@ -131,4 +131,5 @@ def _factor(covariance: Tensor) -> Tensor:
     """Return F (d, r) with FFᵀ the covariance, r its rank."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return factor
