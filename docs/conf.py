@@ -1,13 +1,16 @@
 """Settings of Sphinx, and the pages that are generated before a build."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import thalweg
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 
+import api_pages  # noqa: E402
 from results_page import results_page  # noqa: E402
 from speed_page import speed_page  # noqa: E402
 
@@ -56,7 +59,24 @@ def _write_measures() -> None:
     (DOCS / "measures-table.md").write_text("\n".join(lines) + "\n")
 
 
+def _escape(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Escape what docstrings mean literally: the asterisk of a shape (B, *shape) and the bars of |det J|."""
+    example = False
+    for i, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if not example:
+            parts = re.sub(r"(?<=[(\s])\*(?=\w+[,)])", r"\\*", line).split("`")
+            parts[::2] = [part.replace("|", "\\|") for part in parts[::2]]  # outside of `code`
+            lines[i] = "`".join(parts)
+
+
+def setup(app: Any) -> None:
+    """Let autodoc escape the docstrings that it reads."""
+    app.connect("autodoc-process-docstring", _escape)
+
+
 _write_systems()
 _write_measures()
+api_pages.write(DOCS / "api")
 (DOCS / "results.md").write_text(results_page())
 (DOCS / "speed.md").write_text(speed_page())

@@ -44,9 +44,9 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     """Read a folder of images, or of one subfolder of images a class, as uint8 (C, H, W).
 
     Color unless all are gray or `channels` says otherwise; turned upright as EXIF says; what is transparent is laid
-    on white. All must have one size, or `resize` to `image_size`²: crop (scale the shorter side, cut the middle), pad
-    (scale the longer side, black borders), stretch. Decoded once: the cache folder keeps the array under a hash of
-    paths, sizes, times and settings, and what is returned is a memory map of it.
+    on white. All must have one size, or `resize` to squares of `image_size`: crop (scale the shorter side, cut the
+    middle), pad (scale the longer side, black borders), stretch. Decoded once: the cache folder keeps the array under a
+    hash of paths, sizes, times and settings, and what is returned is a memory map of it.
 
     Raises ValueError naming the file that is no image, is damaged, animated, has more than 8 bits or too many pixels,
     is a link, or differs in size.
