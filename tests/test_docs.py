@@ -63,3 +63,13 @@ def test_every_ratio_of_speed_names_its_processor(docs: dict[str, ModuleType]) -
     rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
     assert len(rows) == sum(len(file["ratios"]) for file in stored("speed").values())
     assert all("AMD EPYC" in row or "not recorded" in row for row in rows)
+
+
+def test_every_test_in_the_notes_on_the_course_exists() -> None:
+    notes = (ROOT / "docs" / "course-notes.md").read_text()
+    named = re.findall(r"`(tests/\S+\.py)::(\S+)`", notes)
+    assert len(named) > 50
+    for path, test in named:
+        source = (ROOT / path).read_text()
+        for part in test.split("::"):
+            assert re.search(rf"^\s*(def|class) {part}\b", source, flags=re.M), f"{path}::{test}"
