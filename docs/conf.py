@@ -19,7 +19,7 @@ author = "The Thalweg authors"
 copyright = author
 release = version = thalweg.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["colon_fence"]  # formulas are Unicode: MathJax would need a network
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_mock_imports: list[str] = []

@@ -10,6 +10,7 @@ import pytest
 import thalweg
 
 ROOT = Path(__file__).parents[1]
+PAGES = [path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts]
 
 
 @pytest.fixture
@@ -73,3 +74,8 @@ def test_every_test_in_the_notes_on_the_course_exists() -> None:
         source = (ROOT / path).read_text()
         for part in test.split("::"):
             assert re.search(rf"^\s*(def|class) {part}\b", source, flags=re.M), f"{path}::{test}"
+
+
+def test_no_formula_needs_a_script_from_the_network() -> None:
+    assert 'dollarmath"' not in (ROOT / "docs" / "conf.py").read_text()
+    assert not [path.name for path in PAGES if re.search(r"\$\$|\$[^ $`]+\$|\\[a-z]+\{|\{math\}", path.read_text())]
