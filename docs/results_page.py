@@ -51,9 +51,9 @@ def single_runs(files: dict[str, Any]) -> list[str]:
         reference = next((f"{file[key]} ({key})" for key in ("goal", "paper", "published") if file.get(key)), "–")
         unit = next((key for key in file if key.endswith("minutes of training")), None)
         time = f"{file[unit]} {unit.split(' of')[0]}" if unit and file[unit] is not None else MISSING
-        found = file["estimate"]
+        estimate = file["estimate"]
         rows.append(
-            (name, found["name"], text(found), reference, found["n"], found["varies"], seed(file["commands"][0]), time,
+            (name, estimate["name"], text(estimate), reference, estimate["n"], estimate["varies"], seed(file["commands"][0]), time,
              command(file["commands"]))
         )  # fmt: skip
     header = ("result", "measure", "value", "reference", "n", "interval over", "seed", "training", "commands")
@@ -66,9 +66,17 @@ def densities(file: dict[str, Any]) -> list[str]:
     rows = []
     for name, cell in sorted(file["cells"].items(), key=lambda item: item[0].split()[::-1]):
         flow, density = name.split()
-        found, train = cell["estimate"], cell["commands"][0]
+        estimate, train = cell["estimate"], cell["commands"][0]
         rows.append(
-            (density, f"`{flow}`", text(found), found["n"], seed(train), cell["CPU minutes"], command(cell["commands"]))
+            (
+                density,
+                f"`{flow}`",
+                text(estimate),
+                estimate["n"],
+                seed(train),
+                cell["CPU minutes"],
+                command(cell["commands"]),
+            )
         )
     header = ("density", "recipe", "KL from truth", "n", "seed", "CPU minutes", "commands")
     intro = [
@@ -90,9 +98,9 @@ def codebooks(files: dict[str, Any]) -> list[str]:
         uses = [f"{use['in use']} of {use['of']}" for use in file.values() if isinstance(use, dict) and "in use" in use]
         values = [text(file[key]) for key in ("bits/dim", "prior", "reconstruction")]
         recorded = file.get("commands", [])
-        made = command(recorded) if recorded else f"{MISSING}; recipe `{file['recipe']}`"
+        commands = command(recorded) if recorded else f"{MISSING}; recipe `{file['recipe']}`"
         n, drawn = file["prior"]["n"], seed(recorded[0]) if recorded else MISSING
-        rows.append((name, file["prior"]["protocol"]["data"], *values, ", ".join(uses), n, drawn, made))
+        rows.append((name, file["prior"]["protocol"]["data"], *values, ", ".join(uses), n, drawn, commands))
     header = ("result", "data", "total", "prior of the codes", "image given its codes", "codes in use", "n", "seed")
     intro = [
         "## Vector-quantized autoencoders",
@@ -110,9 +118,9 @@ def modes(file: dict[str, Any]) -> list[str]:
         model, density = name.split()
         seeds = ", ".join(seed(run["command"]) for run in cell["runs"])
         minutes = max(run["CPU minutes"] for run in cell["runs"])
-        made = re.sub(r"--seed \d+", "--seed SEED", cell["runs"][0]["command"])
+        line = re.sub(r"--seed \d+", "--seed SEED", cell["runs"][0]["command"])
         row = (density, f"`{model}`", text(cell["modes"]), text(cell["good"]), cell["good"]["n"], seeds, minutes)
-        rows.append((*row, command([made])))
+        rows.append((*row, command([line])))
     header = ("density", "recipe", "modes found", "good samples", "n", "seeds", "CPU minutes, at most", "command")
     intro = [
         "## Modes that adversarial models find",
@@ -148,8 +156,8 @@ def gaussian_fits(file: dict[str, Any]) -> list[str]:
     rows = []
     for name, cell in file.items():
         best, trained = cell["best"], cell["trained"]
-        found = [[fit[key] for fit in trained] for key in ("divergence", "mu", "sigma")]
-        spans = [f"{min(values):.4f} to {max(values):.4f}" for values in found]
+        values = [[fit[key] for fit in trained] for key in ("divergence", "mu", "sigma")]
+        spans = [f"{min(span):.4f} to {max(span):.4f}" for span in values]
         exact = [f"{best[key]:.4f}" for key in ("divergence", "mu", "sigma")]
         pairs = [cell for pair in zip(exact, spans, strict=True) for cell in pair]
         rows.append((name, *pairs, len(trained), ", ".join(str(i) for i in range(len(trained)))))

@@ -47,7 +47,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def kernels(x: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Compare kernel density estimates from 4/5 of the examples at the other examples."""
-    cut, d, found = 4 * len(x) // 5, x.shape[1], {}
+    cut, d, result = 4 * len(x) // 5, x.shape[1], {}
     for kernel in ("gaussian", "epanechnikov", "tophat"):
         h = 0.5 if kernel == "gaussian" else 1.5 * np.sqrt(d)
         settings = {"kernel": kernel, "bandwidth": h, "rtol": 0, "atol": 0}
@@ -57,14 +57,14 @@ def kernels(x: np.ndarray[Any, Any]) -> dict[str, Any]:
         model.points, model.bandwidth = torch.from_numpy(x[:cut]), torch.tensor(h, dtype=torch.float64)
         ours, fast = timed(lambda model=model: model.log_prob(torch.from_numpy(x[cut:])).numpy())
         both = np.isfinite(ours) & np.isfinite(theirs)
-        found[kernel] = {
+        result[kernel] = {
             "largest difference": float(np.abs(ours - theirs)[both].max()),
             "scikit-learn's tree to its own sum": float(np.abs(tree - theirs)[both].max()),
             "−∞ in one alone": int((np.isfinite(ours) != np.isfinite(theirs)).sum()),
             "seconds": fast,
             "scikit-learn seconds": slow,
         }
-    return found
+    return result
 
 
 def fit(model: GMM, x: torch.Tensor, seed: int) -> float:
@@ -95,7 +95,7 @@ def same_density(model: GMM, reference: GaussianMixture, x: np.ndarray[Any, Any]
 
 def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
     """Compare fits from several seeds, and log-densities under the same parameters."""
-    d, found = x.shape[1], {}
+    d, result = x.shape[1], {}
     for ours, theirs in COVARIANCES.items():
         scores, seconds = [], []
         for seed in range(SEEDS):
@@ -108,7 +108,7 @@ def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
             _, slow = timed(lambda reference=reference: reference.fit(x))
             scores.append((mine, float(reference.score(x))))
             seconds.append((fast, slow))
-        found[ours] = {
+        result[ours] = {
             "largest difference": same_density(model, reference, x),
             "log-likelihood": [s[0] for s in scores],
             "scikit-learn log-likelihood": [s[1] for s in scores],
@@ -119,7 +119,7 @@ def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
             "seconds": float(np.median([s[0] for s in seconds])),
             "scikit-learn seconds": float(np.median([s[1] for s in seconds])),
         }
-    return found
+    return result
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def test_one_failure_leaves_the_report_standing(compared):
     folder, _, code = compared
     assert code == 1
     report = json.loads((folder / "report.json").read_text())
-    assert (report["schema"], report["version"]) == ("thalweg-report", 1)
+    assert (report["schema"], report["version"]) == ("thalweg-report", 2)
     assert report["command"].startswith("thalweg compare vae real-nvp wgan:hidden=16 vae:lr=1e30 --data digits")
     assert [m["name"] for m in report["models"]] == [
         "vae", "real-nvp", "wgan:hidden=16", "vae:lr=1e30", "real", "uniform", "gaussian", "gaussian-mixture",

@@ -162,7 +162,7 @@ def test_estimates_of_the_linear_gaussian_model():
     assert ais.n == ais.protocol["examples"] == told["examples"] == 32
     assert ais.protocol["of"] == 40
     assert (ais.protocol["temperatures"], ais.protocol["chains"]) == (150, CHAINS)
-    assert ais.protocol["law"] == found["BDMC upper"].protocol["law"] == "density of the raw values"
+    assert ais.protocol["quantity"] == found["BDMC upper"].protocol["quantity"] == "density of the raw values"
     assert told["gap"] == pytest.approx(found["BDMC upper"].value - found["BDMC lower"].value, abs=1e-9)
     assert told["gap low"] < told["gap"] < told["gap high"] < 0.4
     again = annealing_measures(LinearGaussian(), reference_of(data(40), temperatures=150, batch_size=100))
@@ -262,7 +262,7 @@ def test_a_decoder_of_vectors_gets_a_density_of_raw_values():
     sigma, x = found.tables["AIS"]["σ"], torch.from_numpy(data(32, seed=2).test.x)
     exact = float(LinearDecoder().marginal(sigma).log_prob(x).mean())
     assert -0.1 < found["AIS"].value - exact < 0.03
-    assert found["AIS"].protocol["law"] == "density of the raw values"
+    assert found["AIS"].protocol["quantity"] == "density of the raw values"
     assert "fitted on validation examples" in found["AIS"].method["observation"]
 
     stretch = torch.tensor([10.0, 0.1, 3.0]).double()
@@ -340,7 +340,7 @@ def test_a_gan_has_a_likelihood_beside_those_of_others():
     assert not found.missing
     assert all(p.grad is None for p in model.parameters())
     bits = found["AIS bits/dim"]
-    assert bits.protocol["law"] == "probability of the raw levels"
+    assert bits.protocol["quantity"] == "probability of the raw levels"
     # the untrained generator says about one image: no better than one Gaussian, no worse than uniform noise by much
     assert 2 < bits.value < 5
     assert 4 < found.tables["AIS"]["σ"] < 10

@@ -94,7 +94,7 @@ def test_active_units_are_those_whose_mean_varies():
     assert [e.name for e in found.estimates] == ["active units"]  # without labels no probe
 
 
-@pytest.mark.parametrize("law", ["normal", "laplace"])
+@pytest.mark.parametrize("quantity", ["normal", "laplace"])
 def test_the_interval_of_active_units_holds_the_count_of_the_law(law):
     """Ten units of variances on both sides of the threshold: in at least 95 of 100 repeats; never wide for nothing."""
     deviations = np.sqrt(0.01 * np.array([0.2, 0.5, 0.8, 0.9, 0.97, 1.03, 1.1, 1.3, 2.0, 5.0]))

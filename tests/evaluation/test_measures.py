@@ -112,7 +112,7 @@ def test_binarized_and_image_densities_have_no_bits():
         found = by_name(evaluate(Uniform(2, observation), images()))
         assert set(found) == {"log-likelihood"}
     laws = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
-    with pytest.raises(ValueError, match="law is"):
+    with pytest.raises(ValueError, match="quantity is"):
         laws["binarized"].beats(laws["discrete"])
 
 

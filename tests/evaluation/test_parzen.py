@@ -54,7 +54,7 @@ def test_images_are_pixels_in_the_unit_interval():
     sigma = found.method["σ"]
     kernel = KernelDensity(bandwidth=sigma).fit(samples.reshape(200, 6) / 16)
     assert found.value == pytest.approx(kernel.score_samples(dataset.test.x.reshape(-1, 6) / 16).mean(), abs=1e-6)
-    assert "pixels in [0, 1]" in found.protocol["law"]
+    assert "pixels in [0, 1]" in found.protocol["quantity"]
     assert (found.kind, found.protocol["samples"], found.n) == ("estimate", 200, 30)
     # the width is the best on the validation examples, to 1 %
     fitted = {

@@ -70,10 +70,10 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     module = _verb(arguments[0])
     parser: Parser = module.parser(arguments[1:])
     flags.update(parser.flags)
-    given = parser.parse(arguments[1:])
-    as_json = given.pop("json")
-    given["command"] = shlex.join(["thalweg", *arguments])
-    document: dict[str, Any] = module.run(given)
+    parsed = parser.parse(arguments[1:])
+    as_json = parsed.pop("json")
+    parsed["command"] = shlex.join(["thalweg", *arguments])
+    document: dict[str, Any] = module.run(parsed)
     if os.environ.get("RANK", "0") != "0":
         return 0  # under torchrun the first process speaks
     if as_json:

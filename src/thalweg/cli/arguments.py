@@ -85,22 +85,22 @@ class Parser:
             typed = [flag for option in self.options.values() for flag in option.typed]
             hint = (self.hint(flag) if self.hint else "") or _synonym(flag, typed) or suggestion(flag, typed)
             raise ValueError(f"{flag}: no such option of thalweg {self.verb}, wanted one that its -h lists{hint}")
-        given = {"json": False, **vars(known)}
+        values = {"json": False, **vars(known)}
         for name, (about, required) in self.positionals.items():
-            if not given.get(name):
-                given.pop(name, None)
+            if not values.get(name):
+                values.pop(name, None)
                 if required:
                     raise ValueError(f"{name.upper()}: got nothing, wanted {about}")
-        for name, value in given.items():
+        for name, value in values.items():
             if name in self.options and isinstance(value, str):
-                given[name] = read(name, value, self.options[name].hint)
-        return given
+                values[name] = read(name, value, self.options[name].hint)
+        return values
 
-    def require(self, given: dict[str, Any], name: str) -> Any:
+    def require(self, values: dict[str, Any], name: str) -> Any:
         """Return what was given for an option that has no default, or raise ValueError."""
-        if name not in given:
+        if name not in values:
             raise ValueError(f"{name}: got nothing, wanted {self.options[name].help}")
-        return given[name]
+        return values[name]
 
     def _joined(self, arguments: list[str]) -> list[str]:
         """`--lr -1e-3` → `--lr=-1e-3`: argparse would take the number for an option."""
@@ -124,10 +124,10 @@ class _Quiet(argparse.ArgumentParser):
     """argparse's own complaints, in our words."""
 
     def error(self, message: str) -> NoReturn:
-        told = re.fullmatch(r"argument (\S+): (.*)", message)
-        if not told:
+        match = re.fullmatch(r"argument (\S+): (.*)", message)
+        if not match:
             raise ValueError(message)
-        flag, what = told[1].split("/")[0], told[2]
+        flag, what = match[1].split("/")[0], match[2]
         value = re.fullmatch(r"ignored explicit argument '?(.*?)'?", what)
         if value:
             raise ValueError(f"{flag}: got '{value[1]}', wanted no value")

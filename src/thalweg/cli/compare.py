@@ -19,15 +19,15 @@ HELP = "train models of different families on the same data under the same budge
 def parser(arguments: list[str]) -> Parser:
     """The recipes, the data, the budget, and how to measure."""
     listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
-    made = Parser(
+    result = Parser(
         "compare",
         f"{HELP}\n\nA recipe may have options of its own: vae:latent_dim=2,lr=1e-3\n\nrecipes:\n{listed}",
         usage="compare RECIPE... --data D",
     )
-    made.positional("recipe", "one or more recipes", many=True)
-    add_data(made)
+    result.positional("recipe", "one or more recipes", many=True)
+    add_data(result)
     fields = {option.name: option for option in options_of_dataclass(TrainConfig)}
-    made.group(
+    result.group(
         "budget (what is not given, each recipe chooses)",
         [
             Option("minutes", float, None, "of training, for each model and seed"),
@@ -37,8 +37,8 @@ def parser(arguments: list[str]) -> Parser:
             fields["device"],
         ],
     )
-    made.group("measuring", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
-    made.group(
+    result.group("measuring", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
+    result.group(
         "comparison",
         [
             Option("out", str, None, "folder of the comparison (default: runs/compare-RECIPES-DATA)"),
@@ -46,19 +46,19 @@ def parser(arguments: list[str]) -> Parser:
             Option("ray", str, None, "address of a Ray cluster to spread the trainings over: auto, local, host:port"),
         ],
     )
-    return made
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
     """Train, measure, and return the report."""
-    data = data_config(given)
+    data = data_config(arguments)
     if data is None:
         raise ValueError("source: got nothing, wanted data to compare on (see thalweg data list)")
-    models = tuple(Candidate.read(text) for text in given.get("recipe", []))
-    train = TrainConfig(**{f: given[f] for f in ("minutes", "steps", "examples", "device") if f in given})
-    measuring = Measuring(**{f: given[f] for f in Measuring.__dataclass_fields__ if f in given})
-    plan = Plan(models=models, data=data, seeds=given.get("seeds", 1), train=train, measuring=measuring)
-    folder = Path(given["out"]) if "out" in given else plan.default_folder()
+    models = tuple(Candidate.read(text) for text in arguments.get("recipe", []))
+    train = TrainConfig(**{f: arguments[f] for f in ("minutes", "steps", "examples", "device") if f in arguments})
+    measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
+    plan = Plan(models=models, data=data, seeds=arguments.get("seeds", 1), train=train, measuring=measuring)
+    folder = Path(arguments["out"]) if "out" in arguments else plan.default_folder()
 
     from thalweg.comparison import compare
 
@@ -67,9 +67,9 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         report = compare(
             plan,
             folder,
-            command=given["command"],
-            overwrite=given.get("overwrite", False),
-            ray=given.get("ray"),
+            command=arguments["command"],
+            overwrite=arguments.get("overwrite", False),
+            ray=arguments.get("ray"),
         )
     except (KeyboardInterrupt, Terminated) as stop:
         raise type(stop)("interrupted; the same command resumes") from None

@@ -13,28 +13,28 @@ ACTIONS = ("list", "info", "fetch")
 
 def parser(arguments: list[str]) -> Parser:
     """What to do, and with which data."""
-    made = Parser(
+    result = Parser(
         "data",
         f"{HELP}\n\nlist: the names; info D: shape, splits, classes of a name or a path; fetch NAME",
         usage="data list | info D | fetch NAME",
     )
-    made.positional("action", "one of list, info, fetch")
-    made.positional("source", "name or path", required=False)
-    made.aliases["data"] = "SOURCE"
-    add_data(made, source=False)
-    return made
+    result.positional("action", "one of list, info, fetch")
+    result.positional("source", "name or path", required=False)
+    result.aliases["data"] = "SOURCE"
+    add_data(result, source=False)
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
     """List, describe or fetch."""
     from thalweg.checks import choice
 
-    action, source = choice("action", given["action"], ACTIONS), given.get("source")
+    action, source = choice("action", arguments["action"], ACTIONS), arguments.get("source")
     if action != "list" and source is None:
         raise ValueError(f"SOURCE: got nothing, wanted data to {action} (see thalweg data list)")
     if action == "list" and source is not None:
         raise ValueError(f"SOURCE: got '{source}', wanted nothing after list")
-    config = data_config(given, source)
+    config = data_config(arguments, source)
 
     from thalweg import data
 

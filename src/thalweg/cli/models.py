@@ -12,30 +12,31 @@ from thalweg.cli.shared import print_table
 from thalweg.recipes import FAMILIES, recipe
 
 HELP = "list the recipes: what they are, can do, and come from"
-ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "restore", "score")
 
 
 def parser(arguments: list[str]) -> Parser:
     """Nothing but --family."""
-    made = Parser(
+    result = Parser(
         "models",
         f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
         usage="models",
     )
-    made.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
-    return made
+    result.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
     """Build each recipe's model on standard data, and ask what it can do."""
     from thalweg.checks import choice
 
-    asked = [choice("family", given["family"], FAMILIES)] if "family" in given else list(FAMILIES)
+    asked = [choice("family", arguments["family"], FAMILIES)] if "family" in arguments else list(FAMILIES)
     return {"models": [describe(f, name) for f in asked for name in FAMILIES[f]]}
 
 
 def describe(family: str, name: str) -> dict[str, Any]:
     """Return what is known of a recipe."""
+    from thalweg.abilities import ABILITIES, abilities_of
+
     function = recipe(name)
     doc = inspect.getdoc(function) or ""
     paper = re.search(r"^References?: ((?:.+\n?)+)", doc, re.MULTILINE)
@@ -48,12 +49,12 @@ def describe(family: str, name: str) -> dict[str, Any]:
         except ValueError:  # the recipe says that it is not for such data
             continue
         count = sum(p.numel() for p in model.parameters())
-        built[spec.kind] = {"parameters": count, "abilities": [a for a in ABILITIES if hasattr(model, a)]}
+        built[spec.kind] = {"parameters": count, "abilities": list(abilities_of(model))}
     return {
         "name": name,
         "family": family,
         "about": doc.split("\n\n")[0].replace("\n", " "),
-        "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=ABILITIES.index),
+        "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=list(ABILITIES).index),
         "parameters": {kind: b["parameters"] for kind, b in built.items()},
         "options": {o.name: o.default for o in options_of_function(function)},
         "paper": " ".join(paper[1].split()) if paper else None,

@@ -88,9 +88,9 @@ def options_of_dataclass(cls: type) -> list[Option]:
 
 def options_of_function(function: Callable[..., Any]) -> list[Option]:
     """Return the keyword-only parameters of a function as options; the docstring's `Args` are their help."""
-    told = _args_section(function)
+    texts = _args_section(function)
     return [
-        Option(name, hint, default, told.get(name, "")) for name, (hint, default) in keyword_options(function).items()
+        Option(name, hint, default, texts.get(name, "")) for name, (hint, default) in keyword_options(function).items()
     ]
 
 

@@ -15,6 +15,7 @@ from thalweg.config import DataConfig
 
 __all__ = [
     "add_data",
+    "add_run_and_input",
     "data_config",
     "device_option",
     "out_file",
@@ -45,20 +46,29 @@ def add_data(parser: Parser, *, source: bool = True) -> None:
     parser.group("data", options)
 
 
-def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig | None:
+def add_run_and_input(parser: Parser, what: str) -> None:
+    """Add the run folder, and the data that its model is applied to."""
+    parser.aliases["run"] = "DIR"
+    parser.positional("dir", "a run folder")
+    parser.positional("input", f"{what}: a name or a path (default: the run's own data)", required=False)
+    parser.aliases["data"] = "INPUT"
+    add_data(parser, source=False)
+
+
+def data_config(arguments: dict[str, Any], source: str | None = None) -> DataConfig | None:
     """Return the data that were asked for, or None where no source was named."""
     fields = {f: f if f == "source" else RENAMED.get(f, f) for f in DataConfig.__dataclass_fields__}
-    found = {field: given[name] for field, name in fields.items() if name in given}
+    settings = {field: arguments[name] for field, name in fields.items() if name in arguments}
     if source is not None:
-        found["source"] = source
-    if "source" not in found:
-        if found:
-            first = next(iter(found))
-            name, value = RENAMED.get(first, first), found[first]
+        settings["source"] = source
+    if "source" not in settings:
+        if settings:
+            first = next(iter(settings))
+            name, value = RENAMED.get(first, first), settings[first]
             raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
         return None
     try:
-        return DataConfig(**found)
+        return DataConfig(**settings)
     except ValueError as error:
         field, colon, rest = str(error).partition(":")
         raise ValueError(f"{RENAMED.get(field, field)}{colon}{rest}") from None
@@ -74,9 +84,15 @@ def seed_option(what: str) -> Option:
     return Option("seed", int, 0, f"of {what}")
 
 
-def out_file(text: str, suffixes: Iterable[str]) -> Path:
-    """Return the path to write to; raise ValueError for a suffix that is not known, or a place that is not there."""
-    path, suffixes = Path(text), list(suffixes)
+def out_file(text: str | None, suffixes: Iterable[str]) -> Path:
+    """Return the path to write to.
+
+    Raises ValueError where none is given, for an unknown suffix, and for a folder that does not exist.
+    """
+    suffixes = list(suffixes)
+    if text is None:
+        raise ValueError(f"out: got nothing, wanted a file name ending in {', '.join(suffixes)}")
+    path = Path(text)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"out: got '{text}', wanted a file name ending in {', '.join(suffixes)}")
     if path.is_dir():

@@ -43,9 +43,9 @@ def baselines(dataset: Dataset, seed: int = 0) -> dict[str, Any]:
     if dataset.spec.kind == "tokens":
         return {"real": real}
     spec, fit = dataset.spec, Fit(dataset, seed)
-    made: dict[str, Any] = {"real": real} | ({"uniform": Uniform(spec.shape, spec.levels)} if spec.levels else {})
-    made["gaussian"], mixture = fit.gaussian(), fit.mixture()
-    return made | ({"gaussian-mixture": mixture} if len(mixture.means) > 1 else {})
+    models: dict[str, Any] = {"real": real} | ({"uniform": Uniform(spec.shape, spec.levels)} if spec.levels else {})
+    models["gaussian"], mixture = fit.gaussian(), fit.mixture()
+    return models | ({"gaussian-mixture": mixture} if len(mixture.means) > 1 else {})
 
 
 class Uniform:

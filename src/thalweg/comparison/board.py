@@ -28,7 +28,7 @@ class PlainBoard:
     """A line when a training begins and ends, and every few seconds between."""
 
     def __init__(self, jobs: Sequence[Job], every: float = 10.0) -> None:
-        self.every, self.told = every, {job.name: 0.0 for job in jobs}
+        self.every, self.printed = every, {job.name: 0.0 for job in jobs}
         self.states: dict[str, str] = {}
 
     def show(self, job: Job, message: Mapping[str, Any]) -> None:
@@ -36,8 +36,8 @@ class PlainBoard:
         if "warning" in message:
             print(f"{job.name}  warning: {message['warning']}", file=sys.stderr)
         changed = self.states.get(job.name) != job.state
-        if changed or ("metrics" in message and now - self.told[job.name] > self.every):
-            self.states[job.name], self.told[job.name] = job.state, now
+        if changed or ("metrics" in message and now - self.printed[job.name] > self.every):
+            self.states[job.name], self.printed[job.name] = job.state, now
             print(f"{job.name}  {line_of(job, message)}", file=sys.stderr)
 
     def say(self, text: str) -> None:

@@ -43,7 +43,7 @@ class Fit:
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
         spec = dataset.spec
-        self.x, self.held, self.seed, self.spec = dataset.train.x, dataset.validation.x, seed, spec
+        self.x, self.held_out, self.seed, self.spec = dataset.train.x, dataset.validation.x, seed, spec
         steps = [column.step if column else 0.0 for column in spec.discrete]
         self.steps = np.ones(spec.size) if spec.levels else np.array(steps or [0.0] * spec.size)
         self.noise = 0.0 if spec.levels else MIN_NOISE
@@ -66,12 +66,12 @@ class Fit:
 
         x = self._flat(_some(len(self.x), FITTED // 2, self.seed))
         self.size = min(RANK, len(x) - 1)
-        found = PCA(self.size, svd_solver="randomized", random_state=self.seed % 2**31).fit(x)
+        pca = PCA(self.size, svd_solver="randomized", random_state=self.seed % 2**31).fit(x)
         variances = x.var(axis=0, ddof=1)
         if not self.spec.levels:
             self.noise = MIN_NOISE * float(variances.mean())
-        left = float(variances.sum() - found.explained_variance_.sum()) / (x.shape[1] - self.size)
-        self.center, self.basis = found.mean_ + self.steps / 2, found.components_.T
+        left = float(variances.sum() - pca.explained_variance_.sum()) / (x.shape[1] - self.size)
+        self.center, self.basis = pca.mean_ + self.steps / 2, pca.components_.T
         self.rest = left + UNIFORM * float((self.steps**2).mean()) + self.noise
 
     def _chosen(self) -> float:
@@ -80,13 +80,13 @@ class Fit:
         Those are the validation examples, or, where there are none, a fifth of the training examples, and the moments
         those of the others.
         """
-        moments, held = (self.mean, self.covariance), self._held()
-        if not len(self.held):
+        moments, held_out = (self.mean, self.covariance), self._held_out()
+        if not len(self.held_out):
             apart = np.arange(len(self.rows)) % 5 == 0
-            moments, held = self._moments(self.rows[~apart]), np.array(self.x[self.rows[apart]])
+            moments, held_out = self._moments(self.rows[~apart]), np.array(self.x[self.rows[apart]])
         best, first, likeliest = 0.0, np.zeros(0), np.zeros(0)
         for shrinkage in SHRINKAGE:
-            now = self._log_prob(self._single(*moments, shrinkage), held)
+            now = self._log_prob(self._single(*moments, shrinkage), held_out)
             if not len(first):
                 first = likeliest = now
             elif now.mean() <= likeliest.mean():
@@ -105,7 +105,7 @@ class Fit:
         if self.noise:
             least = float(np.linalg.eigvalsh(covariance)[0])
             covariance = covariance + max(self.noise - least, 0.0) * np.eye(self.size)
-        return self._made(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])
+        return self._full_space(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])
 
     def gaussian(self) -> Gaussians:
         """Return the Gaussian of the points' mean and covariance, shrunk where examples are few."""
@@ -122,20 +122,20 @@ class Fit:
         for k in NUMBERS:
             if 20 * k > len(self.rows) or k * self.size**2 > HELD:
                 break
-            value, made = -math.inf, best
+            value, model = -math.inf, best
             for candidate in self._mixtures(k):
                 now = self._validation_log_prob(candidate)
                 if now <= value:
                     break
-                value, made = now, candidate
+                value, model = now, candidate
             if value <= most:
                 break
-            best, most = made, value
+            best, most = model, value
         return best
 
-    def _held(self) -> Array:
+    def _held_out(self) -> Array:
         """Return validation examples, or training examples where there are none."""
-        x = self.held if len(self.held) else self.x
+        x = self.held_out if len(self.held_out) else self.x
         return np.array(x[_some(len(x), JUDGED, self.seed)])
 
     def _log_prob(self, model: Gaussians, x: Array) -> Array:
@@ -143,7 +143,7 @@ class Fit:
             return model.log_prob(torch.from_numpy(x)).numpy()
 
     def _validation_log_prob(self, model: Gaussians) -> float:
-        return float(self._log_prob(model, self._held()).mean())
+        return float(self._log_prob(model, self._held_out()).mean())
 
     def _mixtures(self, k: int) -> Iterator[Gaussians]:
         """Yield mixtures of `k` components to choose from, the roughest first."""
@@ -157,11 +157,11 @@ class Fit:
             around = (random.random((len(points), len(self.steps))) - 0.5) * self.steps / self.scale
             points += around if self.basis is None else around @ self.basis
         noise, tolerance = (MIN_NOISE, 1e-3) if few else (self.noise or UNIFORM, 1e-2)
-        found = _em(k, points[_some(len(points), FITTED, self.seed)], noise, tolerance, random)
+        pca = _em(k, points[_some(len(points), FITTED, self.seed)], noise, tolerance, random)
         if few:
-            yield self._made(found.weights_, self.mean + found.means_, np.linalg.cholesky(found.covariances_))
+            yield self._full_space(pca.weights_, self.mean + pca.means_, np.linalg.cholesky(pca.covariances_))
             return
-        labels = found.predict(points)
+        labels = pca.predict(points)
         known, counts = np.unique(labels, return_counts=True)
         moments = [self._moments(self.rows[labels == label]) for label in known]
         weights, means, own = counts / counts.sum(), np.stack([m[0] for m in moments]), [m[1] for m in moments]
@@ -169,9 +169,9 @@ class Fit:
         for shared in (*SHARED, self.size, 10 * self.size):
             mixed = [(n * c + shared * mean) / (n + shared) for n, c in zip(counts, own, strict=True)]
             factors = [np.linalg.cholesky(c + self.noise * np.eye(self.size)) for c in mixed]
-            yield self._made(weights, means, np.stack(factors))
+            yield self._full_space(weights, means, np.stack(factors))
 
-    def _made(self, weights: Array, means: Array, factors: Array) -> Gaussians:
+    def _full_space(self, weights: Array, means: Array, factors: Array) -> Gaussians:
         """Return Gaussians of raw data from Gaussians of points."""
         spec = self.spec
         shared: dict[str, Any] = {"shape": spec.shape, "levels": spec.levels, "discrete": spec.discrete}
@@ -208,7 +208,7 @@ def _em(k: int, points: Array, noise: float, tolerance: float, random: np.random
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    made = GaussianMixture(k, reg_covar=noise, tol=tolerance, random_state=int(random.integers(2**31)))
+    model = GaussianMixture(k, reg_covar=noise, tol=tolerance, random_state=int(random.integers(2**31)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is good enough
-        return made.fit(points)
+        return model.fit(points)

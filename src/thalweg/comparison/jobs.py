@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from thalweg.config import RunConfig, to_json
 from thalweg.files import LOCK
 
-__all__ = ["Board", "Job", "train_here", "train_on_ray"]
+__all__ = ["Job", "ProgressDisplay", "train_here", "train_on_ray"]
 
 State = Literal["waiting", "training", "done", "failed"]
 
@@ -47,14 +47,14 @@ class Job:
             self.state, self.reason = "failed", self.reason or f"no model was written; see {self.log}"
 
 
-class Board(Protocol):
+class ProgressDisplay(Protocol):
     """Shows where each training is."""
 
     def show(self, job: Job, message: Mapping[str, Any]) -> None:
         """`job` changed, or its worker said something."""
 
 
-def train_here(jobs: Sequence[Job], board: Board) -> None:
+def train_here(jobs: Sequence[Job], board: ProgressDisplay) -> None:
     """Train the jobs one after another: side by side they would take the time budget from each other.
 
     A job that fails takes no other down. On an interrupt the one that trains writes a checkpoint, and goes on from it
@@ -67,7 +67,7 @@ def train_here(jobs: Sequence[Job], board: Board) -> None:
         board.show(job, {})
 
 
-def _in_a_process(job: Job, board: Board) -> None:
+def _in_a_process(job: Job, board: ProgressDisplay) -> None:
     work = json.dumps({"config": to_json(job.config), "folder": str(job.folder)})
     command = [sys.executable, "-P", "-m", "thalweg.comparison.worker", work]  # no file of the current folder runs
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _read(line: str) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
+def train_on_ray(jobs: Sequence[Job], board: ProgressDisplay, address: str) -> None:
     """Spread the trainings over a Ray cluster: each takes one core, or one GPU where the run asks for it.
 
     A node that sees the job's folder trains in it; another trains in a folder of its own, whose files come back at
@@ -169,7 +169,7 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
             ray.shutdown()
 
 
-def _fetch(job: Job, reference: Any, board: Board) -> None:
+def _fetch(job: Job, reference: Any, board: ProgressDisplay) -> None:
     """Take a task's result: the files of a folder that is not here."""
     import ray
 
@@ -221,5 +221,5 @@ def _on_a_node(
 
 def _files(folder: Path) -> dict[str, bytes]:
     """Return a folder's files by their path in it, without its lock."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
-    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in found}
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
+    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in paths}

@@ -14,14 +14,14 @@ from thalweg.data import Dataset, load
 from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
-from thalweg.evaluation.measures.cost import told
+from thalweg.evaluation.measures.cost import known_value
 from thalweg.randomness import fold
 from thalweg.recipes.runs import cost, open_run
 
-__all__ = ["Bench"]
+__all__ = ["Evaluator"]
 
 
-class Bench:
+class Evaluator:
     """Where models are measured: a data set, its features and anomalies, the baselines.
 
     Raises ValueError for settings that cannot be followed, before anything is measured.
@@ -98,8 +98,8 @@ class Bench:
     def run(self, folder: Path, stem: Path) -> Findings:
         """Return the findings of a trained run, kept as STEM.json and STEM.npz, with what its training cost."""
         key = self._key((folder / "model.safetensors").read_bytes())
-        found = load_findings(stem, key, self.say)
-        if found is None:
+        findings_of = load_findings(stem, key, self.say)
+        if findings_of is None:
             opened = open_run(folder, device=str(self.device))
             got, wanted = self.dataset.trained_on.spec.fingerprint, opened.spec.fingerprint
             if got != wanted:
@@ -107,17 +107,19 @@ class Bench:
                     f"data: got {self.dataset.spec.name} with fingerprint {got}, wanted {wanted}, which {folder} was"
                     " trained on"
                 )
-            found = self.measure(opened.model)
-            found.add(_spent(cost(opened.records())))
-            save_findings(found, stem, key)
-        return found
+            findings_of = self.measure(opened.model)
+            findings_of.add(_spent(cost(opened.records())))
+            save_findings(findings_of, stem, key)
+        return findings_of
 
-    def baselines(self, stem: Path, found: Mapping[str, Findings], say: Callable[[str], None]) -> dict[str, Findings]:
+    def baselines(
+        self, stem: Path, findings_of: Mapping[str, Findings], say: Callable[[str], None]
+    ) -> dict[str, Findings]:
         """Return the findings of the baselines that share a measure with any of the models."""
         from thalweg.comparison.baselines import baselines
         from thalweg.evaluation.groups import group_of
 
-        rooms = {group_of(e.name).section for findings in found.values() for e in findings}
+        rooms = {group_of(e.name).section for findings in findings_of.values() for e in findings}
         if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
             return {}
         made: dict[str, Any] = {}
@@ -159,13 +161,13 @@ class Bench:
 
 def _alike(a: Findings, b: Findings) -> bool:
     """Return whether two models have equal estimates, to the last digit, in every measure."""
-    first, second = ([(e.name, e.value, e.low, e.high) for e in found] for found in (a, b))
+    first, second = ([(e.name, e.value, e.low, e.high) for e in findings_of] for findings_of in (a, b))
     return first == second
 
 
 def _spent(spent: Mapping[str, float]) -> list[Estimate]:
     return [
-        told("training time", spent["seconds"], "s"),
-        told("training steps", spent["steps"]),
-        told("peak memory", spent["memory"], "MiB"),
+        known_value("training time", spent["seconds"], "s"),
+        known_value("training steps", spent["steps"]),
+        known_value("peak memory", spent["memory"], "MiB"),
     ]

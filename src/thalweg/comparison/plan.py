@@ -104,13 +104,13 @@ class Plan:
 
     def runs(self) -> list[tuple[str, RunConfig]]:
         """Return every training by the name of its folder: model by model, seed by seed."""
-        found = []
+        fields = []
         for model in self.models:
             for seed in range(self.seeds):
-                train = TrainConfig(**{**_given(self.train), **model.train, "seed": seed})
+                train = TrainConfig(**{**_changed(self.train), **model.train, "seed": seed})
                 config = RunConfig(recipe=model.recipe, data=self.data, options=dict(model.options), train=train)
-                found.append((f"{folder_name(model.name)}-{seed}", config))
-        return found
+                fields.append((f"{folder_name(model.name)}-{seed}", config))
+        return fields
 
     def digest(self) -> str:
         """Return a hash of all that decides the comparison."""
@@ -139,7 +139,7 @@ def _short(name: str) -> str:
     return f"{name[: MAX_NAME // 4]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
-def _given(train: TrainConfig) -> Mapping[str, Any]:
+def _changed(train: TrainConfig) -> Mapping[str, Any]:
     default = TrainConfig()
     return {f: getattr(train, f) for f in _train_hints() if getattr(train, f) != getattr(default, f)}
 

@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from thalweg.comparison.board import board
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
-from thalweg.comparison.measure import Bench
+from thalweg.comparison.measure import Evaluator
 from thalweg.comparison.plan import Plan, folder_name
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
 from thalweg.report.document import curves_of, document, family, train_command
@@ -48,36 +51,36 @@ def compare(
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
     with board(jobs) as shown, ExitStack() as stack:
         shown.say("reading the data, and the features that images are compared by")
-        bench = Bench(load(plan.data), plan.measuring, device=plan.train.device, say=shown.say)
+        evaluator = Evaluator(load(plan.data), plan.measuring, device=plan.train.device, say=shown.say)
         for _, config in plan.runs():
             if config.train.seed == 0:  # every model, whatever its name: nothing is trained where one cannot be built
-                build(config, bench.dataset.spec)
-        lock = begin(plan, folder, bench.dataset.spec.fingerprint, overwrite=overwrite)
+                build(config, evaluator.dataset.spec)
+        lock = begin(plan, folder, evaluator.dataset.spec.fingerprint, overwrite=overwrite)
         stack.callback(lock.close)
         shown.say("training")
         if ray is None:
             train_here(jobs, shown)
         else:
             train_on_ray(jobs, shown, ray)
-        found = _measured(plan, jobs, bench, folder / "measured", shown.say)
+        findings_of = _measured(plan, jobs, evaluator, folder / "measured", shown.say)
         shown.say("writing the report")
         budget = {
             b: getattr(plan.train, b) for b in ("minutes", "steps", "examples") if getattr(plan.train, b) is not None
         }
         report = document(
-            title=f"{', '.join(m.name for m in plan.models)} on {bench.dataset.spec.name}",
+            title=f"{', '.join(m.name for m in plan.models)} on {evaluator.dataset.spec.name}",
             command=command,
-            dataset=bench.dataset,
+            dataset=evaluator.dataset,
             budget=budget,
-            models=[_told(plan, model.name, jobs, folder) for model in plan.models],
-            found=found,
-            warnings=[*bench.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
+            models=[_describe(plan, model.name, jobs, folder) for model in plan.models],
+            findings_of=findings_of,
+            warnings=[*evaluator.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
         )
         seeds = {
             m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
             for m in plan.models
         }
-        return _write(report, found, curves_of(seeds), bench, folder)
+        return _write(report, findings_of, curves_of(seeds), evaluator, folder)
 
 
 def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
@@ -138,22 +141,22 @@ def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[
 
 
 def _measured(
-    plan: Plan, jobs: Sequence[Job], bench: Bench, folder: Path, say: Callable[[str], None]
+    plan: Plan, jobs: Sequence[Job], evaluator: Evaluator, folder: Path, say: Callable[[str], None]
 ) -> dict[str, Findings]:
     """Return the findings of each model and baseline by name."""
-    found: dict[str, Findings] = {}
+    findings_of: dict[str, Findings] = {}
     for model in plan.models:
         seeds = []
         for job in _jobs_of(plan, model.name, jobs):
             if job.state == "done":
                 say(f"measuring {job.name}")
                 try:
-                    seeds.append(bench.run(job.folder, folder / job.name))
+                    seeds.append(evaluator.run(job.folder, folder / job.name))
                 except ValueError as error:  # a damaged model takes no other down
                     job.state, job.reason = "failed", str(error)
         if seeds:
-            found[model.name] = averaged(seeds)
-    return found | bench.baselines(folder, found, say)
+            findings_of[model.name] = averaged(seeds)
+    return findings_of | evaluator.baselines(folder, findings_of, say)
 
 
 def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
@@ -161,7 +164,7 @@ def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
     return list(jobs[first : first + plan.seeds])
 
 
-def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+def _describe(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     """Return what the report says of a model and its trainings."""
     from thalweg.recipes.runs import cost
     from thalweg.training.records import read_metrics
@@ -178,7 +181,7 @@ def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str,
 
 
 def evaluate_run(
-    folder: Path | str, bench: Bench, config: RunConfig, *, command: str = "", say: Callable[[str], None]
+    folder: Path | str, evaluator: Evaluator, config: RunConfig, *, command: str = "", say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return the report of one trained run, beside the baselines, also written into its folder."""
     from thalweg.recipes.runs import cost
@@ -186,34 +189,36 @@ def evaluate_run(
 
     folder = Path(folder)
     say(f"measuring {config.recipe}")
-    found = {config.recipe: bench.run(folder, folder / "measured" / "model")}
-    found |= bench.baselines(folder / "measured", found, say)
+    findings_of = {config.recipe: evaluator.run(folder, folder / "measured" / "model")}
+    findings_of |= evaluator.baselines(folder / "measured", findings_of, say)
     spent = cost(read_metrics(folder))
     seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
             "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip
     name = config.recipe
     report = document(
-        title=f"{name} on {bench.dataset.spec.name}",
+        title=f"{name} on {evaluator.dataset.spec.name}",
         command=command,
-        dataset=bench.dataset,
+        dataset=evaluator.dataset,
         budget={},
         models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
-        found=found,
-        warnings=bench.warnings,
+        findings_of=findings_of,
+        warnings=evaluator.warnings,
     )
-    return _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
+    return _write(report, findings_of, curves_of({name: [(config.train.seed, folder)]}), evaluator, folder)
 
 
 def _write(
-    report: dict[str, Any], found: dict[str, Findings], curves: dict[str, Any], bench: Bench, folder: Path
+    report: dict[str, Any], findings_of: dict[str, Findings], curves: dict[str, Any], evaluator: Evaluator, folder: Path
 ) -> dict[str, Any]:
     """Write report.json and report.html, and return the report: with null for what is not finite, and a warning."""
-    pictures = {name: dict(findings.pictures) for name, findings in found.items()}
-    part = bench.dataset.split(bench.measuring.split)
-    pictures.setdefault("real", {}).setdefault("samples", part.x[:64])
+    figures = {name: list(findings.figures) for name, findings in findings_of.items()}
+    real = figures.setdefault("real", [])
+    if not any(figure.section == "samples" for figure in real):
+        part = evaluator.dataset.split(evaluator.measuring.split)
+        real += drawable("samples", np.asarray(part.x[:64]), evaluator.dataset.spec)
     report["warnings"] += [f"{where}, written as null: no number of JSON" for where in not_finite(report)]
     report = finite(report)
-    page = html(report, pictures, curves)
+    page = html(report, figures, curves)
     written(folder / "report.json", report)
     write_atomic(folder / "report.html", page.encode())
     return report

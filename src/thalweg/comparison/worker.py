@@ -26,56 +26,56 @@ Tell = Callable[[dict[str, Any]], None]
 class Teller:
     """Progress, told at most twice a second."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell, self.told = tell, 0.0
+    def __init__(self, send: Tell) -> None:
+        self.send, self.sent = send, 0.0
 
     def start(self, label: str, step: int, steps: int) -> None:
         self.label, self.begun, self.first = label, time.monotonic(), step
-        self.tell({"stage": label, "step": step, "steps": steps})
+        self.send({"stage": label, "step": step, "steps": steps})
 
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         now = time.monotonic()
-        if now - self.told < 0.5 and step < steps:
+        if now - self.sent < 0.5 and step < steps:
             return
-        self.told = now
+        self.sent = now
         rate = (step - self.first) / max(now - self.begun, 1e-9)
-        told = {
+        message = {
             "stage": self.label,
             "step": step,
             "steps": steps,
             "rate": rate,
             "left": (steps - step) / max(rate, 1e-9),
         }
-        self.tell(told | {"metrics": dict(metrics)})
+        self.send(message | {"metrics": dict(metrics)})
 
     def close(self) -> None: ...
 
 
-def train_or_resume(config: RunConfig, folder: Path, tell: Tell) -> None:
+def train_or_resume(config: RunConfig, folder: Path, send: Tell) -> None:
     """Train the run, or resume what is in the folder; one that has ended is left as it is."""
     from thalweg.recipes import runs
 
     def warn(message: str) -> None:
-        tell({"warning": " ".join(message.split())})
+        send({"warning": " ".join(message.split())})
 
     if (folder / "model.safetensors").is_file():
         return
     if (folder / "run.json").is_file():
-        runs.resume(folder, progress=Teller(tell), warn=warn)
+        runs.resume(folder, progress=Teller(send), warn=warn)
     else:
-        runs.train(config, folder, progress=Teller(tell), warn=warn)
+        runs.train(config, folder, progress=Teller(send), warn=warn)
 
 
 def main(job: str) -> int:
     """Do the job and return the exit code."""
-    given = json.loads(job)
+    settings = json.loads(job)
 
-    def tell(message: dict[str, Any]) -> None:
+    def send(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)
 
     threading.Thread(target=_stop_with_starter, daemon=True).start()
     try:
-        train_or_resume(from_json(RunConfig, given["config"]), Path(given["folder"]), tell)
+        train_or_resume(from_json(RunConfig, settings["config"]), Path(settings["folder"]), send)
     except BaseException as error:
         from thalweg.training import Interrupted
 
@@ -83,7 +83,7 @@ def main(job: str) -> int:
             return 128 + error.signum
         reason = " ".join(str(error).split()) or type(error).__name__
         expected = isinstance(error, (ValueError, RuntimeError)) and not isinstance(error, NotImplementedError)
-        tell({"failed": reason if expected else f"{type(error).__name__}: {reason}"})
+        send({"failed": reason if expected else f"{type(error).__name__}: {reason}"})
         if not isinstance(error, ValueError):
             raise
         return 2

@@ -54,7 +54,7 @@ class Draws:
         """Of every draw."""
         return self.reference.seed
 
-    def told(self, n_real: int, n_fake: int, **protocol: Any) -> dict[str, Any]:
+    def fields(self, n_real: int, n_fake: int, **protocol: Any) -> dict[str, Any]:
         """Return the fields of an estimate made of that many, with what else must agree."""
         own = {"features": self.reference.features.name, "n_real": n_real, "n_fake": n_fake, "seed": self.seed}
         return {
@@ -117,15 +117,15 @@ def streamed(
         broken, start, at = broken + _broken(x), at, at + len(x)
         if broken:
             continue
-        found = features.of(x)
+        extracted_part = features.of(x)
         if start == 0:
-            raw, extracted = x.new_empty(kept, *x.shape[1:]), found.new_empty(kept, found.shape[1])
+            raw, extracted = x.new_empty(kept, *x.shape[1:]), extracted_part.new_empty(kept, extracted_part.shape[1])
         if start < kept:  # copied: what is drawn is let go
-            raw[start:at], extracted[start:at] = x[: kept - start], found[: kept - start]
-        if found.shape[1] < fewest and found.shape[1] <= WIDEST:
+            raw[start:at], extracted[start:at] = x[: kept - start], extracted_part[: kept - start]
+        if extracted_part.shape[1] < fewest and extracted_part.shape[1] <= WIDEST:
             for block in range(start * BLOCKS // count, (at - 1) * BLOCKS // count + 1):
                 first, last = (-(-edge * count // BLOCKS) for edge in (block, block + 1))
-                part = Moments.of(found[max(first - start, 0) : last - start])
+                part = Moments.of(extracted_part[max(first - start, 0) : last - start])
                 known = moments[block]
                 moments[block] = part if known is None else known + part
     _refuse(broken, count, name)

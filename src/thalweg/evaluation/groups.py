@@ -66,8 +66,9 @@ class Group(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """What a model needs, in words: "log_prob or elbo"."""
-        return " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
+        """What the measures need, in words: "log_prob or elbo", "logits, and labels"."""
+        of_model = " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
+        return ", and ".join(filter(None, (of_model, self.beside)))
 
 
 GROUPS = (
@@ -126,7 +127,7 @@ GROUPS = (
         "labels",
     ),
     Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
-    Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS),
+    Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),
 )
 _GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
 
@@ -180,20 +181,20 @@ def evaluate(
     reference = reference_of(
         dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
     )
-    found = Findings()
+    findings = Findings()
     with frozen(model, place):
         for group in (group for group in GROUPS if group.applies(model)):
             part = Findings()
             part.attempt(group.name, partial(group.measures, model, reference))
             assert all(group_of(e.name) is group for e in part), f"{group.name}: a measure is not in its MEANINGS"
             part.missing = [replace(m, group=group.name) for m in part.missing]
-            found.add(part)
-    if not found.missing and all(group_of(e.name).section == "cost" for e in found):
+            findings.add(part)
+    if not findings.missing and all(group_of(e.name).section == "cost" for e in findings):
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
-            f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.wanted))}"
+            f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.name != 'cost'))}"
         )
-    return found
+    return findings
 
 
 def reference_of(

@@ -30,10 +30,12 @@ class Features:
         parts = []
         with torch.no_grad():
             for part in x.split(batch_size):
-                found = self.extract(part)
-                if found.ndim != 2 or len(found) != len(part):
-                    raise ValueError(f"features: got shape {tuple(found.shape)} of {len(part)} examples, wanted (B, d)")
-                parts.append(found.double().cpu())
+                values = self.extract(part)
+                if values.ndim != 2 or len(values) != len(part):
+                    raise ValueError(
+                        f"features: got shape {tuple(values.shape)} of {len(part)} examples, wanted (B, d)"
+                    )
+                parts.append(values.double().cpu())
         features = torch.cat(parts)
         broken = int((~features.isfinite()).any(dim=1).sum())
         if broken:

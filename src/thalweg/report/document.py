@@ -13,6 +13,7 @@ from typing import Any
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.data import Dataset
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
 from thalweg.recipes import FAMILIES
 from thalweg.report.rows import rows
@@ -20,7 +21,7 @@ from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
 
-SCHEMA, VERSION = "thalweg-report", 1
+SCHEMA, VERSION = "thalweg-report", 2
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -31,7 +32,7 @@ def document(
     dataset: Dataset,
     budget: Mapping[str, float],
     models: Sequence[Mapping[str, Any]],
-    found: Mapping[str, Findings],
+    findings_of: Mapping[str, Findings],
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return report.json: what was compared, and every measure of every model as an estimate or the reason for none.
@@ -43,12 +44,12 @@ def document(
     spec = dataset.spec
     sizes = {name: len(dataset.split(name)) for name in ("train", "validation", "test")}
     trained = {model["name"] for model in models}
-    baselines = [name for name in found if name not in trained]
-    told = [
+    baselines = [name for name in findings_of if name not in trained]
+    listed = [
         *models,
         *({"name": n, "family": "baseline", "options": {}, "parameters": None, "seeds": []} for n in baselines),
     ]
-    measures = rows(found, baselines)
+    measures = rows(findings_of, baselines)
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -66,19 +67,25 @@ def document(
         },
         "budget": dict(budget),
         "versions": versions(),
-        "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
+        "models": [dict(model) | {"parameters": _parameters(findings_of.get(model["name"]))} for model in listed],
         "measures": measures,
-        "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
-        "warnings": [*warnings, *_without_a_row({n: f for n, f in found.items() if n in trained}, measures)],
+        "tables": {name: findings.tables for name, findings in findings_of.items() if findings.tables},
+        "figures": {name: _figures(findings) for name, findings in findings_of.items() if _figures(findings)},
+        "warnings": [*warnings, *_without_a_row({n: f for n, f in findings_of.items() if n in trained}, measures)],
     }
 
 
-def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
+def _figures(findings: Findings) -> list[dict[str, Any]]:
+    """Return the figures that are made of numbers; images and points are in the page alone."""
+    return [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))]
+
+
+def _without_a_row(findings_of: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return why measures that none of the models has are missing: there is no row whose cells would say it."""
     names = {row["name"] for row in measures}
     groups = {group_of(name).name for name in names}
     models: dict[str, list[str]] = {}
-    for model, findings in found.items():
+    for model, findings in findings_of.items():
         for missing in findings.missing:
             if missing.name not in names and missing.group not in groups:
                 models.setdefault(f"{missing.name}: {missing.reason}", []).append(model)
@@ -129,8 +136,8 @@ def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, li
     }
 
 
-def _parameters(found: Findings | None) -> int | None:
-    for estimate in found or ():
+def _parameters(findings_of: Findings | None) -> int | None:
+    for estimate in findings_of or ():
         if estimate.name == "parameters":
             return int(estimate.value)
     return None

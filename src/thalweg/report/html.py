@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thalweg.report.charts import bounds, calibration, confusion, curves, roc
+from thalweg.evaluation.estimates.figures import Figure
+from thalweg.report.charts import charts, curves
 from thalweg.report.diagnostics import watched
 from thalweg.report.forest import forest
 from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
-from thalweg.report.svg import faces
+from thalweg.report.svg import styles
 from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
@@ -55,20 +56,20 @@ PLANE = {  # of data with two columns
 
 def html(
     report: Mapping[str, Any],
-    pictures: Mapping[str, Mapping[str, Any]],
+    figures: Mapping[str, Sequence[Figure]],
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> str:
     """Return the page of a report (what `report.json` holds) as one self-contained HTML document.
 
-    `pictures[model]` are raw arrays by key, "samples" (n, *shape), "nearest" and "reconstructions" (m, 2, *shape),
-    "interpolations" (rows, steps, *shape), and `pictures["real"]["samples"]` held-out examples. `curves[model]` are
-    the lines of `metrics.jsonl` of each seed. A section without content is left out.
+    `figures[model]` are what its measures have to show, each in the section that it names; those of "real" are
+    held-out examples. `curves[model]` are the lines of `metrics.jsonl` of each seed. A section without content is left
+    out.
 
     Raises ValueError for what is no report of this version.
     """
-    if (report.get("schema"), report.get("version")) != ("thalweg-report", 1):
-        raise ValueError(f"report: got {report.get('schema')!r} {report.get('version')!r}, wanted thalweg-report 1")
-    body = [section for section in _sections(report, pictures, curves) if section[2]]
+    if (report.get("schema"), report.get("version")) != ("thalweg-report", 2):
+        raise ValueError(f"report: got {report.get('schema')!r} {report.get('version')!r}, wanted thalweg-report 2")
+    body = [section for section in _sections(report, figures, curves) if section[2]]
     links = tag("ul", (tag("li", tag("a", title, href=f"#{anchor}")) for anchor, title, _ in body))
     page = rich(
         head(report),
@@ -91,25 +92,30 @@ def html(
     return "<!doctype html>\n" + tag("html", tag("head", above), tag("body", tag("main", page)), lang="en") + "\n"
 
 
-def _sections(report: Mapping[str, Any], drawn: Any, known: Any) -> list[tuple[str, str, Markup]]:
-    looks, data, tables = faces(report), report["data"], report["tables"]
-    answers = rich(confusion(tables, looks), calibration(tables, looks))
+def _sections(
+    report: Mapping[str, Any], drawn: Mapping[str, Sequence[Figure]], known: Any
+) -> list[tuple[str, str, Markup]]:
+    looks, data = styles(report), report["data"]
+
+    def shown(section: str) -> Markup:
+        return pictures(section, drawn, data, looks)
+
     return [
         ("numbers", "The numbers", table(report, looks)),
         ("forest", "Intervals side by side", forest(report, looks)),
-        ("samples", "Samples", pictures("samples", drawn, data, looks)),
-        ("reconstructions", "Reconstructions", pictures("reconstructions", drawn, data, looks)),
-        ("interpolations", "Latent interpolations", pictures("interpolations", drawn, data, looks)),
+        ("samples", "Samples", shown("samples")),
+        ("reconstructions", "Reconstructions", shown("reconstructions")),
+        ("interpolations", "Latent interpolations", shown("interpolations")),
         (
             "nearest",
             "Nearest training images" if data["kind"] == "image" else "Nearest training examples",
-            pictures("nearest", drawn, data, looks),
+            shown("nearest"),
         ),
         ("curves", "Training curves", curves(known, looks)),
         ("watched", "While games were played", watched(known, looks)),
-        ("bounds", "The bound as K grows", bounds(tables, looks)),
-        ("roc", "Anomalies", roc(tables, looks)),
-        ("classifiers", "Classifiers", tag("div", answers, class_="panels wide") if answers else answers),
+        ("bounds", "The bound as K grows", charts("bounds", drawn, looks)),
+        ("roc", "Anomalies", charts("roc", drawn, looks)),
+        ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
         ("meanings", "What each number means", meanings(report)),
         ("origin", "How it was made", origin(report)),
     ]

@@ -36,12 +36,12 @@ def tag(name: str, /, *children: Child, **attributes: Any) -> Markup:
     >>> tag("p", "1 < 2", class_="note", id=None)
     '<p class="note">1 &lt; 2</p>'
     """
-    told = "".join(
+    text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_piece(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{told}>" if name in VOID else f"<{name}{told}>{rich(*children)}</{name}>")
+    return Markup(f"<{name}{text}>" if name in VOID else f"<{name}{text}>{rich(*children)}</{name}>")
 
 
 def _piece(child: Child) -> str:
@@ -69,13 +69,13 @@ def number(value: Any, digits: int = 4) -> str:
         return "–"
     if math.isinf(known):
         return "∞" if known > 0 else "−∞"
-    told = f"{known:.{digits}g}"
-    if "e" in told:
-        base, power = told.split("e")
+    text = f"{known:.{digits}g}"
+    if "e" in text:
+        base, power = text.split("e")
         if 0 <= int(power) < 9:
             return f"{round(known):,}".replace("-", "−")
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         return ("" if base == "1" else f"{base}×").replace("-", "−") + f"10{raised}"
     if abs(known) >= 1e4:
-        told = f"{known:,.0f}"
-    return told.replace("-", "−")
+        text = f"{known:,.0f}"
+    return text.replace("-", "−")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.report.markup import Markup, rich, tag
-from thalweg.report.svg import Face
+from thalweg.report.svg import Style
 
 __all__ = [
     "ARROWS",
@@ -53,12 +53,12 @@ def contested(measure: Mapping[str, Any]) -> bool:
     return measure["better"] is not None and judged
 
 
-def standing(cell: Mapping[str, Any], face: Face) -> str | None:
+def standing(cell: Mapping[str, Any], style: Style) -> str | None:
     """Return where a number of a measure that ranks stands: best, near (not separated), open (not judged), or worse."""
     if cell["best"]:
         return "best"
     if cell["separated"] is None:
-        return None if face.baseline else "open"
+        return None if style.baseline else "open"
     return None if cell["separated"] else "near"
 
 
@@ -92,8 +92,8 @@ def duration(seconds: float | None) -> str:
         return "–"
     if seconds < 100:
         return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
-    told = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-    return told.replace(".0 ", " ")
+    text = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return text.replace(".0 ", " ")
 
 
 def budget(known: Mapping[str, Any]) -> str:
@@ -158,14 +158,14 @@ def summary(report: Mapping[str, Any]) -> Markup:
 
 
 def _flags(measures: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    found: dict[tuple[str, str], list[Markup]] = {}
+    groups: dict[tuple[str, str], list[Markup]] = {}
     for measure in measures:
         for name, cell in estimated(measure).items():
             if cell["flag"]:
-                found.setdefault((name, cell["flag"]), []).append(label(measure, measures))
+                groups.setdefault((name, cell["flag"]), []).append(label(measure, measures))
     return [
         rich(tag("b", name), " ", tag("strong", flag), ", by ", listed(rows), ".")
-        for (name, flag), rows in found.items()
+        for (name, flag), rows in groups.items()
     ]
 
 
@@ -177,13 +177,13 @@ def label(measure: Mapping[str, Any], measures: Sequence[Mapping[str, Any]]) -> 
 
 def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     varies = list(dict.fromkeys(part for measure in ranked for part in measure["varies"].split(" and ")))
-    told = [f"Intervals are at 95 % and cover the chance in {listed(varies)}."]
+    text = [f"Intervals are at 95 % and cover the chance in {listed(varies)}."]
     if "training seeds" not in varies:
-        told.append("None says what another training run would have given.")
-    told.append(
+        text.append("None says what another training run would have given.")
+    text.append(
         "Each difference was judged by itself: of equally good models, one in 20 or more looks separated by chance."
     )
     cells = [cell for measure in ranked for cell in estimated(measure).values()]
     alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))
-    told.append(f"Of {counted(alone, 'separated difference')}, {together} remain so after Holm's adjustment by rows.")
-    return tag("p", Markup(" ".join(rich(line) for line in told)), class_="small")
+    text.append(f"Of {counted(alone, 'separated difference')}, {together} remain so after Holm's adjustment by rows.")
+    return tag("p", Markup(" ".join(rich(line) for line in text)), class_="small")

@@ -75,12 +75,12 @@ class Estimate:
         power = 0 if -4 <= power < 9 else power
         places = max(0, 1 - math.floor(math.log10(width)) + power)
 
-        def told(number: float) -> str:
+        def text(number: float) -> str:
             return f"{number / 10.0**power:.{places}f}" + (f"e{power}" if power else "")
 
         if abs(self.high + self.low - 2 * self.value) > 0.1 * width:
-            return f"{told(self.value)} [{told(self.low)}, {told(self.high)}]"
-        return f"{told(self.value)} ± {told(width)}"
+            return f"{text(self.value)} [{text(self.low)}, {text(self.high)}]"
+        return f"{text(self.value)} ± {text(width)}"
 
     def beats(self, other: Estimate) -> bool:
         """Whether this number is better than `other` beyond the interval of their `difference`.
@@ -173,9 +173,9 @@ def comparable(estimates: list[Estimate]) -> list[Estimate]:
     """
     for other in estimates[1:]:
         first = estimates[0]
-        told = [f"{name} is {_field(first, name)!r} and {_field(other, name)!r}" for name in differences(first, other)]
-        if told:
-            raise ValueError(f"{first.name}: got two protocols, wanted one: {', '.join(told)}")
+        text = [f"{name} is {_field(first, name)!r} and {_field(other, name)!r}" for name in differences(first, other)]
+        if text:
+            raise ValueError(f"{first.name}: got two protocols, wanted one: {', '.join(text)}")
     return estimates
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import Figure
 
 __all__ = ["Findings", "Missing"]
 
@@ -22,7 +23,7 @@ class Missing:
 
 @dataclass
 class Findings:
-    """Estimates, missing measures, `tables` that `json.dumps` takes, and `pictures`: raw arrays `(n, *shape)` to draw.
+    """Estimates, missing measures with the reason, `tables` that `json.dumps` takes, and `figures` to draw.
 
     >>> found = Findings()
     >>> found.attempt("half", lambda: 1 / 0)
@@ -33,7 +34,7 @@ class Findings:
     estimates: list[Estimate] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     tables: dict[str, Any] = field(default_factory=dict)
-    pictures: dict[str, Any] = field(default_factory=dict)
+    figures: list[Figure] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Estimate]:
         return iter(self.estimates)
@@ -43,8 +44,15 @@ class Findings:
         for estimate in self.estimates:
             if estimate.name == name:
                 return estimate
-        told = "".join(f" ({m.name}: {m.reason})" for m in self.missing if m.name == name)
-        raise KeyError(f"{name}: not measured{told}; there are {', '.join(e.name for e in self.estimates)}")
+        reason = "".join(f" ({m.name}: {m.reason})" for m in self.missing if m.name == name)
+        raise KeyError(f"{name}: not measured{reason}; there are {', '.join(e.name for e in self.estimates)}")
+
+    def figure(self, section: str) -> Figure:
+        """Return the first figure of a section of the report; raise KeyError where there is none."""
+        for figure in self.figures:
+            if figure.section == section:
+                return figure
+        raise KeyError(f"{section}: no figure; there are {', '.join(f.section for f in self.figures) or 'none'}")
 
     def add(self, more: Findings | Estimate | Iterable[Estimate]) -> None:
         """Take what another evaluation found, or estimates."""
@@ -52,7 +60,7 @@ class Findings:
             self.estimates += more.estimates
             self.missing += more.missing
             self.tables |= more.tables
-            self.pictures |= more.pictures
+            self.figures += more.figures
         else:
             self.estimates += [more] if isinstance(more, Estimate) else list(more)
 

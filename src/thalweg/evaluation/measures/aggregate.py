@@ -50,12 +50,12 @@ def aggregate_measures(model: CodesWithPrior, reference: Reference) -> Findings:
     Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv:1711.01558. ELBO surgery, M. D. Hoffman,
     M. J. Johnson, 2016.
     """
-    found = Findings()
+    findings = Findings()
     examples = subset(reference.test, MOST)
     codes = torch.from_numpy(codes_of(Drawn(model) if isinstance(model, HasPosterior) else model, examples))
-    found.attempt("aggregate MMD²", lambda: aggregate_mmd2(codes, model.prior, examples))
-    found.attempt("aggregate KL", lambda: aggregate_kl(codes, model.prior, examples))
-    return found
+    findings.attempt("aggregate MMD²", lambda: aggregate_mmd2(codes, model.prior, examples))
+    findings.attempt("aggregate KL", lambda: aggregate_kl(codes, model.prior, examples))
+    return findings
 
 
 def aggregate_mmd2(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
@@ -69,10 +69,10 @@ def aggregate_mmd2(codes: Tensor, prior: Distribution, examples: Examples) -> Es
         z = prior.sample((len(codes),)).double().cpu()
     width = median_distance(z, generator=generator(examples.seed, "bandwidth"))
     random = generator(examples.seed, "permutations")
-    found = mmd2(codes, z, bandwidth=width, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
-    method = {"bandwidth": width, "p-value": found.p_value, "unbiased": "may be negative"}
-    told = _told(examples, codes, kernel="Gaussian, of the median distance of the prior")
-    return jackknifed("aggregate MMD²", found.value, found.left_out, n=len(codes), method=method, **told)
+    findings = mmd2(codes, z, bandwidth=width, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
+    method = {"bandwidth": width, "p-value": findings.p_value, "unbiased": "may be negative"}
+    fields = _fields(examples, codes, kernel="Gaussian, of the median distance of the prior")
+    return jackknifed("aggregate MMD²", findings.value, findings.left_out, n=len(codes), method=method, **fields)
 
 
 def aggregate_kl(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
@@ -93,11 +93,11 @@ def aggregate_kl(codes: Tensor, prior: Distribution, examples: Examples) -> Esti
         raise ValueError(f"test examples: got {n}, wanted more of them for a covariance of {size} numbers")
     parts = [Moments.of(codes[block::BLOCKS]) for block in range(BLOCKS)]
     whole = sum(parts[1:], parts[0])
-    given = _gaussian(prior)
-    value, of_means = _divergence(whole, *given)
-    left_out = [_divergence(whole - part, *given)[0] for part in parts]
+    of_prior = _gaussian(prior)
+    value, of_means = _divergence(whole, *of_prior)
+    left_out = [_divergence(whole - part, *of_prior)[0] for part in parts]
     method = {"of the means": of_means, "unbiased": "for Gaussian codes; may be negative"}
-    return jackknifed("aggregate KL", value, left_out, n=n, unit="nats", method=method, **_told(examples, codes))
+    return jackknifed("aggregate KL", value, left_out, n=n, unit="nats", method=method, **_fields(examples, codes))
 
 
 def _divergence(codes: Moments, mean: Tensor, covariance: Tensor) -> tuple[float, float]:
@@ -130,6 +130,6 @@ def _check(codes: Tensor, prior: Distribution) -> None:
         raise ValueError(f"prior: got events of shape {tuple(prior.event_shape)}, wanted ({codes.shape[1]},) as codes")
 
 
-def _told(examples: Examples, codes: Tensor, **protocol: Any) -> dict[str, Any]:
+def _fields(examples: Examples, codes: Tensor, **protocol: Any) -> dict[str, Any]:
     protocol = {**examples.protocol, "numbers in the code": codes.shape[1], **protocol, "seed": examples.seed}
     return {"better": "lower", "varies": examples.varies, "protocol": protocol}

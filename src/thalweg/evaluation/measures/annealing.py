@@ -18,7 +18,7 @@ from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import seeded
 from thalweg.evaluation.measures.importance import DRAWS, LatentVariableModel, importance_curve, log_weights
-from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
+from thalweg.evaluation.measures.likelihood import bits_of, nats_and_bits, observation_of, quantity_of
 from thalweg.evaluation.measures.observation import DecoderWithPrior, GaussianObservation, fit_observation
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.hamiltonian import LEAPFROG, anneal, sigmoid_schedule
@@ -52,30 +52,30 @@ def annealing_measures(model: HasPrior, reference: Reference) -> Findings:
 
     Raises ValueError for a prior that is not on all of R^d, and what `fit_observation` raises.
     """
-    found = Findings()
+    findings = Findings()
     own = isinstance(model, HasLogLikelihood)
     if reference.temperatures == 0 or (not own and isinstance(model, (HasLogProb, HasElbo))):
-        return found
-    _reachable(model.prior)
+        return findings
+    _check_support(model.prior)
     if reference.temperatures is None:
         reference = replace(reference, temperatures=TEMPERATURES)
         work = _work(model, reference)
         if work > BEARABLE and torch.device(reference.test.device).type == "cpu":
             reason = f"{work / 1e12:.0f} TFLOP, many for a CPU; --temperatures {TEMPERATURES} has them done"
-            found.missing.append(Missing("AIS", reason))
-            return found
-    law = model
+            findings.missing.append(Missing("AIS", reason))
+            return findings
+    decoder = model
     if not own:
         assert isinstance(model, DecoderWithPrior)  # the group's need
-        law = fit_observation(model, reference)
-    assert isinstance(law, ObservationModel)
-    told = found.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
-    found.attempt("AIS", lambda: _of_test(law, reference, told))
-    found.attempt("BDMC", lambda: _of_simulated(law, reference, told))
-    return found
+        decoder = fit_observation(model, reference)
+    assert isinstance(decoder, ObservationModel)
+    effort = findings.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
+    findings.attempt("AIS", lambda: _of_test(decoder, reference, effort))
+    findings.attempt("BDMC", lambda: _of_simulated(decoder, reference, effort))
+    return findings
 
 
-def _reachable(prior: Distribution) -> None:
+def _check_support(prior: Distribution) -> None:
     """Refuse a prior that is not on all of R^d: a chain's steps would leave it."""
     z, support = prior.sample(torch.Size((1,))), prior.support
     if z.ndim != 2 or not z.is_floating_point() or support is None or not support.check(z.fill_(1e6)).all():
@@ -118,7 +118,12 @@ class Bounds(NamedTuple):
 
 @torch.no_grad()
 def annealed_bounds(
-    law: ObservationModel, x: Tensor, temperatures: int, *, codes: Tensor | None = None, dequantized: bool = False
+    decoder: ObservationModel,
+    x: Tensor,
+    temperatures: int,
+    *,
+    codes: Tensor | None = None,
+    dequantized: bool = False,
 ) -> Bounds:
     """Return log 1/C Σ w_c of C = 8 annealed chains an example and, with `codes`, −log 1/C Σ w'_c of reversed ones.
 
@@ -134,14 +139,14 @@ def annealed_bounds(
     R. P. Adams, 2015, arXiv:1511.02543; On the quantitative analysis of decoder-based generative models, Y. Wu et al.,
     2017, arXiv:1611.04273.
     """
-    count, prior = len(x), law.prior
+    count, prior = len(x), decoder.prior
 
     def likelihood(copies: int) -> Callable[[Tensor], Tensor]:
         rows = x.repeat(copies, *[1] * (x.ndim - 1))
         if not dequantized:
-            return lambda z: law.log_likelihood(rows, z)
+            return lambda z: decoder.log_likelihood(rows, z)
         noise = torch.rand(rows.shape, device=x.device) if codes is None else torch.zeros(rows.shape, device=x.device)
-        return lambda z: law.log_likelihood(rows, z, noise=noise)
+        return lambda z: decoder.log_likelihood(rows, z, noise=noise)
 
     ahead, starts = sigmoid_schedule(temperatures)[:, None].to(x.device), prior.sample((PILOTS * count,))
     pilot = anneal(prior.log_prob, likelihood(PILOTS), starts, ahead, chains=PILOTS)
@@ -156,55 +161,57 @@ def annealed_bounds(
     return Bounds(means[0], None if codes is None else -means[1], run.acceptance)
 
 
-def _of_test(law: ObservationModel, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
+def _of_test(decoder: ObservationModel, reference: Reference, effort: dict[str, Any]) -> list[Estimate]:
     assert reference.temperatures
-    test, observation = reference.test, observation_of(law, reference.spec)
+    test, observation = reference.test, observation_of(decoder, reference.spec)
     examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
     values, acceptance = np.empty(len(examples.x)), []
     for rows, x in examples.batches():
         with examples.noise("annealing", rows):
-            bounds = annealed_bounds(law, x, reference.temperatures, dequantized=observation == "dequantized")
+            bounds = annealed_bounds(decoder, x, reference.temperatures, dequantized=observation == "dequantized")
         values[rows] = bounds.lower
         acceptance.append(bounds.acceptance)
-    told |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
-    if isinstance(law, LatentVariableModel):  # what the encoder's bound is on the same examples
-        told[f"IWAE-{DRAWS}"] = float(importance_curve(log_weights(law, examples, DRAWS))[DRAWS].mean())
+    effort |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
+    if isinstance(decoder, LatentVariableModel):  # what the encoder's bound is on the same examples
+        effort[f"IWAE-{DRAWS}"] = float(importance_curve(log_weights(decoder, examples, DRAWS))[DRAWS].mean())
     method: dict[str, Any] = {"by": "prior and log_likelihood", "observation": observation, "seed": test.seed}
-    if isinstance(law, GaussianObservation):
-        method |= {"by": "prior and decode", "observation": str(law)}
-        told["σ"] = law.sigma
+    if isinstance(decoder, GaussianObservation):
+        method |= {"by": "prior and decode", "observation": str(decoder)}
+        effort["σ"] = decoder.sigma
     if observation == "dequantized":
         method["noise"] = "drawn anew with each chain"
     return nats_and_bits(
         "AIS",
         values,
         examples,
-        law=law_of(observation, reference.spec),
+        quantity=quantity_of(observation, reference.spec),
         bits=bits_of(observation, reference.spec),
         protocol=_effort(reference),
         method=method,
     )
 
 
-def _of_simulated(law: ObservationModel, reference: Reference, told: dict[str, Any]) -> list[Estimate]:
-    if not isinstance(law, Observes):
-        raise ValueError(f"observe: {type(law).__name__} cannot draw x given z, wanted observe(z) to simulate examples")
+def _of_simulated(decoder: ObservationModel, reference: Reference, effort: dict[str, Any]) -> list[Estimate]:
+    if not isinstance(decoder, Observes):
+        raise ValueError(
+            f"observe: {type(decoder).__name__} cannot draw x given z, wanted observe(z) to simulate examples"
+        )
     assert reference.temperatures
-    test, observation = reference.test, observation_of(law, reference.spec)
+    test, observation = reference.test, observation_of(decoder, reference.spec)
     with seeded(test.seed, "simulated", device=test.device), torch.no_grad():
-        codes = law.prior.sample((SIMULATED,))
-        x, dequantized = law.observe(codes), observation == "dequantized"
-        bounds = annealed_bounds(law, x, reference.temperatures, codes=codes, dequantized=dequantized)
+        codes = decoder.prior.sample((SIMULATED,))
+        x, dequantized = decoder.observe(codes), observation == "dequantized"
+        bounds = annealed_bounds(decoder, x, reference.temperatures, codes=codes, dequantized=dequantized)
     assert bounds.upper is not None
     protocol = {
         "data": "simulated by the model",
         "seed": test.seed,
-        "law": law_of(observation, reference.spec),
+        "quantity": quantity_of(observation, reference.spec),
         **_effort(reference),
     }
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": "simulated examples", "protocol": protocol}
     gap = mean_of("gap", bounds.upper - bounds.lower, unit="nats", better="lower")
-    told |= {"simulated examples": SIMULATED, "gap": gap.value, "gap low": gap.low, "gap high": gap.high}
+    effort |= {"simulated examples": SIMULATED, "gap": gap.value, "gap low": gap.low, "gap high": gap.high}
     return [
         mean_of("BDMC lower", bounds.lower, kind="lower bound", **shared),
         mean_of("BDMC upper", bounds.upper, kind="upper bound", **shared),

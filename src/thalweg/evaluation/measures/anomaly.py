@@ -12,6 +12,7 @@ from torch import Tensor
 from thalweg.abilities import Classifies, Decodes, Encodes, HasElbo, HasLogProb, Scores, names_of
 from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import Axis, Curve
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.examples import Examples, per_example
 from thalweg.evaluation.reference import Reference
@@ -98,14 +99,13 @@ def scores(score: Score, examples: Examples) -> Array:
 def anomaly_measures(model: object, reference: Reference) -> Findings:
     """Return AUROC and AUPR in % of the test examples against as many of each data set of anomalies, and the curves.
 
-    The curves are the table "ROC": by name, the rates (fractions) and the AUROC.
+    The curves are figures of the section "roc".
     """
-    found = Findings()
+    findings = Findings()
     if not reference.anomalies:
-        return found
+        return findings
     score = score_of(model, reference.spec)
     normal = scores(score, reference.test)
-    found.tables["ROC"] = {}
     for name, others in reference.anomalies.items():
 
         def measured(name: str = name, others: Examples = others) -> list[Estimate]:
@@ -114,11 +114,17 @@ def anomaly_measures(model: object, reference: Reference) -> Findings:
             protocol = {**reference.test.protocol, "anomalies": name, "n of each": n, "seed": seed}
             shared: dict[str, Any] = {"protocol": protocol, "method": {"score": score.name}}
             curve = auroc(f"anomaly AUROC: {name}", a, b, **shared)
-            found.tables["ROC"][name] = roc(a, b) | {"AUROC": curve.value / 100}
+            false, true = roc(a, b)
+            axes: dict[str, Any] = {"x_axis": Axis(label="false positive rate", range=(0, 1)),
+                    "y_axis": Axis(label="true positive rate", range=(0, 1))}  # fmt: skip
+            legend = f"{curve.value:.1f} %"
+            findings.figures.append(
+                Curve(section="roc", panel=name, x=false, y=true, diagonal=True, legend=legend, **axes)
+            )
             return [curve, aupr(f"anomaly AUPR: {name}", a, b, seed=seed, **shared)]
 
-        found.attempt(f"anomaly AUROC: {name}", measured)
-    return found
+        findings.attempt(f"anomaly AUROC: {name}", measured)
+    return findings
 
 
 def _as_many(normal: Array, others: Examples, score: Score, reference: Reference, name: str) -> tuple[Array, Array]:
@@ -149,8 +155,8 @@ def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
     B. Lakshminarayanan, 2019, arXiv:1810.09136.
 
     >>> from types import SimpleNamespace
-    >>> found = simple_anomalies(SimpleNamespace(kind="vector"), np.array([[1.0, 5.0], [2.0, 6.0]]), seed=0)
-    >>> {name: y.shape for name, y in found.items()}
+    >>> findings = simple_anomalies(SimpleNamespace(kind="vector"), np.array([[1.0, 5.0], [2.0, 6.0]]), seed=0)
+    >>> {name: y.shape for name, y in findings.items()}
     {'box': (2, 2), 'shuffled': (2, 2)}
     """
     x = np.asarray(x)

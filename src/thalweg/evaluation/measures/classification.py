@@ -13,6 +13,7 @@ from torch import Tensor
 from thalweg.abilities import Classifies
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import Axis, Curve, Matrix
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
@@ -44,12 +45,12 @@ def classification_measures(model: Classifies, reference: Reference) -> Findings
 def classification(
     logits: Callable[[Tensor], Tensor], examples: Examples, classes: tuple[str, ...] | None = None
 ) -> Findings:
-    """Return accuracy, label loss and calibration error, and the tables they come from.
+    """Return accuracy, label loss and calibration error, and the figures they come from.
 
     Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
-    log-probability of the label in nats; the calibration error in %. Tables are "confusion matrix" (counts, true ×
-    predicted), "per class" (precision, recall and F1 as fractions, None where nothing is to be divided by) and
-    "calibration" (the bins that hold examples). `classes` are the names of the K logits.
+    log-probability of the label in nats; the calibration error in %. Figures are the confusion matrix (counts, true ×
+    predicted, with precision, recall and F1 of each class as fractions, None where the denominator is 0) and the
+    calibration curve (the bins that hold examples, sized by their number). `classes` are the names of the K logits.
 
     Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
 
@@ -60,20 +61,36 @@ def classification(
     got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
     shared: dict[str, Any] = {"varies": examples.varies, "protocol": examples.protocol}
-    found = Findings()
-    found.add(top_k(got.rank, 1, **shared))
+    findings = Findings()
+    findings.add(top_k(got.rank, 1, **shared))
     if got.classes > TOP:
-        found.add(top_k(got.rank, TOP, **shared))
-    found.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
-    found.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
+        findings.add(top_k(got.rank, TOP, **shared))
+    findings.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
+    findings.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
     bins = calibration(got.confidence, hits)
     counts = confusion(got.y, got.predicted, got.classes)
-    found.tables = {
-        "confusion matrix": {"classes": list(names), "counts": counts.tolist()},
-        "per class": _per_class(names, counts),
-        "calibration": {"confidence": bins.confidence, "accuracy": bins.accuracy, "n": bins.n},
-    }
-    return found
+    findings.figures = [
+        Matrix(
+            section="classifiers",
+            panel="confusion matrix",
+            rows=list(names),
+            columns=list(names),
+            values=counts.tolist(),
+            caption="rows: the label; columns: the predicted class",
+            details=_per_class(names, counts),
+        ),
+        Curve(
+            section="classifiers",
+            panel="calibration",
+            x_axis=Axis(label="confidence", range=(0, 1)),
+            y_axis=Axis(label="accuracy", range=(0, 1)),
+            x=[float(c) for c in bins.confidence],
+            y=[float(a) for a in bins.accuracy],
+            sizes=[float(n) for n in bins.n],
+            diagonal=True,
+        ),
+    ]
+    return findings
 
 
 @dataclass(frozen=True)

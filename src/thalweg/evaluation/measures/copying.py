@@ -13,6 +13,7 @@ from torch import Tensor
 
 from thalweg.evaluation.draws import BLOCKS, Draws
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed, rate
 from thalweg.evaluation.examples import Examples
@@ -115,14 +116,14 @@ def copying_measures(draws: Draws) -> Findings:
     if reference.test.protocol.get("split") == training.protocol.get("split", ""):
         raise ValueError("copies: got the training examples to compare samples with, wanted held-out ones")
     x, y = draws.fake.features, draws.real.features
-    found = nearest(torch.cat([x, y]), training, reference.features)
-    ours, theirs = found.apart[: len(x)].numpy(), found.apart[len(x) :].numpy()
+    neighbors = nearest(torch.cat([x, y]), training, reference.features)
+    ours, theirs = neighbors.apart[: len(x)].numpy(), neighbors.apart[len(x) :].numpy()
     z, spread = closeness(ours, theirs), _spread(ours, theirs)
-    told = draws.told(len(y), len(x), training=len(training.x))
+    fields = draws.fields(len(y), len(x), training=len(training.x))
     method: dict[str, Any] = {"Z": z, "p-value": float(ndtr(z)), **_cells(draws, ours, theirs)}
     turns = [np.arange(len(d)) % BLOCKS for d in (ours, theirs)]
     left_out = [(_share(ours[turns[0] != b], theirs[turns[1] != b]) - 0.5) / spread for b in range(BLOCKS)]
-    copying = jackknifed("data copying", z, left_out, unit="σ", better="higher", method=_flagged(method), **told)
+    copying = jackknifed("data copying", z, left_out, unit="σ", better="higher", method=_flagged(method), **fields)
     # The jackknife has no width where every sample is nearer than any held-out example. The variance of a share of
     # pairs is at most that of a share of as many examples as the smaller sample has.
     widest = rate("share", round(_share(ours, theirs) * min(len(x), len(y))), min(len(x), len(y)))
@@ -131,14 +132,14 @@ def copying_measures(draws: Draws) -> Findings:
     copying = replace(copying, low=low, value=value, high=max(high, value))
     copying = replace(copying, method={**copying.method, "interval": "jackknife, never narrower than Wilson's"})
     shown = np.argsort(ours, kind="stable")[:SHOWN]
-    beside = np.array(training.x[found.row[shown].numpy()])
-    pictures = {"nearest": np.stack([draws.fake.raw[shown].numpy(), beside], axis=1)}
-    kept = Findings([copying], pictures=pictures)
-    kept.attempt("copied samples", lambda: _copied(ours, theirs, told))
+    beside = np.array(training.x[neighbors.row[shown].numpy()])
+    pairs = np.stack([draws.fake.raw[shown].numpy(), beside], axis=1)
+    kept = Findings([copying], figures=drawable("nearest", pairs, draws.reference.spec, "pairs"))
+    kept.attempt("copied samples", lambda: _copied(ours, theirs, fields))
     return kept
 
 
-def _copied(ours: Array, theirs: Array, told: dict[str, Any]) -> Estimate:
+def _copied(ours: Array, theirs: Array, fields: dict[str, Any]) -> Estimate:
     """Return the share of samples at least as near as the nearest hundredth of held-out examples.
 
     Raises ValueError where a hundredth of the held-out examples equal a training example: then copies are no news.
@@ -152,12 +153,15 @@ def _copied(ours: Array, theirs: Array, told: dict[str, Any]) -> Estimate:
     # no more samples than those below the next held-out example, whose place among both is random under one law
     p = float(betabinom.sf(hits - 1, len(ours), near + 1, m - near)) if near < m else 1.0
     method = _flagged({"p-value": p, "of the held-out examples, %": 100 * near / m})
-    rest = {**told, "better": "lower", "kind": "estimate", "method": method}
-    found = rate("copied samples", hits, rest.pop("n"), **rest)
+    rest = {**fields, "better": "lower", "kind": "estimate", "method": method}
+    share = rate("copied samples", hits, rest.pop("n"), **rest)
     low, high = (100 * end for end in _share_interval(ours, theirs))
-    low, high = 0.0 if hits == 0 else min(low, found.value), 100.0 if hits == len(ours) else max(high, found.value)
-    method = {**found.method, "interval": "bootstrap of the distance, Jeffreys' of the share"}
-    return replace(found, low=low, high=high, method=method)
+    low, high = (
+        0.0 if hits == 0 else min(low, share.value),
+        100.0 if hits == len(ours) else max(high, share.value),
+    )
+    method = {**share.method, "interval": "bootstrap of the distance, Jeffreys' of the share"}
+    return replace(share, low=low, high=high, method=method)
 
 
 def _rank(m: int) -> int:

@@ -14,7 +14,7 @@ from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.reference import Reference
 from thalweg.randomness import generator
 
-__all__ = ["MEANINGS", "cost_measures", "told"]
+__all__ = ["MEANINGS", "cost_measures", "known_value"]
 
 MEANINGS = {
     "parameters": "How many numbers were trained; of a baseline, fitted.",
@@ -28,16 +28,16 @@ DRAWS = 5
 
 def cost_measures(model: object, reference: Reference) -> Findings:
     """Return the number of parameters and the samples a second, the mean of 5 batches after one to warm up."""
-    found = Findings()
+    findings = Findings()
     if isinstance(model, nn.Module):
         count = sum(p.numel() for p in model.parameters())
-        found.add([told("parameters", count)] if count else [])
+        findings.add([known_value("parameters", count)] if count else [])
         if isinstance(model, Samples):
-            found.attempt("samples a second", lambda: _pace(model, reference))
-    return found
+            findings.attempt("samples a second", lambda: _pace(model, reference))
+    return findings
 
 
-def told(name: str, value: float, unit: str = "") -> Estimate:
+def known_value(name: str, value: float, unit: str = "") -> Estimate:
     """Return a number that is known, of which less is better."""
     return Estimate(
         name=name, value=value, low=value, high=value, unit=unit, kind="exact", varies="nothing", n=1, better="lower"

@@ -39,33 +39,33 @@ def disentanglement_measures(model: Encodes, reference: Reference) -> Findings:
 
     Nothing where the test examples have no `factors`.
     """
-    found, test, factors = Findings(), reference.test, reference.test.factors
+    findings, test, factors = Findings(), reference.test, reference.test.factors
     if not factors:
-        return found
+        return findings
 
     def measured() -> Findings:
         codes = codes_of(model, test)
         drawn = codes_of(Drawn(model), test) if isinstance(model, HasPosterior) else codes
         return _measure(codes, drawn, factors, test)
 
-    found.attempt("MIG", measured)
-    return found
+    findings.attempt("MIG", measured)
+    return findings
 
 
 def _measure(
     codes: NDArray[np.float64], drawn: NDArray[np.float64], factors: Mapping[str, Any], test: Examples
 ) -> Findings:
-    found = Findings()
+    findings = Findings()
     if len(codes) < LEAST:
         raise ValueError(f"factors: got {len(codes)} examples, wanted at least {LEAST} to fill {BINS} bins")
     known = {name: levels_of(np.asarray(values), LEVELS) for name, values in factors.items()}
     known = {name: levels for name, levels in known.items() if len(np.unique(levels)) > 1}
     if codes.shape[1] < 2 or not known:
         raise ValueError(f"MIG: got codes of {codes.shape[1]} and {len(known)} factors that vary, wanted 2 and 1")
-    found.attempt("MIG", lambda: _gap(drawn, known, test, found.tables))
+    findings.attempt("MIG", lambda: _gap(drawn, known, test, findings.tables))
     if len(known) > 1:
-        found.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
-    return found
+        findings.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
+    return findings
 
 
 def _gap(
@@ -86,11 +86,11 @@ def _gap(
 
     def shares(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """I(z_j; v_f) / H(v_f), (factors, numbers)."""
-        found = []
+        findings = []
         for levels in factors.values():
             v = levels[rows]
-            found.append(np.array([mutual_information(z[rows], v) for z in binned]) / mutual_information(v, v))
-        return np.stack(found)
+            findings.append(np.array([mutual_information(z[rows], v) for z in binned]) / mutual_information(v, v))
+        return np.stack(findings)
 
     def mean_gap(known: NDArray[np.float64]) -> float:
         top = np.sort(known, axis=1)

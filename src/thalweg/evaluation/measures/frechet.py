@@ -33,18 +33,18 @@ def frechet_measures(draws: Draws) -> Findings:
     fields |= {"unit": "units²", "kind": "estimate", "better": "lower"}
     biased = {"bias": "upwards, by finite samples"}
     distance = jackknifed("Fréchet distance", whole, left_out, least=0.0, method=biased, **fields)
-    found, features = Findings([distance]), draws.real.features.shape[1]
+    findings, features = Findings([distance]), draws.real.features.shape[1]
     name, wanted = "Fréchet distance (n→∞)", features * BLOCKS // (BLOCKS - 1) + 1
     n = min(fields["protocol"]["n_real"], fields["protocol"]["n_fake"])
     if n < wanted:
         few = f"got {n:,} examples of {features:,} features, wanted at least {wanted:,}: below, the bias is not c/n"
         wide = f"got {features:,} features, wanted at most {WIDEST:,} to take the moments of"
-        found.missing.append(Missing(name, few if features <= WIDEST else wide))
-        return found
+        findings.missing.append(Missing(name, few if features <= WIDEST else wide))
+        return findings
     assert distance.parts is not None
     how = f"line in 1/n through n and {BLOCKS - 1}n/{BLOCKS}, Student of {BLOCKS} jackknife pseudo-values"
-    found.add(mean_of(name, distance.parts, method={"interval": how, "unbiased": "may be negative"}, **fields))
-    return found
+    findings.add(mean_of(name, distance.parts, method={"interval": how, "unbiased": "may be negative"}, **fields))
+    return findings
 
 
 def _gaps(draws: Draws) -> tuple[float, list[float], dict[str, Any]]:
@@ -53,8 +53,8 @@ def _gaps(draws: Draws) -> tuple[float, list[float], dict[str, Any]]:
         real, fake = (reduce(add, stream.moments) for stream in (draws.real, draws.fake))
         pairs = zip(draws.real.moments, draws.fake.moments, strict=True)
         left_out = [frechet(real - a, fake - b) for a, b in pairs]
-        return frechet(real, fake), left_out, draws.told(draws.real.count, draws.fake.count)
+        return frechet(real, fake), left_out, draws.fields(draws.real.count, draws.fake.count)
     x, y = draws.real.features[:FEW], draws.fake.features[:FEW]
     turns = [torch.arange(len(z)) % BLOCKS for z in (x, y)]
     left_out = [frechet_of_few(x[turns[0] != b], y[turns[1] != b]) for b in range(BLOCKS)]
-    return frechet_of_few(x, y), left_out, draws.told(len(x), len(y))
+    return frechet_of_few(x, y), left_out, draws.fields(len(x), len(y))

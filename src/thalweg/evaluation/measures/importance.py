@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from thalweg.abilities import HasLogLikelihood, HasPosterior, HasPrior
+from thalweg.evaluation.estimates.figures import Axis, Curve
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
+from thalweg.evaluation.measures.likelihood import bits_of, nats_and_bits, observation_of, quantity_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
@@ -34,26 +35,31 @@ class LatentVariableModel(HasPrior, HasPosterior, HasLogLikelihood, Protocol):
 
 
 def importance_measures(model: LatentVariableModel, reference: Reference) -> Findings:
-    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K"."""
-    found = Findings()
+    """Return the importance-weighted bound of 64 draws, and the curve of the bound over 1, 2, 4 ... draws."""
+    findings = Findings()
     examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
-    law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
+    quantity, curve = quantity_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
     means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
-    found.tables["IWAE-K"] = {
-        "K": list(means),
-        "value": [m.value for m in means.values()],
-        "low": [m.low for m in means.values()],
-        "high": [m.high for m in means.values()],
-        "n": len(examples.x),
-        "law": law,
-    }
+    findings.figures = [
+        Curve(
+            section="bounds",
+            panel=quantity,
+            x_axis=Axis(label="K", scale="log2"),
+            y_axis=Axis(label="bound, nats"),
+            x=[float(k) for k in means],
+            y=[m.value for m in means.values()],
+            low=[m.low for m in means.values()],
+            high=[m.high for m in means.values()],
+            sizes=[1.0] * len(means),
+        )
+    ]
     method = {"by": "posterior", "observation": observation, "seed": examples.seed, "batch size": examples.batch_size}
     if observation == "dequantized":
         method["noise"] = "drawn anew with each z"
     bits = bits_of(observation, reference.spec)
-    found.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, law=law, bits=bits, method=method))
-    return found
+    findings.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, quantity=quantity, bits=bits, method=method))
+    return findings
 
 
 @torch.no_grad()
@@ -68,7 +74,7 @@ def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> n
 
     Raises ValueError if a law gives anything but one value an example.
     """
-    found = np.empty((len(examples.x), draws))
+    findings = np.empty((len(examples.x), draws))
     for rows, x in examples.batches():
         with examples.noise("importance", rows):
             posterior, prior = model.posterior(x), model.prior
@@ -79,8 +85,8 @@ def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> n
                     "prior": prior.log_prob(z),
                     "posterior": posterior.log_prob(z),
                 }
-                found[rows, k] = _one_each(parts, len(x)).cpu().numpy()
-    return found
+                findings[rows, k] = _one_each(parts, len(x)).cpu().numpy()
+    return findings
 
 
 def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:

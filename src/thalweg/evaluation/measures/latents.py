@@ -34,18 +34,18 @@ MEANINGS = {
 
 def latent_measures(model: Encodes, reference: Reference) -> Findings:
     """Return the number of active units of a model with `encode` and `prior`, and with labels how codes tell them."""
-    found, test, training = Findings(), reference.test, reference.training
+    findings, test, training = Findings(), reference.test, reference.training
     labeled = test.y is not None and training is not None and training.y is not None
     if not (labeled or isinstance(model, HasPrior)):
-        return found
+        return findings
     codes = codes_of(model, test)
     if isinstance(model, HasPrior):
-        found.attempt("active units", lambda: active_units(codes, test))
-        found.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
+        findings.attempt("active units", lambda: active_units(codes, test))
+        findings.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
     if labeled and training is not None:
         few = subset(training, FITTED)
-        found.attempt("linear-probe accuracy", lambda: _probes(codes, test, codes_of(model, few), few))
-    return found
+        findings.attempt("linear-probe accuracy", lambda: _probes(codes, test, codes_of(model, few), few))
+    return findings
 
 
 class Drawn:
@@ -88,8 +88,8 @@ def active_units(codes: NDArray[np.float64], examples: Examples) -> Estimate:
     Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
 
     >>> codes = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 0.1, 0.0]
-    >>> found = active_units(codes, Examples(codes))
-    >>> found.value, found.low, found.high, found.unit
+    >>> findings = active_units(codes, Examples(codes))
+    >>> findings.value, findings.low, findings.high, findings.unit
     (1, 1, 2, 'units')
     """
     from scipy.special import ndtri
@@ -139,9 +139,9 @@ def _probes(
     protocol = {**test.protocol, "fitted on": len(known)}
     linear = {**protocol, "probe": "logistic regression, C = 1, on standardized codes"}
     nearest = {**protocol, "neighbors": NEIGHBORS, "distance": "Euclidean, of the codes as they are"}
-    told = {"converged": iterations < 500}
+    method = {"converged": iterations < 500}
     hits = [int((fitted.predict(codes) == y).sum()) for fitted in (probe, neighbors)]
     return [
-        rate("linear-probe accuracy", hits[0], len(y), varies=test.varies, protocol=linear, method=told),
+        rate("linear-probe accuracy", hits[0], len(y), varies=test.varies, protocol=linear, method=method),
         rate("kNN accuracy", hits[1], len(y), varies=test.varies, protocol=nearest),
     ]

@@ -23,11 +23,11 @@ __all__ = [
     "MEANINGS",
     "bits_of",
     "divergence",
-    "law_of",
     "likelihood",
     "likelihood_measures",
     "nats_and_bits",
     "observation_of",
+    "quantity_of",
 ]
 
 MEANINGS = {
@@ -52,16 +52,16 @@ MIXED = "probability of the discrete columns and density of the others"
 
 def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Findings:
     """Return what `likelihood` gives of a model with `log_prob`, or else `elbo`, and its divergence from the truth."""
-    found, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
-    law = model.log_prob if isinstance(model, HasLogProb) else model.elbo
+    findings, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
+    quantity = model.log_prob if isinstance(model, HasLogProb) else model.elbo
     observation = observation_of(model, spec)
     shared: dict[str, Any] = {"bound": not exact, "draws": reference.draws}
     bits = bits_of(observation, spec)
-    about = law_of(observation, spec)
-    found.add(likelihood(law, reference.test, observation=observation, bits=bits, law=about, **shared))
+    about = quantity_of(observation, spec)
+    findings.add(likelihood(quantity, reference.test, observation=observation, bits=bits, quantity=about, **shared))
     if reference.density is not None and observation == "continuous":
-        found.add(divergence(reference.density.log_prob, law, reference.test, **shared))
-    return found
+        findings.add(divergence(reference.density.log_prob, quantity, reference.test, **shared))
+    return findings
 
 
 def observation_of(model: object, spec: Spec) -> str:
@@ -83,18 +83,18 @@ def bits_of(observation: str, spec: Spec) -> bool:
     return observation != "binarized" and not (spec.levels and observation == "continuous")
 
 
-def law_of(observation: str, spec: Spec) -> str:
+def quantity_of(observation: str, spec: Spec) -> str:
     """Return what a log-probability of that observation is about, in words: the `law` of a protocol.
 
     >>> from thalweg.config import Discrete
     >>> from thalweg.data import Spec
-    >>> law_of("dequantized", Spec(name="table", kind="vector", shape=(2,), discrete=(None, Discrete())))
+    >>> quantity_of("dequantized", Spec(name="table", kind="vector", shape=(2,), discrete=(None, Discrete())))
     'probability of the discrete columns and density of the others'
     """
-    law = OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
+    quantity = OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
     if spec.kind == "vector" and observation in ("discrete", "dequantized"):
         return "probability of the raw values" if all(spec.discrete) else MIXED
-    return law
+    return quantity
 
 
 def likelihood(
@@ -105,7 +105,7 @@ def likelihood(
     bound: bool = False,
     draws: int = 1,
     bits: bool = True,
-    law: str | None = None,
+    quantity: str | None = None,
 ) -> list[Estimate]:
     """Return the mean of `log_prob(x)` (B,) in nats an example and, of the raw data, in bits/dim.
 
@@ -126,7 +126,7 @@ def likelihood(
     >>> [str(e) for e in likelihood(fair, Examples(x), observation="discrete")]
     ['-22.1807 nats', '8 bits/dim']
     """
-    law = law or OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
+    quantity = quantity or OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
     name = "elbo" if bound else "log_prob"
     values = _draws(log_prob, examples, name, draws)
     bounded = bound or observation == "dequantized"
@@ -138,7 +138,7 @@ def likelihood(
         "log-likelihood",
         values.mean(axis=0),
         examples,
-        law=law,
+        quantity=quantity,
         bound=bounded,
         bits=bits and observation != "binarized",
         spread=spread,
@@ -151,7 +151,7 @@ def nats_and_bits(
     values: np.ndarray[Any, Any],
     examples: Examples,
     *,
-    law: str,
+    quantity: str,
     bits: bool,
     method: Mapping[str, Any],
     bound: bool = True,
@@ -166,22 +166,22 @@ def nats_and_bits(
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
-        "protocol": {**examples.protocol, **(protocol or {}), "law": law},
+        "protocol": {**examples.protocol, **(protocol or {}), "quantity": quantity},
     }
 
     def told(scale: float) -> dict[str, Any]:
         return dict(method) if spread is None else {**method, "standard deviation between draws": spread * scale}
 
     kind = "lower bound" if bound else "exact"
-    found = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
+    findings = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
     if bits:
         kind, scale = "upper bound" if bound else "exact", 1 / (size * math.log(2))
         of_bits = "bits/dim" if name == "log-likelihood" else f"{name} bits/dim"
         method = told(scale)
-        found.append(
+        findings.append(
             mean_of(of_bits, -scale * values, unit="bits/dim", better="lower", kind=kind, method=method, **shared)
         )
-    return found
+    return findings
 
 
 def divergence(

@@ -58,18 +58,20 @@ def mode_measures(draws: Draws) -> list[Estimate]:
     assert isinstance(density, HasModes)  # or the measure is not taken
     mode, apart = nearest_mode(x, density)
     modes, good = len(density.means), apart <= RADIUS
-    turn = torch.arange(len(x)) % BLOCKS
+    blocks = torch.arange(len(x)) % BLOCKS
 
-    def found(out: int) -> int:
-        return len(mode[good & (turn != out)].unique())
+    def count_without(out: int) -> int:
+        return len(mode[good & (blocks != out)].unique())
 
-    told = draws.told(len(draws.real.features), len(x), radius=f"{RADIUS:g} standard deviations of the mode")
-    del told["protocol"]["features"]  # of the samples themselves
-    told["better"] = "higher"
-    left_out = [found(block) for block in range(BLOCKS)]
-    counted = jackknifed("modes found", found(-1), left_out, unit=f"of {modes} modes", least=0, most=modes, **told)
+    fields = draws.fields(len(draws.real.features), len(x), radius=f"{RADIUS:g} standard deviations of the mode")
+    del fields["protocol"]["features"]  # of the samples themselves
+    fields["better"] = "higher"
+    left_out = [count_without(block) for block in range(BLOCKS)]
+    counted = jackknifed(
+        "modes found", count_without(-1), left_out, unit=f"of {modes} modes", least=0, most=modes, **fields
+    )
     # |z|² of a normal law in d dimensions is Gamma(d/2) of rate ½
     own = 100 * float(gammainc(x.shape[1] / 2, RADIUS**2 / 2))
-    told |= {"kind": "estimate", "method": {"of the truth itself, %": round(own, 2)}}
-    n = told.pop("n")
-    return [counted, rate("good samples", int(good.sum()), n, **told)]
+    fields |= {"kind": "estimate", "method": {"of the truth itself, %": round(own, 2)}}
+    n = fields.pop("n")
+    return [counted, rate("good samples", int(good.sum()), n, **fields)]

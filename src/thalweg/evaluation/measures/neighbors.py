@@ -65,13 +65,13 @@ def prdc_left_out(real: Tensor, fake: Tensor, k: int, blocks: int) -> list[Prdc]
     reach_x, reach_y = (_reach(z, k, blocks) for z in (x, y))
 
     # 1 + blocks questions: of all, and without each block; asked of the few pairs that are near enough in any
-    held = torch.zeros(1 + blocks, dtype=torch.int64)
+    counts = torch.zeros(1 + blocks, dtype=torch.int64)
     precise, covered, recalled = ([torch.zeros(1 + blocks, len(p), dtype=torch.bool) for p in z] for z in (y, x, x))
     for s, t in ((s, t) for s in range(tiles) for t in range(tiles)):
         squared = squared_distances(x[s], y[t])
         left_out = {s % groups, t % groups} if blocks else set()
         question, i, j = _inside(squared, reach_x[s][:, :, None], left_out)
-        held += torch.bincount(question, minlength=1 + blocks)
+        counts += torch.bincount(question, minlength=1 + blocks)
         precise[t][question, j] = covered[s][question, i] = True
         question, i, _ = _inside(squared, reach_y[t][:, None, :], left_out)
         recalled[s][question, i] = True
@@ -79,12 +79,12 @@ def prdc_left_out(real: Tensor, fake: Tensor, k: int, blocks: int) -> list[Prdc]
     def share(parts: list[Tensor], out: int) -> float:
         return float(torch.cat([p[1 + out] for t, p in enumerate(parts) if t % groups != out]).double().mean())
 
-    found = []
+    estimates = []
     for out in range(-1, blocks):
         fakes = sum(len(p) for t, p in enumerate(y) if t % groups != out)
-        density = int(held[1 + out]) / (k * fakes)
-        found.append(Prdc(share(precise, out), share(recalled, out), density, share(covered, out)))
-    return found
+        density = int(counts[1 + out]) / (k * fakes)
+        estimates.append(Prdc(share(precise, out), share(recalled, out), density, share(covered, out)))
+    return estimates
 
 
 def _inside(squared: Tensor, reach: Tensor, blocks: set[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,14 +101,14 @@ def _reach(tiles: list[Tensor], k: int, blocks: int) -> list[Tensor]:
 
     Without the block that a point itself is in, its own value means nothing.
     """
-    found = []
+    estimates = []
     for own in tiles:
         # a point is its own 0-th neighbor; the k + 1 nearest of all are among the k + 1 nearest of each tile
         near = [squared_distances(own, other).topk(min(k + 1, len(other)), largest=False).values for other in tiles]
         kept = ([d for t, d in enumerate(near) if out < 0 or t % blocks != out] for out in range(-1, blocks))
         # equal distances may differ by rounding
-        found.append(torch.stack([torch.cat(d, dim=1).kthvalue(k + 1).values * (1 + 1e-9) for d in kept]))
-    return found
+        estimates.append(torch.stack([torch.cat(d, dim=1).kthvalue(k + 1).values * (1 + 1e-9) for d in kept]))
+    return estimates
 
 
 def neighbor_measures(draws: Draws) -> list[Estimate]:
@@ -126,17 +126,17 @@ def neighbor_measures(draws: Draws) -> list[Estimate]:
             f" wanted at most {100 * MAX_ZERO:.0f} % such examples"
         )
     whole, *others = prdc_left_out(x, y, NEAREST, BLOCKS)
-    told = {**draws.told(len(x), len(y), k=NEAREST), "better": "higher"}
-    found = []
+    fields = {**draws.fields(len(x), len(y), k=NEAREST), "better": "higher"}
+    estimates = []
     for name in Prdc._fields:
         value, left_out = getattr(whole, name), [getattr(other, name) for other in others]
         if name == "density":
-            found.append(jackknifed(name, value, left_out, least=0.0, **told))
+            estimates.append(jackknifed(name, value, left_out, least=0.0, **fields))
             continue
         n = len(y) if name == "precision" else len(x)
-        percent = jackknifed(name, 100 * value, [100 * v for v in left_out], unit="%", least=0.0, most=100.0, **told)
+        percent = jackknifed(name, 100 * value, [100 * v for v in left_out], unit="%", least=0.0, most=100.0, **fields)
         wilson = rate(name, round(value * n), n)  # the jackknife sees no width at 0 and 100 %
         low, high = min(wilson.low, percent.low), max(wilson.high, percent.high)
         method = {"interval": f"{percent.method['interval']}, never narrower than Wilson's"}
-        found.append(replace(percent, low=low, high=high, method=method))
-    return found
+        estimates.append(replace(percent, low=low, high=high, method=method))
+    return estimates

@@ -40,15 +40,15 @@ def parzen_measures(model: Samples, reference: Reference) -> Findings:
     Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844: section 3.2, why not to use it.
     """
-    found, spec = Findings(), reference.spec
+    findings, spec = Findings(), reference.spec
     if spec.kind == "tokens":
-        return found
+        return findings
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to choose the kernel's width on")
     if spec.kind == "vector" and any(spec.discrete):
         reason = "of discrete columns: a density of kernels around samples grows without bound as kernels narrow"
-        found.missing.append(Missing("Parzen window", reason))
-        return found
+        findings.missing.append(Missing("Parzen window", reason))
+        return findings
     count, test = reference.samples or SAMPLES, subset(reference.test, MOST)
     scale = torch.ones(1, dtype=torch.float64)
     if spec.kind == "image":
@@ -61,14 +61,14 @@ def parzen_measures(model: Samples, reference: Reference) -> Findings:
     sigma = _best_width(choosing, samples, scale)
     values = parzen_log_density(x, samples, sigma, scale)
     if spec.kind == "image":
-        law = "Parzen window: kernel density of pixels in [0, 1]"
+        quantity = "Parzen window: kernel density of pixels in [0, 1]"
     else:
-        law, values = "Parzen window: kernel density of the raw values", values - float(scale.log().sum())
-    protocol = {**test.protocol, "law": law, "samples": count}
+        quantity, values = "Parzen window: kernel density of the raw values", values - float(scale.log().sum())
+    protocol = {**test.protocol, "quantity": quantity, "samples": count}
     method = {"by": "sample", "σ": sigma, "σ chosen on": "validation examples", "seed": reference.seed}
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "kind": "estimate", "varies": test.varies}
-    found.add(mean_of("Parzen window", values, protocol=protocol, method=method, **shared))
-    return found
+    findings.add(mean_of("Parzen window", values, protocol=protocol, method=method, **shared))
+    return findings
 
 
 def parzen_log_density(
@@ -89,11 +89,11 @@ def _squared(x: Tensor, samples: Tensor, scale: Tensor | float, chunk: int = 100
     """Return squared distances (N, n); samples, which may be bytes, become float64 a chunk at a time."""
     x = x.double() / scale
     middle = x.mean(dim=0)  # near 0, products of rows lose fewer digits
-    x, found = x - middle, []
+    x, findings = x - middle, []
     for part in samples.split(chunk):
         y = part.double() / scale - middle
-        found.append(x.square().sum(dim=1)[:, None] + y.square().sum(dim=1) - 2 * x @ y.T)
-    return torch.cat(found, dim=1).clamp_(min=0)
+        findings.append(x.square().sum(dim=1)[:, None] + y.square().sum(dim=1) - 2 * x @ y.T)
+    return torch.cat(findings, dim=1).clamp_(min=0)
 
 
 def _smoothed(squared: Tensor, sigma: float, size: int) -> np.ndarray[Any, Any]:
@@ -109,13 +109,13 @@ def _best_width(x: Tensor, samples: Tensor, scale: Tensor) -> float:
     rms = math.sqrt(float(squared.mean()) / x.shape[1])
     if rms == 0:
         raise ValueError("Parzen window: got samples and examples that are all the same, wanted any spread")
-    found = minimize_scalar(
+    findings = minimize_scalar(
         lambda log_sigma: -float(_smoothed(squared, math.exp(log_sigma), x.shape[1]).mean()),
         bounds=(math.log(rms / 1000), math.log(2 * rms)),
         method="bounded",
         options={"xatol": 0.01},
     )
-    return math.exp(float(found.x))
+    return math.exp(float(findings.x))
 
 
 def _flat(examples: Examples) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from thalweg.abilities import Decodes, Encodes, HasLogProb, HasPrior
 from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples, per_example
@@ -40,11 +41,11 @@ def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
     to measure and no reconstructions to show, and gets neither. Interpolations are between the codes of test examples
     or, of a decoder with `prior` and no encoder, between draws of the prior.
     """
-    found, spec, test = Findings(), reference.spec, reference.test
+    findings, spec, test = Findings(), reference.spec, reference.test
     if spec.kind == "image":
-        found.attempt("interpolations", lambda: _interpolations(model, reference))
+        findings.attempt("interpolations", lambda: _interpolations(model, reference))
     if not isinstance(model, Encodes):
-        return found
+        return findings
     encode, decode = model.encode, model.decode
 
     def rebuild(x: Tensor) -> Tensor:
@@ -53,15 +54,16 @@ def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
     peak = spec.levels - 1 if spec.kind == "image" and spec.levels else None
     errors = reconstruction(rebuild, test, peak=peak)
     if isinstance(model, HasLogProb) and _exact(errors[0], peak, spec):
-        return found
-    found.add(errors)
+        return findings
+    findings.add(errors)
     if peak is not None:
-        found.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
+        findings.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
         few = subset(test, SHOWN)
         with few.noise("reconstruction", slice(0, SHOWN)):
             rebuilt = rebuild(torch.from_numpy(np.array(few.x[:])).to(test.device))
-        found.pictures["reconstructions"] = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
-    return found
+        pairs = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
+        findings.figures += drawable("reconstructions", pairs, spec, "pairs")
+    return findings
 
 
 def _exact(error: Estimate, peak: float | None, spec: Spec) -> bool:
@@ -90,13 +92,13 @@ def reconstruction(
 
     errors = per_example(examples, "reconstruction", squared)
     protocol, varies = examples.protocol, examples.varies
-    found = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
+    findings = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
     if peak is not None:
         with np.errstate(divide="ignore"):
             decibels = 10 * np.log10(peak**2 / errors)
         protocol = {**protocol, "peak": peak}
-        found.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
-    return found
+        findings.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
+    return findings
 
 
 def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float) -> Estimate:
@@ -149,7 +151,7 @@ def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
 
 
 def _interpolations(model: Decodes, reference: Reference) -> Findings:
-    found, test = Findings(), reference.test
+    findings, test = Findings(), reference.test
     few = subset(test, 2 * ROWS)
     with few.noise("interpolations", slice(0, 2 * ROWS)):
         if isinstance(model, Encodes):
@@ -157,15 +159,16 @@ def _interpolations(model: Decodes, reference: Reference) -> Findings:
         elif isinstance(model, HasPrior):
             codes = model.prior.sample((2 * ROWS,))
         else:
-            return found
+            return findings
         rows = len(codes) // 2
         if rows < 1 or not codes.is_floating_point():
             raise ValueError(f"codes: got {len(codes)} of {codes.dtype}, wanted at least two of real numbers")
         flat, spherical = codes.flatten(1), isinstance(model, (HasPrior, HasLogProb))
         path = between(flat[:rows], flat[rows : 2 * rows], STEPS, spherical=spherical)
         x = _shown(model.decode(path.reshape(rows * STEPS, *codes.shape[1:])), reference.spec)
-    found.pictures["interpolations"] = x.reshape(rows, STEPS, *reference.spec.shape)
-    return found
+    paths = x.reshape(rows, STEPS, *reference.spec.shape)
+    findings.figures += drawable("interpolations", paths, reference.spec, "paths")
+    return findings
 
 
 def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from functools import partial
 from thalweg.abilities import Samples
 from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.measures.copying import copying_measures
 from thalweg.evaluation.measures.frechet import frechet_measures
@@ -78,26 +79,27 @@ def sample_measures(model: Samples, reference: Reference) -> Findings:
 
     Nothing for tokens.
     """
-    found = Findings()
+    findings = Findings()
     if reference.spec.kind == "tokens":
-        return found
-    made: list[Draws] = []
+        return findings
+    draws: list[Draws] = []
 
     def draw() -> Findings:
-        made.append(draws_of(model, reference))
-        return Findings(pictures={"samples": made[0].fake.raw[:PICTURED].clone().numpy()})
+        draws.append(draws_of(model, reference))
+        first = draws[0].fake.raw[:PICTURED].clone().numpy()
+        return Findings(figures=drawable("samples", first, reference.spec))
 
-    found.attempt("samples", draw)
+    findings.attempt("samples", draw)
     for names, measure in asked(reference):
         part = Findings()
-        if made:
-            part.attempt(names[0], partial(measure, made[0]))
+        if draws:
+            part.attempt(names[0], partial(measure, draws[0]))
         if not part.estimates:  # what one of them lacks, all lack
-            reason = (part.missing or found.missing)[0].reason
+            reason = (part.missing or findings.missing)[0].reason
             part.missing = [Missing(name, reason) for name in names]
-        found.add(part)
-    found.missing = [m for m in found.missing if m.name != "samples"]
-    return found
+        findings.add(part)
+    findings.missing = [m for m in findings.missing if m.name != "samples"]
+    return findings
 
 
 def asked(reference: Reference) -> list[tuple[tuple[str, ...], Measures]]:

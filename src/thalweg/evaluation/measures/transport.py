@@ -60,16 +60,16 @@ def transport_measures(draws: Draws) -> list[Estimate]:
     Loubes, 2019, arXiv:1705.01299; The jackknife, the bootstrap and other resampling plans, B. Efron, 1982.
     """
     x, y = draws.few(MOST)
-    found = wasserstein(x, y)
+    result = wasserstein(x, y)
     method = {"interval": "Student, of the dual potentials", "bias": "upwards, by finite samples"}
     fields: dict[str, Any] = {
         "unit": "units",
         "kind": "estimate",
         "better": "lower",
         "method": method,
-        **draws.told(len(x), len(y)),
+        **draws.fields(len(x), len(y)),
     }
-    estimate = mean_of("W1", found.of_x + found.of_y, **fields)
+    estimate = mean_of("W1", result.of_x + result.of_y, **fields)
     value = max(estimate.value, 0.0)  # below by rounding alone
     return [replace(estimate, value=value, low=max(estimate.low, 0.0), high=max(estimate.high, value))]
 
@@ -85,5 +85,5 @@ def sliced_measures(draws: Draws) -> list[Estimate]:
 
     method = {"bias": "upwards, by finite samples"}
     fields: dict[str, Any] = {"unit": "units", "least": 0.0, "better": "lower", "method": method}
-    told = draws.told(len(x), len(y), directions=DIRECTIONS)
-    return [jackknifed("sliced W1", sliced(-1), [sliced(block) for block in range(BLOCKS)], **fields, **told)]
+    common = draws.fields(len(x), len(y), directions=DIRECTIONS)
+    return [jackknifed("sliced W1", sliced(-1), [sliced(block) for block in range(BLOCKS)], **fields, **common)]

@@ -14,7 +14,7 @@ from thalweg.evaluation.estimates.intervals import jackknifed, rate
 from thalweg.evaluation.statistics.distances import kid, median_distance, mmd2
 from thalweg.randomness import fold, generator
 
-__all__ = ["Told", "classifier_measures", "kid_measures", "mmd_measures", "told_apart"]
+__all__ = ["Told", "classifier_measures", "classify", "kid_measures", "mmd_measures"]
 
 PERMUTATIONS = 199
 MOST = 2_000  # of each, half of them to train on: about a second for 784 features
@@ -26,18 +26,23 @@ def mmd_measures(draws: Draws) -> list[Estimate]:
     x, y = draws.real.features, draws.fake.features
     sigma = median_distance(x, generator=generator(draws.seed, "bandwidth"))
     random = generator(draws.seed, "permutations")
-    found = mmd2(x, y, bandwidth=sigma, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
-    method = {"bandwidth": sigma, "p-value": found.p_value, "permutations": PERMUTATIONS, "unbiased": "may be negative"}
-    told = draws.told(len(x), len(y), kernel="Gaussian, of the median distance of the examples")
-    return [jackknifed("MMD²", found.value, found.left_out, better="lower", method=method, **told)]
+    result = mmd2(x, y, bandwidth=sigma, permutations=PERMUTATIONS, blocks=BLOCKS, generator=random)
+    method = {
+        "bandwidth": sigma,
+        "p-value": result.p_value,
+        "permutations": PERMUTATIONS,
+        "unbiased": "may be negative",
+    }
+    fields = draws.fields(len(x), len(y), kernel="Gaussian, of the median distance of the examples")
+    return [jackknifed("MMD²", result.value, result.left_out, better="lower", method=method, **fields)]
 
 
 def kid_measures(draws: Draws) -> list[Estimate]:
     """Return the kernel inception distance of the features, over all pairs."""
     x, y = draws.real.features, draws.fake.features
-    found, told = kid(x, y, blocks=BLOCKS), draws.told(len(x), len(y), kernel="(x·y/d + 1)³")
+    result, fields = kid(x, y, blocks=BLOCKS), draws.fields(len(x), len(y), kernel="(x·y/d + 1)³")
     method = {"unbiased": "may be negative"}
-    return [jackknifed("KID", found.value, found.left_out, better="lower", method=method, **told)]
+    return [jackknifed("KID", result.value, result.left_out, better="lower", method=method, **fields)]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Told:
     p_value: float
 
 
-def told_apart(x: Tensor, y: Tensor, seed: int = 0) -> Told:
+def classify(x: Tensor, y: Tensor, seed: int = 0) -> Told:
     """Return how many of the second halves of `x` and `y` (n, d) a classifier trained on the first halves tells apart.
 
     Both are as many, so guessing gives 50 %; the p-value is the binomial law's chance of as many hits or more by it.
@@ -58,7 +63,7 @@ def told_apart(x: Tensor, y: Tensor, seed: int = 0) -> Told:
 
     >>> import torch
     >>> x = torch.arange(100.0)[:, None]
-    >>> told_apart(x, x + 1000)
+    >>> classify(x, x + 1000)
     Told(hits=100, n=100, p_value=7.888609052210118e-31)
     """
     from scipy.stats import binom
@@ -82,8 +87,8 @@ def told_apart(x: Tensor, y: Tensor, seed: int = 0) -> Told:
 def classifier_measures(draws: Draws) -> list[Estimate]:
     """Return the accuracy of a classifier that tells samples from examples."""
     x, y = draws.few(MOST)
-    found = told_apart(x, y, draws.seed)
-    method: dict[str, Any] = {"p-value": found.p_value, "classifier": f"{TREES} extremely randomized trees"}
-    fields = {**draws.told(len(x), len(y)), "better": "lower", "kind": "estimate", "method": method}
+    result = classify(x, y, draws.seed)
+    method: dict[str, Any] = {"p-value": result.p_value, "classifier": f"{TREES} extremely randomized trees"}
+    fields = {**draws.fields(len(x), len(y)), "better": "lower", "kind": "estimate", "method": method}
     fields.pop("n")
-    return [rate("C2ST accuracy", found.hits, found.n, **fields)]
+    return [rate("C2ST accuracy", result.hits, result.n, **fields)]

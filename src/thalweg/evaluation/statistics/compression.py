@@ -17,13 +17,13 @@ __all__ = ["Point", "curve", "distortion", "point", "quantize"]
 
 
 class Point(NamedTuple):
-    """One point of a rate-distortion curve: the knob that was turned, all bytes that were spent, and estimates.
+    """One point of a rate-distortion curve: the setting of the coder (step or quality), all bytes, and estimates.
 
     `rate` is in bits/pixel (of all channels together), `error` the mean squared error a value in squared
     raw units, `psnr` in dB, of each image and then averaged. `parts` says where the bytes went.
     """
 
-    knob: float
+    setting: float
     total: int
     rate: Estimate
     error: Estimate
@@ -70,18 +70,18 @@ def curve(
         for column in symbols.T:
             _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
             own -= np.log2(counts[place] / len(column))
-        found = decode(back.astype(np.float64) * float(width))
+        decoded = decode(back.astype(np.float64) * float(width))
         shared: dict[str, Any] = {"varies": varies, "protocol": protocol or {}}
-        points.append(point(step, len(data), own, images, found, parts, peak=peak, **shared))
+        points.append(point(step, len(data), own, images, decoded, parts, peak=peak, **shared))
     return points
 
 
 def point(
-    knob: float,
+    setting: float,
     total: int,
     own: NDArray[np.float64],
     images: NDArray[Any],
-    found: NDArray[Any],
+    decoded: NDArray[Any],
     parts: dict[str, int],
     *,
     peak: float,
@@ -93,12 +93,12 @@ def point(
     bits = own + (8 * total - own.sum()) / len(own)
     shared: dict[str, Any] = {"varies": varies, "protocol": protocol}
     rate = mean_of("rate", bits / pixels, unit="bits/pixel", better="lower", **shared)
-    error, psnr = distortion(images, found, peak=peak, **shared)
-    return Point(knob, total, rate, error, psnr, parts)
+    error, psnr = distortion(images, decoded, peak=peak, **shared)
+    return Point(setting, total, rate, error, psnr, parts)
 
 
 def distortion(
-    images: NDArray[Any], found: NDArray[Any], *, peak: float, varies: str = "test examples", protocol: Any = None
+    images: NDArray[Any], decoded: NDArray[Any], *, peak: float, varies: str = "test examples", protocol: Any = None
 ) -> tuple[Estimate, Estimate]:
     """Return the mean squared error a value, and the PSNR in dB of each image, averaged; `found` clipped to [0, peak].
 
@@ -108,7 +108,7 @@ def distortion(
     >>> [str(e) for e in distortion(x, x + 1.0, peak=10)]
     ['1', '20 dB']
     """
-    apart = np.clip(np.asarray(found, dtype=np.float64), 0, peak) - images
+    apart = np.clip(np.asarray(decoded, dtype=np.float64), 0, peak) - images
     errors = np.square(apart).reshape(len(images), -1).mean(axis=1)
     with np.errstate(divide="ignore"):
         decibels = 10 * np.log10(peak**2 / errors)

@@ -57,8 +57,8 @@ def mmd2(
     Reference: A kernel two-sample test, A. Gretton et al., 2012.
 
     >>> x = torch.tensor([[0.0], [1.0]])
-    >>> found = mmd2(x, x + 9, bandwidth=1.0, permutations=0)
-    >>> round(found.value, 4), found.p_value
+    >>> result = mmd2(x, x + 9, bandwidth=1.0, permutations=0)
+    >>> round(result.value, 4), result.p_value
     (1.2131, 1.0)
     """
     both, n = _joined(x, y), len(x)

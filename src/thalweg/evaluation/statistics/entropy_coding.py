@@ -42,9 +42,9 @@ def pack(symbols: NDArray[np.int64], step: float) -> tuple[bytes, dict[str, int]
         least = int(column.min())
         counts = np.bincount(column - least)
         tables.append(_gamma(_unsigned(least) + 1) + _gamma(len(counts)) + "".join(_gamma(int(c) + 1) for c in counts))
-        law, values = _law(counts)
-        if law is not None:
-            coder.encode_reverse(np.searchsorted(values, column - least).astype(np.int32), law)
+        distribution, values = _distribution(counts)
+        if distribution is not None:
+            coder.encode_reverse(np.searchsorted(values, column - least).astype(np.int32), distribution)
     table = "".join(tables[::-1])
     head, body = (
         HEADER.pack(n, d, step),
@@ -74,18 +74,18 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], float]:
     coder = stream.stack.AnsCoder(np.frombuffer(data[HEADER.size + -(-at // 8) :], dtype="<u4").astype(np.uint32))
     symbols = np.empty((n, d), dtype=np.int64)
     for column, (least, counts) in zip(symbols.T, histograms, strict=True):
-        law, values = _law(counts)
-        column[:] = least + (values[0] if law is None else values[coder.decode(law, n)])
+        distribution, values = _distribution(counts)
+        column[:] = least + (values[0] if distribution is None else values[coder.decode(distribution, n)])
     return symbols, step
 
 
-def _law(counts: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+def _distribution(counts: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
     """Return the coder's law of the values that occur, and these; no law of a value that is alone."""
     from constriction import stream
 
     (values,) = np.nonzero(counts)
-    law = stream.model.Categorical(counts[values] / counts.sum(), perfect=False) if len(values) > 1 else None
-    return law, values
+    distribution = stream.model.Categorical(counts[values] / counts.sum(), perfect=False) if len(values) > 1 else None
+    return distribution, values
 
 
 def _gamma(number: int) -> str:

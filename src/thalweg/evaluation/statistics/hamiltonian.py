@@ -47,13 +47,13 @@ def point(log_prior: Law, log_likelihood: Law, z: Tensor) -> Point:
     """Return the laws and their gradients at z; gradients of parameters are not made."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        found = []
+        parts = []
         for law in (log_prior, log_likelihood):
             value = law(z)
             if value.shape != (len(z),):
                 raise ValueError(f"log_likelihood: got shape {tuple(value.shape)}, wanted ({len(z)},), one a code")
-            found += [value.detach().double(), torch.autograd.grad(value.sum(), z)[0]]
-    return Point(z.detach(), found[0], found[2], found[1], found[3])
+            parts += [value.detach().double(), torch.autograd.grad(value.sum(), z)[0]]
+    return Point(z.detach(), parts[0], parts[2], parts[1], parts[3])
 
 
 def transition(
@@ -110,7 +110,7 @@ def anneal(
         total = total + (betas[t] - betas[t - 1]) * at.likelihood
         weights.append(total)
         sizes.append(step if steps is None else steps[t - 1])
-        if t == len(betas) - 1:  # the last law is reached: no weight is left to come
+        if t == len(betas) - 1:  # the last quantity is reached: no weight is left to come
             break
         at, chance = transition(log_prior, log_likelihood, at, betas[t], sizes[-1])
         chances.append(chance.mean())

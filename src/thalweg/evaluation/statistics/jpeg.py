@@ -35,8 +35,8 @@ def jpeg_curves(
     Raises ValueError for other numbers of channels, and levels above 255.
 
     >>> x = np.tile(np.arange(16, dtype=np.uint8) * 16, (20, 1, 16, 1))
-    >>> found = jpeg_curves(x, [50], peak=255)
-    >>> found["JPEG, a file an image"][0].total > 10 * found["JPEG, without headers"][0].total
+    >>> result = jpeg_curves(x, [50], peak=255)
+    >>> result["JPEG, a file an image"][0].total > 10 * result["JPEG, without headers"][0].total
     True
     """
     n, channels, height, width = images.shape

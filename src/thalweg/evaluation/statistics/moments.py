@@ -41,7 +41,7 @@ class Moments:
         return cls(len(x), mean, centred.T @ centred)
 
     @classmethod
-    def given(cls, mean: Tensor, covariance: Tensor, count: int = 2) -> Moments:
+    def known(cls, mean: Tensor, covariance: Tensor, count: int = 2) -> Moments:
         """Return moments that are known: a `mean` (d,) and a `covariance` (d, d)."""
         return cls(count, mean.double(), covariance.double() * (count - 1))
 
@@ -80,7 +80,7 @@ def frechet(a: Moments, b: Moments) -> float:
     arXiv:1706.08500.
 
     >>> one = torch.eye(1)
-    >>> frechet(Moments.given(torch.zeros(1), one), Moments.given(torch.ones(1), 4 * one))
+    >>> frechet(Moments.known(torch.zeros(1), one), Moments.known(torch.ones(1), 4 * one))
     2.0
     """
     if a.mean.shape != b.mean.shape:

@@ -19,7 +19,7 @@ BLOCKS, POINTS = 10, 100
 VARIES = "test examples and anomalies"
 
 
-def auroc(name: str, normal: Array, strange: Array, **rest: Any) -> Estimate:
+def auroc(name: str, normal: Array, anomalous: Array, **rest: Any) -> Estimate:
     """Return P(strange > normal) + ½ P(equal) in % of scores, as many of each, with DeLong's interval on the logit.
 
     The `parts` are the structural components: what each example is worth, V_i = mean over the others of
@@ -36,15 +36,15 @@ def auroc(name: str, normal: Array, strange: Array, **rest: Any) -> Estimate:
     from scipy.stats import rankdata
     from sklearn.metrics import roc_auc_score
 
-    n = _as_many(normal, strange, 2)
-    both = rankdata(np.concatenate([normal, strange]))  # midranks; infinite scores have one, too
+    n = _as_many(normal, anomalous, 2)
+    both = rankdata(np.concatenate([normal, anomalous]))  # midranks; infinite scores have one, too
     area = float(roc_auc_score(np.repeat([0, 1], n), both))
-    worth = np.concatenate([1 - (both[:n] - rankdata(normal)) / n, (both[n:] - rankdata(strange)) / n])
+    worth = np.concatenate([1 - (both[:n] - rankdata(normal)) / n, (both[n:] - rankdata(anomalous)) / n])
     parts = area + (worth - area) * math.sqrt((4 * n - 2) / (n - 1))
     return _bounded(name, area, parts, n, "DeLong", kind="exact", **rest)
 
 
-def aupr(name: str, normal: Array, strange: Array, *, seed: int = 0, **rest: Any) -> Estimate:
+def aupr(name: str, normal: Array, anomalous: Array, *, seed: int = 0, **rest: Any) -> Estimate:
     """Return the average precision in % of telling strange from as many normal scores, with the jackknife's interval.
 
     Blocks are of random examples of both. 50 % is chance.
@@ -55,19 +55,21 @@ def aupr(name: str, normal: Array, strange: Array, *, seed: int = 0, **rest: Any
     from scipy.stats import rankdata
     from sklearn.metrics import average_precision_score
 
-    n = _as_many(normal, strange, 2 * BLOCKS)
-    values, truth = rankdata(np.concatenate([normal, strange])), np.repeat([0, 1], n)
+    n = _as_many(normal, anomalous, 2 * BLOCKS)
+    values, truth = rankdata(np.concatenate([normal, anomalous])), np.repeat([0, 1], n)
     draws = [np.random.default_rng(fold(seed, "blocks", name)) for name in ("normal", "strange")]
     turn = np.concatenate([draw.permutation(n) for draw in draws]) % BLOCKS
-    found = [float(average_precision_score(truth[turn != b], values[turn != b])) for b in range(-1, BLOCKS)]
-    parts = BLOCKS * found[0] - (BLOCKS - 1) * np.array(found[1:])
-    return _bounded(name, found[0], parts, n, f"delete-a-block jackknife, {BLOCKS} blocks", kind="estimate", **rest)
+    precision = [float(average_precision_score(truth[turn != b], values[turn != b])) for b in range(-1, BLOCKS)]
+    parts = BLOCKS * precision[0] - (BLOCKS - 1) * np.array(precision[1:])
+    return _bounded(name, precision[0], parts, n, f"delete-a-block jackknife, {BLOCKS} blocks", kind="estimate", **rest)
 
 
-def _as_many(normal: Array, strange: Array, least: int) -> int:
+def _as_many(normal: Array, anomalous: Array, least: int) -> int:
     n = len(normal)
-    if n != len(strange) or n < least:
-        raise ValueError(f"scores: got {n} normal and {len(strange)} strange, wanted as many of each, at least {least}")
+    if n != len(anomalous) or n < least:
+        raise ValueError(
+            f"scores: got {n} normal and {len(anomalous)} anomalous, wanted as many of each, at least {least}"
+        )
     return n
 
 
@@ -94,16 +96,16 @@ def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies:
     return Estimate(name=name, parts=100 * parts, **ends, **fields)
 
 
-def roc(normal: Array, strange: Array) -> dict[str, list[float]]:
-    """Return at most 100 points of the receiver operating characteristic: rates as fractions, from (0, 0) to (1, 1).
+def roc(normal: Array, anomalous: Array) -> tuple[list[float], list[float]]:
+    """Return false and true positive rates, as fractions, at up to 100 points of the ROC, from (0, 0) to (1, 1).
 
     >>> roc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
-    {'false positive rate': [0.0, 0.0, 0.5, 1.0], 'true positive rate': [0.0, 0.5, 1.0, 1.0]}
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0])
     """
     from scipy.stats import rankdata
     from sklearn.metrics import roc_curve
 
-    truth = np.repeat([0, 1], [len(normal), len(strange)])
-    false, true, _ = roc_curve(truth, rankdata(np.concatenate([normal, strange])))
+    truth = np.repeat([0, 1], [len(normal), len(anomalous)])
+    false, true, _ = roc_curve(truth, rankdata(np.concatenate([normal, anomalous])))
     kept = np.unique(np.linspace(0, len(false) - 1, POINTS).round().astype(int))
-    return {"false positive rate": false[kept].tolist(), "true positive rate": true[kept].tolist()}
+    return false[kept].tolist(), true[kept].tolist()
