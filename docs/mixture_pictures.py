@@ -15,7 +15,8 @@ from flow_pictures import draw_density
 from thalweg.data import load
 from thalweg.inference.kernel_density import GaussianMixture, rate, smoothed
 from thalweg.models.mixtures.kde import KDE
-from thalweg.recipes.runs import open_run, read_records
+from thalweg.recipes.runs import open_run
+from thalweg.training.records import read_metrics
 
 PLANE, SEEDS, DIMENSIONS = ("moons", "rings"), range(4), range(1, 9)
 RUNS = {
@@ -107,7 +108,7 @@ def gmm(runs: Path) -> Any:
     axes[0, 2].set(aspect="equal", xticks=[], yticks=[])
     axes[0, 2].set_title("two standard deviations of each", fontsize=9)
     for seed in SEEDS:
-        curve = [-line["loss"] for line in read_records(runs / f"gmm-moons-{seed}") if "loss" in line]
+        curve = [-line["loss"] for line in read_metrics(runs / f"gmm-moons-{seed}") if "loss" in line]
         axes[1, 2].plot(range(1, len(curve) + 1), curve, linewidth=1, label=f"seed {seed}")
     axes[1, 2].set_title("moons: log-likelihood by EM's steps, nats", fontsize=9)
     axes[1, 2].set_xscale("log")

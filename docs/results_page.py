@@ -53,8 +53,8 @@ def single_runs(files: dict[str, Any]) -> list[str]:
         time = f"{file[unit]} {unit.split(' of')[0]}" if unit and file[unit] is not None else MISSING
         estimate = file["estimate"]
         rows.append(
-            (name, estimate["name"], text(estimate), reference, estimate["n"], estimate["varies"], seed(file["commands"][0]), time,
-             command(file["commands"]))
+            (name, estimate["name"], text(estimate), reference, estimate["n"], estimate["varies"],
+             seed(file["commands"][0]), time, command(file["commands"]))
         )  # fmt: skip
     header = ("result", "measure", "value", "reference", "n", "interval over", "seed", "training", "commands")
     intro = ["## Recipes on real data", "", "The reference is a goal of this project or a value from a paper.", ""]

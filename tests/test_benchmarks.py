@@ -1,8 +1,12 @@
 """The benchmarks: which scripts there are, and what happens where another library is not installed."""
 
+import ast
+import importlib
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -27,3 +31,18 @@ def test_a_peer_that_is_not_installed_is_one_line(
         assert peers.theirs(Path(sys.executable), "missing", str(script), line) is None
     assert peers.theirs(None, "missing", str(script)) is None
     assert capsys.readouterr().out == "missing is not available here: its lines are left out\n"
+
+
+@pytest.mark.parametrize("folder", ["benchmarks/quality", "benchmarks/speed", "docs"])
+def test_scripts_import_only_what_the_library_has(folder: str) -> None:
+    missing = []
+    for path in sorted((ROOT.parent / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("thalweg"):
+                module = importlib.import_module(node.module)
+                missing += [f"{path.name}: {node.module}.{n.name}" for n in node.names if not _has(module, n.name)]
+    assert not missing
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    return hasattr(module, name) or (hasattr(module, "__path__") and bool(find_spec(f"{module.__name__}.{name}")))
