@@ -17,11 +17,13 @@ def systems_page() -> str:
     from course.table import table as course
 
     document = course()
-    lines = ["# Systems of the course", ""]
-    lines += [
-        "The systems that four lecture courses on deep learning describe, the modules of the library that implement"
+    lines = [
+        "# Systems of the course",
+        "",
+        "The systems that four lecture courses on deep learning describe, the modules of the library that implement",
+        "them, and their tests. Oracles are numbers of the lectures that tests reproduce.",
+        "",
     ]
-    lines += ["them, and their tests. Oracles are numbers of the lectures that tests reproduce.", ""]
     for kind in ("systems", "oracles"):
         lines += [f"## {kind.capitalize()}: {document['held'][kind]} of {len(document[kind])} have tests", ""]
         rows = []
@@ -48,8 +50,7 @@ def abilities_table() -> str:
     rows = []
     for name, ability in ABILITIES.items():
         method = inspect.getattr_static(ability, name)
-        arguments = (
-            "" if isinstance(method, property) else f"({', '.join([*inspect.signature(method).parameters][1:])})"
-        )
+        parameters = [] if isinstance(method, property) else [*inspect.signature(method).parameters][1:]
+        arguments = f"({', '.join(parameters)})" if parameters else ""
         rows.append((f"`{name}{arguments}`", " ".join(inspect.getdoc(ability).split())))
     return "\n".join(table(("method", "returns"), rows))
