@@ -39,7 +39,7 @@ MEASURES: list[Measure] = [
      {"vae": (99.1, 0.5), "real-nvp": (98.7, 0.7), "lenet5": (91.2, 2.4)}),
     ("training time", "cost", "s", "exact", None, "nothing",
      {"vae": (58.2, 0.0), "real-nvp": (60.0, 0.0), "wgan": (60.1, 0.0), "lenet5": (12.4, 0.0)}),
-    ("samples a second", "cost", "1/s", "estimate", None, "draws",
+    ("samples per second", "cost", "1/s", "estimate", None, "draws",
      {"vae": (152000.0, 9100.0), "real-nvp": (31300.0, 2500.0), "wgan": (148000.0, 11000.0)}),
 ]  # fmt: skip
 REASONS = {"likelihood": "no log_prob or elbo", "samples": "no sample", "classification": "no logits"}

@@ -22,7 +22,7 @@ from thalweg.evaluation import Findings, mean_of
 def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
     data = DataConfig(source=source) if examples is None else DataConfig(source=source, examples=examples)
     measuring = Measuring(limit=30, samples=30, features="pixels" if source == "digits" else "auto")
-    evaluator = Evaluator(load(data), measuring, device="cpu", say=lambda _: None)
+    evaluator = Evaluator(load(data), measuring, device="cpu", log=lambda _: None)
     made = room.baselines(evaluator.dataset)
     assert list(made) == wanted
     found = {"model": evaluator.measure(made["gaussian"])}
@@ -37,7 +37,7 @@ def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
 
 def test_as_many_samples_as_set_the_floor():
     """`real` has no more samples than there are validation examples; without any, as many as are measured on."""
-    evaluator = Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None)
+    evaluator = Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None)
     tested = len(evaluator.dataset.test)
     assert evaluator._samples(tested - 10) == tested - 10
     assert evaluator._samples(tested + 10) == evaluator._samples(0) == tested
@@ -45,7 +45,7 @@ def test_as_many_samples_as_set_the_floor():
 
 def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatch):
     evaluator, asked = (
-        Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None),
+        Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None),
         {},
     )
 

@@ -94,7 +94,7 @@ def test_it_ranks_k_means_centers_above_the_truth():
     truth, fake = (parzen_measures(Replay(x), reference)["Parzen window"] for x in (draw(100), centers))
     assert fake.beats(truth)
     assert fake.value > truth.value + 1
-    assert "mis-rank" in MEANINGS["Parzen window"]
+    assert "ranks models wrongly" in MEANINGS["Parzen window"]
 
 
 def test_who_has_none():

@@ -88,7 +88,7 @@ def image_of(element: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def test_every_section_model_and_measure_is_there(report, page):
     sections = [e["id"] for e in page.find("section")]
-    assert sections == ["glance", *module.LEADS]
+    assert sections == ["summary", *module.LEADS]
     assert [link["href"] for link in page.find("a") if any(up["tag"] == "nav" for up in link["up"])] == [
         f"#{anchor}" for anchor in module.LEADS
     ]
@@ -210,15 +210,15 @@ def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, 
 
 
 def test_the_summary_in_words(page):
-    lines = [e["text"] for e in page.find("li", under="glance")]
+    lines = [e["text"] for e in page.find("li", under="summary")]
     assert lines == [
         "wgan copies the training data, by precision.",
         "vae is best, and separated from the others, in bits/dim (upper bound) and log-likelihood.",
         "wgan is best, and separated from the others, in Fréchet distance and MMD².",
-        "Ahead together, none separated from the best value: vae, real-nvp and wgan in precision and recall; vae and "
+        "Best together, not separated from each other: vae, real-nvp and wgan in precision and recall; vae and "
         "real-nvp in anomaly AUROC: noise.",
     ]
-    caveat = page.find("p", under="glance")[0]["text"]
+    caveat = page.find("p", under="summary")[0]["text"]
     assert caveat.startswith("Intervals are at 95 % and cover the chance in test examples and samples. None says")
 
 
@@ -228,8 +228,8 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
     separated = [cell for cell in cells if cell["separated"]]
     for i, cell in enumerate(separated):
         cell["separated_holm"] = i < 2
-    caveat = page_of(report).find("p", under="glance")[0]["text"]
-    told = f"Of {len(separated)} separated differences, 2 remain so after Holm's adjustment by rows."
+    caveat = page_of(report).find("p", under="summary")[0]["text"]
+    told = f"Of {len(separated)} separated differences, 2 remain separated after Holm's adjustment within rows."
     assert len(separated) > 2
     assert caveat.endswith(told)
 
@@ -239,8 +239,8 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
     [
         ([], False, "Nothing was measured."),
         (["vae", "wgan"], False, "Nothing was measured."),
-        (["vae"], True, "14 measures, none of two models: there is nothing to rank."),
-        (["vae", "real", "gaussian"], True, "14 measures, none of two models: there is nothing to rank."),
+        (["vae"], True, "14 measures, none with two models: there is nothing to rank."),
+        (["vae", "real", "gaussian"], True, "14 measures, none with two models: there is nothing to rank."),
     ],
 )
 def test_little_to_say(models, measures, told):
@@ -248,7 +248,7 @@ def test_little_to_say(models, measures, told):
     if not measures:
         report["measures"] = []
     page = page_of(report, {})
-    assert page.find("p", under="glance")[0]["text"] == told
+    assert page.find("p", under="summary")[0]["text"] == told
     assert bool(page.find("table", "results")) == measures
     assert "★" not in "".join(e["text"] for e in page.find("table", "results"))
 
@@ -258,7 +258,7 @@ def test_unknown_standing_is_no_defeat():
     report["measures"][3]["cells"]["vae"]["separated"] = None
     page = page_of(report)
     assert "?8.61 ± 0.92" in [" ".join(e["text"].split()) for e in page.find("td", under="numbers")]
-    lines = [e["text"] for e in page.find("li", under="glance")]
+    lines = [e["text"] for e in page.find("li", under="summary")]
     assert lines[2] == "wgan is best, and separated from the others, in MMD²."
     assert "vae and wgan in Fréchet distance;" in lines[3]
 
@@ -423,15 +423,17 @@ def test_what_a_game_showed_is_drawn(report):
         for i in range(1, 40)
     ]
     page = page_of(report, curves={"wgan": [{"seed": s, "records": records} for s in (0, 1)]})
-    figures = page.find("figure", under="watched")
+    figures = page.find("figure", under="diagnostics")
     assert [f["text"][:4] for f in figures] == ["wgan"] * 3
     shown = [("W1", "gap", "distance of a batch"), ("coverage", "spread"), ("0.weight", "4.weight", "log₁₀ ‖gradient‖")]
     for figure, words in zip(figures, shown, strict=True):
         assert all(word in figure["text"] for word in words)
-    assert len(page.find("path", "line", "watched")) == 2 * (2 + 2 + 3)
-    assert "−4" in [e["text"] for e in page.find("text", under="watched")]  # of the last layer, 10⁻⁴; a 0 is left out
+    assert len(page.find("path", "line", "diagnostics")) == 2 * (2 + 2 + 3)
+    assert "−4" in [
+        e["text"] for e in page.find("text", under="diagnostics")
+    ]  # of the last layer, 10⁻⁴; a 0 is left out
     none = page_of(report, curves={"vae": [{"seed": 0, "records": [{"step": 1, "loss": 1.0}]}]})
-    assert "watched" not in [e["id"] for e in none.find("section")]
+    assert "diagnostics" not in [e["id"] for e in none.find("section")]
 
 
 def test_confusion_counts_and_many_classes(report, page):

@@ -46,8 +46,8 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     same_kind(dataset.spec, opened.spec)
     if other is not None:
         dataset = replace(dataset, own=_own(opened, dataset))
-    evaluator = Evaluator(dataset, measuring, device=arguments.get("device", "auto"), say=warn)
-    report = evaluate_run(arguments["dir"], evaluator, opened.config, command=arguments["command"], say=warn)
+    evaluator = Evaluator(dataset, measuring, device=arguments.get("device", "auto"), log=warn)
+    report = evaluate_run(arguments["dir"], evaluator, opened.config, command=arguments["command"], log=warn)
     return report | {"folder": str(arguments["dir"])}
 
 

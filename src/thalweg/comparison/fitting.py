@@ -1,4 +1,4 @@
-"""One Gaussian, or a mixture of them, fitted to the training examples of a data set."""
+"""A Gaussian, or a mixture of Gaussians, fitted to the training examples of a data set."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from thalweg.randomness import fold
 __all__ = ["Fit"]
 
 Array = np.ndarray[Any, Any]
-UNIFORM = 1 / 12  # variance of the noise that dequantizes, in steps²
-SHRINKAGE = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the covariance that one variance takes
-MIN_NOISE = 1e-6  # of a column's variance, added where columns are linearly dependent
-FEW, MANY, RANK = 32, 4096, 256  # dimensions: EM in all of them; covariances of all; how many of more are kept
-WORK, HELD = 2.5e11, 3e7  # products for a covariance; entries of a mixture's covariances
-FITTED, JUDGED, CHUNK = 10_000, 500, 2_000  # examples for EM; to choose by; at a time
-NUMBERS = (3, 10, 30)  # of components
-SHARED = (0.3, 20.0)  # examples that the mean covariance counts for beside a component's own; then some a dimension
+UNIFORM = 1 / 12  # variance of the dequantization noise, in steps²
+SHRINKAGE = (0.0, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)  # candidates for the weight of an isotropic covariance
+MIN_NOISE = 1e-6  # relative to a column's variance, added if columns are linearly dependent
+# dimensions: up to FEW, EM in all; up to MANY, full covariances; above, the number of principal components
+FEW, MANY, RANK = 32, 4096, 256
+WORK, HELD = 2.5e11, 3e7  # limits: multiplications for a covariance; entries of all covariances of a mixture
+FITTED, JUDGED, CHUNK = 10_000, 500, 2_000  # examples for EM; for the choice of components; in a chunk
+NUMBERS = (3, 10, 30)  # numbers of components
+# prior weight, in examples, of the mean covariance beside a component's own, plus this many per dimension
+SHARED = (0.3, 20.0)
 
 
 class Fit:
-    """The training examples as points: standardized columns, or pixels; discrete ones with the moments of their noise.
+    """The training examples as points: standardized columns, or pixels; discrete values have the moments of their
+    noise.
 
-    Levels and discrete columns have the mean step/2 and the variance step²/12 of what dequantizes them added. Where
-    examples are few beside dimensions their covariance Σ is shrunk to (1 − λ) Σ + λ tr(Σ)/d I.
+    Dequantization adds step/2 to the mean and step²/12 to the variance of levels and discrete columns. If there are few
+    examples relative to the dimension, the covariance Σ is shrunk to (1 − λ) Σ + λ tr(Σ)/d I.
 
-    Above 4,096 dimensions points are the coordinates in the 256 leading directions, and all other directions have one
-    variance (probabilistic PCA).
+    Above 4,096 dimensions the points are the coordinates along the 256 leading principal components, and all other
+    directions have one common variance (probabilistic PCA).
 
-    Reference: Probabilistic principal component analysis, M. E. Tipping, C. M. Bishop, 1999. A well-conditioned
-    estimator for large-dimensional covariance matrices, O. Ledoit, M. Wolf, 2004.
+    Reference: *Probabilistic principal component analysis*, M. E. Tipping, C. M. Bishop, 1999. *A well-conditioned
+    estimator for large-dimensional covariance matrices*, O. Ledoit, M. Wolf, 2004.
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
@@ -61,7 +64,7 @@ class Fit:
         self.shrinkage = self._chosen()
 
     def _lead(self) -> None:
-        """Take the leading directions of the training examples, and one variance for all others."""
+        """Compute the leading principal components of the training examples, and the common variance of all others."""
         from sklearn.decomposition import PCA
 
         x = self._flat(_some(len(self.x), FITTED // 2, self.seed))
@@ -75,10 +78,11 @@ class Fit:
         self.rest = left + UNIFORM * float((self.steps**2).mean()) + self.noise
 
     def _chosen(self) -> float:
-        """Return the shrinkage that makes held-out examples likeliest: 0 if none is likelier by two standard errors.
+        """Return the shrinkage that maximizes the likelihood of held-out examples; 0 unless another is better by two
+        standard errors.
 
-        Those are the validation examples, or, where there are none, a fifth of the training examples, and the moments
-        those of the others.
+        The held-out examples are the validation examples or, if there are none, a fifth of the training examples; the
+        moments are then those of the rest.
         """
         moments, held_out = (self.mean, self.covariance), self._held_out()
         if not len(self.held_out):
@@ -100,7 +104,7 @@ class Fit:
         return (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / self.size * np.eye(self.size)
 
     def _single(self, mean: Array, covariance: Array, shrinkage: float) -> Gaussians:
-        """Return one Gaussian, with the least noise that makes it proper."""
+        """Return one Gaussian, with the smallest noise that makes its covariance positive definite."""
         covariance = self._shrunk(covariance, shrinkage)
         if self.noise:
             least = float(np.linalg.eigvalsh(covariance)[0])
@@ -108,14 +112,14 @@ class Fit:
         return self._full_space(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])
 
     def gaussian(self) -> Gaussians:
-        """Return the Gaussian of the points' mean and covariance, shrunk where examples are few."""
+        """Return the Gaussian with the points' mean and covariance, shrunk if examples are few."""
         return self._single(self.mean, self.covariance, self.shrinkage)
 
     def mixture(self) -> Gaussians:
-        """Return the mixture under which the validation examples are likeliest, of 3, 10, 30 components, or of one.
+        """Return the mixture of 1, 3, 10 or 30 components that maximizes the likelihood of the validation examples.
 
-        In up to 32 dimensions it is fitted by EM. In more, EM in the 32 leading directions says which component an
-        example is of; each has its own mean and covariance, with a share of the mean covariance.
+        In up to 32 dimensions it is fitted by EM. In more, EM along the 32 leading components assigns each example to a
+        component; each component has its own mean and a covariance that is averaged with the mean covariance.
         """
         best = self.gaussian()
         most = self._validation_log_prob(best)
@@ -146,7 +150,7 @@ class Fit:
         return float(self._log_prob(model, self._held_out()).mean())
 
     def _mixtures(self, k: int) -> Iterator[Gaussians]:
-        """Yield mixtures of `k` components to choose from, the roughest first."""
+        """Yield candidate mixtures of `k` components, the most regularized first."""
         from scipy.linalg import eigh
 
         random, few = np.random.default_rng(fold(self.seed, "mixture", k)), self.size <= FEW
@@ -184,13 +188,13 @@ class Fit:
         return np.asarray(self.x[rows], dtype=np.float64).reshape(len(rows), -1)
 
     def _points(self, rows: Array) -> Iterator[Array]:
-        """Yield the points (n, d) of the training examples in these rows, some at a time."""
+        """Yield the points (n, d) of the training examples in these rows, in chunks."""
         for start in range(0, len(rows), CHUNK):
             y = (self._flat(rows[start : start + CHUNK]) - (self.center - self.steps / 2)) / self.scale
             yield y if self.basis is None else y @ self.basis
 
     def _moments(self, rows: Array) -> tuple[Array, Array]:
-        """Return the mean (d,) and the covariance (d, d) of the points in these rows, with what dequantizes them."""
+        """Return the mean (d,) and the covariance (d, d) of the points in these rows, dequantization noise included."""
         mean: Any = sum(part.sum(axis=0) for part in self._points(rows))
         mean = mean / len(rows)
         scatter: Any = sum(part.T @ part for part in (part - mean for part in self._points(rows)))
@@ -200,7 +204,7 @@ class Fit:
 
 
 def _some(n: int, most: float, seed: int) -> Array:
-    """Return `most` of n rows, drawn by the seed, in order; all where there are no more."""
+    """Return at most `most` of n rows, chosen by the seed, in order."""
     return np.arange(n) if n <= most else np.sort(np.random.default_rng(fold(seed, "rows")).permutation(n)[: int(most)])
 
 
@@ -210,5 +214,5 @@ def _em(k: int, points: Array, noise: float, tolerance: float, random: np.random
 
     model = GaussianMixture(k, reg_covar=noise, tol=tolerance, random_state=int(random.integers(2**31)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is good enough
+        warnings.simplefilter("ignore", ConvergenceWarning)  # EM that has nearly converged is good enough
         return model.fit(points)

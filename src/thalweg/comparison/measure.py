@@ -1,4 +1,4 @@
-"""All models of a comparison measured alike: the same examples, features, anomalies and draws."""
+"""Evaluation of all models of a comparison on the same examples, features and anomalies, with the same seeds."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["Evaluator"]
 
 
 class Evaluator:
-    """Where models are measured: a data set, its features and anomalies, the baselines.
+    """Evaluates models on one data set, with its features, anomalies and baselines.
 
-    Raises ValueError for settings that cannot be followed, before anything is measured.
+    Raises ValueError for settings that do not fit the data, before anything is evaluated.
     """
 
     def __init__(
-        self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
+        self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", log: Callable[[str], None]
     ) -> None:
         from thalweg.devices import resolve_device
         from thalweg.evaluation.measures.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
 
-        self.device, self.measuring, self.say = resolve_device(device), measuring, say
+        self.device, self.measuring, self.log = resolve_device(device), measuring, log
         self.dataset, self.warnings = dataset, warnings_of(dataset)
         spec = self.dataset.spec
         part = self.dataset.split(measuring.split)
@@ -48,11 +48,11 @@ class Evaluator:
             self.anomalies[other.spec.name] = other.split(measuring.split).x
         made = None
         if len(dataset.trained_on.train):
-            made = features_for(dataset.trained_on, measuring.features, device=self.device, say=say)
+            made = features_for(dataset.trained_on, measuring.features, device=self.device, say=log)
         else:
             self.warnings.append(
-                "the data that the model was trained on are not at hand: what compares with training or validation"
-                " examples is missing, and images are compared by their pixels"
+                "the data that the model was trained on cannot be read: measures that need training or validation"
+                " examples are missing, and the features of images are their pixels"
             )
         if dataset.own is not None:
             own = dataset.own.spec
@@ -62,7 +62,9 @@ class Evaluator:
         self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
 
     def measure(self, model: Any, *, validation: bool = True) -> Findings:
-        """Return all that the model's abilities allow, and, without `validation`, what needs no such examples."""
+        """Return all measures that the model's abilities allow; without `validation`, only those that need no
+        validation examples.
+        """
         settings, own = self.measuring, self.dataset.trained_on
         held_out, dataset = len(own.validation), self.dataset
         if not validation:
@@ -88,17 +90,18 @@ class Evaluator:
         from thalweg.evaluation.measures.samples import MOST
 
         n = min(self.settings_examples(), MOST)
-        return min(n, held_out) if held_out else n  # as many as the held-out examples that set the floor
+        # as many as the held-out examples, whose distances are the limit for a perfect model
+        return min(n, held_out) if held_out else n
 
     def settings_examples(self) -> int:
-        """How many examples models are measured on."""
+        """The number of examples that models are evaluated on."""
         there = len(self.dataset.split(self.measuring.split))
         return min(there, self.measuring.limit or there)
 
     def run(self, folder: Path, stem: Path) -> Findings:
-        """Return the findings of a trained run, kept as STEM.json and STEM.npz, with what its training cost."""
+        """Return the findings of a trained run, cached as STEM.json and STEM.npz, with the cost of its training."""
         key = self._key((folder / "model.safetensors").read_bytes())
-        findings_of = load_findings(stem, key, self.say)
+        findings_of = load_findings(stem, key, self.log)
         if findings_of is None:
             opened = open_run(folder, device=str(self.device))
             got, wanted = self.dataset.trained_on.spec.fingerprint, opened.spec.fingerprint
@@ -113,7 +116,7 @@ class Evaluator:
         return findings_of
 
     def baselines(
-        self, stem: Path, findings_of: Mapping[str, Findings], say: Callable[[str], None]
+        self, stem: Path, findings_of: Mapping[str, Findings], log: Callable[[str], None]
     ) -> dict[str, Findings]:
         """Return the findings of the baselines that share a measure with any of the models."""
         from thalweg.comparison.baselines import baselines
@@ -126,21 +129,21 @@ class Evaluator:
         measured: dict[str, Findings] = {}
         spec = self.dataset.spec
         without = set() if spec.levels else {"uniform"}
-        if spec.kind == "tokens":  # no Gaussian of letters
+        if spec.kind == "tokens":  # tokens have no Gaussian
             without = {"uniform", "gaussian", "gaussian-mixture"}
         if self.measuring.split in ("validation", "all") and self.dataset.own is None:
-            without = without | {"real"}  # its samples are the validation examples, which are measured on here
+            without = without | {"real"}  # its samples are the validation examples, which are also those evaluated on
         for name in BASELINES:
             if name in without:
                 continue
             place, key = stem / name, self._key(name.encode())
-            kept = load_findings(place, key, say)
+            kept = load_findings(place, key, log)
             if kept is None:
                 made = made or baselines(self.dataset.trained_on, self.measuring.seed)
                 if name in made:
-                    say(f"measuring the baseline {name}")
+                    log(f"evaluating the baseline {name}")
                     kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
-                else:  # a mixture of one: kept, so that it is not fitted again
+                else:  # a mixture of one component: stored, so that it is not fitted again
                     kept = measured["gaussian"]
                 save_findings(kept, place, key)
             measured[name] = kept
@@ -160,7 +163,7 @@ class Evaluator:
 
 
 def _alike(a: Findings, b: Findings) -> bool:
-    """Return whether two models have equal estimates, to the last digit, in every measure."""
+    """Return whether two models have exactly equal estimates of every measure."""
     first, second = ([(e.name, e.value, e.low, e.high) for e in findings_of] for findings_of in (a, b))
     return first == second
 

@@ -1,4 +1,4 @@
-"""Findings on disk: what was measured once is not measured again."""
+"""Findings on disk, so that no measure is computed twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN: dict[str, type[ImageGrid | Scatter]] = {"ImageGrid": ImageGrid, "Scatter"
 
 
 def written(path: Path, document: Any) -> None:
-    """Write a JSON document, atomically; numbers that are not finite as null."""
+    """Write a JSON document atomically; numbers that are not finite become null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
@@ -39,7 +39,7 @@ def finite(document: Any) -> Any:
 
 
 def not_finite(document: Any, path: str = "") -> list[str]:
-    """Return where a JSON document has a number that is not finite, as "a, b: nan".
+    """Return the paths of all numbers in a JSON document that are not finite, as "a, b: nan".
 
     >>> not_finite({"a": [1.0, float("nan")]})
     ['a, 1: nan']
@@ -53,7 +53,7 @@ def not_finite(document: Any, path: str = "") -> list[str]:
 
 
 def save_findings(findings: Findings, stem: Path, key: str) -> None:
-    """Write findings as STEM.npz, the arrays, and then STEM.json with the key of what they are findings of."""
+    """Write findings as STEM.npz, the arrays, and then STEM.json, with a key of what was evaluated."""
     import numpy as np
 
     shown = [figure for figure in findings.figures if isinstance(figure, (ImageGrid, Scatter))]
@@ -76,11 +76,11 @@ def save_findings(findings: Findings, stem: Path, key: str) -> None:
     written(stem.with_name(stem.name + ".json"), document | {"checksum": _checksum(document)})
 
 
-def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text: None) -> Findings | None:
-    """Return what `save_findings` wrote, or None where there is nothing of that key.
+def load_findings(stem: Path, key: str, log: Callable[[str], None] = lambda text: None) -> Findings | None:
+    """Return the findings that `save_findings` wrote with this key, or None.
 
-    A file whose checksum or types of fields are wrong is reported by `say`, and None is returned, so that the caller
-    measures again.
+    If the checksum or the type of a field is wrong, `say` reports the file, and None is returned, so that the caller
+    computes the measures again.
     """
     text_file, array_file = (stem.with_name(stem.name + suffix) for suffix in (".json", ".npz"))
     try:
@@ -96,11 +96,11 @@ def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text
             return None
         intact = document["arrays"] == hashlib.blake2b(data, digest_size=16).hexdigest()
         findings = _findings(document, data) if intact else None
-    except (ValueError, KeyError, AttributeError, TypeError):  # of whatever JSON may hold in place of our fields
-        say(f"{text_file} is damaged: its measures are computed again")
+    except (ValueError, KeyError, AttributeError, TypeError):  # raised by JSON values of other types than our fields
+        log(f"{text_file} is damaged: its measures are computed again")
         return None
     if findings is None:
-        say(f"{array_file} is damaged: its measures are computed again")
+        log(f"{array_file} is damaged: its measures are computed again")
     return findings
 
 

@@ -1,7 +1,7 @@
-"""One training in a process of its own: `python -m thalweg.comparison.worker JOB`, JOB a JSON object.
+"""One training in a process of its own: `python -m thalweg.comparison.worker JOB`, with JOB a JSON object.
 
-It trains, or resumes, the run of the folder, and says where it is on stdout, a JSON object a line. When whoever
-started it is gone, its stdin ends: it finishes the step, writes a checkpoint and stops.
+It trains or resumes the run in the job's folder, and writes its progress to stdout, one JSON object per line. When the
+parent process ends, its stdin closes: it then finishes the step, writes a checkpoint and stops.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["train_or_resume"]
 Tell = Callable[[dict[str, Any]], None]
 
 
-class Teller:
-    """Progress, told at most twice a second."""
+class ProgressReporter:
+    """Sends the progress, at most twice per second."""
 
     def __init__(self, send: Tell) -> None:
         self.send, self.sent = send, 0.0
@@ -52,7 +52,7 @@ class Teller:
 
 
 def train_or_resume(config: RunConfig, folder: Path, send: Tell) -> None:
-    """Train the run, or resume what is in the folder; one that has ended is left as it is."""
+    """Train the run, or resume the one in the folder; a finished run is left unchanged."""
     from thalweg.recipes import runs
 
     def warn(message: str) -> None:
@@ -61,13 +61,13 @@ def train_or_resume(config: RunConfig, folder: Path, send: Tell) -> None:
     if (folder / "model.safetensors").is_file():
         return
     if (folder / "run.json").is_file():
-        runs.resume(folder, progress=Teller(send), warn=warn)
+        runs.resume(folder, progress=ProgressReporter(send), warn=warn)
     else:
-        runs.train(config, folder, progress=Teller(send), warn=warn)
+        runs.train(config, folder, progress=ProgressReporter(send), warn=warn)
 
 
 def main(job: str) -> int:
-    """Do the job and return the exit code."""
+    """Run the job and return the exit code."""
     settings = json.loads(job)
 
     def send(message: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def main(job: str) -> int:
 
 
 def _stop_with_starter() -> None:
-    while os.read(0, 1):  # not sys.stdin: a reader that waits in its lock would break the interpreter's end
+    while os.read(0, 1):  # not sys.stdin: a reader thread that holds its lock would crash the interpreter at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Charts of lines: training curves, the bound as K grows, ROC, calibration; and confusion matrices."""
+"""Charts: training curves, the curves that measures return, and matrices."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from thalweg.report.words import counted, duration
 
 __all__ = ["Line", "charts", "curves", "thinned"]
 
-POINTS = 300  # of a curve
-PLAYERS = ("", " pale", " dashed")  # how a model's players are told apart
-CLASSES = 20  # more classes are drawn, not written
+POINTS = 300  # of a curve, at most
+PLAYERS = ("", " pale", " dashed")  # line styles of a model's players
+CLASSES = 20  # more classes are drawn as an image, without numbers
 Line = tuple[list[float], list[float]]
 
 
 def curves(known: Mapping[str, Sequence[Mapping[str, Any]]], styles: Mapping[str, Style]) -> Markup:
-    """Return the losses of each model's players over the steps, a chart a model and stage."""
+    """Return the losses of each model's players over the steps, one chart per model and stage."""
     figures = []
     for name, style in styles.items():
         seeds = [seed["records"] for seed in known.get(name, [])]
@@ -51,7 +51,7 @@ def _curve(style: Style, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: st
         color = "ink held" if held_out else style.color + PLAYERS[players.index(name) % len(PLAYERS)]
         look = {"class_": f"line {color}{' thin' if len(lines_of) > 1 else ''}"}
         marks += [tag("path", d=chart.path(*line), **look) for line in lines_of]
-        dots = [chart.at(xs[0], ys[0]) for xs, ys in lines_of if len(xs) == 1]  # a line of one point shows nothing
+        dots = [chart.at(xs[0], ys[0]) for xs, ys in lines_of if len(xs) == 1]  # a line of one point is invisible
         marks += [tag("circle", cx=x, cy=y, r=3, class_=f"mark {color}") for x, y in dots]
         sample = tag("svg", tag("line", x1=0, y1=7, x2=26, y2=7, **look), class_="key", width=26, height=14)
         legend.append(tag("span", sample, name.replace("/", " "), class_="entry"))
@@ -63,7 +63,7 @@ def _curve(style: Style, seeds: Sequence[Sequence[Mapping[str, Any]]], stage: st
 
 
 def thinned(records: Sequence[Mapping[str, Any]], name: str) -> Line:
-    """Return the steps and values of a record's field, thinned; the last one is kept."""
+    """Return the steps and values of a field of the records, thinned out; the last value is kept."""
     points = [(record["step"], record[name]) for record in records if isinstance(record.get(name), (int, float))]
     points = [(step, value) for step, value in points if math.isfinite(value)]
     every = math.ceil(len(points) / POINTS)
@@ -72,11 +72,12 @@ def thinned(records: Sequence[Mapping[str, Any]], name: str) -> Line:
 
 
 def _ends(lines: Iterable[Line]) -> tuple[float, float]:
-    """Return the axis of losses: all of them after the first tenth, where a start may be enormous, and 99 % there."""
+    """Return the range of the losses' axis: the first tenth of the steps is ignored, and 1 % of the rest is cut off."""
     late = [v for _, ys in lines for v in ys[len(ys) // 10 :]]
     low, high = np.quantile(late, [0.005, 0.995])
     every = [v for _, ys in lines for v in ys]
-    near = [v for v in every if low - (high - low) <= v <= high + (high - low)]  # what costs little is shown
+    # values a little outside are shown as well
+    near = [v for v in every if low - (high - low) <= v <= high + (high - low)]
     return spread(near)
 
 

@@ -1,4 +1,4 @@
-"""Charts of what a game showed while it was played: the critic beside the exact distance, coverage, and gradients."""
+"""Charts of the diagnostics of GAN training: the critic beside the exact distance, coverage, and gradients."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from thalweg.report.charts import Line, thinned
 from thalweg.report.markup import Markup, tag
 from thalweg.report.svg import Style, frame, key, spread
 
-__all__ = ["watched"]
+__all__ = ["diagnostics"]
 
 BATCH, GRADIENT = "batch/", "critic/gradient/"
 SHARES = ("batch/coverage", "batch/spread")
 
 
-def watched(known: Mapping[str, Sequence[Mapping[str, Any]]], styles: Mapping[str, Style]) -> Markup:
-    """Return three charts of each model whose records tell of batches: distances, coverage and spread, gradients."""
+def diagnostics(known: Mapping[str, Sequence[Mapping[str, Any]]], styles: Mapping[str, Style]) -> Markup:
+    """Return up to three charts per model: distances, coverage and spread, gradient norms."""
     figures = []
     for name, style in styles.items():
         seeds = [seed["records"] for seed in known.get(name, [])]
@@ -41,7 +41,7 @@ def _log(lines: Sequence[Line]) -> list[Line]:
 
 
 def _chart(style: Style, lines: Mapping[str, Sequence[Line]], label: str) -> Markup:
-    """Return the lines over the steps, of each name some seeds: the first dark, the others ever paler."""
+    """Return a chart of lines over the steps, several seeds per name: the first name is dark, the others are paler."""
     every = [line for seeds_of in lines.values() for line in seeds_of]
     if not every:
         return Markup()
@@ -52,7 +52,7 @@ def _chart(style: Style, lines: Mapping[str, Sequence[Line]], label: str) -> Mar
         opacity = round(1 - 0.75 * i / max(len(lines) - 1, 1), 2)
         look = {"class_": f"line {style.color}{' thin' if len(seeds_of) > 1 else ''}", "stroke_opacity": opacity}
         marks += [tag("path", d=chart.path(*line), **look) for line in seeds_of]
-        if i in (0, len(lines) - 1):  # those between lie between
+        if i in (0, len(lines) - 1):  # interpolated shades
             sample = tag("svg", tag("line", x1=0, y1=7, x2=26, y2=7, **look), class_="key", width=26, height=14)
             legend.append(tag("span", sample, name, class_="entry"))
     title = [key(style), tag("b", style.name)]

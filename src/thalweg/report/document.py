@@ -35,9 +35,10 @@ def document(
     findings_of: Mapping[str, Findings],
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return report.json: what was compared, and every measure of every model as an estimate or the reason for none.
+    """Return report.json: the models, and every measure of every model as an estimate or the reason why it is missing.
 
-    `found` is by model, baselines among them; `models` say what each is and what became of its trainings.
+    `findings_of` is by model, baselines included; `models` describe the trained models and the states of their
+    trainings.
     """
     import datetime
 
@@ -76,12 +77,12 @@ def document(
 
 
 def _figures(findings: Findings) -> list[dict[str, Any]]:
-    """Return the figures that are made of numbers; images and points are in the page alone."""
+    """Return the figures that consist of numbers; images and points are only in the page."""
     return [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))]
 
 
 def _without_a_row(findings_of: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return why measures that none of the models has are missing: there is no row whose cells would say it."""
+    """Return why measures are missing that no model has, so that no row of the table could show the reason."""
     names = {row["name"] for row in measures}
     groups = {group_of(name).name for name in names}
     models: dict[str, list[str]] = {}
@@ -93,7 +94,7 @@ def _without_a_row(findings_of: Mapping[str, Findings], measures: Sequence[Mappi
 
 
 def versions() -> dict[str, str]:
-    """Return what the numbers depend on beside the seeds."""
+    """Return the versions of software that numbers may depend on."""
     from thalweg import __version__
 
     own = {"thalweg": __version__, "python": platform.python_version(), "platform": platform.platform()}
@@ -106,7 +107,7 @@ def family(recipe: str) -> str:
 
 
 def train_command(config: RunConfig, folder: Path | str) -> str:
-    """Return the `thalweg train` that makes the same run.
+    """Return the `thalweg train` command that reproduces the run.
 
     >>> from thalweg.config import DataConfig
     >>> config = RunConfig(recipe="vae", data=DataConfig(source="digits"), train=TrainConfig(seed=1, minutes=0.5))
@@ -114,7 +115,7 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
     'thalweg train vae --data digits --seed 1 --minutes 0.5 --run runs/vae-1'
     """
     words = ["thalweg", "train", config.recipe, "--data", config.data.source]
-    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # alone they are those of training
+    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # --seed and --examples are options of the training
     changed = dict(config.options)
     for field in fields(DataConfig):
         if field.name != "source" and getattr(config.data, field.name) != field.default:
@@ -129,7 +130,7 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
 
 
 def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the training records of each model: its seeds, and the lines of their metrics.jsonl."""
+    """Return the training records of each model: its seeds and the lines of their metrics.jsonl."""
     return {
         name: [{"seed": seed, "records": read_metrics(folder)} for seed, folder in seeds]
         for name, seeds in folders.items()

@@ -1,4 +1,4 @@
-"""The forest plot: a panel a measure, a row a model, the number as a point in its 95 % interval."""
+"""The forest plot: one panel per measure, one row per model, the value as a point in its 95 % interval."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thalweg.report.words import ARROWS, MARKS, contested, estimated, standing
 __all__ = ["forest", "window"]
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 340, 21, 6, 24, 26
-LONGEST = 18  # letters of a name; longer ones are cut, and whole in the row's title
+LONGEST = 18  # letters of a name; longer names are cut, and complete in the row's title
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model's number, as floats."""
+    """The value of a model and its interval, as floats."""
 
     style: Style
     cell: Mapping[str, Any]
@@ -34,13 +34,13 @@ class Row:
 
 
 def forest(report: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
-    """Return a panel of every measure that any model has."""
+    """Return one panel for every measure that any model has."""
     known = [measure for measure in report["measures"] if estimated(measure)]
     return tag("div", (_panel(measure, styles) for measure in known), class_="panels") if known else Markup()
 
 
 def window(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """Return the ends of an axis for (value, low, high), without rows that would squeeze all others into an eighth.
+    """Return the range of an axis for (value, low, high), without rows that would compress all others into an eighth.
 
     >>> low, high = window([(1.0, 0.9, 1.1), (1.3, 1.2, 1.4), (900.0, 890.0, 910.0)])
     >>> low < 0.9, 1.4 < high < 2
@@ -61,7 +61,7 @@ def window(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
 def _panel(measure: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
     cells = measure["cells"]
     rows = [Row.of(style, cells[name]) for name, style in styles.items() if "estimate" in cells.get(name, {})]
-    left = 12 + 7.2 * min(LONGEST, max(map(len, styles)))  # of all models: panels stand below each other
+    left = 12 + 7.2 * min(LONGEST, max(map(len, styles)))  # of all models, so that the panels line up
     high = TOP + ROW * len(rows) + BOTTOM
     axis = Axis(*window([(row.value, row.low, row.high) for row in rows]), left + 8, WIDTH - RIGHT - 8)
     bottom = high - BOTTOM
@@ -113,7 +113,7 @@ def _row(row: Row, axis: Axis, y: float, left: float, ranked: bool) -> Markup:
     whisker += [path([(at, y - 3), (at, y + 3)]) for at, v in ((start, row.low), (end, row.high)) if _inside(v, axis)]
     parts.append(tag("path", d="".join(whisker), class_=f"line {row.style.color}"))
     for kind, at, way in (("upper bound", start, -1), ("lower bound", end, 1)):
-        if row.cell["estimate"]["kind"] == kind:  # an arrow to where the quantity itself lies
+        if row.cell["estimate"]["kind"] == kind:  # the arrow points to the side of the bounded quantity
             arrow = path([(at + way * 3, y), (at + way * 11, y)])
             arrow += path([(at + way * 7, y - 3), (at + way * 11, y), (at + way * 7, y + 3)])
             parts.append(tag("path", d=arrow, class_="line bound"))

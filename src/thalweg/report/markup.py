@@ -1,4 +1,4 @@
-"""Markup by functions: what is not markup already is escaped, so no name, reason or path can become a tag."""
+"""HTML from functions: everything but `Markup` is escaped, so no name, reason or path can become a tag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Markup(str):
 
 
 def rich(*children: Child) -> Markup:
-    """Return the children side by side, everything but Markup escaped.
+    """Return the children concatenated; everything but Markup is escaped.
 
     >>> rich("a < b", Markup("<br>"), ["c", 1])
     'a &lt; b<br>c1'
@@ -31,7 +31,8 @@ def rich(*children: Child) -> Markup:
 
 
 def tag(name: str, /, *children: Child, **attributes: Any) -> Markup:
-    """Return an element. `class_` is class, `stroke_width` is stroke-width; an attribute that is None is left out.
+    """Return an element. `class_` becomes class, `stroke_width` becomes stroke-width; attributes that are None are
+    omitted.
 
     >>> tag("p", "1 < 2", class_="note", id=None)
     '<p class="note">1 &lt; 2</p>'
@@ -55,7 +56,7 @@ def _piece(child: Child) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number as a reader wants it: thousands apart, a real minus, no more than so many digits.
+    """Return a number as text: with thousands separators, a minus sign, and at most `digits` significant digits.
 
     >>> number(12345678), number(-0.000012345), number("-inf"), number(None)
     ('12,345,678', '−1.234×10⁻⁵', '−∞', '–')

@@ -1,4 +1,4 @@
-"""How the page came about: exact commands, runs, versions, the data's fingerprint."""
+"""How to reproduce the report: commands, runs, versions, the data's fingerprint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["head", "origin"]
 
 
 def head(report: Mapping[str, Any]) -> Markup:
-    """Return the title and the facts below it."""
+    """Return the title and the main facts below it."""
     data, trained = report["data"], [m for m in report["models"] if m["family"] != "baseline"]
     seeds = sorted({len(model["seeds"]) for model in trained})
     facts = {
@@ -28,7 +28,7 @@ def head(report: Mapping[str, Any]) -> Markup:
 
 
 def origin(report: Mapping[str, Any]) -> Markup:
-    """Return what it takes to make the page again."""
+    """Return what is needed to reproduce the report."""
     data = report["data"]
     facts = {
         "Data": f"{data['name']}, {about(data)}",

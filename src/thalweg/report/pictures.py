@@ -1,4 +1,4 @@
-"""Images as PNG in the page itself and points as SVG: one layout and one scale for every model."""
+"""Images as embedded PNG and points as SVG, with the same layout and scale for every model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from thalweg.report.svg import Style, frame, key, spread
 
 __all__ = ["REAL", "pictures", "png", "sheet"]
 
-REAL = "real"  # the key of the held-out examples
-MOST, PAIRS, ROWS, STEPS = 64, 16, 8, 12  # of one model: samples, pairs, interpolations and their steps
-DOTS, POINTS = 600_000, 2000  # of one model's samples: numbers of images, points of a scatter
+REAL = "real"  # the key of held-out examples
+MOST, PAIRS, ROWS, STEPS = 64, 16, 8, 12  # per model: samples, pairs, interpolations and their steps
+DOTS, POINTS = 600_000, 2000  # per model: pixels of all samples, points of a scatter plot
 ALTS = {
     "samples": "{n} samples of {name}",
     "reconstructions": "{n} examples, each above its reconstruction by {name}",
@@ -50,9 +50,10 @@ def pictures(
 
 
 def sheet(rows: list[Array], levels: int, after: int = 1) -> Array:
-    """Return rows of images (k, C, H, W) of values 0..levels−1 on one sheet (H', W', 2 or 4), uint8 with its opacity.
+    """Return rows of images (k, C, H, W) of values 0..levels−1 on one sheet (H', W', 2 or 4), uint8 with an alpha
+    channel.
 
-    Rows in groups of `after` stand close; between groups the gap is wider.
+    Every `after` rows form a group; the gap between groups is wider.
 
     >>> sheet([np.full((2, 1, 8, 8), 16)] * 2, levels=17).shape
     (17, 17, 2)
@@ -71,7 +72,7 @@ def sheet(rows: list[Array], levels: int, after: int = 1) -> Array:
 
 
 def png(page: Array, alt: str, wide: int) -> Markup:
-    """Return an image element about `wide` dots wide that holds its own picture, each dot a whole number of dots."""
+    """Return an image element with an embedded PNG, about `wide` pixels wide, magnified by an integer factor."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -117,13 +118,15 @@ def _caption(name: str, style: Style | None, note: str = "") -> Markup:
 
 
 def _ends(samples: list[Array]) -> list[tuple[float, float]]:
-    """Return the axes of all scatters: the held-out examples (they come first where there are any), or all but 2 %."""
+    """Return the axes of all scatter plots, from the held-out examples if there are any, else from 99.8 % of the
+    samples.
+    """
     first = np.asarray(samples[0], dtype=np.float64).reshape(-1, 2)
     ends = [spread(np.quantile(column[np.isfinite(column)], [0.001, 0.999]), margin=0.12) for column in first.T]
     wide = [high - low for low, high in ends]
-    if max(wide) > 3 * min(wide):  # columns of different units
+    if max(wide) > 3 * min(wide):  # columns with different units
         return ends
-    more = [(max(wide) - w) / 2 for w in wide]  # a circle is a circle
+    more = [(max(wide) - w) / 2 for w in wide]  # equal scales, so that a circle looks like one
     return [(low - m, high + m) for (low, high), m in zip(ends, more, strict=True)]
 
 

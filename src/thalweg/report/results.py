@@ -1,4 +1,4 @@
-"""The table of all numbers, and what each of them means."""
+"""The table of all values, and the explanation of each measure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from thalweg.report.words import ARROWS, GROUPS, MARKS, contested, label, listed
 
 __all__ = ["meanings", "table"]
 
-BLANK = tag("span", class_="sign")  # where a mark would stand
-SAID = {"best": "best of its row", "near": "not separated from the best", "open": "not judged against the best"}
+BLANK = tag("span", class_="sign")  # in place of a mark
+SAID = {"best": "best of its row", "near": "not separated from the best", "open": "not compared with the best"}
 
 
 def table(report: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
-    """Return the table: a row a measure, a column a model; reasons of what is missing as notes below."""
+    """Return the table: one row per measure, one column per model; reasons for missing values are notes below."""
     if not report["measures"]:
         return Markup()
     notes: dict[str, int] = {}
@@ -96,17 +96,17 @@ def _cell(measure: Mapping[str, Any], style: Style, ranked: bool, notes: dict[st
 def _legend() -> Markup:
     return tag(
         "p",
-        f"{MARKS['best']} best value of its row. {MARKS['near']} not separated from it: the 95 % interval of the "
-        "difference, paired where both were measured on the same examples, holds zero. No mark in such a row: worse "
-        "beyond that interval. ↓ lower is better, ↑ higher is better. ± and [ ] are 95 % intervals. ≤ and ≥: the "
-        "number is an upper or a lower bound on the quantity. Rows that are no measure of the same thing, as a bound "
-        "and an exact value, stand apart.",
+        f"{MARKS['best']} best value of its row. {MARKS['near']} not separated from the best: the 95 % interval of the "
+        "difference, paired if both were measured on the same examples, contains 0. No mark: worse than the best, and "
+        "separated from it. ↓ lower is better, ↑ higher is better. ± and [ ] are 95 % intervals. ≤ and ≥: the value is "
+        "an upper or a lower bound on the quantity. Values that are not comparable, such as a bound and an exact "
+        "value, are in different rows.",
         class_="small",
     )
 
 
 def meanings(report: Mapping[str, Any]) -> Markup:
-    """Return what each measure means, and how each number was reached."""
+    """Return the explanation of each measure, and the method of each value."""
     parts = [_meaning(measure, label(measure, report["measures"])) for measure in report["measures"]]
     return tag("dl", parts, class_="meanings") if parts else Markup()
 

@@ -1,4 +1,6 @@
-"""The table of a comparison: a row a measure and protocol, a cell a model, who is best and who is not told from him."""
+"""The rows of a comparison: one per measure and protocol, with a cell per model, the best value, and what differs from
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from thalweg.evaluation.groups import GROUPS, group_of
 
 __all__ = ["averaged", "holm", "rows"]
 
-LEVEL = 0.05  # of Holm's test over the models of a row
+LEVEL = 0.05  # level of Holm's test over the models of a row
 
 
 def averaged(seeds: Sequence[Findings]) -> Findings:
-    """Return the findings of several trainings of one model as one: estimates over seeds, pictures of the first."""
+    """Return the findings of several trainings of one model as one: estimates over seeds, figures of the first."""
     if len(seeds) == 1:
         return seeds[0]
     findings_of = Findings([], list(seeds[0].missing), dict(seeds[0].tables), list(seeds[0].figures))
@@ -36,11 +38,11 @@ def _same(estimate: Estimate, findings_of: Findings) -> Estimate | None:
 
 
 def rows(findings_of: Mapping[str, Findings], baselines: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return the rows of report.json's `measures`; `found` has the findings of each model, by name.
+    """Return the rows of report.json's `measures` from the findings of each model, by name.
 
-    Estimates share a row if they may share a column: name, unit, kind and every field of the protocol. Of a measure
-    with several rows each says what keeps it apart. The best is told among models, not baselines; another is
-    separated from it where 0 is outside the interval of their difference.
+    Estimates share a row if their name, unit, kind and every field of the protocol are equal. If a measure has several
+    rows, each says in which fields it differs. The best value is chosen among models, not baselines; another model is
+    separated from it if the interval of their difference does not contain 0.
     """
     result: list[dict[str, Any]] = []
     for name in _names(findings_of):
@@ -58,7 +60,7 @@ def rows(findings_of: Mapping[str, Findings], baselines: Sequence[str] = ()) -> 
 
 
 def _may_join(a: Estimate, b: Estimate) -> bool:
-    # what varies may differ: a baseline is not trained, and each cell says what its own interval is over
+    # `varies` may differ: a baseline has no training seeds, and each cell states its own
     return not [d for d in differences(a, b) if d != "varies"]
 
 
@@ -80,7 +82,7 @@ def _row(
     limit = _limit(name, row)
     rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
     if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
-        rivals = {}  # one model, or all alike, or each on examples of its own: nobody is best
+        rivals = {}  # a single model, or equal values, or different examples: there is no best value
     best = _best(rivals)
     adjusted = holm({m: _p_value(e, rivals[best]) for m, e in rivals.items() if m != best}) if best else {}
     cells: dict[str, Any] = {}
@@ -112,18 +114,18 @@ def _row(
 
 
 def _limit(name: str, row: Mapping[str, Estimate]) -> float | None:
-    """Return the value that the data themselves have, of measures in which nothing beyond it is better; else None."""
+    """Return the value of the data themselves for measures that cannot be better than that; otherwise None."""
     if name == "copied samples":
         return row["real"].value if "real" in row else None
     if name == "C2ST accuracy":
-        return 50.0  # guessing
+        return 50.0  # chance level
     if name == "good samples":
         return next(iter(row.values())).method.get("of the truth itself, %")
     return None
 
 
 def _limited(e: Estimate, limit: float) -> Estimate:
-    """Return the estimate as it counts beside others: no better than the limit."""
+    """Return the estimate as it is compared with others: not better than the limit."""
     bound = min if e.better == "higher" else max
     return replace(e, value=bound(e.value, limit), low=bound(e.low, limit), high=bound(e.high, limit))
 
@@ -137,15 +139,16 @@ def _best(rivals: Mapping[str, Estimate]) -> str | None:
 
 def _separated(a: Estimate, best: Estimate) -> bool | None:
     if differences(a, best):
-        return None  # an interval over seeds beside one over examples
+        return None  # an interval over seeds and one over examples cannot be compared
     apart = difference(a, best)
     return not apart.low <= 0 <= apart.high
 
 
 def _p_value(a: Estimate, best: Estimate) -> float:
-    """Return the two-sided p-value of the difference: below 0.05 where 0 is outside its 95 % interval.
+    """Return the two-sided p-value of the difference: below 0.05 if its 95 % interval does not contain 0.
 
-    Student's with its degrees of freedom for paired differences, else of the normal distribution that has the interval.
+    It is Student's, with the degrees of freedom of paired differences, or that of the normal distribution with the
+    interval.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -160,11 +163,12 @@ def _p_value(a: Estimate, best: Estimate) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values adjusted for their number: the i-th smallest of k times k − i + 1, never below one before it.
+    """Return p-values adjusted by Holm's method: the i-th smallest of k, times k − i + 1, never below the one before
+    it.
 
-    Where each of the adjusted values below 0.05 is called a difference, the chance of any false one is at most 5 %.
+    If adjusted values below 0.05 are called differences, the probability of any false one is at most 5 %.
 
-    Reference: A simple sequentially rejective multiple test procedure, S. Holm, 1979.
+    Reference: *A simple sequentially rejective multiple test procedure*, S. Holm, 1979.
 
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'c': 0.06, 'b': 0.06}
@@ -186,7 +190,7 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
 
 
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
-    """Say what keeps a row apart from the others of its name, and that simulated examples are not the data."""
+    """Return in which fields a row differs from others of its name, and whether its examples are simulated."""
     fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
     content = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
     if first.varies == "simulated examples":

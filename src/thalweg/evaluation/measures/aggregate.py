@@ -27,14 +27,15 @@ __all__ = ["MEANINGS", "aggregate_kl", "aggregate_measures", "aggregate_mmd2"]
 MOST, PERMUTATIONS = 2_000, 199  # each code with each other, about a second
 
 MEANINGS = {
-    "aggregate MMD²": "Squared distance of the means of a Gaussian kernel, as wide as two draws of the prior are "
-    "apart, of the codes of held-out examples and of as many draws of the prior: 0 where the codes together have the "
-    "prior's law, estimated without bias, so a good model is as often below 0 as above; its p-value is a test of one "
-    "law. Codes that are all noise have that law, too, and reconstruct nothing; codes of another length meet another "
-    "kernel, and have a row of their own.",
-    "aggregate KL": "Nats from the Gaussian that has the mean and covariance of the codes to the one that has the "
-    "prior's: 0 where these agree, however different the rest; its bias by the number of codes is taken out, so a good "
-    "model may be below 0. It adds up over the numbers in the code: another length is another row.",
+    "aggregate MMD²": "The squared maximum mean discrepancy between the codes of held-out examples and as many draws "
+    "of the prior, with a Gaussian kernel whose bandwidth is the median distance between draws of the prior: 0 if the "
+    "codes together have the prior's distribution. The estimate is unbiased, so for a good model it is as often below "
+    "0 as above. Its p-value tests whether the distributions are equal. Codes of pure noise have the prior's "
+    "distribution, too, and reconstruct nothing. Codes of other lengths have another kernel, and a row of their own.",
+    "aggregate KL": "The KL divergence, in nats, from a Gaussian with the mean and covariance of the codes to one "
+    "with those of the prior: 0 if these agree, however much the distributions differ otherwise. The bias of a finite "
+    "number of codes is subtracted, so for a good model it can be below 0. It is a sum over latent dimensions: codes "
+    "of other lengths have a row of their own.",
 }
 
 

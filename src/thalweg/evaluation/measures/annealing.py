@@ -31,14 +31,15 @@ TEMPERATURES = 300  # where none are asked for
 BEARABLE = 1e13  # FLOP, minutes of a CPU: what is not asked for takes no more there
 
 MEANINGS = {
-    "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats: it needs a decoder and a "
-    "prior, no encoder, so GANs have one too; higher is better. How tight it is, BDMC tells. It is taken on few "
-    "examples: other bounds compare with it on these alone.",
-    "AIS bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
-    "BDMC lower": "The same lower bound on examples that the model itself made. It belongs to the model's own data: "
-    "never compare it between models, only with BDMC upper.",
+    "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats; higher is better. It needs "
+    "a prior and a decoder but no encoder, so GANs have one, too. BDMC shows how tight it is. It is computed on few "
+    "examples: compare it with other bounds only on the same examples.",
+    "AIS bits/dim": "The same bound in bits per value of an example; lower is better. It is an upper bound on "
+    "bits/dim.",
+    "BDMC lower": "The same lower bound on examples that the model itself simulated. It depends on the model's own "
+    "data: compare it only with BDMC upper, never between models.",
     "BDMC upper": "An upper bound on the log-likelihood of the same simulated examples. Its distance from BDMC lower "
-    "is how far AIS may be from the truth, if real examples are as easy as simulated ones.",
+    "shows how far AIS may be from the true value, if real examples are as easy as simulated ones.",
 }
 
 

@@ -24,12 +24,12 @@ __all__ = ["Score", "anomaly_measures", "score_of", "scores", "simple_anomalies"
 Array = np.ndarray[Any, Any]
 FEWEST = 20  # examples of each: below, a block of them is not worth leaving out
 
-MEANINGS: dict[str, str] = {
-    "anomaly AUROC": "Chance that the model finds an example of other data stranger than one of its own: 100 % tells "
-    "them apart, 50 % is guessing, and below it takes the other data for more normal than its own, as flows and VAEs "
-    "do with simpler images.",
-    "anomaly AUPR": "Mean precision of the alarms over every threshold, as many anomalies as normal examples: 100 % is "
-    "perfect, 50 % is guessing; it weighs the strangest examples most.",
+MEANINGS = {
+    "anomaly AUROC": "The probability that an example of other data gets a higher anomaly score than an example of "
+    "the model's own data: 100 % is perfect separation, 50 % is chance level, and below 50 % the other data look more "
+    "normal than the model's own, which happens to flows and VAEs with simpler images.",
+    "anomaly AUPR": "The mean precision of anomaly detection over all thresholds, with as many anomalies as normal "
+    "examples: 100 % is perfect, 50 % is chance level. The most anomalous examples have the largest weight.",
 }
 
 

@@ -25,13 +25,15 @@ __all__ = ["Answers", "answers", "classification", "classification_measures", "c
 Array = np.ndarray[Any, Any]
 TOP = 5
 
-MEANINGS: dict[str, str] = {
-    "accuracy": "Share of examples whose likeliest class is the right one; with rare classes, look at each class, too.",
-    "top-5 accuracy": "Share of examples whose right class is among the five likeliest; of few classes it says little.",
-    "label loss": "Mean of minus the log of the probability given to the right class: 0 is perfect, the log of the "
-    "number of classes is guessing; a few sure mistakes can outweigh the rest.",
-    "calibration error": "Mean gap between how sure the classifier is and how often it is right (ECE): 0 is honest; "
-    "it comes out too large by chance, the more so the fewer the examples.",
+MEANINGS = {
+    "accuracy": "The share of examples whose most probable class is the label. If classes are rare, see the measures "
+    "of each class, too.",
+    "top-5 accuracy": "The share of examples whose label is among the five most probable classes; with few classes it "
+    "says little.",
+    "label loss": "The mean negative log-probability of the label: 0 is perfect, the log of the number of classes is "
+    "chance level. A few confident mistakes can dominate it.",
+    "calibration error": "The mean difference between confidence and accuracy (ECE): 0 is perfect calibration. It is "
+    "biased upwards, more so with fewer examples.",
 }
 
 

@@ -17,23 +17,26 @@ from thalweg.randomness import generator
 __all__ = ["MEANINGS", "cost_measures", "known_value"]
 
 MEANINGS = {
-    "parameters": "How many numbers were trained; of a baseline, fitted.",
-    "samples a second": "How fast the model draws, in batches, on this machine at this moment: compare within a table.",
-    "training time": "Seconds of training, without what came before and after; early stopping may leave some unused.",
-    "training steps": "Rounds of the update that the budget allowed.",
-    "peak memory": "Most memory the training process held: of the GPU where it trained there, else all of it resident.",
+    "parameters": "The number of trained parameters; of a baseline, of fitted ones.",
+    "samples per second": "The sampling speed of the model, in batches, on this machine during this run: compare it "
+    "only within one table.",
+    "training time": "The seconds of training, without setup, validation and checkpoints. With early stopping, some "
+    "of the budget may be unused.",
+    "training steps": "The number of updates that the budget allowed.",
+    "peak memory": "The largest memory of the training process: GPU memory if it trained on a GPU, else the resident "
+    "memory of the whole process.",
 }
 DRAWS = 5
 
 
 def cost_measures(model: object, reference: Reference) -> Findings:
-    """Return the number of parameters and the samples a second, the mean of 5 batches after one to warm up."""
+    """Return the number of parameters and the samples per second, the mean of 5 batches after one to warm up."""
     findings = Findings()
     if isinstance(model, nn.Module):
         count = sum(p.numel() for p in model.parameters())
         findings.add([known_value("parameters", count)] if count else [])
         if isinstance(model, Samples):
-            findings.attempt("samples a second", lambda: _pace(model, reference))
+            findings.attempt("samples per second", lambda: _pace(model, reference))
     return findings
 
 
@@ -55,5 +58,5 @@ def _pace(model: Samples, reference: Reference) -> Estimate:
         paces.append(size / max(time.perf_counter() - begun, 1e-9))
     method = {"batch size": size, "threads": torch.get_num_threads(), "device": str(device)}
     return mean_of(
-        "samples a second", paces[1:], unit="1/s", better="higher", kind="estimate", varies="draws", method=method
+        "samples per second", paces[1:], unit="1/s", better="higher", kind="estimate", varies="draws", method=method
     )

@@ -25,12 +25,14 @@ BINS, LEVELS, BLOCKS = 20, 10, 10  # of a number of the code; of a continuous fa
 POINTS, PAIRS, LEAST = 1000, 64, 200  # of the β-VAE score; pairs of a point; examples, below which bins are empty
 
 MEANINGS = {
-    "MIG": "Mutual information gap: how much more the best number of the code knows of a factor than the second best, "
-    "as a share of all there is to know, averaged over factors. 1 is one number a factor, 0 none or many; higher is "
-    "better. A code may be useful without being aligned, and one number may still serve several factors.",
-    "beta-VAE score": "How often a linear classifier tells which factor pairs of examples share, from the mean "
-    "distance of their codes, number by number; higher is better, and chance is 100 % over the number of factors. "
-    "Easier than MIG: a factor may be spread over several numbers.",
+    "MIG": "The mutual information gap: the difference between the mutual information of a factor with the best and "
+    "with the second best latent dimension, divided by the factor's entropy, averaged over factors. 1 means one "
+    "latent dimension per factor, 0 none or several; higher is better. One latent dimension can still describe "
+    "several factors, and a code can be useful without being aligned with them.",
+    "beta-VAE score": "The accuracy of a linear classifier that predicts which factor is shared by pairs of examples, "
+    "from the mean absolute difference of their codes in each latent dimension; higher is better, and chance level is "
+    "100 % divided by the number of factors. It is easier to satisfy than MIG: a factor may be spread over several "
+    "latent dimensions.",
 }
 
 

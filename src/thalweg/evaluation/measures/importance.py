@@ -23,9 +23,10 @@ __all__ = ["MEANINGS", "LatentVariableModel", "importance_curve", "importance_me
 MOST, DRAWS = 500, 64  # examples and draws of each; a decoder is run on all of them
 
 MEANINGS = {
-    "IWAE-64": "A lower bound on the log-likelihood from 64 draws of q(z|x) an example, tighter than the ELBO; higher "
-    "is better. How far it is from the truth depends on q: a poor encoder makes a good decoder look bad.",
-    "IWAE-64 bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
+    "IWAE-64": "A lower bound on the log-likelihood from 64 importance samples of q(z|x) per example, tighter than "
+    "the ELBO; higher is better. The gap depends on q: with a poor encoder, a good decoder gets a low value.",
+    "IWAE-64 bits/dim": "The same bound in bits per value of an example; lower is better. It is an upper bound on "
+    "bits/dim.",
 }
 
 

@@ -21,14 +21,13 @@ __all__ = ["MEANINGS", "Drawn", "active_units", "codes_of", "latent_measures"]
 FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors that vote; variance of an active unit
 
 MEANINGS = {
-    "active units": "How many numbers of the code vary with the example at all; the rest carry nothing, which is "
-    "posterior collapse. Higher is better where the codes have equally many; the threshold supposes a prior of unit "
-    "variance.",
-    "linear-probe accuracy": "How often a linear classifier, fitted on the codes of training examples, tells the label "
-    "of a test example; higher is better. A code may keep the labels and yet hide them from a line, or be good for "
-    "other ends.",
-    "kNN accuracy": "How often the 5 nearest codes of training examples agree on the label of a test example; higher "
-    "is better. It depends on the scale of each number of the code.",
+    "active units": "The number of latent dimensions whose code varies with the example; the others carry no "
+    "information, which is called posterior collapse. Higher is better for codes of equal length. The threshold "
+    "assumes a prior of unit variance.",
+    "linear-probe accuracy": "The accuracy of a linear classifier of the labels, fitted on the codes of training "
+    "examples; higher is better. A code can contain the labels in a form that is not linearly separable.",
+    "kNN accuracy": "The accuracy of the majority label of the 5 nearest codes of training examples; higher is "
+    "better. It depends on the scale of each latent dimension.",
 }
 
 

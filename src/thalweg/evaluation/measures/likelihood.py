@@ -31,13 +31,15 @@ __all__ = [
 ]
 
 MEANINGS = {
-    "log-likelihood": "How probable the model finds the held-out examples, in nats an example; higher is better. Only "
-    "numbers of one law and one kind compare: a bound sits below the truth by an unknown gap, and a density of raw "
-    "values changes with their units.",
-    "bits/dim": "Bits that a lossless code made of the model would spend on one value of an example; lower is better, "
-    "and 8 is no compression of 256 levels. An upper bound unless it is said to be exact. Only discrete data have it.",
-    "KL from truth": "How many nats an example the model loses to the law that made the data, where that is known; 0 "
-    "is perfect. It may come out below 0 by chance, never by more than its interval.",
+    "log-likelihood": "The mean log-likelihood of held-out examples, in nats per example; higher is better. Only "
+    "values of the same quantity and kind are comparable: a lower bound differs from the true value by an unknown "
+    "gap, and a density of raw values depends on their units.",
+    "bits/dim": "The mean number of bits per value that a lossless code built from the model would use; lower is "
+    "better. 8 means no compression of images with 256 levels. It is an upper bound unless it is marked as exact. "
+    "Only discrete data have it.",
+    "KL from truth": "The KL divergence from the distribution that generated the data, where that is known, to the "
+    "model, in nats per example; 0 is perfect. The estimate can be below 0 by chance, but its interval then contains "
+    "0.",
 }
 
 # What log_prob is about, by what the model says of its observation. Values of two of them are not comparable.

@@ -23,9 +23,9 @@ __all__ = ["MEANINGS", "parzen_log_density", "parzen_measures"]
 SAMPLES, MOST, CHOOSING = 10_000, 1000, 200  # samples of the papers; test examples, and those that choose σ
 
 MEANINGS = {
-    "Parzen window": "The log-density of held-out examples under Gaussian kernels around samples, in nats; higher is "
-    "better. Printed in many GAN papers and known to mis-rank models: k-means centers of the training data beat the "
-    "true law. Only to compare with such papers.",
+    "Parzen window": "The log-density of held-out examples under Gaussian kernels centered at samples, in nats; "
+    "higher is better. Many GAN papers report it although it ranks models wrongly: k-means centers of the training "
+    "data get a higher value than the true distribution. Use it only for comparison with such papers.",
 }
 
 

@@ -25,12 +25,13 @@ EXACT = 1e-3  # of the range of an image, or of the columns' standard deviation:
 SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
 
 MEANINGS = {
-    "squared error": "Mean squared difference of a value and its reconstruction, in squared raw units; 0 is perfect. "
-    "It grows with the units, so it compares models on one data set only.",
-    "PSNR": "Peak signal-to-noise ratio of reconstructions in dB, of each image, then averaged; higher is better, and "
-    "6 dB more is half the error. It rewards blur over detail in the wrong place.",
-    "SSIM": "Structural similarity of images and their reconstructions, of each image, then averaged: local means, "
-    "contrasts and correlations in a sliding window. 1 is perfect; on small images the window is smaller.",
+    "squared error": "The mean squared difference between a value and its reconstruction, in squared raw units; 0 is "
+    "perfect. It depends on the units: compare it only on one data set.",
+    "PSNR": "The peak signal-to-noise ratio of reconstructions in dB, computed per image and then averaged; higher is "
+    "better, and 6 dB more means half the error. It prefers blurred images to sharp details in the wrong place.",
+    "SSIM": "The structural similarity of images and their reconstructions, computed per image and then averaged: it "
+    "compares local means, contrasts and correlations in a sliding window. 1 is perfect. Small images have a smaller "
+    "window.",
 }
 
 
