@@ -15,11 +15,6 @@ from thalweg.cli import main
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", DOCS / "index.md", *DOCS.glob("guide/*.md"), *DOCS.glob("models/*.md")]
-    ROOT / "README.md",
-    ROOT / "docs" / "index.md",
-    *(ROOT / "docs").glob("guide/*.md"),
-    *(ROOT / "docs").glob("models/*.md"),
-]
 
 
 def blocks(page: Path, language: str) -> list[str]:
