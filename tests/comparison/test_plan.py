@@ -86,7 +86,7 @@ def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     assert not (folder / "runs").exists()
     check(plan(seeds=2), folder, overwrite=False)
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         check(plan(), tmp_path, overwrite=True)
     assert (tmp_path / "letters.txt").read_text() == "dear"
 

@@ -187,9 +187,9 @@ def test_chains_through_a_large_decoder_are_left_out_on_a_cpu_unless_asked_for(m
     found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
     assert found["AIS"].protocol["temperatures"] == 4
     chains = 10 * 32 + 18 * 16 + 8 * 32  # of test examples, simulated ones and those that choose sigma
-    monkeypatch.setattr(annealing, "BEARABLE", 2.0 * 12 * 3 * 4 * chains)
+    monkeypatch.setattr(annealing, "MAX_FLOP", 2.0 * 12 * 3 * 4 * chains)
     assert not annealing_measures(decoder, reference_of(data(40), temperatures=None)).missing
-    monkeypatch.setattr(annealing, "BEARABLE", 2.0 * 12 * 3 * 4 * chains - 1)
+    monkeypatch.setattr(annealing, "MAX_FLOP", 2.0 * 12 * 3 * 4 * chains - 1)
     found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
     assert not found.estimates
     assert "--temperatures 4 has them done" in found.missing[0].reason

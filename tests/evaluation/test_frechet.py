@@ -249,7 +249,7 @@ def test_few_examples_have_no_limit():
 
 def test_very_many_features_are_not_squared(monkeypatch):
     for room in (draws, frechet_distance):
-        monkeypatch.setattr(room, "WIDEST", 20)
+        monkeypatch.setattr(room, "MAX_FEATURES", 20)
     monkeypatch.setattr(frechet_distance, "FEW", 22)
     x, y = normal(60, 21), normal(60, 21, seed=1)
     made = draws_from(x, y)

@@ -37,7 +37,7 @@ def reasons(found):
 
 
 class Uniform(nn.Module):
-    """The uniform law on whole-number levels, or its density on dequantized ones."""
+    """The uniform law on integer levels, or its density on dequantized ones."""
 
     def __init__(self, levels, observation):
         super().__init__()

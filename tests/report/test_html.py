@@ -219,7 +219,9 @@ def test_the_summary_in_words(page):
         "real-nvp in anomaly AUROC: noise.",
     ]
     caveat = page.find("p", under="summary")[0]["text"]
-    assert caveat.startswith("Intervals are at 95 % and cover the chance in test examples and samples. None says")
+    assert caveat.startswith(
+        "Intervals are at 95 % and account for the variation of test examples and samples. They do"
+    )
 
 
 def test_the_summary_counts_what_remains_after_holms_adjustment():

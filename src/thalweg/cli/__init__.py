@@ -1,8 +1,8 @@
-"""The command line: `thalweg VERB ...`. One file a verb; torch is imported when a verb works, never for `-h`.
+"""The command line: `thalweg VERB ...`. There is one file per verb; torch is imported when a verb runs, never for `-h`.
 
-A verb's file has `HELP` (one line), `parser(arguments)`, `run(given)`, which does the work and returns the document
-that `--json` prints, and `show(document)`, which prints the same for people. A document with a true `failed` (a
-training of a comparison) ends with exit code 1 after it is printed.
+A verb's file has `HELP` (one line), `parser(arguments)`, `run(arguments)`, which does the work and returns the document
+that `--json` prints, and `show(document)`, which prints it for people. A document with a true `failed` (a training of a
+comparison failed) is printed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `thalweg` with these arguments and return the exit code: 0; 2 for a user's mistake; 1 for a failure.
+    """Run `thalweg` with these arguments and return the exit code: 0; 2 for a mistake of the user; 1 for a failure.
 
     >>> main(["--version"])
     thalweg 0.1.0
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help
         return int(stop.code or 0)
     except BrokenPipeError:
-        # what reads our output has gone; the interpreter must not complain when it flushes
+        # the reader of our output has ended; the interpreter must not fail when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except BaseException as error:
@@ -75,7 +75,7 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     parsed["command"] = shlex.join(["thalweg", *arguments])
     document: dict[str, Any] = module.run(parsed)
     if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first process speaks
+        return 0  # under torchrun only the first process prints
     if as_json:
         import json
 

@@ -1,4 +1,4 @@
-"""argparse, with every error as this command line says it."""
+"""An argparse parser whose errors are ValueErrors of one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thalweg.cli.options import Option, plain, read
 
 __all__ = ["Parser"]
 
-# What other programs call an option, and what it is called here.
+# Names of options in other programs, and their names here.
 SYNONYMS = {
     "--learning-rate": "--lr", "--epochs": "--examples or --steps", "--iterations": "--steps", "--max-steps": "--steps",
     "--batch": "--batch-size", "--output": "--out", "--name": "--run", "--dataset": "--data", "--gpu": "--device",
@@ -23,9 +23,9 @@ JSON = "print one JSON document on stdout and nothing else"
 
 
 class Parser:
-    """argparse, with every error as this command line says it: a ValueError of one line that names the option.
+    """A parser whose errors are ValueErrors of one line that name the option.
 
-    `hint(flag)` may tell more of an unknown option than the nearest known one.
+    `hint(flag)` may explain an unknown option if it resembles none of the known ones.
     """
 
     def __init__(self, verb: str, about: str, *, usage: str, hint: Callable[[str], str] | None = None) -> None:
@@ -46,19 +46,19 @@ class Parser:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The options as typed, by the name Python has for them."""
+        """The options as they are typed, by their names in Python."""
         flags = {name: option.typed[-1] for name, option in self.options.items()}
         return flags | {name: name.upper() for name in self.positionals} | self.aliases
 
     def positional(self, name: str, about: str, *, required: bool = True, many: bool = False) -> None:
-        """Take an argument, or `many`, by its place, called NAME in help and errors."""
+        """Add a positional argument, or `many`, called NAME in help texts and errors."""
         self.positionals[name] = (about, required)
         self.many = self.many or many
         nargs = "*" if many else "?"
         self.parser.add_argument(name, nargs=nargs, metavar=name.upper(), help=_escaped(about) or argparse.SUPPRESS)
 
     def group(self, title: str, options: Iterable[Option]) -> None:
-        """Take options, shown together under a title."""
+        """Add options under a common title."""
         group = self.parser.add_argument_group(title)
         for option in options:
             assert option.name not in self.options, f"two options are called {option.typed[-1]}"
@@ -75,7 +75,7 @@ class Parser:
                 group.add_argument(*option.typed, dest=option.name, metavar=metavar, help=about)
 
     def parse(self, arguments: list[str]) -> dict[str, Any]:
-        """Return the options that were given, converted, by Python's names; `json` always."""
+        """Return the options that were given, converted, by their names in Python; `json` is always included."""
         parse = self.parser.parse_known_intermixed_args if self.many else self.parser.parse_known_args
         known, extra = parse(self._joined(arguments))
         for token in extra:
@@ -97,7 +97,7 @@ class Parser:
         return values
 
     def require(self, values: dict[str, Any], name: str) -> Any:
-        """Return what was given for an option that has no default, or raise ValueError."""
+        """Return the value of an option without a default, or raise ValueError."""
         if name not in values:
             raise ValueError(f"{name}: got nothing, wanted {self.options[name].help}")
         return values[name]
@@ -115,13 +115,13 @@ class Parser:
 
 
 def _synonym(flag: str, typed: list[str]) -> str:
-    """Return a hint where an option has another name here, one that this verb takes."""
+    """Return a hint if the option has another name here that this verb knows."""
     own = SYNONYMS.get(flag, "")
     return f" (did you mean {own}?)" if own and own.split(" ")[0] in typed else ""
 
 
 class _Quiet(argparse.ArgumentParser):
-    """argparse's own complaints, in our words."""
+    """Converts the errors of argparse to ValueErrors."""
 
     def error(self, message: str) -> NoReturn:
         match = re.fullmatch(r"argument (\S+): (.*)", message)

@@ -1,4 +1,4 @@
-"""`thalweg compare RECIPE... --data D`: models of different families, side by side. The main job."""
+"""`thalweg compare RECIPE... --data D`: train models of different families, and evaluate them side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELP = "train models of different families on the same data under the same budge
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The recipes, the data, the budget, and how to measure."""
+    """Return the parser: the recipes, the data, the budget, and the settings of the evaluation."""
     listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
     result = Parser(
         "compare",
@@ -50,7 +50,7 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Train, measure, and return the report."""
+    """Train, evaluate, and return the report."""
     data = data_config(arguments)
     if data is None:
         raise ValueError("source: got nothing, wanted data to compare on (see thalweg data list)")
@@ -78,7 +78,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 class Terminated(BaseException):
-    """SIGTERM: the training that runs writes a checkpoint and stops, as at an interrupt."""
+    """Raised by SIGTERM: the current training writes a checkpoint and stops, as after an interrupt."""
 
     signum = signal.SIGTERM
 
@@ -88,7 +88,7 @@ def _terminate(signum: int, frame: object) -> None:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the table, and where the report is."""
+    """Print the table, and the path of the report."""
     from thalweg.cli.tables import print_report
 
     print_report(document)

@@ -1,4 +1,4 @@
-"""`thalweg data list | info D | fetch NAME`: what there is to train on."""
+"""`thalweg data list | info D | fetch NAME`: the available data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACTIONS = ("list", "info", "fetch")
 
 
 def parser(arguments: list[str]) -> Parser:
-    """What to do, and with which data."""
+    """Return the parser: the action, and the data set."""
     result = Parser(
         "data",
         f"{HELP}\n\nlist: the names; info D: shape, splits, classes of a name or a path; fetch NAME",
@@ -26,7 +26,7 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """List, describe or fetch."""
+    """List, describe or download data."""
     from thalweg.checks import choice
 
     action, source = choice("action", arguments["action"], ACTIONS), arguments.get("source")

@@ -1,4 +1,4 @@
-"""What went wrong, in one line on stderr, and the exit code that says whose fault it was."""
+"""Prints an error in one line on stderr, and chooses the exit code: a mistake of the user, or a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BROKEN_PIPE", "report"]
 MISTAKE, FAILURE, SIGNAL, BROKEN_PIPE = 2, 1, 128, 141
 LONGEST = 600
 
-# system errors which the user mends by other arguments; a full disk or a dead device is not among them
+# system errors that the user can correct by other arguments; a full disk is not among them
 WANTED = {
     errno.ENOENT: "a path that exists",
     errno.EEXIST: "a new name",
@@ -32,10 +32,10 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def report(error: BaseException, flags: Mapping[str, str]) -> int:
-    """Print `thalweg: error: ...` for the error and return the exit code.
+    """Print `thalweg: error: ...` and return the exit code.
 
-    `flags` are the options by Python's name: a message that begins with such a name gets the option's. With
-    THALWEG_DEBUG=1 the traceback comes first.
+    `flags` are the options by their names in Python: if the message begins with such a name, it is replaced by the
+    option. With THALWEG_DEBUG=1 the traceback is printed first.
     """
     if os.environ.get("THALWEG_DEBUG") == "1":
         traceback.print_exception(error)
@@ -68,10 +68,11 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
 
 
 def _foreign(error: BaseException) -> bool:
-    """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
+    """Return whether a library raised the error, which is then an internal error and not the user's.
 
     Our own ValueErrors come from a `raise` statement of this package; those of a user's model from the user's files.
-    What compiled code raises, as `bytes.decode` or an operation of numpy, ends at a line of ours that is no `raise`.
+    Errors of compiled code, such as `bytes.decode` or an operation of numpy, end at a line of this package that is not
+    a `raise`.
     """
     import dis
     import sysconfig

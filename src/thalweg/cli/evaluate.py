@@ -1,4 +1,4 @@
-"""`thalweg evaluate DIR`: every measure that the model's abilities allow, beside the baselines."""
+"""`thalweg evaluate DIR`: all measures that the model's abilities allow, beside the baselines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELP = "measure a trained model: every measure that its abilities allow, beside 
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The run folder, what to measure it on, and how."""
+    """Return the parser: the run folder, the data, and the settings of the evaluation."""
     result = Parser(
         "evaluate",
         f"{HELP}\n\nAlso writes report.json and report.html into the run folder.",
@@ -32,7 +32,7 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Measure the run's model on its own data, or on others of the same kind, and return the report."""
+    """Evaluate the run's model on its own data, or on other data of the same kind, and return the report."""
     measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
     other = data_config(arguments)
 
@@ -52,7 +52,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own(opened: Opened, other: Dataset) -> Dataset:
-    """Return the data that the model was trained on; without examples where they cannot be read any more."""
+    """Return the data that the model was trained on, or a data set without examples if they can no longer be read."""
     try:
         return opened.data()
     except (ValueError, OSError) as error:
@@ -62,7 +62,7 @@ def _own(opened: Opened, other: Dataset) -> Dataset:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the table, and where the report is."""
+    """Print the table, and the path of the report."""
     from thalweg.cli.tables import print_report
 
     print_report(document)

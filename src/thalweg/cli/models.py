@@ -1,4 +1,4 @@
-"""`thalweg models`: what there is to train, what it can do, and where it comes from."""
+"""`thalweg models`: the recipes, their abilities and their papers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELP = "list the recipes: what they are, can do, and come from"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """Nothing but --family."""
+    """Return the parser, which only has --family."""
     result = Parser(
         "models",
         f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
@@ -26,7 +26,7 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Build each recipe's model on standard data, and ask what it can do."""
+    """Build each recipe's model for standard data, and list its abilities."""
     from thalweg.checks import choice
 
     asked = [choice("family", arguments["family"], FAMILIES)] if "family" in arguments else list(FAMILIES)
@@ -34,7 +34,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(family: str, name: str) -> dict[str, Any]:
-    """Return what is known of a recipe."""
+    """Return the description of a recipe."""
     from thalweg.abilities import ABILITIES, abilities_of
 
     function = recipe(name)
@@ -46,7 +46,7 @@ def describe(family: str, name: str) -> dict[str, Any]:
             continue
         try:
             model = function(spec).model
-        except ValueError:  # the recipe says that it is not for such data
+        except ValueError:  # the recipe does not support such data
             continue
         count = sum(p.numel() for p in model.parameters())
         built[spec.kind] = {"parameters": count, "abilities": list(abilities_of(model))}
@@ -62,7 +62,7 @@ def describe(family: str, name: str) -> dict[str, Any]:
 
 
 def standard_specs() -> list[Any]:
-    """Specs of 28×28 gray images with ten classes, of points of the plane with two, and of the line."""
+    """Return Specs of 28×28 gray images with ten classes, of points of the plane with two, and of single values."""
     from thalweg.data import Spec
 
     digits = tuple("0123456789")

@@ -1,4 +1,4 @@
-"""`thalweg resume DIR`: resume a run exactly where it stopped."""
+"""`thalweg resume DIR`: continue a run exactly where it stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELP = "resume a run exactly where it stopped"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The run folder, and how far to go."""
+    """Return the parser: the run folder, and the new budget."""
     result = Parser("resume", f"{HELP}, from its saved configuration", usage="resume DIR")
     result.aliases["run"] = "DIR"
     result.positional("dir", "a run folder")
@@ -30,7 +30,7 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Go on, and say what the run came to."""
+    """Continue the run, and return its summary."""
     from thalweg.checks import positive
     from thalweg.recipes import runs
     from thalweg.training.progress import progress

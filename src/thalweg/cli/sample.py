@@ -52,7 +52,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     from thalweg.recipes.runs import open_run
 
     opened = open_run(arguments["dir"])
-    check_fits(path, opened.spec)  # before anything is drawn
+    check_fits(path, opened.spec)  # checked before samples are drawn
     result = sample(opened, **settings)
     result.save(path)
     n, *shape = result.x.shape

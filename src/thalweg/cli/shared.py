@@ -1,4 +1,4 @@
-"""What several verbs share: the options of data and device, run folders, tables."""
+"""Functions for several verbs: options of the data and the device, output files, tables."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 DATA = "embedded or downloadable name, or a path (see thalweg data list)"
-# --seed and --examples are those of training
+# --seed and --examples are options of the training
 RENAMED = {"source": "data", "seed": "data_seed", "examples": "data_examples"}
 
 
 def add_data(parser: Parser, *, source: bool = True) -> None:
-    """Take the options that say which data, and how they are read."""
+    """Add the options of the data."""
     options = []
     if source:
         parser.aliases["data"] = "--data"
@@ -56,7 +56,7 @@ def add_run_and_input(parser: Parser, what: str) -> None:
 
 
 def data_config(arguments: dict[str, Any], source: str | None = None) -> DataConfig | None:
-    """Return the data that were asked for, or None where no source was named."""
+    """Return the data that the arguments ask for, or None if no source is given."""
     fields = {f: f if f == "source" else RENAMED.get(f, f) for f in DataConfig.__dataclass_fields__}
     settings = {field: arguments[name] for field, name in fields.items() if name in arguments}
     if source is not None:
@@ -75,12 +75,12 @@ def data_config(arguments: dict[str, Any], source: str | None = None) -> DataCon
 
 
 def device_option() -> Option:
-    """--device."""
+    """Return the option --device."""
     return Option("device", str, "auto", "auto, cpu, cuda, cuda:1, mps ...")
 
 
 def seed_option(what: str) -> Option:
-    """--seed."""
+    """Return the option --seed."""
     return Option("seed", int, 0, f"of {what}")
 
 
@@ -115,7 +115,7 @@ def split_choice(name: str) -> str:
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *, caption: str = "") -> None:
-    """Print a table on stdout, as wide as what it holds where stdout is no terminal."""
+    """Print a table on stdout; if stdout is not a terminal, it is as wide as its content."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -133,5 +133,5 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *
 
 
 def warn(message: str) -> None:
-    """Say something on stderr, in one line."""
+    """Write a message to stderr, in one line."""
     print(f"thalweg: {' '.join(message.split())}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A report on the terminal: rows of measures, columns of models, the best marked and who is not told from it."""
+"""The table of a report on the terminal: rows of measures, columns of models, with marks for the best values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEGEND = (
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Print the table of a report on stdout; intervals are 95 %."""
+    """Print the table of a report on stdout; intervals are at 95 %."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

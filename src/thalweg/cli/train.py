@@ -1,4 +1,4 @@
-"""`thalweg train RECIPE --data D`: one run, in a folder of its own."""
+"""`thalweg train RECIPE --data D`: train a model, in a run folder of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELP = "train a recipe on data, into a run folder"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The options of training, of the data, and of the recipe that the first argument names."""
+    """Return the parser: the options of the training, of the data, and of the recipe that the first argument names."""
     name = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if name is None:
         if not {"-h", "--help"} & set(arguments):
@@ -54,14 +54,14 @@ def parser(arguments: list[str]) -> Parser:
 
 
 def _elsewhere(name: str, flag: str) -> str:
-    """Say which other recipes have an option."""
+    """Return which other recipes have an option."""
     option = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
     have = [other for other in recipe_names() if option in {o.name for o in options_of_function(recipe(other))}]
     return f" (it is an option of {', '.join(have)}, not of {name})" if have else ""
 
 
 def configuration(arguments: dict[str, Any]) -> RunConfig:
-    """Return the settings that the arguments ask for; what was not given is left to the recipe."""
+    """Return the configuration that the arguments ask for; settings that are not given are left to the recipe."""
     name = arguments["recipe"]
     data = data_config(arguments)
     if data is None:
@@ -73,7 +73,7 @@ def configuration(arguments: dict[str, Any]) -> RunConfig:
 
 
 def default_folder(config: RunConfig) -> Path:
-    """Return runs/RECIPE-DATA-N with the least N that is free."""
+    """Return runs/RECIPE-DATA-N with the smallest unused N."""
     stem = f"{config.recipe}-{Path(config.data.source).stem or 'data'}"
     n = 1
     while (folder := Path("runs") / f"{stem}-{n}").exists():
@@ -82,7 +82,7 @@ def default_folder(config: RunConfig) -> Path:
 
 
 def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Train, and say where the run is and what it came to."""
+    """Train, and return where the run is and its summary."""
     config = configuration(arguments)
     if "run" not in arguments and os.environ.get("WORLD_SIZE", "1") != "1":
         raise ValueError("run: got nothing, wanted a folder that all processes share")
@@ -98,7 +98,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say how to resume a run that a signal stops."""
+    """Print how to resume a run that a signal stops."""
     from thalweg.training import Interrupted
 
     try:
@@ -109,7 +109,7 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return where a run is, the last of its records, and commands that come next; nothing in a later process."""
+    """Return the path of a run, its last record, and useful next commands; nothing in a process other than the first."""
     if os.environ.get("RANK", "0") != "0":
         return {}
     from thalweg.recipes.runs import open_run
@@ -127,9 +127,10 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def picture(opened: Opened) -> str | None:
-    """Draw samples into the run folder, where the model can sample and its samples can be seen; return their path.
+    """Draw samples into the run folder, if the model can sample and its samples can be drawn; return the picture's
+    path.
 
-    A picture that cannot be drawn is a warning: the training has ended well.
+    A picture that cannot be drawn is only a warning, since the training has succeeded.
     """
     from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for, write_values
@@ -141,14 +142,14 @@ def picture(opened: Opened) -> str | None:
     try:
         path.parent.mkdir(exist_ok=True)
         write_values(path, draw(opened.model, 64 if opened.spec.kind == "image" else 5000, 0), opened.spec)
-    except Exception as error:  # whatever a model or a drawing library raises
+    except Exception as error:  # any exception of a model or a drawing library
         warn(f"no picture of samples: {' '.join(str(error).split()) or type(error).__name__}")
         return None
     return str(path)
 
 
 def next_commands(opened: Opened) -> list[str]:
-    """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
+    """Return commands that work on this run as they are: to evaluate it, to sample from it, to train it for longer."""
     from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
@@ -167,7 +168,7 @@ def next_commands(opened: Opened) -> list[str]:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the run folder and what one can do with it."""
+    """Print the run folder and the next commands."""
     print(f"run: {document['run']}")
     if document["picture"]:
         print(f"samples: {document['picture']}")

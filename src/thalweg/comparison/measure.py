@@ -87,9 +87,9 @@ class Evaluator:
         )
 
     def _samples(self, held_out: int) -> int:
-        from thalweg.evaluation.measures.samples import MOST
+        from thalweg.evaluation.measures.samples import MAX_SAMPLES
 
-        n = min(self.settings_examples(), MOST)
+        n = min(self.settings_examples(), MAX_SAMPLES)
         # as many as the held-out examples, whose distances are the limit for a perfect model
         return min(n, held_out) if held_out else n
 

@@ -1,4 +1,4 @@
-"""Every measure that a model's abilities allow, on a split of a data set."""
+"""All measures that a model's abilities allow, on a split of a data set."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ __all__ = ["evaluate", "reference_of"]
 
 
 class Group(NamedTuple):
-    """Measures that belong together: who takes them, what each means, what a model needs, and where a report has them.
+    """Measures that belong together: their function, their explanations, what they need, and the report's section.
 
-    A model needs all abilities of one of the alternatives in `needs`; `beside` says what else the measures need.
+    A model needs all abilities of one of the alternatives in `needs`; `beside` says what else is needed.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Group(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """What the measures need, in words: "log_prob or elbo", "logits, and labels"."""
+        """What the measures need: "log_prob or elbo", "logits, and labels"."""
         of_model = " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
         return ", and ".join(filter(None, (of_model, self.beside)))
 
@@ -133,9 +133,9 @@ _GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
 
 
 def group_of(name: str) -> Group:
-    """Return the group of a measure; what follows a colon in its name says against what it was measured.
+    """Return the group of a measure; a part of the name after a colon says what the measure compares with.
 
-    Raises KeyError for a measure that no group explains; a test holds that every measure has its explanation.
+    Raises KeyError for a measure that no group explains.
 
     >>> group_of("anomaly AUROC: noise").section
     'anomaly'
@@ -157,13 +157,15 @@ def evaluate(
     limit: int | None = None,
     **settings: Any,
 ) -> Findings:
-    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and why others are missing.
+    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and the reasons for missing
+    ones.
 
-    `logits` gives the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where
-    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, of images
-    or vectors, distances and neighbors. The model is measured in eval mode and left as it was. A measure that cannot be
-    had, or a model that raises in one, takes no other down: it is in `missing`, with the reason. Noise is a function of
-    `seed` and the batch. `limit` keeps that many examples, drawn by `seed`. `settings` are fields of `Reference`.
+    `logits` allows the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, if
+    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, for images
+    or vectors, distances and neighbors. The model is evaluated in evaluation mode and restored afterwards. If a measure
+    cannot be computed, or the model raises an exception in it, the other measures are not affected: it is in `missing`,
+    with the reason. Noise is a function of `seed` and the batch. `limit` chooses that many examples by `seed`.
+    `settings` are fields of `Reference`.
 
     Raises ValueError for a model without any of these abilities, and for an empty split.
 
@@ -209,7 +211,7 @@ def reference_of(
     anomalies: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Reference:
-    """Return what models are measured against: a split of `dataset`, its other splits, and raw examples of anomalies.
+    """Return the reference of an evaluation: a split of `dataset`, its other splits, and raw examples of anomalies.
 
     `features` are by default the data themselves.
     """

@@ -1,4 +1,4 @@
-"""Fewer examples, drawn by the seed, for what is too slow for all."""
+"""A subset of the examples, chosen by the seed, for measures that are too slow for all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["subset"]
 
 
 def subset(examples: Examples, most: int) -> Examples:
-    """Return at most `most` of the examples, and say so in their protocol; all of them where there are no more.
+    """Return at most `most` of the examples, and record it in their protocol; all of them if there are no more.
 
-    A smaller subset is part of a larger one of the same seed.
+    A smaller subset is contained in a larger one of the same seed.
 
     >>> few = subset(Examples(np.arange(100.0)[:, None], protocol={"split": "test"}), 3)
     >>> few.x.shape, few.protocol

@@ -17,7 +17,7 @@ from thalweg.report.svg import Style, frame, key, spread
 __all__ = ["REAL", "pictures", "png", "sheet"]
 
 REAL = "real"  # the key of held-out examples
-MOST, PAIRS, ROWS, STEPS = 64, 16, 8, 12  # per model: samples, pairs, interpolations and their steps
+MAX_SAMPLES, PAIRS, ROWS, STEPS = 64, 16, 8, 12  # per model: samples, pairs, interpolations and their steps
 DOTS, POINTS = 600_000, 2000  # per model: pixels of all samples, points of a scatter plot
 ALTS = {
     "samples": "{n} samples of {name}",
@@ -87,7 +87,7 @@ def _rows(what: str, x: Array) -> list[Array]:
         return list(x[:ROWS, np.unique(np.linspace(0, x.shape[1] - 1, STEPS).round().astype(int))])
     if what == "samples":
         size, (height, width) = math.prod(x.shape[1:]), x.shape[-2:]
-        x = x[: max(16, min(MOST, DOTS // size))]
+        x = x[: max(16, min(MAX_SAMPLES, DOTS // size))]
         across = math.ceil(math.sqrt(len(x) * height / width))
         return [x[i : i + across] for i in range(0, len(x), across)]
     across = PAIRS // 2

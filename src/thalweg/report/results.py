@@ -13,7 +13,7 @@ from thalweg.report.words import ARROWS, GROUPS, MARKS, contested, label, listed
 __all__ = ["meanings", "table"]
 
 BLANK = tag("span", class_="sign")  # in place of a mark
-SAID = {"best": "best of its row", "near": "not separated from the best", "open": "not compared with the best"}
+STATUS = {"best": "best of its row", "near": "not separated from the best", "open": "not compared with the best"}
 
 
 def table(report: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
@@ -82,7 +82,7 @@ def _cell(measure: Mapping[str, Any], style: Style, ranked: bool, notes: dict[st
             interval = sign.lstrip() + interval
     state = standing(cell, style) if ranked else None
     mark = (
-        tag("span", MARKS[state], role="img", aria_label=SAID[state], title=SAID[state], class_="sign")
+        tag("span", MARKS[state], role="img", aria_label=STATUS[state], title=STATUS[state], class_="sign")
         if state
         else BLANK
     )

@@ -1,4 +1,4 @@
-"""What a measure has to show beside its numbers: figures, typed, which a report draws."""
+"""Figures that measures return beside their values, and that a report draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Layout = Literal["grid", "pairs", "paths"]
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """The label of an axis, its scale, and its range; without one, the range is that of the values."""
+    """An axis with its label and scale; without a `range`, it is that of the values."""
 
     label: str
     range: tuple[float, float] | None = None
@@ -28,10 +28,10 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A line of one model: `y` over `x`, with the ends of its intervals, `low` and `high`, where it has any.
+    """A line of one model: `y` over `x`, optionally with the ends of its intervals, `low` and `high`.
 
-    Curves of different models with the same section, panel and axes are drawn in one chart. `sizes` are those of marks
-    at the points; `diagonal` asks for the line y = x beside them; `legend` is written behind the model's name.
+    Curves of different models with the same section, panel and axes are drawn in one chart. `sizes` are the relative
+    sizes of marks at the points; `diagonal` adds the line y = x; `legend` is written after the model's name.
     """
 
     section: str
@@ -49,7 +49,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Counts (rows, columns) with the names of both; `details` are the lines of a table below."""
+    """Counts (rows, columns) with the names of both; `details` are the rows of a table below."""
 
     section: str
     panel: str
@@ -83,7 +83,7 @@ TYPES: dict[str, type[Curve | Matrix]] = {"curve": Curve, "matrix": Matrix}
 
 
 def drawable(section: str, values: NDArray[Any], spec: Spec, layout: Layout = "grid") -> list[Figure]:
-    """Return raw examples `values` as a figure, or none: only images and points of the plane can be drawn."""
+    """Return raw examples `values` as a figure, if they are images or points of the plane; otherwise an empty list."""
     if not len(values):
         return []
     if spec.kind == "image":
@@ -99,7 +99,7 @@ def to_json(figure: Curve | Matrix) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Curve | Matrix:
-    """Return the figure that `to_json` described; numbers that JSON has as null are NaN.
+    """Return the figure that `to_json` described; null becomes NaN.
 
     >>> axes = {"x_axis": Axis(label="K", range=(1, 2)), "y_axis": Axis(label="bound, nats")}
     >>> curve = Curve(section="bounds", panel="", x=[1.0], y=[-2.0], **axes)

@@ -1,4 +1,4 @@
-"""What an evaluation found: estimates, what could not be had and why, and what there is to draw."""
+"""The result of an evaluation: estimates, missing measures with their reasons, and figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Findings", "Missing"]
 
 @dataclass(frozen=True)
 class Missing:
-    """A measure that could not be had, and why, in one line."""
+    """A measure that could not be computed, and why, in one line."""
 
     name: str
     reason: str
@@ -23,7 +23,7 @@ class Missing:
 
 @dataclass
 class Findings:
-    """Estimates, missing measures with the reason, `tables` that `json.dumps` takes, and `figures` to draw.
+    """Estimates, missing measures, `tables` that `json.dumps` takes, and `figures`.
 
     >>> found = Findings()
     >>> found.attempt("half", lambda: 1 / 0)
@@ -48,14 +48,14 @@ class Findings:
         raise KeyError(f"{name}: not measured{reason}; there are {', '.join(e.name for e in self.estimates)}")
 
     def figure(self, section: str) -> Figure:
-        """Return the first figure of a section of the report; raise KeyError where there is none."""
+        """Return the first figure of a section of the report; raise KeyError if there is none."""
         for figure in self.figures:
             if figure.section == section:
                 return figure
         raise KeyError(f"{section}: no figure; there are {', '.join(f.section for f in self.figures) or 'none'}")
 
     def add(self, more: Findings | Estimate | Iterable[Estimate]) -> None:
-        """Take what another evaluation found, or estimates."""
+        """Add the result of another evaluation, or estimates."""
         if isinstance(more, Findings):
             self.estimates += more.estimates
             self.missing += more.missing
@@ -65,10 +65,10 @@ class Findings:
             self.estimates += [more] if isinstance(more, Estimate) else list(more)
 
     def attempt(self, name: str, measure: Callable[[], Findings | Estimate | Iterable[Estimate]]) -> None:
-        """Add what `measure()` gives; if it raises, the rest stands and the reason is kept under `name`."""
+        """Add what `measure()` returns; if it raises, add the reason as a missing measure called `name`."""
         try:
             self.add(measure())
-        except Exception as error:  # a broken model may raise anything
+        except Exception as error:  # a defective model may raise anything
             reason = " ".join(str(error).split()) or "no reason given"
             known = isinstance(error, (ValueError, FloatingPointError))
             self.missing.append(Missing(name, reason if known else f"{type(error).__name__}: {reason}"))

@@ -1,4 +1,4 @@
-"""Whether the codes of all data together, the aggregate posterior, have the law of the prior, as samples suppose."""
+"""Comparison of the aggregate posterior, the distribution of the codes of all data, with the prior."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from thalweg.abilities import Encodes, HasPosterior, HasPrior
-from thalweg.evaluation.draws import BLOCKS, FEWEST
+from thalweg.evaluation.draws import BLOCKS, MIN_EXAMPLES
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed
@@ -24,7 +24,7 @@ from thalweg.randomness import generator
 
 __all__ = ["MEANINGS", "aggregate_kl", "aggregate_measures", "aggregate_mmd2"]
 
-MOST, PERMUTATIONS = 2_000, 199  # each code with each other, about a second
+MAX_EXAMPLES, PERMUTATIONS = 2_000, 199  # all pairs of codes, in about a second
 
 MEANINGS = {
     "aggregate MMD²": "The squared maximum mean discrepancy between the codes of held-out examples and as many draws "
@@ -44,15 +44,16 @@ class CodesWithPrior(Encodes, HasPrior, Protocol):
 
 
 def aggregate_measures(model: CodesWithPrior, reference: Reference) -> Findings:
-    """Return how far the mixture of the posteriors of the test examples is from the prior, of a model that has a prior.
+    """Return distances between the aggregate posterior of the test examples and the prior.
 
-    One draw z ~ `posterior(x)` an example, or `encode(x)` where codes are not random; of at most 2,000 examples.
+    Codes are one draw z ~ `posterior(x)` per example, or `encode(x)` if the encoder is deterministic, of at most 2,000
+    examples.
 
-    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv:1711.01558. ELBO surgery, M. D. Hoffman,
-    M. J. Johnson, 2016.
+    Reference: *Wasserstein Auto-Encoders*, Ilya Tolstikhin et al., 2018, arXiv:1711.01558. *ELBO surgery*, M. D.
+    Hoffman, M. J. Johnson, 2016.
     """
     findings = Findings()
-    examples = subset(reference.test, MOST)
+    examples = subset(reference.test, MAX_EXAMPLES)
     codes = torch.from_numpy(codes_of(Drawn(model) if isinstance(model, HasPosterior) else model, examples))
     findings.attempt("aggregate MMD²", lambda: aggregate_mmd2(codes, model.prior, examples))
     findings.attempt("aggregate KL", lambda: aggregate_kl(codes, model.prior, examples))
@@ -60,10 +61,11 @@ def aggregate_measures(model: CodesWithPrior, reference: Reference) -> Findings:
 
 
 def aggregate_mmd2(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
-    """Return the unbiased MMD² of `codes` (n, d) and n draws of the `prior`, with its test.
+    """Return the unbiased MMD² between `codes` (n, d) and n draws of the `prior`, with the p-value of a permutation
+    test.
 
-    The kernel is exp(−‖z − z′‖²/2s²), s the median distance of draws of the prior: the same for every model of that
-    prior.
+    The kernel is exp(−‖z − z′‖²/2s²) with s the median distance between draws of the prior, so it is the same for all
+    models with that prior.
     """
     _check(codes, prior)
     with seeded(examples.seed, "prior", device=examples.device):
@@ -77,11 +79,12 @@ def aggregate_mmd2(codes: Tensor, prior: Distribution, examples: Examples) -> Es
 
 
 def aggregate_kl(codes: Tensor, prior: Distribution, examples: Examples) -> Estimate:
-    """Return KL(N(m, S) ‖ N(μ, Σ)) in nats, m and S those of the law of `codes` (n, d), μ and Σ those of the `prior`.
+    """Return KL(N(m, S) ‖ N(μ, Σ)) in nats, with m and S the moments of the distribution of `codes` (n, d), μ and Σ the
+    prior's.
 
-    ½ (tr Σ⁻¹S + (m − μ)ᵀΣ⁻¹(m − μ) − d + log |Σ| − log |S|) of the codes' own mean and covariance is too large by
-    ½ (tr Σ⁻¹S/n − Σᵢ ψ((n − i)/2) + d log((n − 1)/2)), i = 1 … d, on average where codes are Gaussian: this is
-    subtracted. `method` has the share of the means, which holds for codes of any law.
+    The plug-in value ½ (tr Σ⁻¹S + (m − μ)ᵀΣ⁻¹(m − μ) − d + log |Σ| − log |S|) is, for Gaussian codes, biased upwards by
+    ½ (tr Σ⁻¹S/n − Σᵢ ψ((n − i)/2) + d log((n − 1)/2)), i = 1 … d, which is subtracted. `method` has the term of the
+    means, which is unbiased for codes of any distribution.
 
     >>> from torch.distributions import Independent, Normal
     >>> codes = 1 + torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))  # ½ · 3 · 1² nats
@@ -102,7 +105,7 @@ def aggregate_kl(codes: Tensor, prior: Distribution, examples: Examples) -> Esti
 
 
 def _divergence(codes: Moments, mean: Tensor, covariance: Tensor) -> tuple[float, float]:
-    """Return the divergence, and the part that is of the means, each without its bias."""
+    """Return the divergence and its term of the means, both without bias."""
     n, size = codes.count, len(mean)
     apart, spread = codes.mean - mean, torch.linalg.solve(covariance, codes.covariance).trace()
     of_means = (apart @ torch.linalg.solve(covariance, apart) - spread / n) / 2
@@ -125,12 +128,12 @@ def _gaussian(prior: Distribution) -> tuple[Tensor, Tensor]:
 
 
 def _check(codes: Tensor, prior: Distribution) -> None:
-    if len(codes) < FEWEST:
-        raise ValueError(f"test examples: got {len(codes)}, wanted at least {FEWEST}")
+    if len(codes) < MIN_EXAMPLES:
+        raise ValueError(f"test examples: got {len(codes)}, wanted at least {MIN_EXAMPLES}")
     if tuple(prior.event_shape) != tuple(codes.shape[1:]):
         raise ValueError(f"prior: got events of shape {tuple(prior.event_shape)}, wanted ({codes.shape[1]},) as codes")
 
 
 def _fields(examples: Examples, codes: Tensor, **protocol: Any) -> dict[str, Any]:
-    protocol = {**examples.protocol, "numbers in the code": codes.shape[1], **protocol, "seed": examples.seed}
+    protocol = {**examples.protocol, "latent dimensions": codes.shape[1], **protocol, "seed": examples.seed}
     return {"better": "lower", "varies": examples.varies, "protocol": protocol}

@@ -1,4 +1,4 @@
-"""Log-likelihood between two bounds: annealed importance sampling, and its reverse on data the model made itself."""
+"""Annealed importance sampling: a lower bound on the log-likelihood, and lower and upper bounds on simulated data."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "Bounds", "annealed_bounds", "annealing_measures"]
 
-MOST, SIMULATED, CHAINS, PILOTS = 32, 16, 8, 2  # examples, simulated examples, chains of each, chains that find steps
-TEMPERATURES = 300  # where none are asked for
-BEARABLE = 1e13  # FLOP, minutes of a CPU: what is not asked for takes no more there
+# examples, simulated examples, chains of each, chains that choose step sizes
+MAX_EXAMPLES, SIMULATED, CHAINS, PILOTS = 32, 16, 8, 2
+TEMPERATURES = 300  # by default
+MAX_FLOP = 1e13  # FLOP, some minutes on a CPU: the limit unless temperatures are asked for
 
 MEANINGS = {
     "AIS": "A lower bound on the log-likelihood by annealed importance sampling, in nats; higher is better. It needs "
@@ -44,14 +45,15 @@ MEANINGS = {
 
 
 def annealing_measures(model: HasPrior, reference: Reference) -> Findings:
-    """Return the bound of annealed importance sampling on log p(x) of test examples, and both bounds on simulated ones.
+    """Return the lower bound on log p(x) of test examples by annealed importance sampling, and both bounds on simulated
+    ones.
 
-    For a model with `prior` and `log_likelihood(x, z)`; a decoder with `prior` and `decode(z)` and no law of the data
-    gets a Gaussian around decode(z), its σ fitted on validation examples. `observe(z)`, a draw of x given z, is what
-    simulated examples are made by. Nothing for other models, and where `reference.temperatures` is 0. Where it is None,
-    300 temperatures, but nothing, with the reason, where a CPU would be at it for many minutes.
+    A model needs `prior` and `log_likelihood(x, z)`. A decoder with `prior` and `decode(z)` that has no likelihood gets
+    a Gaussian observation model around decode(z), with σ fitted on validation examples. Examples are simulated by
+    `observe(z)`, which draws x given z. There is no result if `reference.temperatures` is 0; if it is None, 300
+    temperatures are used unless that would take many minutes on a CPU.
 
-    Raises ValueError for a prior that is not on all of R^d, and what `fit_observation` raises.
+    Raises ValueError for a prior whose support is not R^d, and what `fit_observation` raises.
     """
     findings = Findings()
     own = isinstance(model, HasLogLikelihood)
@@ -61,13 +63,13 @@ def annealing_measures(model: HasPrior, reference: Reference) -> Findings:
     if reference.temperatures is None:
         reference = replace(reference, temperatures=TEMPERATURES)
         work = _work(model, reference)
-        if work > BEARABLE and torch.device(reference.test.device).type == "cpu":
+        if work > MAX_FLOP and torch.device(reference.test.device).type == "cpu":
             reason = f"{work / 1e12:.0f} TFLOP, many for a CPU; --temperatures {TEMPERATURES} has them done"
             findings.missing.append(Missing("AIS", reason))
             return findings
     decoder = model
     if not own:
-        assert isinstance(model, DecoderWithPrior)  # the group's need
+        assert isinstance(model, DecoderWithPrior)  # required by the group
         decoder = fit_observation(model, reference)
     assert isinstance(decoder, ObservationModel)
     effort = findings.tables["AIS"] = {**_effort(reference), "schedule": "sigmoid, δ = 4"}
@@ -77,7 +79,7 @@ def annealing_measures(model: HasPrior, reference: Reference) -> Findings:
 
 
 def _check_support(prior: Distribution) -> None:
-    """Refuse a prior that is not on all of R^d: a chain's steps would leave it."""
+    """Raise ValueError for a prior whose support is not R^d, which Hamiltonian steps would leave."""
     z, support = prior.sample(torch.Size((1,))), prior.support
     if z.ndim != 2 or not z.is_floating_point() or support is None or not support.check(z.fill_(1e6)).all():
         raise ValueError(f"prior: got {prior}, wanted one on all of R^d, where chains can go")
@@ -93,7 +95,9 @@ def _work(model: Any, reference: Reference) -> float:
     own, z = isinstance(model, HasLogLikelihood), model.prior.sample((1,))
     with FlopCounterMode(display=False) as counter:
         model.log_likelihood(x, z) if own else model.decode(z)
-    chains = (PILOTS + CHAINS) * MOST + (PILOTS + 2 * CHAINS) * SIMULATED + (0 if own else CHAINS * MOST)
+    chains = (
+        (PILOTS + CHAINS) * MAX_EXAMPLES + (PILOTS + 2 * CHAINS) * SIMULATED + (0 if own else CHAINS * MAX_EXAMPLES)
+    )
     return float(2 * counter.get_total_flops() * LEAPFROG * reference.temperatures * chains)
 
 
@@ -103,14 +107,14 @@ def _effort(reference: Reference) -> dict[str, Any]:
 
 @runtime_checkable
 class ObservationModel(HasPrior, Protocol):
-    """A prior of codes and the observation model given a code, which takes the `noise` of dequantized data."""
+    """The prior of a code, and the observation model given a code, which takes the `noise` of dequantized data."""
 
     def log_likelihood(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return log p(x|z), nats (B,)."""
 
 
 class Bounds(NamedTuple):
-    """Bounds on log p(x) of each example, nats (N,), valid in expectation, and how many proposals were accepted."""
+    """Bounds on log p(x) of each example, nats (N,), valid in expectation, and the acceptance rate of proposals."""
 
     lower: np.ndarray[Any, Any]
     upper: np.ndarray[Any, Any] | None
@@ -126,18 +130,20 @@ def annealed_bounds(
     codes: Tensor | None = None,
     dequantized: bool = False,
 ) -> Bounds:
-    """Return log 1/C Σ w_c of C = 8 annealed chains an example and, with `codes`, −log 1/C Σ w'_c of reversed ones.
+    """Return log 1/C Σ w_c of C = 8 annealed chains per example and, with `codes`, −log 1/C Σ w'_c of as many reverse
+    chains.
 
-    `codes` (N, d) are exact draws of the posterior: those that `x` was drawn from. E[w] = p(x) and E[w'] = 1/p(x), so
-    by Jensen's inequality the first is below and the second above log p(x) in expectation, whatever the chains do, and
-    both meet it as `temperatures` grow. For this the steps of the chains are fixed before they start, by two pilot
-    chains an example whose weights are thrown away. Noise is from torch's global generator.
+    `codes` (N, d) are exact draws of the posterior: the codes that `x` was generated from. E[w] = p(x) and E[w'] =
+    1/p(x), so by Jensen's inequality the first is at most and the second at least log p(x) in expectation, for any
+    chains, and both converge to it as `temperatures` grow. For this, step sizes are fixed in advance by two pilot
+    chains per example, whose weights are discarded. Noise is from torch's global generator.
 
-    A law of `dequantized` data takes its noise as `law.log_likelihood(x, z, noise=u)`: one more latent, uniform, drawn
-    with each chain and kept, so that the bound is on the probability of the levels. With `codes`, `x` has its noise.
+    A decoder of `dequantized` data takes the noise as `log_likelihood(x, z, noise=u)`: one more latent variable,
+    uniform, drawn once per chain, so that the bound is on the probability of the levels. With `codes`, `x` contains its
+    noise.
 
-    Reference: Sandwiching the marginal likelihood using bidirectional Monte Carlo, R. Grosse, Z. Ghahramani,
-    R. P. Adams, 2015, arXiv:1511.02543; On the quantitative analysis of decoder-based generative models, Y. Wu et al.,
+    Reference: *Sandwiching the marginal likelihood using bidirectional Monte Carlo*, R. Grosse, Z. Ghahramani, R. P.
+    Adams, 2015, arXiv:1511.02543. *On the quantitative analysis of decoder-based generative models*, Y. Wu et al.,
     2017, arXiv:1611.04273.
     """
     count, prior = len(x), decoder.prior
@@ -153,7 +159,7 @@ def annealed_bounds(
     pilot = anneal(prior.log_prob, likelihood(PILOTS), starts, ahead, chains=PILOTS)
     steps, z = pilot.steps[:, :count].repeat(1, CHAINS), prior.sample((CHAINS * count,))
     betas, copies = ahead.expand(-1, len(z)), CHAINS
-    if codes is not None:  # the same laws, and at each the same step, from the end to the beginning
+    if codes is not None:  # the same densities and step sizes in reverse order
         z, copies = torch.cat([z, codes.repeat(CHAINS, 1)]), 2 * CHAINS
         betas = torch.cat([betas, betas.flip(0)], dim=1)
         steps = torch.cat([steps, torch.cat([steps[:-1].flip(0), steps[-1:]])], dim=1)
@@ -165,7 +171,7 @@ def annealed_bounds(
 def _of_test(decoder: ObservationModel, reference: Reference, effort: dict[str, Any]) -> list[Estimate]:
     assert reference.temperatures
     test, observation = reference.test, observation_of(decoder, reference.spec)
-    examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MOST)
+    examples = subset(replace(test, batch_size=max(1, test.batch_size // CHAINS)), MAX_EXAMPLES)
     values, acceptance = np.empty(len(examples.x)), []
     for rows, x in examples.batches():
         with examples.noise("annealing", rows):
@@ -173,7 +179,7 @@ def _of_test(decoder: ObservationModel, reference: Reference, effort: dict[str, 
         values[rows] = bounds.lower
         acceptance.append(bounds.acceptance)
     effort |= {"examples": len(values), "acceptance": float(np.mean(acceptance))}
-    if isinstance(decoder, LatentVariableModel):  # what the encoder's bound is on the same examples
+    if isinstance(decoder, LatentVariableModel):  # the importance-weighted bound of the encoder on the same examples
         effort[f"IWAE-{DRAWS}"] = float(importance_curve(log_weights(decoder, examples, DRAWS))[DRAWS].mean())
     method: dict[str, Any] = {"by": "prior and log_likelihood", "observation": observation, "seed": test.seed}
     if isinstance(decoder, GaussianObservation):

@@ -1,4 +1,4 @@
-"""How well a model tells its own kind of data from others, by its own score of strangeness."""
+"""Detection of examples of other data by a model's anomaly score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from thalweg.randomness import fold
 __all__ = ["Score", "anomaly_measures", "score_of", "scores", "simple_anomalies"]
 
 Array = np.ndarray[Any, Any]
-FEWEST = 20  # examples of each: below, a block of them is not worth leaving out
+MIN_EXAMPLES = 20  # examples of each: with fewer, leaving out a block says little
 
 MEANINGS = {
     "anomaly AUROC": "The probability that an example of other data gets a higher anomaly score than an example of "
@@ -34,25 +34,27 @@ MEANINGS = {
 
 
 class Score(NamedTuple):
-    """What takes raw examples (B, *shape) to scores (B,), higher for stranger; and what it is."""
+    """An anomaly score with its name: `of` maps raw examples (B, *shape) to scores (B,), higher for more anomalous
+    ones.
+    """
 
     of: Callable[[Tensor], Tensor]
     name: str
 
 
-SCORED_BY = ((Scores,), (HasLogProb,), (HasElbo,), (Encodes, Decodes), (Classifies,))  # abilities, best first
+SCORED_BY = ((Scores,), (HasLogProb,), (HasElbo,), (Encodes, Decodes), (Classifies,))  # abilities, the preferred first
 
 
 def score_of(model: object, spec: Spec | None) -> Score:
-    """Return the anomaly score of a model: its own, or what its other abilities make, the first of these it has.
+    """Return the anomaly score of a model: the first that its abilities allow.
 
-    `score`; −log p(x) of `log_prob`; −`elbo`; ‖x − decode(encode(x))‖², columns of vectors in standard deviations;
+    `score`; −log p(x) of `log_prob`; −`elbo`; ‖x − decode(encode(x))‖², with columns of vectors in standard deviations;
     minus the largest softmax probability of `logits`.
 
     Raises ValueError for a model with none of these.
 
-    Reference: A baseline for detecting misclassified and out-of-distribution examples in neural networks, D. Hendrycks,
-    K. Gimpel, 2017, arXiv:1610.02136.
+    Reference: *A baseline for detecting misclassified and out-of-distribution examples in neural networks*, D.
+    Hendrycks, K. Gimpel, 2017, arXiv:1610.02136.
 
     >>> class Unsure:
     ...     def logits(self, x):
@@ -88,7 +90,7 @@ def score_of(model: object, spec: Spec | None) -> Score:
 
 
 def scores(score: Score, examples: Examples) -> Array:
-    """Return the score of every example, float64 (N,); infinite ones stand. Raises FloatingPointError for NaN."""
+    """Return the score of every example, float64 (N,); it may be infinite. Raises FloatingPointError for NaN."""
     values = per_example(examples, "score", score.of)
     broken = int(np.isnan(values).sum())
     if broken:
@@ -97,9 +99,9 @@ def scores(score: Score, examples: Examples) -> Array:
 
 
 def anomaly_measures(model: object, reference: Reference) -> Findings:
-    """Return AUROC and AUPR in % of the test examples against as many of each data set of anomalies, and the curves.
+    """Return AUROC and AUPR in % of the test examples against equally many examples of each data set of anomalies.
 
-    The curves are figures of the section "roc".
+    The ROC curves are figures of the section "roc".
     """
     findings = Findings()
     if not reference.anomalies:
@@ -128,15 +130,17 @@ def anomaly_measures(model: object, reference: Reference) -> Findings:
 
 
 def _as_many(normal: Array, others: Examples, score: Score, reference: Reference, name: str) -> tuple[Array, Array]:
-    """Return the scores of as many normal as anomalous examples, the more numerous ones chosen by the seed."""
+    """Return the scores of equally many normal and anomalous examples; of the larger set, a subset is chosen by the
+    seed.
+    """
     wanted, got = tuple(reference.spec.shape), tuple(np.shape(others.x)[1:])
     if got != wanted:
         raise ValueError(f"anomalies: got '{name}' of shape {got}, wanted {wanted}")
     strange = scores(score, others)
     n = min(len(normal), len(strange))
-    if n < FEWEST:
+    if n < MIN_EXAMPLES:
         raise ValueError(
-            f"anomalies: got {len(normal)} test examples and {len(strange)} of '{name}', wanted at least {FEWEST}"
+            f"anomalies: got {len(normal)} test examples and {len(strange)} of '{name}', wanted at least {MIN_EXAMPLES}"
         )
     seed = fold(reference.seed, "anomalies", name)
     a, b = (x[np.random.default_rng(fold(seed, i)).permutation(len(x))[:n]] for i, x in enumerate((normal, strange)))
@@ -144,14 +148,14 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
 
 
 def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
-    """Return as many anomalies as there are examples `x` (n, *shape), by name, made from the data alone.
+    """Return anomalies made from the data `x` (n, *shape) alone, by name, as many as there are examples.
 
-    Of images: "noise", uniform levels; "flat", one random level an image, simpler than any picture, which flows and
-    VAEs find more normal than their own data; "shuffled", the pixels of real images, each in a random order. Of
-    vectors: "box", uniform in the bounding box; "shuffled", each column by itself: right marginals, wrong dependence
-    (nothing new of a single column, so left out). Of tokens: none.
+    For images: "noise", uniform levels; "flat", one random level per image, which is simpler than any real image and
+    which flows and VAEs find more normal than their own data; "shuffled", the pixels of real images, each in a random
+    order. For vectors: "box", uniform in the bounding box; "shuffled", each column permuted by itself, with the right
+    marginals and no dependence (omitted for a single column). For tokens: none.
 
-    Reference: Do deep generative models know what they don't know?, E. Nalisnick, A. Matsukawa, Y. W. Teh, D. Gorur,
+    Reference: *Do deep generative models know what they don't know?*, E. Nalisnick, A. Matsukawa, Y. W. Teh, D. Gorur,
     B. Lakshminarayanan, 2019, arXiv:1810.09136.
 
     >>> from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Measures of classifiers: what `logits(x)` (B, K) is worth against labels."""
+"""Measures of classifiers, from `logits(x)` (B, K) and labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MEANINGS = {
 
 
 def classification_measures(model: Classifies, reference: Reference) -> Findings:
-    """Return what `classification` gives of a model with `logits`, where the examples have labels."""
+    """Return the measures of a classifier, if the examples have labels."""
     if reference.test.y is None:
         return Findings()
     return classification(model.logits, reference.test, reference.spec.classes)
@@ -97,10 +97,10 @@ def classification(
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of each of N examples with label `y`, all (N,).
+    """The predictions for N examples with labels `y`, all (N,).
 
-    The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 where it is the likeliest; and
-    the `loss`, its negative log-probability in nats. A tie goes to the first class.
+    The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 if it is the most probable class;
+    and the `loss`, its negative log-probability in nats. Of equal logits the first class counts.
     """
 
     y: Array
@@ -112,7 +112,7 @@ class Answers:
 
 
 def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int | None = None) -> Answers:
-    """Return what the `logits` (B, K) say of the examples; K has to be `classes` where that is given.
+    """Return the predictions from the `logits` (B, K); K must be `classes` if that is given.
 
     >>> x = np.array([[2.0, 0.0], [0.0, 3.0]])
     >>> answers(lambda x: x, Examples(x, np.array([0, 0]))).rank
@@ -149,9 +149,9 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
 
 
 def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
-    """Return the share of labels whose `rank` is below `k`, in %: "accuracy", or "top-k accuracy" for k above 1.
+    """Return the share of labels with a `rank` below `k`, in %: "accuracy", or "top-k accuracy" for k above 1.
 
-    Its parts are 100 a hit and 0 a miss, so two classifiers of the same examples are compared one by one.
+    Its parts are 100 for a correct and 0 for a wrong prediction, which pair two classifiers of the same examples.
 
     >>> print(top_k(np.array([0, 3, 1, 0]), k=2))
     75 [30, 95] %
@@ -161,7 +161,7 @@ def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
 
 
 def confusion(y: Array, predicted: Array, classes: int) -> Array:
-    """Return how many examples of each class (row) were taken for each class (column).
+    """Return the number of examples of each class (row) that were predicted as each class (column).
 
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2).tolist()
     [[1, 1], [0, 1]]

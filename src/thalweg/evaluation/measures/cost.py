@@ -1,4 +1,4 @@
-"""What a model costs: its parameters, and how fast it draws samples."""
+"""The cost of a model: its parameters, and its sampling speed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DRAWS = 5
 
 
 def cost_measures(model: object, reference: Reference) -> Findings:
-    """Return the number of parameters and the samples per second, the mean of 5 batches after one to warm up."""
+    """Return the number of parameters and the samples per second, averaged over 5 batches after a first one."""
     findings = Findings()
     if isinstance(model, nn.Module):
         count = sum(p.numel() for p in model.parameters())
@@ -41,7 +41,7 @@ def cost_measures(model: object, reference: Reference) -> Findings:
 
 
 def known_value(name: str, value: float, unit: str = "") -> Estimate:
-    """Return a number that is known, of which less is better."""
+    """Return an exactly known value, of which less is better."""
     return Estimate(
         name=name, value=value, low=value, high=value, unit=unit, kind="exact", varies="nothing", n=1, better="lower"
     )

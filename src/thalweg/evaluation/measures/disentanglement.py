@@ -1,4 +1,4 @@
-"""Whether each factor that made the data is alone in one number of the code, where the factors are known."""
+"""Whether each generative factor of the data corresponds to one latent dimension, where the factors are known."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from thalweg.randomness import fold
 
 __all__ = ["MEANINGS", "disentanglement_measures"]
 
-BINS, LEVELS, BLOCKS = 20, 10, 10  # of a number of the code; of a continuous factor; of the jackknife
-POINTS, PAIRS, LEAST = 1000, 64, 200  # of the β-VAE score; pairs of a point; examples, below which bins are empty
+BINS, LEVELS, BLOCKS = 20, 10, 10  # of a latent dimension; of a continuous factor; of the jackknife
+# of the β-VAE score; pairs per point; minimum number of examples, below which bins are empty
+POINTS, PAIRS, MIN_EXAMPLES = 1000, 64, 200
 
 MEANINGS = {
     "MIG": "The mutual information gap: the difference between the mutual information of a factor with the best and "
@@ -37,9 +38,9 @@ MEANINGS = {
 
 
 def disentanglement_measures(model: Encodes, reference: Reference) -> Findings:
-    """Return the mutual information gap and the β-VAE score of a model with `encode`, on data with known factors.
+    """Return the mutual information gap and the β-VAE score, on data with known factors.
 
-    Nothing where the test examples have no `factors`.
+    There is no result if the test examples have no `factors`.
     """
     findings, test, factors = Findings(), reference.test, reference.test.factors
     if not factors:
@@ -58,8 +59,8 @@ def _measure(
     codes: NDArray[np.float64], drawn: NDArray[np.float64], factors: Mapping[str, Any], test: Examples
 ) -> Findings:
     findings = Findings()
-    if len(codes) < LEAST:
-        raise ValueError(f"factors: got {len(codes)} examples, wanted at least {LEAST} to fill {BINS} bins")
+    if len(codes) < MIN_EXAMPLES:
+        raise ValueError(f"factors: got {len(codes)} examples, wanted at least {MIN_EXAMPLES} to fill {BINS} bins")
     known = {name: levels_of(np.asarray(values), LEVELS) for name, values in factors.items()}
     known = {name: levels for name, levels in known.items() if len(np.unique(levels)) > 1}
     if codes.shape[1] < 2 or not known:
@@ -73,21 +74,22 @@ def _measure(
 def _gap(
     codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples, tables: dict[str, Any]
 ) -> Estimate:
-    """Mutual information gap, (1/F) Σ_f (I(z_best; v_f) − I(z_second; v_f)) / H(v_f), of one z an example.
+    """Return the mutual information gap, (1/F) Σ_f (I(z_best; v_f) − I(z_second; v_f)) / H(v_f), with one z per
+    example.
 
-    z is a draw of q(z|x), or the code where an encoder is deterministic.
+    z is a draw of q(z|x), or the code of a deterministic encoder.
 
-    Numbers of the code and continuous factors are cut into bins with equally many examples each, so that what is
-    measured does not change where a number is replaced by an increasing function of it.
+    Latent dimensions and continuous factors are divided into bins with equally many examples, so that increasing
+    functions of a latent dimension do not change the measure.
 
-    Reference: Isolating sources of disentanglement in variational autoencoders, T. Q. Chen, X. Li, R. Grosse,
-    D. Duvenaud, 2018, arXiv:1802.04942. Binned as in: Challenging common assumptions in the unsupervised learning of
-    disentangled representations, F. Locatello et al., 2019, arXiv:1811.12359.
+    Reference: *Isolating sources of disentanglement in variational autoencoders*, T. Q. Chen, X. Li, R. Grosse, D.
+    Duvenaud, 2018, arXiv:1802.04942. Bins as in *Challenging common assumptions in the unsupervised learning of
+    disentangled representations*, F. Locatello et al., 2019, arXiv:1811.12359.
     """
     binned = np.stack([levels_of(column, BINS) for column in codes.T])
 
     def shares(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """I(z_j; v_f) / H(v_f), (factors, numbers)."""
+        """Return I(z_j; v_f) / H(v_f), (factors, latent dimensions)."""
         findings = []
         for levels in factors.values():
             v = levels[rows]
@@ -104,7 +106,8 @@ def _gap(
     top = np.sort(whole, axis=1)
     tables["disentanglement"] = {
         "factors": list(factors),
-        "information": whole.tolist(),  # shares of each factor's entropy, one row a factor, one column a number
+        # shares of each factor's entropy, one row per factor, one column per latent dimension
+        "information": whole.tolist(),
         "gaps": (top[:, -1] - top[:, -2]).tolist(),
     }
     return jackknifed(
@@ -122,12 +125,13 @@ def _gap(
 
 
 def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples) -> Estimate:
-    """The β-VAE score: accuracy of a linear classifier of the factor that 64 pairs of examples share.
+    """Return the β-VAE score: the accuracy of a linear classifier of the factor that 64 pairs of examples share.
 
-    A point is mean |z − z′| over pairs that agree in the level of one factor, all others as they come; the classifier
-    is fitted on points of one half of the examples and scored on points of the other. The interval is of the points.
+    A point is the mean |z − z′| over pairs with equal level of one factor and all others arbitrary. The classifier is
+    fitted on points of one half of the examples and tested on points of the other. The interval is over the points.
 
-    Reference: β-VAE: learning basic visual concepts with a constrained variational framework, I. Higgins et al., 2017.
+    Reference: *β-VAE: learning basic visual concepts with a constrained variational framework*, I. Higgins et al.,
+    2017.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -143,7 +147,7 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
     (x, y), (x_test, y_test) = points
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one that has not converged is still a linear classifier
+        warnings.simplefilter("ignore")  # a classifier that has not converged is still linear
         classifier.fit(x, y)
     hits = int((classifier.predict(x_test) == y_test).sum())
     return rate(
@@ -159,9 +163,9 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
 def _distances(
     codes: NDArray[np.float64], factors: list[NDArray[np.int64]], shared: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Mean |z − z′| of pairs that share the factor numbered `shared` (points,), each number of the code for itself."""
+    """Return the mean |z − z′| of pairs with equal factor number `shared` (points,), for each latent dimension."""
     orders, starts, counts = [], [], []
-    for levels in factors:  # examples sorted by level: those of one level are neighbors
+    for levels in factors:  # examples sorted by level, so that those of one level are consecutive
         size = np.bincount(levels)
         orders.append(np.argsort(levels, kind="stable"))
         starts.append(np.cumsum(size) - size)

@@ -1,4 +1,4 @@
-"""Importance-weighted bounds: from one draw of the posterior, the ELBO, to 64, ever nearer to log p(x)."""
+"""Importance-weighted bounds: from the ELBO with one draw of the posterior to a tighter bound with 64 draws."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "LatentVariableModel", "importance_curve", "importance_measures", "log_weights"]
 
-MOST, DRAWS = 500, 64  # examples and draws of each; a decoder is run on all of them
+MAX_EXAMPLES, DRAWS = 500, 64  # examples, and draws of each; the decoder runs on all draws
 
 MEANINGS = {
     "IWAE-64": "A lower bound on the log-likelihood from 64 importance samples of q(z|x) per example, tighter than "
@@ -38,7 +38,7 @@ class LatentVariableModel(HasPrior, HasPosterior, HasLogLikelihood, Protocol):
 def importance_measures(model: LatentVariableModel, reference: Reference) -> Findings:
     """Return the importance-weighted bound of 64 draws, and the curve of the bound over 1, 2, 4 ... draws."""
     findings = Findings()
-    examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
+    examples, observation = subset(reference.test, MAX_EXAMPLES), observation_of(model, reference.spec)
     quantity, curve = quantity_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
     means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
@@ -65,15 +65,15 @@ def importance_measures(model: LatentVariableModel, reference: Reference) -> Fin
 
 @torch.no_grad()
 def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
-    """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), of `draws` z from q = `model.posterior(x)` each.
+    """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), for `draws` z from q = `model.posterior(x)` each.
 
-    Each weight is an unbiased estimate of p(x). The noise of a dequantized observation counts as one more latent,
-    uniform under p and q alike, that `log_likelihood` draws anew with each z: the weight is unbiased for the
-    probability of the levels themselves, not of one dequantized image.
+    Each weight is an unbiased estimate of p(x). The noise of dequantization is one more latent variable, uniform under
+    p and q, which `log_likelihood` draws anew for each z: the weight is unbiased for the probability of the levels, not
+    of one dequantized image.
 
-    The decoder is run on one draw of a batch at a time.
+    The decoder runs on one draw of a batch at a time.
 
-    Raises ValueError if a law gives anything but one value an example.
+    Raises ValueError if a distribution does not return one value per example.
     """
     findings = np.empty((len(examples.x), draws))
     for rows, x in examples.batches():
@@ -99,12 +99,12 @@ def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:
 
 
 def importance_curve(weights: np.ndarray[Any, Any]) -> dict[int, np.ndarray[Any, Any]]:
-    """Return log 1/K Σ w_k, (N,) nats, for K = 1, 2, 4 ... up to the draws there are, from log w (N, draws).
+    """Return log 1/K Σ w_k, (N,) nats, for K = 1, 2, 4 ... up to the number of draws, from log w (N, draws).
 
-    For each K the mean over the disjoint groups of K draws: every value has the expectation of K fresh draws, which
-    grows with K towards log p(x), and the curve of a power of two draws, made of one set, never falls.
+    For each K it is the mean over disjoint groups of K draws. Its expectation, that of K new draws, grows with K
+    towards log p(x), and the curve of a power of two draws never falls, since all K use the same draws.
 
-    Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
+    Reference: *Importance weighted autoencoders*, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
 
     >>> curve = importance_curve(np.log([[1.0, 3.0]]))
     >>> {k: round(float(v[0]), 4) for k, v in curve.items()}  # (log 1 + log 3) / 2, and log of (1 + 3) / 2

@@ -1,4 +1,4 @@
-"""What the codes of an encoder are worth: how many vary with the data, and how well they tell labels apart."""
+"""Measures of latent codes: how many dimensions vary with the data, and how well the codes predict labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "Drawn", "active_units", "codes_of", "latent_measures"]
 
-FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors that vote; variance of an active unit
+MAX_FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors; minimum variance of an active unit
 
 MEANINGS = {
     "active units": "The number of latent dimensions whose code varies with the example; the others carry no "
@@ -32,7 +32,9 @@ MEANINGS = {
 
 
 def latent_measures(model: Encodes, reference: Reference) -> Findings:
-    """Return the number of active units of a model with `encode` and `prior`, and with labels how codes tell them."""
+    """Return the number of active units of a model with a prior and, if there are labels, how well the codes predict
+    them.
+    """
     findings, test, training = Findings(), reference.test, reference.training
     labeled = test.y is not None and training is not None and training.y is not None
     if not (labeled or isinstance(model, HasPrior)):
@@ -42,13 +44,13 @@ def latent_measures(model: Encodes, reference: Reference) -> Findings:
         findings.attempt("active units", lambda: active_units(codes, test))
         findings.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
     if labeled and training is not None:
-        few = subset(training, FITTED)
+        few = subset(training, MAX_FITTED)
         findings.attempt("linear-probe accuracy", lambda: _probes(codes, test, codes_of(model, few), few))
     return findings
 
 
 class Drawn:
-    """Encodes by a draw of q(z|x), where the mean of a latent dimension would hide how noisy it is."""
+    """Encodes by a draw of q(z|x); the mean of q would hide how noisy a latent dimension is."""
 
     def __init__(self, model: HasPosterior) -> None:
         self.model = model
@@ -62,7 +64,7 @@ class Drawn:
 def codes_of(model: Encodes, examples: Examples) -> NDArray[np.float64]:
     """Return `encode(x)`, flattened to (N, d), of every example.
 
-    Raises ValueError where there is not one code an example, FloatingPointError where one is not finite.
+    Raises ValueError unless there is one code per example, FloatingPointError if one is not finite.
     """
     parts = []
     for rows, x in examples.batches():
@@ -81,10 +83,10 @@ def codes_of(model: Encodes, examples: Examples) -> NDArray[np.float64]:
 def active_units(codes: NDArray[np.float64], examples: Examples) -> Estimate:
     """Return how many columns of `codes` (N, d), E[z|x] of each example, have a variance over examples above 0.01.
 
-    The interval counts the columns whose variance is above and not below it beyond doubt: s² ± z √((m₄ − s⁴)/N), with
-    z so that all d intervals hold together in 95 % (Bonferroni).
+    The interval counts the columns whose variance is above 0.01 at both ends of s² ± z √((m₄ − s⁴)/N), with z so that
+    all d intervals hold simultaneously with 95 % (Bonferroni).
 
-    Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
+    Reference: *Importance weighted autoencoders*, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
 
     >>> codes = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 0.1, 0.0]
     >>> findings = active_units(codes, Examples(codes))
@@ -131,7 +133,7 @@ def _probes(
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     neighbors = KNeighborsClassifier(NEIGHBORS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a probe that has not converged says so below
+        warnings.simplefilter("ignore")  # a probe that has not converged is reported below
         probe.fit(known, labels)
     iterations = int(np.max(probe[-1].n_iter_))
     neighbors.fit(known, labels)

@@ -1,4 +1,4 @@
-"""Log-likelihood of the raw data, in nats and bits/dim: exact or a bound, and of which law."""
+"""Log-likelihood of the raw data in nats and bits/dim: exact or a bound, and of which quantity."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MEANINGS = {
     "0.",
 }
 
-# What log_prob is about, by what the model says of its observation. Values of two of them are not comparable.
+# The quantity of log_prob, by the model's observation. Different quantities are not comparable.
 OBSERVATIONS = {
     "discrete": "probability of the raw levels",
     "dequantized": "probability of the raw levels",
@@ -53,7 +53,7 @@ MIXED = "probability of the discrete columns and density of the others"
 
 
 def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Findings:
-    """Return what `likelihood` gives of a model with `log_prob`, or else `elbo`, and its divergence from the truth."""
+    """Return the log-likelihood by `log_prob`, or otherwise by `elbo`, and the divergence from a known density."""
     findings, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
     quantity = model.log_prob if isinstance(model, HasLogProb) else model.elbo
     observation = observation_of(model, spec)
@@ -67,7 +67,9 @@ def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Fi
 
 
 def observation_of(model: object, spec: Spec) -> str:
-    """Return what the model's log_prob or elbo speaks of: what it says, or what the kind of data makes certain."""
+    """Return the observation that log_prob or elbo refers to: the model's own, or the one that the kind of data
+    implies.
+    """
     told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
     if told is None:
         raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
@@ -75,9 +77,9 @@ def observation_of(model: object, spec: Spec) -> str:
 
 
 def bits_of(observation: str, spec: Spec) -> bool:
-    """Return whether a log-probability of that observation is one of the raw data, so that it has bits/dim.
+    """Return whether a log-probability of that observation is of the raw data, so that bits/dim are defined.
 
-    Vectors have bits/dim only where every column is discrete and the model dequantizes them.
+    Vectors have bits/dim only if every column is discrete and the model dequantizes them.
     """
     # A density has no bits: at discrete values it can be arbitrarily high, and elsewhere it depends on the unit.
     if spec.kind == "vector":
@@ -86,7 +88,7 @@ def bits_of(observation: str, spec: Spec) -> bool:
 
 
 def quantity_of(observation: str, spec: Spec) -> str:
-    """Return what a log-probability of that observation is about, in words: the `law` of a protocol.
+    """Return the quantity that a log-probability of that observation measures, as protocols state it.
 
     >>> from thalweg.config import Discrete
     >>> from thalweg.data import Spec
@@ -109,18 +111,18 @@ def likelihood(
     bits: bool = True,
     quantity: str | None = None,
 ) -> list[Estimate]:
-    """Return the mean of `log_prob(x)` (B,) in nats an example and, of the raw data, in bits/dim.
+    """Return the mean of `log_prob(x)` (B,) in nats per example and, for the raw data, in bits/dim.
 
-    bits/dim = −nats / (D ln 2), so a lower bound in nats is an upper bound in bits/dim. `observation` says what
-    log_prob speaks of: "discrete", the probability of raw whole-number levels; "continuous", a density of raw values;
-    "dequantized", a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the
-    discrete log-probability (Jensen); "binarized", the probability of the data cut at half range, which says nothing
-    of the raw data and has no bits/dim. `bound`: log_prob is an evidence lower bound.
+    bits/dim = −nats / (D ln 2), so a lower bound in nats is an upper bound in bits/dim. `observation` is what log_prob
+    refers to: "discrete", the probability of raw integer levels; "continuous", a density of raw values; "dequantized",
+    a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the discrete
+    log-probability (Jensen); "binarized", the probability of the data thresholded at half range, which has no bits/dim
+    of the raw data. `bound`: log_prob is an evidence lower bound.
 
-    `draws` of its noise are averaged; `method` has the standard deviation between the means of single draws, √draws
+    `draws` of the noise are averaged; `method` has the standard deviation between the means of single draws, √draws
     times that of the value.
 
-    Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
+    Reference: *A note on the evaluation of generative models*, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844.
 
     >>> x = np.zeros((10, 4), dtype=np.uint8)
@@ -160,10 +162,10 @@ def nats_and_bits(
     spread: float | None = None,
     protocol: Mapping[str, Any] | None = None,
 ) -> list[Estimate]:
-    """Return the mean of log-probabilities `values` (n,) in nats and, where they have `bits`, in bits/dim.
+    """Return the mean of log-probabilities `values` (n,) in nats and, with `bits`, in bits/dim.
 
-    bits/dim = −nats / (D ln 2). `bound`: they are lower bounds, so the bits are upper bounds. `spread` is the standard
-    deviation between draws, in nats.
+    bits/dim = −nats / (D ln 2). `bound`: the values are lower bounds, so the bits are upper bounds. `spread` is the
+    standard deviation between draws, in nats.
     """
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
@@ -196,8 +198,8 @@ def divergence(
 ) -> Estimate:
     """Return KL(truth‖model) in nats: the mean of log p(x) − log q(x) over examples x of the truth.
 
-    The interval is of the differences, example by example, so what p and q share cancels. Where log_prob is a lower
-    bound on log q, the value is an upper bound. It may come out below 0 by chance, never by more than the interval.
+    The interval is of the differences per example, so what p and q share cancels. If log_prob is a lower bound on log
+    q, the value is an upper bound. The estimate can be below 0 by chance.
 
     >>> x = np.zeros((5, 2), dtype=np.float32)
     >>> str(divergence(lambda x: torch.zeros(len(x)), lambda x: torch.full((len(x),), -0.5), Examples(x)))
@@ -219,7 +221,7 @@ def divergence(
 
 
 def _draws(log_prob: Callable[[Tensor], Tensor], examples: Examples, name: str, draws: int) -> np.ndarray[Any, Any]:
-    """Return the values (draws, N), the noise of each draw its own."""
+    """Return the values (draws, N), each draw with its own noise."""
     positive("draws", draws)
     return np.stack([per_example(examples, name if i == 0 else f"{name} {i}", log_prob) for i in range(draws)])
 

@@ -1,4 +1,4 @@
-"""The Parzen window: samples smoothed to a density, by which generative models were once ranked."""
+"""The Parzen window estimate: a kernel density of samples, an outdated measure of generative models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "parzen_log_density", "parzen_measures"]
 
-SAMPLES, MOST, CHOOSING = 10_000, 1000, 200  # samples of the papers; test examples, and those that choose σ
+# samples, as in the papers; test examples; validation examples for the choice of σ
+SAMPLES, MAX_EXAMPLES, CHOOSING = 10_000, 1000, 200
 
 MEANINGS = {
     "Parzen window": "The log-density of held-out examples under Gaussian kernels centered at samples, in nats; "
@@ -32,13 +33,12 @@ MEANINGS = {
 def parzen_measures(model: Samples, reference: Reference) -> Findings:
     """Return the mean log-density of test examples under Gaussian kernels around 10,000 samples of the model.
 
-    The kernel's width is the one that suits validation examples best. Images are pixels in [0, 1], as in the papers;
-    the columns of vectors are divided by their standard deviation for the kernel, and the density is of raw values.
+    The kernel's width maximizes the density of validation examples. Images are pixels in [0, 1], as in the papers;
+    columns of vectors are divided by their standard deviation for the kernel, and the density is of raw values. There
+    is no result for tokens.
 
-    Nothing for tokens.
-
-    Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
-    arXiv:1511.01844: section 3.2, why not to use it.
+    Reference: *A note on the evaluation of generative models*, L. Theis, A. van den Oord, M. Bethge, 2016,
+    arXiv:1511.01844: section 3.2, against its use.
     """
     findings, spec = Findings(), reference.spec
     if spec.kind == "tokens":
@@ -49,7 +49,7 @@ def parzen_measures(model: Samples, reference: Reference) -> Findings:
         reason = "of discrete columns: a density of kernels around samples grows without bound as kernels narrow"
         findings.missing.append(Missing("Parzen window", reason))
         return findings
-    count, test = reference.samples or SAMPLES, subset(reference.test, MOST)
+    count, test = reference.samples or SAMPLES, subset(reference.test, MAX_EXAMPLES)
     scale = torch.ones(1, dtype=torch.float64)
     if spec.kind == "image":
         scale = scale * (spec.levels - 1 if spec.levels else 1)
@@ -76,7 +76,7 @@ def parzen_log_density(
 ) -> np.ndarray[Any, Any]:
     """Return log 1/n Σ N(x; sample, σ² I), nats (N,), of `x` (N, d) under kernels around `samples` (n, d), in float64.
 
-    Both are divided by `scale` first, and the density is of what comes out.
+    Both are divided by `scale` first, and the density is of the quotient.
 
     >>> round(float(parzen_log_density(torch.zeros(1, 2), torch.zeros(5, 2), 1.0)[0]), 6)  # −log 2π
     -1.837877
@@ -86,7 +86,7 @@ def parzen_log_density(
 
 
 def _squared(x: Tensor, samples: Tensor, scale: Tensor | float, chunk: int = 1000) -> Tensor:
-    """Return squared distances (N, n); samples, which may be bytes, become float64 a chunk at a time."""
+    """Return squared distances (N, n); samples, which may be bytes, are converted to float64 in chunks."""
     x = x.double() / scale
     middle = x.mean(dim=0)  # near 0, products of rows lose fewer digits
     x, findings = x - middle, []
@@ -102,7 +102,7 @@ def _smoothed(squared: Tensor, sigma: float, size: int) -> np.ndarray[Any, Any]:
 
 
 def _best_width(x: Tensor, samples: Tensor, scale: Tensor) -> float:
-    """Return the σ under which the mean log-density of `x` is highest, to 1 %."""
+    """Return the σ that maximizes the mean log-density of `x`, to 1 %."""
     from scipy.optimize import minimize_scalar
 
     squared = _squared(x, samples, scale)

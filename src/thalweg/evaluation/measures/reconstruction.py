@@ -1,4 +1,4 @@
-"""How well a code keeps an example: decode(encode(x)) against x, in raw units, and what is drawn of it."""
+"""Reconstruction errors of decode(encode(x)) in raw units, with pictures of reconstructions and interpolations."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "between", "reconstruction", "reconstruction_measures", "similarity"]
 
-EXACT = 1e-3  # of the range of an image, or of the columns' standard deviation: what float32 leaves of an inverse
-SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
+EXACT = 1e-3  # relative to the range of an image, or the columns' standard deviation: the float32 error of an inverse
+PAIRS_SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
 
 MEANINGS = {
     "squared error": "The mean squared difference between a value and its reconstruction, in squared raw units; 0 is "
@@ -36,11 +36,11 @@ MEANINGS = {
 
 
 def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
-    """Return what `reconstruction` and `similarity` give of a model with `encode` and `decode`, and pictures of images.
+    """Return the errors of `reconstruction` and `similarity` of a model with an encoder and a decoder, and pictures.
 
-    A model with `log_prob` that gives every example back, but for what float32 leaves, is invertible: it has no error
-    to measure and no reconstructions to show, and gets neither. Interpolations are between the codes of test examples
-    or, of a decoder with `prior` and no encoder, between draws of the prior.
+    A model with `log_prob` that reconstructs every example up to float32 rounding is invertible: it gets no errors and
+    no pictures of reconstructions. Interpolations are between the codes of test examples or, without an encoder,
+    between draws of the prior.
     """
     findings, spec, test = Findings(), reference.spec, reference.test
     if spec.kind == "image":
@@ -59,8 +59,8 @@ def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
     findings.add(errors)
     if peak is not None:
         findings.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
-        few = subset(test, SHOWN)
-        with few.noise("reconstruction", slice(0, SHOWN)):
+        few = subset(test, PAIRS_SHOWN)
+        with few.noise("reconstruction", slice(0, PAIRS_SHOWN)):
             rebuilt = rebuild(torch.from_numpy(np.array(few.x[:])).to(test.device))
         pairs = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
         findings.figures += drawable("reconstructions", pairs, spec, "pairs")
@@ -76,10 +76,10 @@ def _exact(error: Estimate, peak: float | None, spec: Spec) -> bool:
 def reconstruction(
     rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float | None = None
 ) -> list[Estimate]:
-    """Return the squared error of `rebuild(x)` a dimension, in squared raw units, and with a `peak` the PSNR in dB.
+    """Return the squared error of `rebuild(x)` per value, in squared raw units, and with a `peak` the PSNR in dB.
 
-    PSNR = 10 log₁₀(peak² / squared error) of each example, then averaged over examples, never of the pooled error.
-    An example rebuilt exactly has an infinite one. Nothing is clipped or rounded.
+    PSNR = 10 log₁₀(peak² / squared error) of each example, averaged over examples, never of the pooled error. It is
+    infinite for an exact reconstruction. Nothing is clipped or rounded.
 
     Raises ValueError if `rebuild` changes the shape.
 
@@ -103,14 +103,14 @@ def reconstruction(
 
 
 def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float) -> Estimate:
-    """Return the structural similarity of `rebuild(x)` with images x (B, C, H, W), of each image, then averaged.
+    """Return the structural similarity of `rebuild(x)` and images x (B, C, H, W), per image and then averaged.
 
-    The window is Gaussian, 11×11 with σ = 1.5; on smaller images the largest odd one that fits, its σ shrunk with it.
+    The window is Gaussian, 11×11 with σ = 1.5; for smaller images the largest odd one that fits, with σ in proportion.
     The mean is over the windows that lie within the image, and over channels.
 
     Raises ValueError for images below 3×3, and if `rebuild` changes the shape.
 
-    Reference: Image quality assessment: from error visibility to structural similarity, Z. Wang et al., 2004.
+    Reference: *Image quality assessment: from error visibility to structural similarity*, Z. Wang et al., 2004.
     """
     side = min(11, *np.shape(examples.x)[2:])
     side -= 1 - side % 2
@@ -132,12 +132,13 @@ def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak:
 
 
 def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
-    """Return codes (n, steps, d) from `a` to `b` (n, d), both included, along lines or great circles.
+    """Return codes (n, steps, d) from `a` to `b` (n, d), both included, along straight lines or great circles.
 
-    Spherical: (sin((1−t)ω) a + sin(tω) b) / sin ω, ω the angle between them. Codes of a Gaussian law lie about √d from
-    0, where a line between two passes too near it; a great circle stays out there. Codes without a law get lines.
+    Spherical: (sin((1−t)ω) a + sin(tω) b) / sin ω, with ω the angle between them. Gaussian codes have norms near √d; a
+    straight line between two of them passes closer to 0, a great circle does not. Codes without a prior are
+    interpolated linearly.
 
-    Reference: Sampling generative networks, T. White, 2016, arXiv:1609.04468.
+    Reference: *Sampling generative networks*, T. White, 2016, arXiv:1609.04468.
 
     >>> between(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]]), 3, spherical=True).norm(dim=2).round().tolist()
     [[2.0, 2.0, 2.0]]
@@ -148,7 +149,7 @@ def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
         return lines
     angle = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()[:, None, None]
     arcs = (torch.sin((1 - t) * angle) * a[:, None] + torch.sin(t * angle) * b[:, None]) / torch.sin(angle)
-    return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on one line through 0 there is no one circle
+    return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on a line through 0 there is no unique great circle
 
 
 def _interpolations(model: Decodes, reference: Reference) -> Findings:
@@ -179,7 +180,7 @@ def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:
 
 
 def _shown(x: Tensor, spec: Spec) -> np.ndarray[Any, Any]:
-    """Return images as raw whole-number levels."""
+    """Return images as raw integer levels."""
     levels = spec.levels or 256
     rounded = x.detach().nan_to_num().round().clamp(0, levels - 1).cpu().numpy()
     return rounded.astype(np.uint8 if levels <= 256 else np.int64)

@@ -1,4 +1,4 @@
-"""What a model's samples are worth beside held-out data: every measure of samples, and what each means."""
+"""All measures of samples against held-out data, and their explanations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from thalweg.abilities import Samples
-from thalweg.evaluation.draws import FEWEST, MOST, Draws, drawn, draws_of
+from thalweg.evaluation.draws import MAX_SAMPLES, MIN_EXAMPLES, Draws, drawn, draws_of
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings, Missing
@@ -18,7 +18,7 @@ from thalweg.evaluation.measures.transport import sliced_measures, transport_mea
 from thalweg.evaluation.measures.two_sample import classifier_measures, kid_measures, mmd_measures
 from thalweg.evaluation.reference import Reference
 
-__all__ = ["FEWEST", "MEANINGS", "MEASURES", "MOST", "asked", "drawn", "sample_measures"]
+__all__ = ["MAX_SAMPLES", "MEANINGS", "MEASURES", "MIN_EXAMPLES", "asked", "drawn", "sample_measures"]
 
 PICTURED = 64
 
@@ -77,12 +77,10 @@ MEASURES: tuple[tuple[tuple[str, ...], Measures], ...] = (
 
 
 def sample_measures(model: Samples, reference: Reference) -> Findings:
-    """Return the distances of samples of the model to test examples, precision to coverage, modes, copies.
+    """Return the measures of samples: distances to test examples, precision to coverage, modes, copies.
 
-    Modes are asked for where the true density has `means` and `stds`, copies where there are training examples. The
-    picture "samples" is the first 64, "nearest" the 8 nearest to a training example, each beside it.
-
-    Nothing for tokens.
+    Modes need a true density with `means` and `stds`, copies need training examples. The figure "samples" shows the
+    first 64 samples, "nearest" the 8 that are nearest to a training example, beside it. There is no result for tokens.
     """
     findings = Findings()
     if reference.spec.kind == "tokens":
@@ -99,7 +97,7 @@ def sample_measures(model: Samples, reference: Reference) -> Findings:
         part = Findings()
         if draws:
             part.attempt(names[0], partial(measure, draws[0]))
-        if not part.estimates:  # what one of them lacks, all lack
+        if not part.estimates:  # the reason applies to all measures of the function
             reason = (part.missing or findings.missing)[0].reason
             part.missing = [Missing(name, reason) for name in names]
         findings.add(part)
@@ -108,6 +106,6 @@ def sample_measures(model: Samples, reference: Reference) -> Findings:
 
 
 def asked(reference: Reference) -> list[tuple[tuple[str, ...], Measures]]:
-    """Return the measures that the reference has what it takes for, with the names of what each gives."""
+    """Return the measures whose needs the reference satisfies, with the names of their results."""
     without = {"modes found": not isinstance(reference.density, HasModes), "data copying": reference.training is None}
     return [(names, measure) for names, measure in MEASURES if not without.get(names[0])]
