@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,14 @@ def table(header: Row, rows: Iterable[Row]) -> list[str]:
 def text(estimate: dict[str, Any]) -> str:
     """Return the value with its 95 % interval and unit, `≤` or `≥` before a bound."""
     return str(Estimate.from_json(estimate))
+
+
+def command(lines: Sequence[str]) -> str:
+    """Return shell commands as code, separated by semicolons."""
+    return "; ".join(f"`{line}`" for line in lines)
+
+
+def seed(line: str) -> str:
+    """Return the training seed of a command: the one that it names, or the default."""
+    named = re.search(r"--seed (\d+)", line)
+    return named.group(1) if named else "0"
