@@ -22,17 +22,17 @@ from thalweg.cli.terminal import prepare_streams
 __all__ = ["VERBS", "main"]
 
 VERBS = {
-    "compare": "train models of different families under one budget, and measure all alike",
-    "train": "train a recipe on data, into a run folder",
+    "compare": "train models of different families under one budget, and evaluate them alike",
+    "train": "train a model, in a run folder",
     "resume": "resume a run exactly where it stopped",
-    "sample": "draw from a trained model, into a picture, table or text",
-    "evaluate": "measure a trained model: every measure that its abilities allow",
-    "score": "write how strange a trained model finds examples: anomaly scores",
-    "encode": "write the codes that a trained model gives examples",
-    "cluster": "group examples by the codes that a trained model gives them: k-means",
-    "compress": "measure what a trained model's codes of images cost in bits, and their error, beside JPEG",
-    "models": "list the recipes: what they are, can do, and come from",
-    "data": "list, describe or fetch data sets",
+    "sample": "draw samples from a trained model, into a picture, a table or text",
+    "evaluate": "evaluate a trained model by all measures that its abilities allow",
+    "score": "write the anomaly scores that a trained model gives examples",
+    "encode": "write the latent codes that a trained model gives examples",
+    "cluster": "group examples by the latent codes that a trained model gives them, with k-means",
+    "compress": "measure how many bits a trained model's codes of images take, and at what error, beside JPEG",
+    "models": "list the recipes with their abilities and papers",
+    "data": "list, describe or download data sets",
 }
 
 

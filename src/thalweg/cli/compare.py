@@ -13,7 +13,7 @@ from thalweg.comparison.plan import Candidate, Measuring, Plan
 from thalweg.config import TrainConfig
 from thalweg.recipes import FAMILIES
 
-HELP = "train models of different families on the same data under the same budget, and measure all alike"
+HELP = "train models of different families on the same data under the same budget, and evaluate them alike"
 
 
 def parser(arguments: list[str]) -> Parser:
@@ -28,22 +28,22 @@ def parser(arguments: list[str]) -> Parser:
     add_data(result)
     fields = {option.name: option for option in options_of_dataclass(TrainConfig)}
     result.group(
-        "budget (what is not given, each recipe chooses)",
+        "budget (by default, that of each recipe)",
         [
             Option("minutes", float, None, "of training, for each model and seed"),
             Option("steps", int, None, fields["steps"].help),
             Option("examples", int, None, fields["examples"].help),
-            Option("seeds", int, 1, "trainings of each model, from seed 0; from 2 on intervals are over seeds"),
+            Option("seeds", int, 1, "trainings of each model, from seed 0; with 2 or more, intervals are over seeds"),
             fields["device"],
         ],
     )
-    result.group("measuring", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
+    result.group("evaluation", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
     result.group(
         "comparison",
         [
             Option("out", str, None, "folder of the comparison (default: runs/compare-RECIPES-DATA)"),
-            Option("overwrite", bool, False, "begin again, in place of the comparison that is in the folder"),
-            Option("ray", str, None, "address of a Ray cluster to spread the trainings over: auto, local, host:port"),
+            Option("overwrite", bool, False, "replace the comparison in the folder"),
+            Option("ray", str, None, "address of a Ray cluster for the trainings: auto, local, host:port"),
         ],
     )
     return result
@@ -94,4 +94,4 @@ def show(document: dict[str, Any]) -> None:
     print_report(document)
     print(f"report: {document['folder']}/report.html")
     if document["failed"]:
-        print(f"trainings that failed: {document['failed']}; the same command tries them again")
+        print(f"trainings that failed: {document['failed']}; the same command trains them again")

@@ -7,7 +7,7 @@ from typing import Any
 from thalweg.cli.arguments import Parser
 from thalweg.cli.shared import add_data, data_config, print_table
 
-HELP = "list, describe or fetch data sets"
+HELP = "list, describe or download data sets"
 ACTIONS = ("list", "info", "fetch")
 
 
@@ -53,7 +53,7 @@ def show(document: dict[str, Any]) -> None:
         print_table("data", columns, [[row[c] for c in columns] for row in document["data"]])
         print("Or a path: a folder of images, .npz, IDX files, .csv, .parquet, .txt")
     elif "files" in document:
-        print("\n".join(document["files"]) or f"{document['name']}: needs no files")
+        print("\n".join(document["files"]) or f"{document['name']}: no files needed")
     else:
         for name, value in document["info"].items():
             if value not in (None, [], ""):

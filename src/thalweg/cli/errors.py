@@ -20,8 +20,8 @@ WANTED = {
     errno.EEXIST: "a new name",
     errno.ENOTDIR: "a folder where there is a file",
     errno.EISDIR: "a file where there is a folder",
-    errno.EACCES: "a place that this user may read and write",
-    errno.EPERM: "a place that this user may read and write",
+    errno.EACCES: "a path that this user may read and write",
+    errno.EPERM: "a path that this user may read and write",
     errno.EROFS: "a place that can be written",
     errno.ENAMETOOLONG: "a shorter name",
     errno.ELOOP: "a path without a loop of links",
@@ -58,7 +58,9 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
-        full = "; the last checkpoint stands: make room, then `thalweg resume`" if error.errno in FULL else ""
+        full = (
+            "; the last checkpoint is kept: free some space, then use `thalweg resume`" if error.errno in FULL else ""
+        )
         return f"{where}{error.strerror}{wanted}{full}"
     expected = (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)
     if isinstance(error, expected) and not (isinstance(error, ValueError) and _foreign(error)):

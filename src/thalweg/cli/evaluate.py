@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thalweg.data import Dataset
     from thalweg.recipes.runs import Opened
 
-HELP = "measure a trained model: every measure that its abilities allow, beside the baselines"
+HELP = "evaluate a trained model by all measures that its abilities allow, beside baselines"
 
 
 def parser(arguments: list[str]) -> Parser:

@@ -11,14 +11,14 @@ from thalweg.cli.options import Option, options_of_function
 from thalweg.cli.shared import print_table
 from thalweg.recipes import FAMILIES, recipe
 
-HELP = "list the recipes: what they are, can do, and come from"
+HELP = "list the recipes with their abilities and papers"
 
 
 def parser(arguments: list[str]) -> Parser:
     """Return the parser, which only has --family."""
     result = Parser(
         "models",
-        f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
+        f"{HELP}\n\nThe number of parameters is that of the defaults, for 28×28 gray images or points of the plane.",
         usage="models",
     )
     result.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
@@ -83,4 +83,4 @@ def show(document: dict[str, Any]) -> None:
         ]
         for m in document["models"]
     ]
-    print_table("recipes", ["name", "family", "can", "parameters", "paper"], rows)
+    print_table("recipes", ["name", "family", "abilities", "parameters", "paper"], rows)

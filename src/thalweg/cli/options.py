@@ -70,7 +70,7 @@ def read(name: str, text: str, hint: Any) -> Any:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or (hint is int and number != int(number)):
-        raise ValueError(f"{name}: got '{text}', wanted {'a whole number' if hint is int else 'a number'}")
+        raise ValueError(f"{name}: got '{text}', wanted {'an integer' if hint is int else 'a number'}")
     if hint is int and re.fullmatch(r"[+-]?\d+", text):
         return int(text)  # integers beyond 2⁵³ are exact
     return hint(number)

@@ -21,11 +21,11 @@ def parser(arguments: list[str]) -> Parser:
     result.aliases["run"] = "DIR"
     result.positional("dir", "a run folder")
     budget = [
-        Option("steps", int, None, "steps to reach in all (default: what the run was to have)"),
-        Option("minutes", float, None, "minutes of training in all, in place of steps"),
+        Option("steps", int, None, "total number of steps (default: that of the run)"),
+        Option("minutes", float, None, "total minutes of training, in place of steps"),
     ]
     result.group("run", budget)
-    result.group("data", [Option("data", str, None, "where the run's data are now, if they were moved", ("--data",))])
+    result.group("data", [Option("data", str, None, "new path of the run's data, if they were moved", ("--data",))])
     return result
 
 

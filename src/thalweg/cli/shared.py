@@ -65,7 +65,7 @@ def data_config(arguments: dict[str, Any], source: str | None = None) -> DataCon
         if settings:
             first = next(iter(settings))
             name, value = RENAMED.get(first, first), settings[first]
-            raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
+            raise ValueError(f"{name}: got {value!r} without data, wanted the data that it applies to")
         return None
     try:
         return DataConfig(**settings)

@@ -9,9 +9,8 @@ from typing import Any
 __all__ = ["print_report"]
 
 LEGEND = (
-    "★ best of the models   ≈ not separated from the best: 0 is in the 95 % interval of the single difference; "
-    "Holm-adjusted: report.json   "
-    "≥ ≤ bounds   – why: report.html"
+    "★ best model   ≈ not separated from the best (the 95 % interval of the difference contains 0)   ≥ ≤ bounds   "
+    "– missing; report.html has the reasons, report.json the Holm-adjusted tests"
 )
 
 

@@ -18,7 +18,7 @@ from thalweg.recipes import FAMILIES, recipe, recipe_names
 if TYPE_CHECKING:
     from thalweg.recipes.runs import Opened
 
-HELP = "train a recipe on data, into a run folder"
+HELP = "train a model, in a run folder"
 
 
 def parser(arguments: list[str]) -> Parser:
@@ -31,7 +31,7 @@ def parser(arguments: list[str]) -> Parser:
         listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
         result = Parser(
             "train",
-            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h adds the recipe's own options",
+            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h lists the recipe's own options",
             usage="train RECIPE --data D",
         )
         result.positional("recipe", "recipe")
@@ -45,11 +45,11 @@ def parser(arguments: list[str]) -> Parser:
         result.group(f"options of {name}", options_of_function(function))
     add_data(result)
     run = [
-        Option("run", str, None, "run folder to make (default: runs/RECIPE-DATA-N)"),
-        Option("overwrite", bool, False, "replace the run that is in the folder"),
+        Option("run", str, None, "new run folder (default: runs/RECIPE-DATA-N)"),
+        Option("overwrite", bool, False, "replace the run in the folder"),
     ]
     result.group("run", run)
-    result.group("training (what is not given, the recipe chooses)", options_of_dataclass(TrainConfig))
+    result.group("training (by default, the settings of the recipe)", options_of_dataclass(TrainConfig))
     return result
 
 
@@ -109,7 +109,7 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return the path of a run, its last record, and useful next commands; nothing in a process other than the first."""
+    """Return the path of a run, its last record, and next commands; nothing in other processes than the first."""
     if os.environ.get("RANK", "0") != "0":
         return {}
     from thalweg.recipes.runs import open_run
