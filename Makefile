@@ -5,7 +5,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check fix bench docs systems clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 # The stamp is newer than what decides the environment, so an unchanged project installs in no time.
@@ -19,7 +19,7 @@ install: .venv/installed  ## .venv with the project and its tools, from pinned v
 demo: install  ## compare a VAE, a flow, a GAN and baselines on scanned digits (under 4 minutes)
 	$(BIN)/thalweg compare vae real-nvp wgan --data digits --minutes 0.8 --out runs/demo --overwrite
 
-test: install  ## the whole suite
+test: install  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install  ## format, lint, types, layout
@@ -28,19 +28,19 @@ check: install  ## format, lint, types, layout
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layout.py
 
-fix: install  ## format and mend what the linter can
+fix: install  ## format, and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install  ## speed, as ratios within one run; figures in benchmarks/speed
+bench: install  ## measure speed as ratios within one run; results in benchmarks/speed/results
 	$(BIN)/python benchmarks/speed/run.py
 
 docs: install  ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-systems: install  ## which systems and oracles of the course no test holds
+systems: install  ## the systems of the course, their modules and the number of tests for each
 	$(BIN)/python tests/course/table.py
 
-clean:  ## remove what was made
+clean:  ## remove .venv, builds and caches
 	rm -rf .venv docs/_build build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Draws samples of the models that `benchmarks/quality/adversarial.py` trains on images, beside the data.
+"""Draw samples of the models that `benchmarks/quality/adversarial.py` trains on images, beside the data.
 
 THALWEG_DATA=FOLDER THALWEG_RUNS=RUNS python benchmarks/quality/adversarial.py
 THALWEG_DATA=FOLDER python docs/adversarial_pictures.py RUNS
@@ -25,7 +25,7 @@ SIDE = 6
 
 
 def main(runs: Path) -> None:
-    """Draw the first samples of each model; none is chosen."""
+    """Draw the first samples of each model, without selection."""
     for name in DATA:
         panels: dict[str, np.ndarray] = {}
         for model in MODELS:

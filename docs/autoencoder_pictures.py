@@ -38,7 +38,7 @@ def show(axes: Any, image: np.ndarray, title: str, **settings: Any) -> None:
 
 
 def page(x: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Lay images (N, H, W) side by side, `columns` a row, white between them."""
+    """Lay images (N, H, W) side by side, `columns` per row, with white gaps."""
     filled = np.pad(x, ((0, -len(x) % columns), (0, gap), (0, gap)), constant_values=x.max())
     rows = filled.reshape(-1, columns, *filled.shape[1:]).transpose(0, 2, 1, 3)
     return rows.reshape(-1, columns * filled.shape[2])[:-gap, :-gap]
@@ -53,32 +53,32 @@ def signed(x: np.ndarray, columns: int) -> np.ndarray:
 
 
 def opened(runs: Path, name: str) -> tuple[Any, torch.Tensor, np.ndarray]:
-    """Return a run's model, in eval mode, and its test images and labels."""
+    """Return the model of a run, in evaluation mode, and its test images and labels."""
     run = open_run(runs / name, device="cpu")
     test = load(run.config.data).test
     return run.model.eval().requires_grad_(False), torch.from_numpy(np.array(test.x)), np.asarray(test.y)
 
 
 def uses(runs: Path) -> Any:
-    """A two-dimensional code in clusters; bits against error; and the ROC curves of the score."""
+    """Draw the clusters of a two-dimensional code, error against bits, and the ROC curves of the score."""
     from sklearn.metrics import roc_curve
 
-    from thalweg.cli.compress import run as compress
+    from thalweg.applications.compress import compress
     from thalweg.config import DataConfig
     from thalweg.evaluation.statistics.clustering import agreement, k_means
 
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), layout="constrained")
     model, x, y = opened(runs, "autoencoder-mnist-plane")
     z = torch.cat([model.encode(part) for part in x.split(1000)]).numpy()
-    found = k_means(z, 10)
+    clusters = k_means(z, 10)
     axes[0].scatter(*z[:4000].T, c=y[:4000], cmap="tab10", s=3, linewidths=0)
-    axes[0].plot(*found.centers.T, "x", color="black", ms=8, mew=2)
+    axes[0].plot(*clusters.centers.T, "x", color="black", ms=8, mew=2)
     low, high = np.quantile(z, (0.002, 0.998), axis=0)
     axes[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    axes[0].set_title(f"codes by digit, centers of 10 clusters\nNMI {agreement(found.of, y)[0]}", fontsize=9)
-    found = compress({"dir": str(runs / "autoencoder-mnist-dense"), "device": "cpu"})
-    for name, points in found["curves"].items():
-        line = [(p["bits/pixel"]["value"], float(p["PSNR"]["value"])) for p in points]
+    axes[0].set_title(f"codes by digit, centers of 10 clusters\nNMI {agreement(clusters.of, y)[0]}", fontsize=9)
+    result = compress(open_run(runs / "autoencoder-mnist-dense", device="cpu"), device="cpu")
+    for name, points in result.curves.items():
+        line = [(point.rate.value, point.psnr.value) for point in points]
         axes[1].plot(*zip(*line, strict=True), ":" if "without" in name else "-", marker="o", ms=3, label=name)
     axes[1].set(xscale="log", xlabel="bits/pixel", ylabel="PSNR, dB", ylim=(12, 34))
     axes[1].set_title("bits and error", fontsize=9)
@@ -94,14 +94,14 @@ def uses(runs: Path) -> Any:
         label = np.repeat([0, 1], [len(x), len(other)])
         false, true, _ = roc_curve(label, score)
         axes[2].plot(false, true, label=f"{name}: AUROC {100 * np.trapezoid(true, false):.1f} %")
-    axes[2].set(xlabel="false alarms", ylabel="found")
+    axes[2].set(xlabel="false positive rate", ylabel="true positive rate")
     axes[2].set_title("MNIST against others, by squared error", fontsize=9)
     axes[2].legend(fontsize=7)
     return figure
 
 
 def linear(runs: Path) -> Any:
-    """The linear autoencoder's directions, the nearest to PCA's in their span, and PCA's."""
+    """Draw the directions of the linear autoencoder, the vectors of their span nearest to PCA, and those of PCA."""
     model, *_ = opened(runs, "linear-autoencoder-mnist")
     train = np.array(load(open_run(runs / "linear-autoencoder-mnist", device="cpu").config.data).train.x)
     flat = train.reshape(len(train), -1) / 255
@@ -110,28 +110,28 @@ def linear(runs: Path) -> Any:
     principal = vectors[:, ::-1][:, :16]
     weights = model.decoder[0].weight.numpy()
     basis = np.linalg.qr(weights)[0]
-    turned = basis @ (basis.T @ principal)  # the principal directions, as far as the decoder reaches them
+    turned = basis @ (basis.T @ principal)  # the principal directions, projected to the span of the decoder
     y = torch.from_numpy(flat).float().reshape(-1, 1, 28, 28)
     error = float(((model(y - model.preprocess.center) - (y - model.preprocess.center)) ** 2).sum(dim=(1, 2, 3)).mean())
     figure, axes = plt.subplots(3, 1, figsize=(8, 2.5), layout="constrained")
     color = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
     show(axes[0], signed(weights.T.reshape(-1, 28, 28), 16), "columns of W₁: no eigenvectors, but", **color)
     show(axes[1], signed(turned.T.reshape(-1, 28, 28), 16), "in their span: the nearest to each of", **color)
-    told = f"PCA's. Squared error {error:.3f}; sum of the discarded eigenvalues {values[:-16].sum():.3f}"
-    show(axes[2], signed(principal.T.reshape(-1, 28, 28), 16), told, **color)
+    title = f"PCA. Squared error {error:.3f}; sum of the discarded eigenvalues {values[:-16].sum():.3f}"
+    show(axes[2], signed(principal.T.reshape(-1, 28, 28), 16), title, **color)
     return figure
 
 
 def sparse(runs: Path) -> Any:
-    """What each unit of the code draws, under either penalty, and how often units are active."""
+    """Draw the weights of the units with both penalties, and how often the units are active."""
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7), layout="constrained", width_ratios=[1, 1, 0.8])
     for ax, penalty in zip(axes[:2], ("l1", "kl"), strict=True):
         model, x, _ = opened(runs, f"sparse-autoencoder-mnist-{penalty}")
         z = torch.cat([model.encode(part) for part in x.split(1000)])
         score = torch.cat([model.score(part) for part in x.split(1000)]).mean()
         filters = model.decoder[0].weight.T.reshape(-1, 28, 28).numpy()[:144]
-        told = f"{penalty}: what 144 of 196 units draw; squared error {score:.1f}"
-        show(ax, signed(filters, 12), told, cmap="RdBu_r", vmin=-1, vmax=1)
+        title = f"{penalty}: weights of 144 of 196 units; squared error {score:.1f}"
+        show(ax, signed(filters, 12), title, cmap="RdBu_r", vmin=-1, vmax=1)
         activity = z.mean(0) if penalty == "kl" else (z > 0.01).float().mean(0)
         name = "kl: mean activity of a unit" if penalty == "kl" else "l1: share of images that a unit is active for"
         axes[2].hist(activity.numpy(), bins=np.linspace(0, 0.5, 41), alpha=0.6, label=name)
@@ -142,7 +142,7 @@ def sparse(runs: Path) -> Any:
 
 
 def k_sparse(runs: Path) -> Any:
-    """The filters for few and many kept, and what they rebuild."""
+    """Draw the filters for several k, and reconstructions."""
     kept = (5, 15, 40)
     figure, axes = plt.subplots(2, 3, figsize=(10, 4.3), layout="constrained", height_ratios=[3.2, 1])
     for column, k in zip(axes.T, kept, strict=True):
@@ -151,40 +151,40 @@ def k_sparse(runs: Path) -> Any:
         score = torch.cat([model.score(part) for part in x.split(1000)]).mean()
         filters = model.encoder[1][0].weight.reshape(-1, 28, 28).numpy()[:144]
         never = int((z == 0).all(0).sum())
-        told = f"k = {k}: {never} of 196 units never kept"
-        show(column[0], signed(filters, 12), told, cmap="RdBu_r", vmin=-1, vmax=1)
+        title = f"k = {k}: {never} of 196 units never selected"
+        show(column[0], signed(filters, 12), title, cmap="RdBu_r", vmin=-1, vmax=1)
         pairs = torch.cat([x[:8], model.reconstruct(x[:8]).clamp(0, 255).to(torch.uint8)])
         show(column[1], page(pairs[:, 0].numpy(), 8), f"rebuilt, squared error {score:.1f}")
     return figure
 
 
 def denoising(runs: Path) -> Any:
-    """Test images, damaged, and restored."""
+    """Draw test images, corrupted, and restored."""
     model, x, _ = opened(runs, "denoising-autoencoder-mnist")
     x = x[:SHOWN]
     figure, axes = plt.subplots(1, 2, figsize=(10, 1.6), layout="constrained")
     for ax, level in zip(axes, (0.5, 0.8), strict=True):
-        rows = damaged_and_restored(model, x, Corruption("masking", level))
+        rows = corrupted_and_restored(model, x, Corruption("masking", level))
         show(ax, rows, f"{100 * level:.0f} % of the pixels set to 0" + (", as in training" if level == 0.5 else ""))
     return figure
 
 
 def stacked(runs: Path) -> Any:
-    """The first layer's filters, and images damaged and restored by the whole."""
+    """Draw the filters of the first layer, and images corrupted and restored by all layers."""
     model, x, _ = opened(runs, "stacked-denoising-autoencoder-mnist")
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", width_ratios=[1, 2])
     first = model.layers[0].encoder.weight.reshape(-1, 28, 28).numpy()[:100]
     show(axes[0], signed(first, 10), "filters of the first layer", cmap="RdBu_r", vmin=-1, vmax=1)
-    rows = damaged_and_restored(model, x[:SHOWN], Corruption("masking", 0.25))
+    rows = corrupted_and_restored(model, x[:SHOWN], Corruption("masking", 0.25))
     show(axes[1], rows, "25 % of the pixels set to 0, and restored through 64 numbers")
     return figure
 
 
-def damaged_and_restored(model: Any, x: torch.Tensor, law: Corruption) -> np.ndarray:
-    """Three rows: images, what was done to them, and what the model makes of that."""
+def corrupted_and_restored(model: Any, x: torch.Tensor, corruption: Corruption) -> np.ndarray:
+    """Draw three rows: images, corrupted images, and the outputs of the model."""
     y = model.preprocess(x)
-    damaged = law(y, Batch(x, seed=0))
-    rows = torch.cat([y, damaged, model(damaged)]).clamp(0, 1)
+    corrupted = corruption(y, Batch(x, seed=0))
+    rows = torch.cat([y, corrupted, model(corrupted)]).clamp(0, 1)
     return page(rows[:, 0].numpy(), len(x))
 
 

@@ -1,5 +1,5 @@
-"""Draws the picture of the divergences' page: how each distance sees laws that come together; and of the f-GAN's page,
-which Gaussian each divergence finds, from the figures of benchmarks/quality/f_gan_mixture.py.
+"""Draw the pictures of two pages: distances of distributions that approach each other (divergences), and the Gaussian
+that each divergence fits (f-GAN), from the results of benchmarks/quality/f_gan_mixture.py.
 
 python docs/divergence_pictures.py
 """
@@ -29,30 +29,30 @@ NAMES = ("kl", "reverse-kl", "js", "tv")
 
 
 def segments(theta: float, points: int = 40) -> dict[str, float]:
-    """(0, Z) and (θ, Z), Z uniform: two laws of lines, as equal masses on `points` points of each."""
+    """Return the distances of (0, Z) and (θ, Z), Z uniform, with equal masses on `points` points of each."""
     z = torch.linspace(0, 1, points, dtype=torch.float64)
     still, moved = (torch.stack([torch.full_like(z, at), z], 1) for at in (0.0, theta))
     both = torch.cat([still, moved]).unique(dim=0)
-    p, q = ((both[:, None] == law).all(-1).any(1).double() / points for law in (still, moved))
-    found = {name: f_divergence(name).discrete(p, q).item() for name in NAMES}
-    return found | {"W₁": wasserstein(still, moved).item()}
+    p, q = ((both[:, None] == points_of).all(-1).any(1).double() / points for points_of in (still, moved))
+    values = {name: f_divergence(name).discrete(p, q).item() for name in NAMES}
+    return values | {"W₁": wasserstein(still, moved).item()}
 
 
 def gaussians(theta: float) -> dict[str, float]:
-    """N(0, 1) and N(θ, 1)."""
+    """Return the distances of N(0, 1) and N(θ, 1)."""
     p, q = (Normal(torch.tensor([m], dtype=torch.float64), torch.ones(1, dtype=torch.float64)) for m in (0.0, theta))
     return {name: gaussian_divergence(name, p, q).item() for name in NAMES} | {"W₁": abs(theta)}
 
 
 def coming_together() -> dict[str, dict[str, list[float]]]:
-    """Sequences p_n → p that some distances see converge, and others do not, n = 1, 10, 100, 1000."""
+    """Return the distances of sequences p_n → p for n = 1, 10, 100, 1000, which converge for some distances only."""
     table: dict[str, dict[str, list[float]]] = {}
     for n in (1, 10, 100, 1000):
         # a point mass at 1/n and one at 0
         p, q = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
         w = wasserstein_1d(torch.tensor([1 / n]), torch.tensor([0.0])).item()
         _add(table, "δ(1/n) → δ(0)", p, q, w)
-        # a share 1/n of p_n where p has none
+        # p_n has the mass 1/n outside of the support of p
         p, q = torch.tensor([1 - 1 / n, 1 / n]), torch.tensor([1.0, 0.0])
         _add(table, "(1 − 1/n) δ(0) + δ(1)/n → δ(0)", p, q, 1 / n)
         # N(1/n, 1) → N(0, 1)
@@ -70,12 +70,12 @@ def _add(table: dict, name: str, p: torch.Tensor, q: torch.Tensor, w: float) -> 
 
 
 def gaussian_for_a_mixture() -> Figure:
-    """The mixture with Gaussians that f-GANs end at, and where the best ones are."""
+    """Draw the mixture, the Gaussians that f-GANs fit, and the parameters of the best ones."""
     table = json.loads(FITS.read_text())
-    law = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
+    mixture = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     x = torch.linspace(-4, 7, 600, dtype=torch.float64)
-    left.fill_between(x, law.log_prob(x[:, None]).exp(), color="0.88", label="mixture")
+    left.fill_between(x, mixture.log_prob(x[:, None]).exp(), color="0.88", label="mixture")
     for i, name in enumerate(("pearson", "kl", "gan", "reverse-kl", "neyman")):
         fit, best = table[name]["trained"][0], table[name]["best"]
         color = plt.cm.viridis(i / 4)
@@ -99,16 +99,16 @@ def gaussian_for_a_mixture() -> Figure:
 
 
 def main() -> None:
-    """Draw, and print the table of the page."""
+    """Draw the picture and print the table of the page."""
     thetas = np.linspace(-1, 1, 41).round(6)
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    for ax, law, title in zip(
+    for ax, distances, title in zip(
         axes, (segments, gaussians), ("(0, Z) and (θ, Z), Z uniform", "N(0, 1) and N(θ, 1)"), strict=True
     ):
-        curves = [law(float(theta)) for theta in thetas]
+        curves = [distances(float(theta)) for theta in thetas]
         for name in (*NAMES, "W₁"):
             values = np.array([curve[name] for curve in curves])
-            jumps = law is segments and name != "W₁"
+            jumps = distances is segments and name != "W₁"
             label = name + (", ∞ but at 0" if np.isinf(values).any() else "")
             shown = np.where(np.isinf(values) | (jumps & (thetas == 0)), np.nan, values)
             (line,) = ax.plot(thetas, shown, label=label, lw=2 if name == "W₁" else 1.4)

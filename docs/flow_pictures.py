@@ -36,7 +36,7 @@ RUNS = {
 
 
 def flow_1d(runs: Path) -> Any:
-    """Data density, f and z before and after training, for the three bases."""
+    """Draw the density of the data, f, and z before and after training, for the three bases."""
     figure, axes = plt.subplots(3, 4, figsize=(8.6, 6), layout="constrained")
     for row, base in zip(axes, BASES, strict=True):
         opened = open_run(runs / f"flow-1d-{base}", device="cpu")
@@ -61,7 +61,7 @@ def flow_1d(runs: Path) -> Any:
 
 
 def affine(runs: Path) -> Any:
-    """Points with ellipses of the Gaussian, and where the flow takes both."""
+    """Draw points with ellipses of the Gaussian, and their images under the flow."""
     opened = open_run(runs / "affine-flow", device="cpu")
     x = torch.from_numpy(np.array(load(opened.config.data).test.x[:3000]))
     turn = torch.linspace(0, 2 * torch.pi, 200)
@@ -81,7 +81,7 @@ def affine(runs: Path) -> Any:
 
 
 def plane(runs: Path, recipe: str, title: str, names: tuple[str, ...]) -> Any:
-    """The true density, the model's, and its samples, a row for each."""
+    """Draw the true density, the density of the model, and its samples, one row per model."""
     figure, axes = plt.subplots(len(names), 3, figsize=(7, 2.35 * len(names)), layout="constrained", squeeze=False)
     for row, name in zip(axes, names, strict=True):
         opened = open_run(runs / f"{recipe}-{name}", device="cpu")
@@ -92,13 +92,13 @@ def plane(runs: Path, recipe: str, title: str, names: tuple[str, ...]) -> Any:
     return figure
 
 
-def draw_density(ax: Any, law: Any, dataset: Any, title: str, n: int = 200) -> tuple[float, ...]:
-    """Draw exp(log_prob) on a box around the data, as bright as the truth, and return the box."""
+def draw_density(ax: Any, model: Any, dataset: Any, title: str, n: int = 200) -> tuple[float, ...]:
+    """Draw exp(log_prob) on a box around the data, with the brightness of the true density, and return the box."""
     low, high = dataset.test.x.min(0) - 0.5, dataset.test.x.max(0) + 0.5
     grid = torch.cartesian_prod(*(torch.linspace(float(a), float(b), n) for a, b in zip(low, high, strict=True)))
     box = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     with torch.no_grad():
-        density = torch.cat([law.log_prob(part) for part in grid.split(5000)]).exp().reshape(n, n).T
+        density = torch.cat([model.log_prob(part) for part in grid.split(5000)]).exp().reshape(n, n).T
     top = float(dataset.density.log_prob(grid).exp().max())
     ax.imshow(density, origin="lower", extent=box, cmap="magma", vmin=0, vmax=top, interpolation="bilinear")
     ax.set_title(title, fontsize=9)
@@ -114,7 +114,7 @@ def draw_points(ax: Any, x: torch.Tensor, box: tuple[float, ...], title: str) ->
 
 
 def nice(runs: Path) -> Any:
-    """A density of the plane and its samples, and samples of digits."""
+    """Draw a density of the plane and its samples, and samples of digits."""
     figure, axes = plt.subplots(1, 3, figsize=(8.6, 3), layout="constrained")
     opened = open_run(runs / "nice-moons", device="cpu")
     box = draw_density(axes[0], opened.model, load(opened.config.data), "moons: NICE")
@@ -128,7 +128,7 @@ def nice(runs: Path) -> Any:
 
 
 def ffjord(runs: Path) -> Any:
-    """Samples on their way from z at time 1 back to x at time 0, and the density; the same of images."""
+    """Draw trajectories of samples from z at time 1 to x at time 0, and the density; the same for images."""
     times, names = (1.0, 0.75, 0.5, 0.25, 0.0), ("moons", "pinwheel")
     figure, axes = plt.subplots(len(names) + 1, len(times) + 1, figsize=(9, 4.8), layout="constrained")
     for row, name in zip(axes, names, strict=False):
@@ -155,7 +155,7 @@ def ffjord(runs: Path) -> Any:
 
 
 def images(runs: Path, recipe: str) -> Any:
-    """Samples at two temperatures, and test images some of whose latents are drawn anew, the finest scale first."""
+    """Draw samples at two temperatures, and test images with resampled latents, the finest scale first."""
     opened = open_run(runs / f"{recipe}-mnist", device="cpu")
     flow, x = opened.model, torch.from_numpy(np.array(load(opened.config.data).test.x[:8]))
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
@@ -174,7 +174,7 @@ def images(runs: Path, recipe: str) -> Any:
 
 
 def show_page(ax: Any, x: torch.Tensor, columns: int, title: str) -> None:
-    """Show gray images (N, 1, H, W), `columns` a row."""
+    """Show gray images (N, 1, H, W), `columns` per row."""
     rows, height, width = len(x) // columns, x.shape[2] + 1, x.shape[3] + 1
     page = np.pad(x[:, 0].numpy(), ((0, 0), (0, 1), (0, 1)), constant_values=float(x.max()))
     page = page.reshape(rows, columns, height, width).transpose(0, 2, 1, 3).reshape(rows * height, columns * width)

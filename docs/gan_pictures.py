@@ -1,8 +1,8 @@
-"""Draws what adversarial models make of a ring and a grid of Gaussians, and the gradients of deep critics.
+"""Draw samples of adversarial models for a ring and a grid of Gaussians, and the gradients of deep critics.
 
-THALWEG_RUNS=RUNS python benchmarks/quality/modes.py   # the trainings of which the first seed is drawn
+THALWEG_RUNS=RUNS python benchmarks/quality/modes.py   # the trainings; the first seed is drawn
 python docs/gan_pictures.py [RUNS]
-python -c "from gan_pictures import *; depth(Path('runs'))"      # in docs: the gradients alone
+python -c "from gan_pictures import *; depth(Path('runs'))"      # in docs: only the gradients
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from thalweg.training import Alternating, Run, RunFolder, Sources, Stage, train
 
 IMAGES = Path(__file__).parent / "images"
 MODELS = ("gan", "f-gan", "wgan", "wgan-gp", "sn-gan", "hinge-gan", "wae-mmd", "wae-gan")
-DENSITIES = {"eight-gaussians": 4.5, "grid-gaussians": 4.0}  # half of the side that is shown
+DENSITIES = {"eight-gaussians": 4.5, "grid-gaussians": 4.0}  # half of the side length of the picture
 CRITICS: dict[str, dict[str, Any]] = {
     "clip 0.5": {"clip": 0.5},
     "clip 0.1": {"clip": 0.1},
@@ -48,13 +48,13 @@ LAYERS, ROUNDS, SEEN = 12, 300, 50
 
 
 def deep(where: Path, name: str) -> dict[int, list[float]]:
-    """Train a WGAN whose critic has twelve hidden layers; return by round the norms of its layers' gradients."""
+    """Train a WGAN whose critic has twelve hidden layers; return the norms of the gradients of its layers by step."""
     settings, dataset = CRITICS[name], load(DataConfig(source="eight-gaussians"))
     torch.manual_seed(0)
     critic = mlp((2, *[64] * LAYERS, 1), activation=lambda: nn.LeakyReLU(0.2)).append(nn.Flatten(0))
     networks = Networks(dense_networks((2,), latent_dim=2, hidden=64).generator, critic)
     model = GAN(networks, (2,), latent_dim=2, mean=dataset.spec.mean, std=dataset.spec.std)
-    optimizer = OptimizerConfig(name="rmsprop", lr=5e-4)  # ten times the paper's: the training is short
+    optimizer = OptimizerConfig(name="rmsprop", lr=5e-4)  # ten times the value of the paper, for a short training
     if "clip" not in settings:
         optimizer = OptimizerConfig(name="adam", lr=1e-3, beta1=0.0, beta2=0.9)
     if not settings:
@@ -75,7 +75,7 @@ def deep(where: Path, name: str) -> dict[int, list[float]]:
 
 
 def depth(where: Path) -> None:
-    """Draw the norm of the critic's gradient by layer, and print it of the first and the last."""
+    """Draw the norm of the gradient of each layer of the critic, and print those of the first and the last."""
     figure, ax = plt.subplots(figsize=(7.4, 3.6), layout="constrained")
     for name in CRITICS:
         norms = np.array(list(deep(where, name).values()))
@@ -91,13 +91,13 @@ def depth(where: Path) -> None:
 
 
 def main(where: Path) -> None:
-    """Draw 2,000 samples of each."""
+    """Draw 2,000 samples of each model."""
     figure, axes = plt.subplots(4, 4, figsize=(10, 10.4), layout="constrained")
     panels = [(name, model) for name in DENSITIES for model in MODELS]
     for ax, (name, model) in zip(axes.flat, panels, strict=True):
-        opened, law, side = open_run(where / f"{model}-{name}-0", device="cpu"), density(name), DENSITIES[name]
+        opened, mixture, side = open_run(where / f"{model}-{name}-0", device="cpu"), density(name), DENSITIES[name]
         samples = opened.model.eval().sample(2000, generator(0, "picture")).numpy()
-        ax.scatter(*law.sample(2000, seed=1).T, s=2, c="lightgray", linewidths=0)
+        ax.scatter(*mixture.sample(2000, seed=1).T, s=2, c="lightgray", linewidths=0)
         ax.scatter(*samples.T, s=2, c="tab:blue", linewidths=0)
         ax.set(title=model, xlim=(-side, side), ylim=(-side, side), xticks=[], yticks=[], aspect="equal")
     figure.savefig(IMAGES / "gans.png", dpi=80)

@@ -1,4 +1,4 @@
-"""Draws the picture of the minimax page, and prints its tables: what each solver does on two games with a saddle.
+"""Draw the picture of the minimax page and print its tables: each solver on two games with a saddle point.
 
 python docs/minimax_pictures.py
 """
@@ -34,7 +34,7 @@ GAMES = {"bilinear, θφ": 0.0, "quadratic, ¼θ² + θφ − ¼φ²": 0.5}
 
 
 def played(update: Update, curvature: float, rounds: int, *, size: int = 1, noise: float = 0.0) -> torch.Tensor:
-    """Return where the players are before the first round and after each, (rounds + 1, 2, size)."""
+    """Return the players before the first iteration and after each, (rounds + 1, 2, size)."""
     game = QuadraticGame(size, curvature=curvature, noise=noise)
     gradient_descent = OptimizerConfig(name="sgd", lr=RATE)
     stage = Stage(
@@ -54,13 +54,13 @@ def played(update: Update, curvature: float, rounds: int, *, size: int = 1, nois
 
 
 def matrices(name: str, curvature: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the linear maps (M, N) that are a round, state ← M state + N ε, in order; θ and φ come first in it."""
+    """Return the linear maps (M, N) of an iteration, state ← M state + N ε, in order; the state begins with θ and φ."""
     field, one, still = np.array([[curvature, 1.0], [-1.0, curvature]]), np.eye(2), np.zeros((2, 2))
     if name == "simultaneous":
         return [(one - RATE * field, -RATE * one)]
     if name == "extragradient":
         return [(one - RATE * field + RATE**2 * field @ field, -RATE * (one - RATE * field))]
-    if name == "optimistic":  # the state has the last gradients, too
+    if name == "optimistic":  # the state includes the previous gradients
         step = np.block([[one - 2 * RATE * field, RATE * one], [field, still]])
         return [(step, np.vstack([-2 * RATE * one, one]))]
     theta, phi = (np.diag(row) for row in ([1.0, 0.0], [0.0, 1.0]))
@@ -69,7 +69,7 @@ def matrices(name: str, curvature: float) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def factor(name: str, curvature: float) -> float:
-    """Return by what a round multiplies the distance in the long run: the spectral radius of its matrix."""
+    """Return the asymptotic factor of the distance per iteration: the spectral radius of its matrix."""
     whole = np.eye(4 if name == "optimistic" else 2)
     for matrix, _ in matrices(name, curvature):
         whole = matrix @ whole
@@ -77,10 +77,10 @@ def factor(name: str, curvature: float) -> float:
 
 
 def distance(name: str, curvature: float, rounds: int, noise: float) -> float:
-    """Return √E(θ² + φ²) after so many rounds from (1, 0), from the recurrence of the mean square."""
+    """Return √E(θ² + φ²) after a number of iterations from (1, 0), from the recurrence of the mean square."""
     state = np.zeros((4, 4) if name == "optimistic" else (2, 2))
     state[0, 0] = 1.0
-    if name == "optimistic":  # the first round's last gradient is its own
+    if name == "optimistic":  # the first iteration has its own gradient as the previous one
         (matrix, _), (_, draw) = matrices("simultaneous", curvature)[0], matrices("optimistic", curvature)[0]
         full = np.vstack([matrix, np.array([[curvature, 1.0], [-1.0, curvature]])])
         draw = np.vstack([draw[:2] / 2, draw[2:]])
@@ -92,7 +92,7 @@ def distance(name: str, curvature: float, rounds: int, noise: float) -> float:
 
 
 def main() -> None:
-    """Draw, and print the tables."""
+    """Draw the picture and print the tables."""
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 7), layout="constrained")
     for row, (title, curvature), reach, least in zip(axes, GAMES.items(), (2.5, 1.2), (0.1, 1e-6), strict=True):
         for name, update in SOLVERS.items():
@@ -103,7 +103,7 @@ def main() -> None:
             spread = noisy.square().sum(1).mean(1).sqrt()
             print(f"{title:28s} {name:14s} factor {measured:.6f}, theory {factor(name, curvature):.6f};", end=" ")
             print(f"noisy {spread[-1]:.4f}, theory {distance(name, curvature, 400, NOISE):.4f}")
-            dashes = "--" if name == "optimistic" else "-"  # over extragradient, which it follows closely
+            dashes = "--" if name == "optimistic" else "-"  # above the curve of extragradient, which is nearly equal
             row[0].plot(*places[:200, :, 0].T, dashes, lw=1.2, label=name)
             row[1].plot(*noisy[:120, :, 0].T, dashes, lw=0.8)
             (line,) = row[2].semilogy(far[:401], dashes, lw=1.2)
@@ -113,7 +113,7 @@ def main() -> None:
         for ax in row[:2]:
             ax.plot(0, 0, "k+", ms=10)
             ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="θ", ylabel="φ")
-        row[2].set(xlabel="round; dotted: of noisy gradients", ylim=(least, 12))
+        row[2].set(xlabel="iteration; dotted: noisy gradients", ylim=(least, 12))
     axes[0, 0].legend(fontsize=7, loc="upper left")
     figure.savefig(IMAGE, dpi=75)
 

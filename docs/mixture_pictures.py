@@ -15,7 +15,8 @@ from flow_pictures import draw_density
 from thalweg.data import load
 from thalweg.inference.kernel_density import GaussianMixture, rate, smoothed
 from thalweg.models.mixtures.kde import KDE
-from thalweg.recipes.runs import open_run, read_records
+from thalweg.recipes.runs import open_run
+from thalweg.training.records import read_metrics
 
 PLANE, SEEDS, DIMENSIONS = ("moons", "rings"), range(4), range(1, 9)
 RUNS = {
@@ -27,33 +28,33 @@ RUNS = {
 
 
 def kde(runs: Path) -> Any:
-    """The true density, and the estimate from 1000 points with a bandwidth too small, right and too large."""
+    """Draw the true density and estimates from 1000 points with a too small, a good and a too large bandwidth."""
     figure, axes = plt.subplots(2, 4, figsize=(8.6, 4.7), layout="constrained")
     for row, name in zip(axes, PLANE, strict=True):
         opened = open_run(runs / f"kde-{name}-1000", device="cpu")
         dataset, model = load(opened.config.data), opened.model
         h = float(model.bandwidth)
         draw_density(row[0], dataset.density, dataset, f"{name}: truth")
-        for ax, factor, told in zip(row[1:], (0.25, 1, 4), ("h/4", "h of cross-validation", "4h"), strict=True):
+        for ax, factor, label in zip(row[1:], (0.25, 1, 4), ("h/4", "h of cross-validation", "4h"), strict=True):
             model.bandwidth.fill_(factor * h)
-            draw_density(ax, model, dataset, f"{told} = {factor * h:.2g}", n=150)
+            draw_density(ax, model, dataset, f"{label} = {factor * h:.2g}", n=150)
     return figure
 
 
 def kde_rate(runs: Path) -> Any:
-    """The exact error against the number of examples, measured ones beside; the slope against the dimension; p_h."""
+    """Draw exact and measured errors against the number of examples, the slope against the dimension, and p_h."""
     figure, axes = plt.subplots(1, 3, figsize=(8.6, 2.9), layout="constrained")
     line = GaussianMixture.of([[-1.5], [0.5], [2.0]], [0.5, 0.3, 0.4], [0.5, 0.2, 0.3])
     plane = GaussianMixture.of([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], [1.0] * 3, [1 / 3] * 3)
     counts = [10**k for k in range(2, 8)]
-    for law, style, told in ((line, "-", "line, slope"), (plane, "--", "plane, slope")):
-        found = rate(law, counts)
-        told = f"{told} {rate(law, [10**9, 10**10]).slope:.3f} at last"
-        axes[0].loglog(counts, found.mise, style, color="black", linewidth=1, label=told)
-        for n, h in zip(counts[:3], found.bandwidth, strict=False):
+    for mixture, style, label in ((line, "-", "line, slope"), (plane, "--", "plane, slope")):
+        result = rate(mixture, counts)
+        label = f"{label} {rate(mixture, [10**9, 10**10]).slope:.3f} for large n"
+        axes[0].loglog(counts, result.mise, style, color="black", linewidth=1, label=label)
+        for n, h in zip(counts[:3], result.bandwidth, strict=False):
             axes[0].plot(
                 n,
-                np.mean([measured(law, n, h, seed) for seed in range(max(8, 3000 // n))]),
+                np.mean([measured(mixture, n, h, seed) for seed in range(max(8, 3000 // n))]),
                 "o",
                 color="0.4",
                 markersize=4,
@@ -74,20 +75,20 @@ def kde_rate(runs: Path) -> Any:
     return figure
 
 
-def measured(law: GaussianMixture, n: int, h: float, seed: int) -> float:
+def measured(mixture: GaussianMixture, n: int, h: float, seed: int) -> float:
     """Return ∫ (p̂ − p)² of an estimate from n draws, on a grid."""
-    rng, d = np.random.default_rng(seed), law.means.shape[1]
-    k = rng.choice(len(law.weights), n, p=law.weights.numpy())
-    x = law.means.numpy()[k] + law.stds.numpy()[k, None] * rng.standard_normal((n, d))
+    rng, d = np.random.default_rng(seed), mixture.means.shape[1]
+    k = rng.choice(len(mixture.weights), n, p=mixture.weights.numpy())
+    x = mixture.means.numpy()[k] + mixture.stds.numpy()[k, None] * rng.standard_normal((n, d))
     model = KDE((d,), mean=[0.0] * d, std=[1.0] * d, bandwidth=h)
     model.points, model.bandwidth = torch.from_numpy(x), torch.tensor(h, dtype=torch.float64)
     axis = torch.linspace(-6, 9, 400 if d == 1 else 60, dtype=torch.float64)
     grid = torch.cartesian_prod(*[axis] * d).reshape(-1, d)
-    return float((model.log_prob(grid).exp() - law.prob(grid)).square().sum() * (axis[1] - axis[0]) ** d)
+    return float((model.log_prob(grid).exp() - mixture.prob(grid)).square().sum() * (axis[1] - axis[0]) ** d)
 
 
 def gmm(runs: Path) -> Any:
-    """Densities beside the truth; components on eight Gaussians; the likelihood, step by step, from several starts."""
+    """Draw densities beside the true one, components on eight Gaussians, and likelihoods by step for several seeds."""
     figure, axes = plt.subplots(2, 3, figsize=(8.6, 5.6), layout="constrained")
     for column, name in zip(axes.T, PLANE, strict=False):
         opened = open_run(runs / f"gmm-{name}", device="cpu")
@@ -95,19 +96,19 @@ def gmm(runs: Path) -> Any:
         draw_density(column[0], dataset.density, dataset, f"{name}: truth")
         draw_density(column[1], opened.model, dataset, "ten Gaussians")
     opened = open_run(runs / "gmm-eight-gaussians", device="cpu")
-    x, law = load(opened.config.data).test.x[:2000], opened.model()
+    x, mixture = load(opened.config.data).test.x[:2000], opened.model()
     axes[0, 2].scatter(x[:, 0], x[:, 1], s=1, linewidths=0, color="0.6")
     turn = torch.linspace(0, 2 * math.pi, 100)
     circle = torch.stack([turn.cos(), turn.sin()])
     with torch.no_grad():
-        parts = law.component_distribution
+        parts = mixture.component_distribution
         for center, factor in zip(parts.loc, parts.scale_tril, strict=True):
             ring = center[:, None] + 2 * factor @ circle
             axes[0, 2].plot(ring[0], ring[1], color="black", linewidth=1)
     axes[0, 2].set(aspect="equal", xticks=[], yticks=[])
     axes[0, 2].set_title("two standard deviations of each", fontsize=9)
     for seed in SEEDS:
-        curve = [-line["loss"] for line in read_records(runs / f"gmm-moons-{seed}") if "loss" in line]
+        curve = [-line["loss"] for line in read_metrics(runs / f"gmm-moons-{seed}") if "loss" in line]
         axes[1, 2].plot(range(1, len(curve) + 1), curve, linewidth=1, label=f"seed {seed}")
     axes[1, 2].set_title("moons: log-likelihood by EM's steps, nats", fontsize=9)
     axes[1, 2].set_xscale("log")

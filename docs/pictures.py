@@ -1,8 +1,8 @@
-"""Draws the pictures of the model pages from trained runs, training what is missing.
+"""Draw the pictures of the model pages from trained runs; train the runs that are missing.
 
     THALWEG_DATA=folder/with/mnist.npz python docs/pictures.py [RUNS]
 
-RUNS (by default runs/) holds one run folder a line of `RUNS_WANTED`.
+RUNS (by default runs/) has one run folder for each line of `RUNS_WANTED`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RUNS_WANTED = {
 
 
 def tile(x: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Lay images (N, H, W) side by side, `columns` a row."""
+    """Lay images (N, H, W) side by side, `columns` per row."""
     n, h, w = x.shape
     rows = -(-n // columns)
     page = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), x.max(), dtype=np.float64)
@@ -72,7 +72,7 @@ def show(axes: Any, image: np.ndarray, title: str, **settings: Any) -> None:
 
 
 def softmax_regression(runs: Path) -> Any:
-    """The ten rows of A as images: what each class looks for."""
+    """Draw the ten rows of A, the weights of the classes, as images."""
     weights = open_run(runs / "softmax-regression-mnist", device="cpu").model.state_dict()
     rows = next(w for name, w in weights.items() if name.endswith("weight")).reshape(10, 28, 28).numpy()
     figure, axes = plt.subplots(2, 5, figsize=(7, 3.2), layout="constrained")
@@ -83,13 +83,13 @@ def softmax_regression(runs: Path) -> Any:
 
 
 def lenet5(runs: Path) -> Any:
-    """The six first filters, their maps of one digit, and the test digits it is most wrongly sure of."""
+    """Draw the six first filters, their feature maps of one digit, and the errors with the highest confidence."""
     opened = open_run(runs / "lenet5-mnist", device="cpu")
     test = load(opened.config.data).test
     x, y = torch.from_numpy(np.array(test.x)), torch.from_numpy(np.array(test.y))
     first = next(m for m in opened.model.modules() if isinstance(m, torch.nn.Conv2d))
     maps = {}
-    hook = first.register_forward_hook(lambda module, given, out: maps.update(first=out.detach()))
+    hook = first.register_forward_hook(lambda module, inputs, out: maps.update(first=out.detach()))
     with torch.no_grad():
         opened.model.logits(x[:1])
         hook.remove()
@@ -106,7 +106,7 @@ def lenet5(runs: Path) -> Any:
 
 
 def autoencoder(runs: Path) -> Any:
-    """Test images above their reconstructions."""
+    """Draw test images above their reconstructions."""
     opened = open_run(runs / "autoencoder-mnist", device="cpu")
     x = torch.from_numpy(np.array(load(opened.config.data).test.x[:12]))
     with torch.no_grad():
@@ -118,7 +118,7 @@ def autoencoder(runs: Path) -> Any:
 
 
 def vae(runs: Path) -> Any:
-    """Samples, reconstructions, and the plane of a two-dimensional code."""
+    """Draw samples, reconstructions, and decoded points of a two-dimensional code."""
     opened = open_run(runs / "vae-mnist-raw", device="cpu")
     samples = opened.model.sample(80, generator(0, "picture"))
     x = torch.from_numpy(np.array(load(opened.config.data).test.x[:10]))
@@ -137,7 +137,7 @@ def vae(runs: Path) -> Any:
 
 
 def beta_vae(runs: Path) -> Any:
-    """Traversals: a number of the code from −2 to 2, the others at an example's; those with the widest codes first."""
+    """Draw traversals of latent dimensions from −2 to 2, those with the largest variance first."""
     betas, across, down = (1, 4, 16), 7, 6
     figure, axes = plt.subplots(1, len(betas), figsize=(7.4, 2.4), layout="constrained")
     for ax, beta in zip(axes, betas, strict=True):
@@ -155,7 +155,7 @@ def beta_vae(runs: Path) -> Any:
 
 
 def iwae(runs: Path) -> Any:
-    """Samples of the VAE and of the IWAE, and what more draws find of the likelihood of each."""
+    """Draw samples of the VAE and the IWAE, and their likelihood bounds against the number of draws."""
     from thalweg.evaluation.examples import Examples
     from thalweg.evaluation.measures.importance import importance_curve, log_weights
 
@@ -175,7 +175,7 @@ def iwae(runs: Path) -> Any:
 
 
 def vq_vae(runs: Path) -> Any:
-    """Reconstructions, samples, and how often test images use each code."""
+    """Draw reconstructions, samples, and how often test images use each code."""
     opened = open_run(runs / "vq-vae-mnist", device="cpu")
     model: Any = opened.model
     x = torch.from_numpy(np.array(load(opened.config.data).test.x))
@@ -194,7 +194,7 @@ def vq_vae(runs: Path) -> Any:
 
 
 def vq_vae_2(runs: Path) -> Any:
-    """Reconstructions, the same top codes with bottom codes drawn anew, and samples."""
+    """Draw reconstructions, the same top codes with resampled bottom codes, and samples."""
     opened = open_run(runs / "vq-vae-2-mnist", device="cpu")
     model: Any = opened.model
     x = torch.from_numpy(np.array(load(opened.config.data).test.x[:10]))
@@ -207,14 +207,14 @@ def vq_vae_2(runs: Path) -> Any:
             bottom = model.law.bottom.sample(len(x), source, context=model.law.above(top, None)).long().flatten(1)
             pages.append(model.decode(model.autoencoder.vectors(torch.cat([top, bottom], 1))))
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), layout="constrained", width_ratios=[10, 6])
-    title = "test images, reconstructions, bottom codes drawn anew ×4"
+    title = "test images, reconstructions, 4 × resampled bottom codes"
     show(axes[0], tile(torch.cat(pages)[:, 0].numpy(), 10), title)
     show(axes[1], tile(samples[:, 0].numpy(), 10), "samples")
     return figure
 
 
 def pixelcnn(runs: Path) -> Any:
-    """Samples of MNIST, and of the scanned digits by class."""
+    """Draw samples of MNIST, and of the scanned digits by class."""
     samples = open_run(runs / "pixelcnn-mnist", device="cpu").model.sample(100, generator(0, "picture"))
     model: Any = open_run(runs / "pixelcnn-digits-by-class", device="cpu").model
     by_class = model.sample(100, generator(0, "picture"), y=torch.arange(10).repeat(10))
@@ -225,7 +225,7 @@ def pixelcnn(runs: Path) -> Any:
 
 
 def wgan(runs: Path) -> Any:
-    """Samples, and the critic's estimate while training."""
+    """Draw samples, and the estimate of the critic during training."""
     import json
 
     folder = runs / "wgan-digits"

@@ -1,10 +1,11 @@
-"""VAE and IWAE on MNIST in Larochelle's fixed binarization, as the papers report them: IWAE-5000 on the test images.
+"""VAE and IWAE on MNIST with the fixed binarization of Larochelle: IWAE-5000 on the test images, as papers report it.
 
     THALWEG_DATA=folder/with/binarized_mnist_packed.npz python benchmarks/quality/binarized_mnist.py [LINE ...]
 
 The packed file holds `train`, `valid` and `test`, 50,000, 10,000 and 10,000 images of 98 bytes (numpy.packbits). One
-stochastic layer of 50, two deterministic ones of 200 with rectifiers (the papers: tanh), the best of the validations.
-Results go to results/LINE.json. Runs are kept where THALWEG_RUNS says, and one that is there already is only evaluated.
+stochastic layer of 50 and two deterministic layers of 200 with rectifiers (tanh in the papers); the weights are those
+of the best validation. Results go to results/LINE.json. Run folders are in THALWEG_RUNS; a run that is there already is
+only evaluated.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NETWORK = (
 
 
 class Line(NamedTuple):
-    """A recipe, and what was published for it: fixed binarization, nats."""
+    """A recipe, and the value published for it in nats (fixed binarization)."""
 
     recipe: str
     published: float | None
@@ -43,7 +44,7 @@ LINES = {
 
 
 def unpack(packed: Path, where: Path) -> None:
-    """Write the images as booleans, (N, 28, 28), in the library's splits."""
+    """Write the images as booleans (N, 28, 28), with the names of the splits that the library reads."""
     with np.load(packed) as file:
         parts = {name: np.unpackbits(file[name], axis=1).reshape(-1, 28, 28).astype(bool) for name in file.files}
     names = {"train": "x_train", "valid": "x_validation", "test": "x_test"}
@@ -51,13 +52,13 @@ def unpack(packed: Path, where: Path) -> None:
 
 
 def cpu_seconds() -> float:
-    """Seconds of processor time that children have taken."""
+    """Return the processor time of all child processes, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def measure(name: str, data: Path, folder: Path) -> None:
-    """Train, evaluate, print and keep one line."""
+    """Train, evaluate, print and store one line."""
     line, run = LINES[name], folder / name
     train, began = f"{line.recipe} {NETWORK}", cpu_seconds()
     if not (run / "model.safetensors").is_file():

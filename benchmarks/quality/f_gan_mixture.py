@@ -1,21 +1,22 @@
-"""The f-GAN paper's exact small test: a mixture of two Gaussians fitted by one, for every f-divergence.
+"""The exact experiment of the f-GAN paper: one Gaussian fitted to a mixture of two, for every f-divergence.
 
     OMP_NUM_THREADS=1 python benchmarks/quality/f_gan_mixture.py [DIVERGENCE ...]
 
-The generator is x = μ + σz, the critic two hidden layers of 64 tanh units. The best μ, σ and divergence D are found by
-quadrature and Nelder-Mead; the f-GAN is trained on the bound itself by the library's game and engine, from N(0, 1) and
-three seeds. Printed and kept in results/f-gan-mixture.json: what was found, how far from the best, and every trained
-Gaussian measured by every divergence (by quadrature, as is the critic's bound). `kl, surrogate` is trained as
-`thalweg train f-gan` does without --saturating: its generator ascends E ρ(r), which at the best critic is −KL(q‖p).
-`tv, hinge` is trained by the hinge loss, whose estimate bounds the same total variation.
+The generator is x = μ + σz; the critic has two hidden layers of 64 tanh units. The best μ, σ and divergence D are found
+by quadrature and Nelder-Mead. The f-GAN is trained on the variational bound by the game and the engine of the library,
+from N(0, 1) and three seeds. The script prints, and stores in results/f-gan-mixture.json, the trained values, their
+largest relative error, and every divergence of each trained Gaussian; divergences and the bound of the critic are
+computed by quadrature. `kl, surrogate` is trained as by `thalweg train f-gan` without --saturating: its generator
+maximizes E ρ(r), which is −KL(q‖p) for the best critic. `tv, hinge` is trained by the hinge loss, whose estimate bounds
+the same total variation.
 
-The mixture .33 N(−1, .255²) + .67 N(2, 1.415²) is inferred: its five numbers are fitted to the fifteen of the best D,
-μ and σ in the paper's table 3 (as quoted, not checked against the print), and meet them within .0003. Draws are
-stratified, the i-th of n from the i-th of n equally likely slices: with as many independent ones the noise of the
-gradient hides Pearson's optimum.
+The mixture .33 N(−1, .255²) + .67 N(2, 1.415²) is inferred: its five parameters are fitted to the fifteen values of the
+best D, μ and σ in table 3 of the paper (as quoted elsewhere, not compared with the paper itself), and reproduce them
+within .0003. Samples are stratified: the i-th of n comes from the i-th of n equally likely intervals. With as many
+independent samples, the noise of the gradient hides the optimum of the Pearson divergence.
 
-Reference: f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, Sebastian Nowozin,
-Botond Cseke, Ryota Tomioka, 2016, arXiv 1606.00709, table 3.
+Reference: *f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization*, Sebastian Nowozin,
+Botond Cseke, Ryota Tomioka, 2016, arXiv:1606.00709, table 3.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ from thalweg.problems.adversarial import AdversarialGame
 from thalweg.randomness import generator
 from thalweg.training import Alternating, Run, Sources, Stage, train
 
-KEPT = Path(__file__).parent / "results" / "f-gan-mixture.json"
-LAW = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
+RESULT = Path(__file__).parent / "results" / "f-gan-mixture.json"
+MIXTURE = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
 LOW, HIGH, POINTS = -40.0, 44.0, 8001
-STARTS = ((1.0, 1.8), (2.0, 1.0), (-1.0, 0.3))  # of the search: all of the mixture, or one of its modes
+STARTS = ((1.0, 1.8), (2.0, 1.0), (-1.0, 0.3))  # of the search: the whole mixture, or one of its modes
 SURROGATE, HINGE = "kl, surrogate", "tv, hinge"
 SEEDS, STEPS, BATCH, NEAR = 3, 1000, 1000, 0.02  # batches of 1000 hold each mode's share exactly
 PAPER = {  # table 3 as quoted, the best D, μ, σ; its JS is without the ½
@@ -60,7 +61,7 @@ PAPER = {  # table 3 as quoted, the best D, μ, σ; its JS is without the ½
 
 
 class Fit(NamedTuple):
-    """A Gaussian, and its divergence from the mixture; where it was trained, the critic's bound, and the time taken."""
+    """A Gaussian and its divergence from the mixture; if it was trained, the bound of the critic and the seconds."""
 
     mu: float
     sigma: float
@@ -70,7 +71,7 @@ class Fit(NamedTuple):
 
 
 class Gaussian(nn.Module):
-    """x = μ + σz; the i-th z of n is moved into the i-th of n slices, so that a batch is spread evenly."""
+    """x = μ + σz, with the i-th z of n mapped into the i-th of n equally likely intervals (stratified sampling)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class Gaussian(nn.Module):
 
 
 class Draws:
-    """Batches of the mixture without end, the modes' shares exact."""
+    """Batches of the mixture, without end, with exact shares of the modes."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.size, self.seed = size, seed
@@ -90,44 +91,44 @@ class Draws:
     def get(self, step: int) -> tuple[Tensor, None]:
         """Return batch `step`, (size, 1)."""
         noise, parts = generator(self.seed, "mixture", step), []
-        for (mean,), std, weight in zip(LAW.means, LAW.stds, LAW.weights, strict=True):
+        for (mean,), std, weight in zip(MIXTURE.means, MIXTURE.stds, MIXTURE.weights, strict=True):
             u = torch.rand(round(weight * self.size), generator=noise, dtype=torch.float64)
             parts.append(mean + std * slices(u))
         return torch.cat(parts).float()[:, None], None
 
     def epoch(self, step: int) -> float:
-        """Return 0: nothing comes twice."""
+        """Return 0: no example is repeated."""
         return 0.0
 
 
 def slices(u: Tensor) -> Tensor:
-    """Return standard normal numbers (n,), the i-th of the i-th of n equally likely slices, from uniform ones."""
+    """Map uniform numbers (n,) to standard normal ones, the i-th in the i-th of n equally likely intervals."""
     return ndtri((torch.arange(len(u)) + u) / len(u))
 
 
 def divergence(name: str, mu: float, sigma: float) -> float:
-    """Return D_f(mixture‖N(μ, σ²)) by quadrature, nats; +∞ where the integral only grows with its range."""
+    """Return D_f(mixture‖N(μ, σ²)) by quadrature, nats; +∞ if the integral diverges."""
     q = Normal(torch.tensor(mu, dtype=torch.float64), sigma)
-    found = f_divergence(name).densities(lambda x: LAW.log_prob(x[:, None]), q.log_prob, LOW, HIGH, POINTS)
-    return float(found) if found < 1e9 else math.inf
+    value = f_divergence(name).densities(lambda x: MIXTURE.log_prob(x[:, None]), q.log_prob, LOW, HIGH, POINTS)
+    return float(value) if value < 1e9 else math.inf
 
 
 def best(name: str) -> Fit:
-    """Return the Gaussian with the least divergence, by Nelder-Mead from several starts."""
+    """Return the Gaussian with the smallest divergence, by Nelder-Mead from several starts."""
 
     def loss(at: list[float]) -> float:
         return min(divergence(name, at[0], math.exp(at[1])), 1e9)
 
     settings = {"xatol": 1e-6, "fatol": 1e-11}
-    found = [minimize(loss, (mu, math.log(sigma)), method="Nelder-Mead", options=settings) for mu, sigma in STARTS]
-    least = min(found, key=lambda r: r.fun)
+    fits = [minimize(loss, (mu, math.log(sigma)), method="Nelder-Mead", options=settings) for mu, sigma in STARTS]
+    least = min(fits, key=lambda r: r.fun)
     return Fit(float(least.x[0]), math.exp(least.x[1]), float(least.fun))
 
 
 def trained(
     name: str, *, seed: int = 0, steps: int = STEPS, batch: int = BATCH, rate: float = 1e-2, loss: str = "bound"
 ) -> Fit:
-    """Return the Gaussian that an f-GAN ends at, with the critic's bound by quadrature: "bound", SURROGATE or HINGE."""
+    """Train an f-GAN by the loss "bound", SURROGATE or HINGE; return its Gaussian and the bound of its critic."""
     torch.manual_seed(seed)
     critic = mlp((1, 64, 64, 1), activation=nn.Tanh).append(nn.Flatten(0))
     gaussian = Gaussian()
@@ -149,23 +150,23 @@ def trained(
     seconds = time.process_time() - before
     mu, sigma = gaussian.mu.item(), gaussian.log_sigma.exp().item()
     judge: Callable[[Tensor], Tensor] = model.judge
-    if loss == HINGE:  # its estimate in the terms of the bound: ½ tanh r is half the score between −1 and 1
+    if loss == HINGE:  # in the terms of the bound: ½ tanh r is half of the clamped score
         judge = lambda x: model.judge(x).double().clamp(-1, 1).atanh()  # noqa: E731
     return Fit(mu, sigma, divergence(name, mu, sigma), bound(name, mu, sigma, judge), seconds)
 
 
 @torch.no_grad()
 def bound(name: str, mu: float, sigma: float, judge: Callable[[Tensor], Tensor]) -> float:
-    """Return E_p ρ(r) − E_q f*(ρ(r)) of a critic's scores r, by quadrature."""
+    """Return E_p ρ(r) − E_q f*(ρ(r)) of the scores r of a critic, by quadrature."""
     x = torch.linspace(LOW, HIGH, POINTS, dtype=torch.float64)
     scores = judge(x.float()[:, None]).double()
     real, fake = f_divergence(name).terms(scores, scores)
-    p, q = LAW.log_prob(x[:, None]).exp(), Normal(mu, sigma).log_prob(x).exp()
+    p, q = MIXTURE.log_prob(x[:, None]).exp(), Normal(mu, sigma).log_prob(x).exp()
     return float(torch.trapezoid(p * real - q * fake, x))
 
 
 def measure(name: str) -> dict:
-    """Find the best, train from several seeds, and say how far off the farthest is."""
+    """Find the best Gaussian, train from several seeds, and return the largest relative errors."""
     of = name.split(",")[0]
     goal = best("reverse-kl" if name == SURROGATE else of)
     loss = name if name in (SURROGATE, HINGE) else "bound"
@@ -175,26 +176,26 @@ def measure(name: str) -> dict:
         for field in ("mu", "sigma") + (() if name == SURROGATE else ("divergence",))
     }
     others = {other: f"{divergence(other, fits[0].mu, fits[0].sigma):.4f}" for other in F_DIVERGENCES}
-    found = {"best": goal._asdict(), "trained": [fit._asdict() for fit in fits], "largest relative error": off}
-    found |= {"within 2 %": max(off.values()) <= NEAR, "measured by": others}
+    result = {"best": goal._asdict(), "trained": [fit._asdict() for fit in fits], "largest relative error": off}
+    result |= {"within 2 %": max(off.values()) <= NEAR, "measured by": others}
     if name in PAPER:
-        found["paper's best"] = dict(zip(("divergence", "mu", "sigma"), PAPER[name], strict=True))
-    return found
+        result["paper's best"] = dict(zip(("divergence", "mu", "sigma"), PAPER[name], strict=True))
+    return result
 
 
-def main(asked: list[str]) -> None:
-    """Measure what is asked for, all by default; print and keep it; then every fit by every divergence."""
-    table = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
-    for name in asked or [*F_DIVERGENCES, SURROGATE, HINGE]:
-        table[name] = found = measure(name)
-        KEPT.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n")
-        goal, fit, off = found["best"], found["trained"][0], found["largest relative error"]
+def main(names: list[str]) -> None:
+    """Measure and store the divergences that the command names, by default all; print every fit by every divergence."""
+    table = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    for name in names or [*F_DIVERGENCES, SURROGATE, HINGE]:
+        table[name] = result = measure(name)
+        RESULT.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+        goal, fit, off = result["best"], result["trained"][0], result["largest relative error"]
         pairs = [f"{key} {goal[key]:.4f} {fit[key]:.4f} ({100 * off[key]:.2f} %)" for key in off]
-        verdict = "met" if found["within 2 %"] else "MISSED"
+        verdict = "met" if result["within 2 %"] else "MISSED"
         print(f"{name:<18} {', '.join(pairs)}, bound {fit['bound']:.4f}, {fit['seconds']:.0f} s: {verdict}", flush=True)
     print("trained \\ measured", *(f"{name:>10.10}" for name in F_DIVERGENCES))
-    for name, found in table.items():
-        print(f"{name:<18}", *(f"{value:>10}" for value in found["measured by"].values()))
+    for name, result in table.items():
+        print(f"{name:<18}", *(f"{value:>10}" for value in result["measured by"].values()))
 
 
 if __name__ == "__main__":

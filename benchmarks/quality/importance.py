@@ -1,4 +1,4 @@
-"""The importance-weighted bound of a trained run with many draws, as papers report likelihoods: IWAE-5000.
+"""The importance-weighted bound of a trained run with many draws, by which papers report likelihoods (IWAE-5000).
 
 python benchmarks/quality/importance.py RUN [--draws 5000] [--limit EXAMPLES]
 """
@@ -20,7 +20,7 @@ from thalweg.evaluation.measures.importance import log_weights
 from thalweg.objectives.elbo import importance_bound
 from thalweg.recipes.runs import open_run
 
-AT_ONCE = 500  # examples
+BATCH_SIZE = 500
 
 
 def main() -> None:
@@ -29,20 +29,20 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--draws", type=int, default=5000)
     parser.add_argument("--limit", type=int, help="test examples, drawn by seed 0; default: all")
-    given = parser.parse_args()
-    opened, began = open_run(given.run, device="cpu"), time.process_time()
+    arguments = parser.parse_args()
+    opened, began = open_run(arguments.run, device="cpu"), time.process_time()
     x = load(opened.config.data).test.x
-    if given.limit:
-        x = x[np.sort(np.random.default_rng(0).permutation(len(x))[: given.limit])]
+    if arguments.limit:
+        x = x[np.sort(np.random.default_rng(0).permutation(len(x))[: arguments.limit])]
     bounds, elbos = [], []
     with frozen(opened.model), fast_matmul(torch.device("cpu")):
-        for start in range(0, len(x), AT_ONCE):
-            part = Examples(x[start : start + AT_ONCE], seed=start, batch_size=AT_ONCE)
-            weights = torch.from_numpy(log_weights(opened.model, part, given.draws))
+        for start in range(0, len(x), BATCH_SIZE):
+            part = Examples(x[start : start + BATCH_SIZE], seed=start, batch_size=BATCH_SIZE)
+            weights = torch.from_numpy(log_weights(opened.model, part, arguments.draws))
             bounds.append(importance_bound(weights).numpy())
             elbos.append(weights.mean(1).numpy())
     shared = {"unit": "nats", "better": "higher", "kind": "lower bound", "protocol": {"data": opened.spec.name}}
-    for name, values in ((f"IWAE-{given.draws}", bounds), ("ELBO", elbos)):
+    for name, values in ((f"IWAE-{arguments.draws}", bounds), ("ELBO", elbos)):
         print(json.dumps(mean_of(name, np.concatenate(values), **shared).to_json(), ensure_ascii=False))
     print(json.dumps({"CPU minutes": round((time.process_time() - began) / 60, 2)}))
 

@@ -1,10 +1,10 @@
-"""Kernel density estimation and mixtures of Gaussians against scikit-learn: the same densities, and fits no worse.
+"""Kernel density estimates and Gaussian mixtures beside scikit-learn: log-densities and likelihoods of the fits.
 
     python benchmarks/quality/mixtures.py
 
-Prints and keeps results/mixtures.json: the largest difference of log-densities under the same parameters, in nats; for
-each covariance the mean training log-likelihood of fits from several seeds, ours and theirs, at the same tolerance and
-most steps; and the seconds that each took, in one process, alternating.
+Prints and writes results/mixtures.json: the largest difference of the log-densities under the same parameters, in nats;
+for each covariance the mean training log-likelihoods of the fits of both libraries from several seeds, with the same
+tolerance and largest number of steps; and the seconds of each, measured in turn in one process.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ from thalweg.randomness import generator
 RESULT = Path(__file__).parent / "results" / "mixtures.json"
 SEEDS, STEPS, TOLERANCE, COMPONENTS = 5, 300, 1e-4, 10
 COVARIANCES = {"spherical": "spherical", "diagonal": "diag", "full": "full"}
-FLOOR = {"moons": 1e-6, "digits": 1e-2}  # digits have pixels that never vary
+FLOOR = {"moons": 1e-6, "digits": 1e-2}  # some pixels of the digits are constant
 
 
 def data(name: str) -> np.ndarray[Any, Any]:
-    """Return examples with columns of mean 0 and one scale, float64 (N, D)."""
+    """Return examples (N, D) in float64, with the mean of each column 0 and one scale for all."""
     x = load(DataConfig(source=name)).train.x[:5000]
     x = x.reshape(len(x), -1).astype(np.float64)
     return (x - x.mean(0)) / x.std()
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what the work gives, and its seconds."""
+    """Return the result of a function, and its seconds."""
     began = time.perf_counter()
     return work(), time.perf_counter() - began
 
 
 def kernels(x: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Compare kernel density estimates around 4/5 of the examples, of the others."""
-    cut, d, found = 4 * len(x) // 5, x.shape[1], {}
+    """Compare kernel density estimates from 4/5 of the examples at the other examples."""
+    cut, d, result = 4 * len(x) // 5, x.shape[1], {}
     for kernel in ("gaussian", "epanechnikov", "tophat"):
         h = 0.5 if kernel == "gaussian" else 1.5 * np.sqrt(d)
         settings = {"kernel": kernel, "bandwidth": h, "rtol": 0, "atol": 0}
         tree, slow = timed(lambda s=settings: KernelDensity(**s).fit(x[:cut]).score_samples(x[cut:]))
-        theirs = KernelDensity(**settings, leaf_size=cut + 1).fit(x[:cut]).score_samples(x[cut:])  # no tree: sums all
+        theirs = KernelDensity(**settings, leaf_size=cut + 1).fit(x[:cut]).score_samples(x[cut:])  # one leaf: all sums
         model = KDE((d,), mean=[0.0] * d, std=[1.0] * d, kernel=kernel, bandwidth=h)
         model.points, model.bandwidth = torch.from_numpy(x[:cut]), torch.tensor(h, dtype=torch.float64)
         ours, fast = timed(lambda model=model: model.log_prob(torch.from_numpy(x[cut:])).numpy())
         both = np.isfinite(ours) & np.isfinite(theirs)
-        found[kernel] = {
+        result[kernel] = {
             "largest difference": float(np.abs(ours - theirs)[both].max()),
             "scikit-learn's tree to its own sum": float(np.abs(tree - theirs)[both].max()),
             "−∞ in one alone": int((np.isfinite(ours) != np.isfinite(theirs)).sum()),
             "seconds": fast,
             "scikit-learn seconds": slow,
         }
-    return found
+    return result
 
 
 def fit(model: GMM, x: torch.Tensor, seed: int) -> float:
@@ -94,8 +94,8 @@ def same_density(model: GMM, reference: GaussianMixture, x: np.ndarray[Any, Any]
 
 
 def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
-    """Compare fits from several seeds, and densities under the same parameters."""
-    d, found = x.shape[1], {}
+    """Compare fits from several seeds, and log-densities under the same parameters."""
+    d, result = x.shape[1], {}
     for ours, theirs in COVARIANCES.items():
         scores, seconds = [], []
         for seed in range(SEEDS):
@@ -108,7 +108,7 @@ def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
             _, slow = timed(lambda reference=reference: reference.fit(x))
             scores.append((mine, float(reference.score(x))))
             seconds.append((fast, slow))
-        found[ours] = {
+        result[ours] = {
             "largest difference": same_density(model, reference, x),
             "log-likelihood": [s[0] for s in scores],
             "scikit-learn log-likelihood": [s[1] for s in scores],
@@ -119,11 +119,11 @@ def mixtures(x: np.ndarray[Any, Any], floor: float) -> dict[str, Any]:
             "seconds": float(np.median([s[0] for s in seconds])),
             "scikit-learn seconds": float(np.median([s[1] for s in seconds])),
         }
-    return found
+    return result
 
 
 def main() -> None:
-    """Compare, print and keep."""
+    """Compare, print and store."""
     result = {}
     for name, floor in FLOOR.items():
         x = data(name)

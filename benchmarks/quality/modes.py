@@ -1,11 +1,11 @@
-"""Which modes adversarial models find: the ring of 8 Gaussians and the grid of 25, five seeds each.
+"""The modes that adversarial models find, on a ring of 8 Gaussians and a grid of 25, with five seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/quality/modes.py [MODEL ...] [DENSITY ...] [--seeds 5]
 
-Each run is `thalweg train MODEL --data DENSITY --seed S ...` within a minute and a half of one core. Of 10,000 samples
-those within three standard deviations of a center are good; a mode is found where it has a tenth of its share of them.
-Intervals are Student's over seeds, each of which draws weights, order and noise anew. Results go to results/modes.json
-as they come.
+Each run is `thalweg train MODEL --data DENSITY --seed S ...` and takes less than a minute and a half of one core. Of
+10,000 samples, those within three standard deviations of a center are good; a mode is found if it has at least a tenth
+of its share of good samples. Intervals are Student's over the seeds, which decide weights, order and noise. Each result
+goes to results/modes.json as soon as it is measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from thalweg.recipes.runs import open_run
 
 SAMPLES = 10_000
 DENSITIES = ("eight-gaussians", "grid-gaussians")
-# what is added to a recipe's own settings, for points of the plane; rates fall to 0 in all
+# options in addition to the defaults of the recipe, for points of the plane; all learning rates decrease to 0
 SETTINGS = {
     "gan": "--latent-dim 2 --steps 20000",
     "wgan": "--latent-dim 2 --steps 5000 --lr 5e-4 --clip 0.1",
@@ -39,13 +39,13 @@ SETTINGS = {
     "wae-gan": "--steps 10000",
 }
 SETTINGS = {model: f"{settings} --schedule cosine" for model, settings in SETTINGS.items()}
-KEPT = RESULTS / "modes.json"
+RESULT = RESULTS / "modes.json"
 
 
-def found(x: np.ndarray, name: str) -> tuple[int, float]:
-    """Return how many modes are found, and the share of good samples in %."""
-    law = density(name)
-    centers, std = np.asarray(law.means), law.stds[0]
+def modes_and_good(x: np.ndarray, name: str) -> tuple[int, float]:
+    """Return the number of modes that are found, and the percentage of good samples."""
+    mixture = density(name)
+    centers, std = np.asarray(mixture.means), mixture.stds[0]
     distances = np.linalg.norm(x[:, None] - centers, axis=-1)
     good = distances.min(1) <= 3 * std
     counts = np.bincount(distances.argmin(1)[good], minlength=len(centers))
@@ -53,22 +53,22 @@ def found(x: np.ndarray, name: str) -> tuple[int, float]:
 
 
 def measure(model: str, name: str, seed: int, folder: Path) -> dict:
-    """Train one run and look at its samples."""
+    """Train one run and return the figures of its samples."""
     run, train = folder / f"{model}-{name}-{seed}", f"{model} --data {name} --seed {seed} {SETTINGS[model]}"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     thalweg("train", *train.split(), "--run", str(run), "--overwrite")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    modes, good = found(draw(open_run(run).model, SAMPLES, seed=0), name)
+    modes, good = modes_and_good(draw(open_run(run).model, SAMPLES, seed=0), name)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     cell = {"modes": modes, "good": round(good, 2), "CPU minutes": round(spent / 60, 2)}
     return cell | {"command": f"thalweg train {train}"}
 
 
-def main(asked: list[str]) -> None:
-    """Measure what is asked for, all by default."""
-    seeds = int(asked[asked.index("--seeds") + 1]) if "--seeds" in asked else 5
-    models = [name for name in asked if name in SETTINGS] or list(SETTINGS)
-    names = [name for name in asked if name in DENSITIES] or list(DENSITIES)
+def main(arguments: list[str]) -> None:
+    """Measure the models and densities that the command names, by default all."""
+    seeds = int(arguments[arguments.index("--seeds") + 1]) if "--seeds" in arguments else 5
+    models = [name for name in arguments if name in SETTINGS] or list(SETTINGS)
+    names = [name for name in arguments if name in DENSITIES] or list(DENSITIES)
     keep = os.environ.get("THALWEG_RUNS")
     folder = Path(keep) if keep else Path(tempfile.mkdtemp())
     for name in names:
@@ -80,11 +80,11 @@ def main(asked: list[str]) -> None:
                 "modes": mean_of("modes found", values["modes"], unit="", **shared),
                 "good": mean_of("good samples", values["good"], unit="%", **shared),
             }
-            table = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+            table = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
             table[f"{model} {name}"] = {"runs": runs} | {key: e.to_json() for key, e in estimates.items()}
-            KEPT.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n")
-            told = ", ".join(f"{e.name} {e}" for e in estimates.values())
-            print(f"{model:<10} {name:<16} {told}; {runs[0]['CPU minutes']} CPU minutes a run", flush=True)
+            RESULT.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+            cells = ", ".join(f"{e.name} {e}" for e in estimates.values())
+            print(f"{model:<10} {name:<16} {cells}; {runs[0]['CPU minutes']} CPU minutes a run", flush=True)
 
 
 if __name__ == "__main__":

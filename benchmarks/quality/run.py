@@ -1,10 +1,10 @@
-"""Recipes with their defaults on real data: the number that came out, beside the goal or the paper's.
+"""Recipes with default settings on real data: the measured value beside a goal or the value of a paper.
 
     THALWEG_DATA=folder/with/mnist.npz python benchmarks/quality/run.py [LINE ...]
 
-Each line is the two commands a user would type, `thalweg train ...` and `thalweg evaluate ...`; results go to
-results/LINE.json with the minutes of training and the commands. Runs are kept where THALWEG_RUNS says, and one that is
-there already is only evaluated.
+Each line runs two commands, `thalweg train ...` and `thalweg evaluate ...`, and writes results/LINE.json with the
+commands and the minutes of training. The run folders are in THALWEG_RUNS, by default in a temporary folder; a run that
+is there already is only evaluated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Line(NamedTuple):
-    """A recipe on data: the arguments of train, the measure looked at, and what it is held against."""
+    """A recipe on data: the arguments of `train`, the measure to store, and the value to compare it with."""
 
     train: str
     measure: str
@@ -56,13 +56,13 @@ LINES = {
 
 
 def thalweg(*arguments: str) -> dict:
-    """Run a verb as a user would, and return its JSON."""
+    """Run a verb in a process of its own and return its JSON document."""
     command = [sys.executable, "-m", "thalweg", *arguments, "--json"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def measure(name: str, folder: Path) -> None:
-    """Train, evaluate, print and keep one line."""
+    """Train, evaluate, print and store one line."""
     line, run = LINES[name], folder / name
     if not (run / "model.safetensors").is_file():
         thalweg("train", *line.train.split(), "--run", str(run), "--overwrite")
@@ -70,10 +70,10 @@ def measure(name: str, folder: Path) -> None:
     minutes = max(recorded["seconds"] for recorded in lines if "seconds" in recorded) / 60
     evaluated = thalweg("evaluate", str(run), *line.evaluate.split())
     model = evaluated["models"][0]["name"]
-    cells = [(row["name"], row["cells"][model]) for row in evaluated["measures"]]  # a name may have several rows
-    found = {measure: cell["estimate"] for measure, cell in cells if "estimate" in cell}
-    assert line.measure in found, f"{name}: no measure {line.measure} among {list(found)}"
-    estimate = found[line.measure]
+    cells = [(row["name"], row["cells"][model]) for row in evaluated["measures"]]  # several rows may have one name
+    estimates = {measure: cell["estimate"] for measure, cell in cells if "estimate" in cell}
+    assert line.measure in estimates, f"{name}: no measure {line.measure} among {list(estimates)}"
+    estimate = estimates[line.measure]
     met = None
     if line.goal is not None:
         met = estimate["value"] >= line.goal if line.better == "higher" else estimate["value"] <= line.goal
@@ -81,7 +81,7 @@ def measure(name: str, folder: Path) -> None:
         "line": name,
         "commands": [f"thalweg train {line.train} --run DIR", f"thalweg evaluate DIR {line.evaluate}".strip()],
         "estimate": estimate,
-        "all": list(found.values()),
+        "all": list(estimates.values()),
         line.source: line.goal,
         "met": met,
         "minutes of training": round(minutes, 2),

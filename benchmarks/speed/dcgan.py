@@ -1,10 +1,11 @@
-"""DCGAN on 32×32 color images, batch 64: steps per second, each one of the critic and one of the generator.
+"""DCGAN on 32×32 color images with batches of 64: steps per second, each a step of the critic and the generator.
 
     python benchmarks/speed/dcgan.py [--quick]
 
-Ours through the engine, against the bare loop and torchgan's trainer, which lives in an environment of its own, made on
-the first run; without it, its lines are left out with a message. Everybody has the same layers and Adam. The bare loop
-is what one writes by hand for speed: tensors in memory, fused optimizers, no gradients that nobody needs.
+The engine of Thalweg is compared with a bare loop and with the trainer of torchgan. Torchgan has an environment of its
+own, which the first run creates; if it cannot be installed, a message says so and its lines are left out. All
+contenders have the same layers and Adam. The bare loop is written for speed: tensors in memory, fused optimizers, no
+gradients that are not used.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ X = np.random.default_rng(0).integers(0, 256, (N, 3, 32, 32), dtype=np.uint8)
 
 
 def bare(layout: torch.memory_format, bf16: bool = False) -> Callable[[], float]:
-    """A contender: the bare loop."""
+    """Return a contender: the bare loop."""
     data = torch.from_numpy(X).float() / 127.5 - 1
 
     def go() -> float:
@@ -66,7 +67,7 @@ def bare(layout: torch.memory_format, bf16: bool = False) -> Callable[[], float]
 
 
 def main() -> None:
-    """Run all contenders in turn."""
+    """Compare all contenders."""
     settings = {"steps": STEPS, "batch_size": B, "ema": 0.0, "device": "cpu"}
     data = {"spec": SPEC, "split": Split(X)}
     contenders: dict[str, Callable[[], float]] = {
@@ -84,7 +85,7 @@ def main() -> None:
             ("thalweg bf16", "bare loop, channels_last, bf16"),
         )
     }
-    peer = theirs(interpreter(*ADVERSARIAL), "peer_torchgan.py", str(STEPS))
+    peer = theirs(interpreter(*ADVERSARIAL), "torchgan", "peer_torchgan.py", str(STEPS))
     if peer:
         contenders["torchgan"] = lambda: peer()[0]
         compared["thalweg / torchgan"] = ("thalweg", "torchgan", 1.2)

@@ -1,10 +1,10 @@
-"""Training through Thalweg's engine against a bare PyTorch loop with the data resident: same layers, same optimizer.
+"""Training by the engine of Thalweg beside a bare PyTorch loop, with equal layers, optimizer and data in memory.
 
     python benchmarks/speed/engine.py [--quick]
 
-Ours is all that `thalweg train` does within the loop: batches, seeds, losses, metrics.jsonl, the finite check. The bare
-loop is what one writes by hand for speed: tensors in memory, one permutation an epoch, fused optimizer, the same
-oneDNN route for float32 products.
+The engine does everything that `thalweg train` does within the loop: batches, seeds, losses, metrics.jsonl, the check
+for finite losses. The bare loop is written for speed: tensors in memory, one permutation per epoch, a fused optimizer,
+and the same float32 products by oneDNN.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SPLIT = Split(X, Y)
 def ours(
     name: str, steps: int, settings: TrainConfig, *, spec: Spec = SPEC, split: Split = SPLIT, **options: object
 ) -> Callable[[], float]:
-    """A contender that trains the recipe with its engine, run folder and all; returns steps per second."""
+    """Return a contender that trains the recipe by the engine, with a run folder; its rate is steps per second."""
 
     def go() -> float:
         torch.manual_seed(0)
@@ -66,7 +66,7 @@ def ours(
 def bare(
     make: Callable[[], tuple[nn.Module, Callable, torch.optim.Optimizer, torch.Tensor]], steps: int
 ) -> Callable[[], float]:
-    """A contender that is a bare loop over `loss(x, y)`."""
+    """Return a contender that is a bare loop over `loss(x, y)`."""
 
     def go() -> float:
         torch.manual_seed(0)
@@ -124,7 +124,7 @@ def vae():
 
 
 def main() -> None:
-    """Run the three lines."""
+    """Compare both loops on three recipes."""
     scale = 20 if quick() else 1
     adam = {"optimizer": "adam", "lr": 1e-3, "batch_size": B, "schedule": "constant", "weight_decay": 0.0, "ema": 0.0}
     lines = [

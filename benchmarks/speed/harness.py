@@ -1,7 +1,7 @@
-"""Ratios within one run: every contender in turn, round after round, medians over rounds, JSON beside the script.
+"""Ratios of rates within one run: all contenders take turns in each round; medians over the rounds go to a JSON file.
 
-A shared machine drifts by tens of percent; what alternates within one process drifts together, so only ratios count,
-and a ratio under 1.15 is not told apart from 1.
+The speed of a shared machine drifts by tens of percent. Contenders that alternate within one process drift together, so
+only ratios are compared, and a ratio between 1/1.15 and 1.15 is not distinguished from 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def alternate(contenders: Mapping[str, Callable[[], float]], rounds: int = 7) -> dict[str, list[float]]:
-    """Call each contender once unmeasured, then `rounds` times in turn; each returns its rate."""
+    """Call each contender once without measuring, then `rounds` times in turn; return the rates of each."""
     for run in contenders.values():
         run()
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -30,7 +30,7 @@ def alternate(contenders: Mapping[str, Callable[[], float]], rounds: int = 7) ->
 
 
 def ratios(rates: Mapping[str, list[float]], ours: str, other: str) -> dict[str, float]:
-    """Median, least and greatest ratio of rates, pair by pair."""
+    """Return the median, the smallest and the largest ratio of the rates of the same round."""
     pairs = [a / b for a, b in zip(rates[ours], rates[other], strict=True)]
     return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
 
@@ -44,7 +44,7 @@ def report(
 ) -> None:
     """Print medians and ratios, and write them to results/NAME.json.
 
-    `compared`: label → (ours, other, goal). `values`: contender → what it found, to show that all found the same.
+    `compared`: label → (ours, other, goal). `values`: contender → the value that it computes, to show that all agree.
     """
     import torch
 
@@ -71,9 +71,9 @@ def report(
         met = "met" if value["median"] >= value["goal"] else "MISSED"
         spread = f"[{value['min']:.3f}, {value['max']:.3f}]"
         print(f"  {label:<44} {value['median']:>12.3f}   {spread}  goal {value['goal']:.3g} {met}")
-    for key, found in (values or {}).items():
-        print(f"  {'value: ' + key:<44} {found:>12.5f}")
-    if quick():  # a trial is no figure to keep
+    for key, number in (values or {}).items():
+        print(f"  {'value: ' + key:<44} {number:>12.5f}")
+    if quick():  # rates of a few steps are not stored
         return
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
@@ -88,5 +88,5 @@ def _processor() -> str:
 
 
 def quick() -> bool:
-    """Whether a trial run of a few steps was asked for: `--quick`."""
+    """Whether the command asks for a trial of a few steps: `--quick`."""
     return "--quick" in sys.argv

@@ -1,9 +1,9 @@
-"""Measures of samples: against torchmetrics, POT and direct torch, and how an evaluation's seconds are spent.
+"""Measures of samples beside torchmetrics, POT and direct PyTorch, and the seconds of each measure of an evaluation.
 
     python benchmarks/speed/measures.py [--quick]
 
-Values agree to what the tests say. The last part evaluates 10,000 samples of 28 × 28 pixels beside as many held-out and
-60,000 training examples, by the pixels (784 features) and by a network's 64 features.
+Tests elsewhere check that the values agree. The last part evaluates 10,000 samples of 28 × 28 pixels with as many
+held-out and 60,000 training examples, by the pixels (784 features) and by 64 features of a network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ N, PROJECTIONS = 5_000, 200
 
 
 def rate(measure: Callable[[], object]) -> Callable[[], float]:
-    """Measures per second."""
+    """Return a contender: measures per second."""
 
     def go() -> float:
         began = time.perf_counter()
@@ -39,7 +39,7 @@ def rate(measure: Callable[[], object]) -> Callable[[], float]:
 
 
 def direct_mmd2(x: torch.Tensor, y: torch.Tensor) -> float:
-    """The unbiased MMD² as one writes it down, bandwidth 1, all three kernels at once."""
+    """Return the unbiased MMD² with bandwidth 1 by its definition, with all three kernel matrices in memory."""
 
     def k(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.exp(-torch.cdist(a, b).square() / 2)
@@ -49,7 +49,7 @@ def direct_mmd2(x: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def peers(rounds: int) -> None:
-    """Fréchet from moments, MMD² and sliced W1."""
+    """Compare the Fréchet distance from moments, MMD² and the sliced W₁."""
     torch.manual_seed(0)
     d = 256 if quick() else 2048
     scales = torch.linspace(0, -2, d, dtype=torch.float64).exp()

@@ -1,9 +1,9 @@
-"""Flows of the peers, and the two loops that everybody is timed in. Runs inside the peers' own environment:
+"""Flows of the peers, and the two loops in which all contenders are timed; runs in the environment of the peers.
 
     python peer_flows.py PEER LINE [--shipped]
 
-builds the peer's model of that line and prints a rate at every line on stdin. As shipped: products as torch has them by
-default, where all others take oneDNN's route.
+builds the model of the peer for that line and prints a rate per line on stdin. With `--shipped`, float32 products have
+the default precision of PyTorch; all others use oneDNN.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ B, DRAWN = 512, 10_000
 
 
 class Line(NamedTuple):
-    """What is timed: a kind of flow of `dim` values, training (steps/s) or sampling (samples/s)."""
+    """What is timed: a kind of flow in `dim` dimensions, its training (steps/s) or its sampling (samples/s)."""
 
     kind: str
     dim: int
@@ -47,7 +47,7 @@ AUTOREGRESSIVE = 5  # layers of a masked autoregressive flow
 
 def timed(line: Line, log_prob: Callable[[Tensor], Tensor], sample: Callable[[int], Any], parameters: Any,
           quick: bool) -> Callable[[], float]:  # fmt: skip
-    """The same loop for everybody: a fused Adam on resident data, or draws of ten thousand."""
+    """Return a contender: training with a fused Adam on data in memory, or sampling 10,000 points at a time."""
     torch.set_float32_matmul_precision("highest" if "--shipped" in sys.argv else "medium")
     x = torch.randn(B, line.dim, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(parameters, 1e-4, fused=True)
@@ -142,7 +142,7 @@ def normflows(line: Line) -> tuple[Any, Any, Any]:
 
 
 def torchdiffeq(line: Line) -> tuple[Any, Any, Any]:
-    """The loop of torchdiffeq's own example of a continuous flow, on fixed steps and an exact trace."""
+    """The continuous flow of the example of torchdiffeq, with fixed steps and an exact trace."""
     from torchdiffeq import odeint
 
     network = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2))
@@ -171,5 +171,6 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     wanted = LINES[sys.argv[2]]
     go = timed(wanted, *PEERS[sys.argv[1]](wanted), quick="--quick" in sys.argv)
+    print("ready", file=out, flush=True)
     for _ in sys.stdin:
         print(go(), file=out, flush=True)

@@ -1,9 +1,8 @@
-"""Runs inside geomloss' own environment: measures the distance of two samples and prints rate and value at every line
-on stdin.
+"""Compute the distance of two samples by geomloss; runs in the environment of geomloss.
 
     python peer_geomloss.py sinkhorn|gaussian N [gradient]
 
-By its tensorized backend: the other one compiles kernels, for which pykeops is needed.
+Prints a rate and the value per line on stdin. The backend is "tensorized": the other one needs pykeops.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ BLUR, SCALING, BANDWIDTH = 0.05, 0.5, 1.0
 
 
 def points(n: int, d: int) -> tuple[Tensor, Tensor]:
-    """Two normal samples, the same in every process, the second one off by 1 in every coordinate."""
+    """Return two normal samples, equal in every process; the second has the mean 1 in every coordinate."""
     draw = np.random.default_rng(0)
     return tuple(torch.from_numpy(draw.standard_normal((n, d), np.float32) + shift) for shift in (0, 1))
 
 
 def main() -> None:
-    """Answer lines with rates."""
+    """Print a rate and a value for each line on stdin."""
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115
     from geomloss import SamplesLoss
 
     x, y = points(int(sys.argv[2]), 2)
     if sys.argv[1] == "sinkhorn":
         loss, factor = SamplesLoss("sinkhorn", p=2, blur=BLUR, scaling=SCALING, backend="tensorized"), 1
-    else:  # half of the biased MMD², which keeps the terms k(x, x)
+    else:  # half of the biased MMD², which includes the terms k(x, x)
         loss, factor = SamplesLoss("gaussian", blur=BANDWIDTH, backend="tensorized"), 2
     if "gradient" in sys.argv:
         x.requires_grad_()

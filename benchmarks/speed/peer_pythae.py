@@ -1,4 +1,4 @@
-"""Runs inside Pythae's own environment: at every line on stdin, trains its VAE for an epoch and prints images/s.
+"""Train the VAE of Pythae for one epoch per line on stdin and print images/s; runs in the environment of Pythae.
 
 python peer_pythae.py shipped|equal
 """
@@ -26,6 +26,7 @@ X = ((np.random.default_rng(0).random((N, 1, 28, 28)) ** 4) > 0.5).astype(np.flo
 if EQUAL:
     torch.set_float32_matmul_precision("medium")
 
+print("ready", file=out, flush=True)
 for _ in sys.stdin:
     with tempfile.TemporaryDirectory() as folder:
         model = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="bce"))

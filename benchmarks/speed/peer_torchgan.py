@@ -1,9 +1,9 @@
-"""Runs inside torchgan's own environment: trains its DCGAN and prints steps/s at every line on stdin.
+"""Train the DCGAN of torchgan and print steps/s per line on stdin; runs in the environment of torchgan.
 
     python peer_torchgan.py STEPS
 
-A step is one of the generator and one of the discriminator. Pictures at the end of an epoch, the one thing that it asks
-torchvision for, are left out: torchvision need not fit this torch.
+A step is a step of the generator and a step of the discriminator. Torchvision, which torchgan uses only for pictures at
+the end of an epoch, is replaced by a mock, because its version may not match the version of torch.
 """
 
 import os

@@ -1,38 +1,61 @@
-"""Peers in an environment of their own, each contender a process that prints its rate at every line on stdin."""
+"""Other libraries in environments of their own: each contender is a process that prints its rate on request."""
 
 from __future__ import annotations
 
 import subprocess
 import venv
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 
 HERE = Path(__file__).parent
-ADVERSARIAL = (".venv-gans", ("torchgan", "geomloss"))  # an environment and what is installed into it
+# (folder of an environment, packages that are installed into it)
+AUTOENCODERS = (".venv-pythae", ("pythae",))
+FLOWS = (".venv-flows", ("zuko", "nflows", "normflows", "torchdiffeq"))
+ADVERSARIAL = (".venv-gans", ("torchgan", "geomloss"))
 
 
+@cache
+def _leave_out(peer: str) -> None:
+    """Print once that a peer is not available."""
+    print(f"{peer} is not available here: its lines are left out", flush=True)
+
+
+@cache
 def interpreter(folder: str, packages: Sequence[str]) -> Path | None:
-    """The interpreter of the peers' environment, made on the first run; None where it cannot be had."""
+    """Return the interpreter of an environment with the packages, or None if it cannot be created.
+
+    The first call creates the environment and installs the packages that can be installed. After a failed installation,
+    remove the folder to try again.
+    """
     python = HERE / folder / "bin" / "python"
     if not python.exists():
-        print("installing the peers into an environment of their own ...", flush=True)
-        venv.create(HERE / folder, with_pip=True)
-        wanted = [f"torch=={torch.__version__.split('+')[0]}", *packages]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted], check=False)
-    return python if python.exists() else None
+        print(f"installing {', '.join(packages)} into {folder} ...", flush=True)
+        try:
+            venv.create(HERE / folder, with_pip=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        for package in packages:  # one by one: a package that cannot be installed does not prevent the others
+            wanted = [f"torch=={torch.__version__.split('+')[0]}", package]
+            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted], capture_output=True)
+    return python
 
 
-def theirs(python: Path | None, script: str, *arguments: str) -> Callable[[], list[float]] | None:
-    """What asks a peer's process for a line of numbers, or None, with a message, where it does not start."""
+def theirs(python: Path | None, peer: str, script: str, *arguments: str) -> Callable[[], list[float]] | None:
+    """Start the script of a peer and return a function that asks it for a line of numbers.
+
+    Returns None, after a message, if the process does not start; this is the case where the peer is not installed.
+    """
     command = [str(python), "-W", "ignore", str(HERE / script), *arguments]
-    name = " ".join([script.removeprefix("peer_").removesuffix(".py"), *arguments])
     process = python and subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     if not process or process.stdout is None or process.stdout.readline() != "ready\n":
-        print(f"{name} cannot be run here: its lines are left out")
+        _leave_out(peer)
+        if process:
+            process.communicate()  # closes its pipes and waits
         return None
 
     def go() -> list[float]:

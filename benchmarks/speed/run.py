@@ -1,14 +1,18 @@
-"""`make evaluator`: every benchmark of speed, one after another, each a process of its own.
+"""Run every benchmark of speed, one after another, each in a process of its own.
 
-python benchmarks/speed/run.py [--quick]
+    python benchmarks/speed/run.py [--quick]
+
+`make bench` calls it. With `--quick` each script runs a few steps, and stores nothing.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("startup", "engine", "vae", "measures", "dcgan", "spectral", "transport")
+SCRIPTS = ("startup", "engine", "vae", "flows", "pixelcnn", "measures", "dcgan", "spectral", "transport")
 
 if __name__ == "__main__":
-    for script in SCRIPTS:
-        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{script}.py")), *sys.argv[1:]], check=True)
+    commands = {name: [sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]] for name in SCRIPTS}
+    failed = [name for name, command in commands.items() if subprocess.run(command).returncode]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")

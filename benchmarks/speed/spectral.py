@@ -1,10 +1,11 @@
-"""What spectral normalization costs a step of the critic: ours and torch's own, over the same critic without it.
+"""The cost of spectral normalization in a step of the critic: Thalweg's and PyTorch's, beside the critic without it.
 
     python benchmarks/speed/spectral.py [--quick]
 
-A step is what the game has the critic do on a batch of 64: generated examples, its loss, the gradient, fused Adam, with
-the engine's route for float32 products. Images are 32×32 in color, judged by convolutions; vectors are pairs, judged by
-three hidden layers of 256. Each layer takes one step of power iteration a forward pass in training.
+A step of the critic on a batch of 64 generates examples, computes the loss and its gradient, and updates by a fused
+Adam, with the engine's precision of float32 products. Images have 32×32 pixels in color and a convolutional critic;
+vectors have two values and a critic with three hidden layers of 256. Each layer takes one step of power iteration per
+forward pass in training.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ B = 64
 
 
 def torchs(network: nn.Module) -> None:
-    """Normalize every layer by torch's own parametrization."""
+    """Normalize every layer by the parametrization of PyTorch."""
     for layer in list(network.modules()):
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             spectral_norm(layer)
 
 
 def critic_step(images: bool, normalize: Callable[[nn.Module], object], steps: int) -> Callable[[], float]:
-    """A contender: steps of the critic a second."""
+    """Return a contender: steps of the critic per second."""
     torch.manual_seed(0)
     if images:
         shape: tuple[int, ...] = (3, 32, 32)
@@ -65,7 +66,7 @@ def critic_step(images: bool, normalize: Callable[[nn.Module], object], steps: i
 
 
 def main() -> None:
-    """Run both critics."""
+    """Compare the contenders for both critics."""
     for name, images, steps in (("convolutions", True, 20), ("vectors", False, 500)):
         steps //= 5 if quick() else 1
         contenders = {

@@ -1,4 +1,4 @@
-"""How long a newcomer waits: `import thalweg` and `thalweg -h`, as whole processes beside a bare interpreter.
+"""The start-up time of `import thalweg` and `thalweg -h`, as whole processes beside a bare interpreter.
 
 python benchmarks/speed/startup.py
 """
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def starts(command: list[str]) -> Callable[[], float]:
-    """Starts per second of a whole process."""
+    """Return a contender: starts of a process per second."""
 
     def go() -> float:
         began = time.perf_counter()

@@ -1,10 +1,11 @@
-"""Transport and kernel distances between samples, against POT, scipy and geomloss: distances per second, and values.
+"""Transport and kernel distances between samples, beside POT, scipy and geomloss: distances per second, and values.
 
     python benchmarks/speed/transport.py [--quick] [NAME ...]
 
-Everybody measures the same points at the same settings; values beside the rates show that it is the same distance. Two
-normal samples in the plane (exact transport: in 64 dimensions, too) whose means differ by 1 in every coordinate.
-Geomloss lives in an environment of its own, made on the first run; without it, its lines are left out with a message.
+All contenders measure the same points with the same settings; the values beside the rates show that the distances
+agree. The points are two normal samples in the plane (for exact transport also in 64 dimensions), whose means differ by
+1 in every coordinate. Geomloss has an environment of its own, which the first run creates; if it cannot be installed, a
+message says so and its lines are left out.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from thalweg.objectives.transport import sinkhorn_divergence, sliced_wasserstein
 
 N, PROJECTIONS, STEPS = 5_000, 200, 10_000_000
 EXACT = ((1_000, 2), (2_000, 2), (5_000, 2), (1_000, 64))
-ASSIGNED = 2_000  # points up to which scipy's solver, in the plane the slowest, is waited for
+ASSIGNED = 2_000  # the largest number of points for scipy's solver, which is the slowest in the plane
 Distance = Callable[[Tensor, Tensor], Any]
 
 
 class Line:
-    """Contenders for one distance: what each found, beside its rate."""
+    """Contenders for one distance, with the value that each computes and its rate."""
 
     def __init__(self, name: str, x: Tensor, y: Tensor) -> None:
         self.name, self.x, self.y = name, x, y
         self.contenders: dict[str, Callable[[], float]] = {}
         self.compared: dict[str, tuple[str, str, float]] = {}
-        self.found: dict[str, float] = {}
+        self.values: dict[str, float] = {}
 
     def add(self, name: str, distance: Distance, gradient: bool = False) -> None:
-        """Have a function of the two samples take part, where asked for with its gradient in both."""
+        """Add a function of the two samples as a contender, optionally with its gradient in both samples."""
 
         def go() -> float:
             x, y = (z.clone().requires_grad_(gradient) for z in (self.x, self.y))
@@ -53,36 +54,36 @@ class Line:
             if gradient:
                 value.backward()
             seconds = time.perf_counter() - began
-            self.found[name] = float(value.detach() if isinstance(value, Tensor) else value)
+            self.values[name] = float(value.detach() if isinstance(value, Tensor) else value)
             return 1 / seconds
 
         self.contenders[name] = go
 
     def add_geomloss(self, name: str, *arguments: str) -> None:
-        """Have geomloss take part, where it can be had."""
-        peer = theirs(interpreter(*ADVERSARIAL), "peer_geomloss.py", *arguments)
+        """Add geomloss as a contender if it is available."""
+        peer = theirs(interpreter(*ADVERSARIAL), "geomloss", "peer_geomloss.py", *arguments)
 
         def go() -> float:
             assert peer
-            rate, self.found[name] = peer()
+            rate, self.values[name] = peer()
             return rate
 
         if peer:
             self.contenders[name] = go
 
     def compare(self, ours: str, other: str, goal: float) -> None:
-        """Set a goal for the ratio of the rates of two contenders, where both take part."""
+        """Set a goal for the ratio of the rates of two contenders, if both are available."""
         if other in self.contenders:
             self.compared[f"{ours} / {other}"] = (ours, other, goal)
 
     def run(self) -> None:
-        """Run all in turn and report."""
+        """Compare all contenders and report."""
         rates = alternate(self.contenders, rounds=3 if quick() else 7)
-        report(self.name, "distances/s", rates, self.compared, values=self.found)
+        report(self.name, "distances/s", rates, self.compared, values=self.values)
 
 
 def exact(n: int, d: int) -> None:
-    """W₁: POT finds the plan for us, too, so what we add to it is all that can be lost."""
+    """Exact W₁. Thalweg calls the solver of POT, so a ratio below 1 measures only what Thalweg adds to it."""
     line = Line(f"transport-w1-{n}-in-{d}d", *points(n // 2 if quick() else n, d))
 
     def costs(x: Tensor, y: Tensor) -> Any:
@@ -102,7 +103,7 @@ def exact(n: int, d: int) -> None:
         line.add("scipy's assignment", assigned)
         line.compare("thalweg", "scipy's assignment", 2.0 if d == 2 else 0.7)
     for ours in ("thalweg", "thalweg, evaluation"):
-        line.compare(ours, "POT", 1 / 1.15)  # no slower, as far as can be told
+        line.compare(ours, "POT", 1 / 1.15)  # not distinguishable from equal speed
     line.run()
 
 
@@ -112,26 +113,26 @@ def sinkhorn() -> None:
     line = Line("transport-sinkhorn", *points(n, 2))
     ours = partial(sinkhorn_divergence, blur=BLUR, scaling=SCALING)
     for gradient in (False, True):
-        said = ", with gradient" if gradient else ""
-        line.add(f"thalweg{said}", ours, gradient)
-        line.add_geomloss(f"geomloss{said}", "sinkhorn", str(n), *(["gradient"] if gradient else []))
-        line.compare(f"thalweg{said}", f"geomloss{said}", 6.0)
+        suffix = ", with gradient" if gradient else ""
+        line.add(f"thalweg{suffix}", ours, gradient)
+        line.add_geomloss(f"geomloss{suffix}", "sinkhorn", str(n), *(["gradient"] if gradient else []))
+        line.compare(f"thalweg{suffix}", f"geomloss{suffix}", 6.0)
     line.run()
 
 
 def gaussian() -> None:
-    """MMD² of a Gaussian kernel: ours unbiased, theirs biased by about 1/n."""
+    """MMD² of a Gaussian kernel: unbiased here, biased by about 1/n in geomloss."""
     line = Line("transport-mmd", *points(N, 2))
     for gradient in (False, True):
-        said = ", with gradient" if gradient else ""
-        line.add(f"thalweg{said}", lambda x, y: mmd2(x, y, rbf(BANDWIDTH)), gradient)
-        line.add_geomloss(f"geomloss{said}", "gaussian", str(N), *(["gradient"] if gradient else []))
-        line.compare(f"thalweg{said}", f"geomloss{said}", 6.0)
+        suffix = ", with gradient" if gradient else ""
+        line.add(f"thalweg{suffix}", lambda x, y: mmd2(x, y, rbf(BANDWIDTH)), gradient)
+        line.add_geomloss(f"geomloss{suffix}", "gaussian", str(N), *(["gradient"] if gradient else []))
+        line.compare(f"thalweg{suffix}", f"geomloss{suffix}", 6.0)
     line.run()
 
 
 def sliced() -> None:
-    """The sliced W₁ along the same directions, value only and with gradient."""
+    """The sliced W₁ along the same directions, without and with its gradient."""
     line = Line("transport-sliced", *points(N, 2))
     draw = partial(torch.Generator().manual_seed, 0)
     directions = torch.randn(PROJECTIONS, 2, dtype=torch.float64, generator=draw())

@@ -2,63 +2,34 @@
 
     python benchmarks/speed/vae.py [--quick]
 
-Pythae lives in an environment of its own, made on the first run; without it, its lines are left out with a message.
-"shipped": as it comes. "equal": with our float32 route and a fused Adam. Every contender has Pythae's default widths.
+Pythae has an environment of its own, which the first run creates; if it cannot be installed, a message says so and its
+lines are left out. "shipped": with Pythae's default settings. "equal": with Thalweg's precision of float32 products and
+a fused Adam. Every contender has Pythae's default widths.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from engine import B, N, X, ours
 from harness import alternate, quick, report
+from peers import AUTOENCODERS, interpreter, theirs
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from thalweg.config import TrainConfig
 
-HERE = Path(__file__).parent
 STEPS = N // B
 
 
-def pythae(mode: str) -> Callable[[], float] | None:
-    """A contender in a process of its own, or None where Pythae cannot be had."""
-    folder = HERE / ".venv-pythae"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print("installing pythae into an environment of its own ...", flush=True)
-        venv.create(folder, with_pip=True)
-        wanted = [f"torch=={torch.__version__.split('+')[0]}", "pythae"]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted], check=False)
-    if subprocess.run([str(python), "-W", "ignore", "-c", "import pythae"], capture_output=True).returncode:
-        print("pythae cannot be imported here: its lines are left out")
-        return None
-    process = subprocess.Popen(
-        [str(python), str(HERE / "peer_pythae.py"), mode],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-
-    def go() -> float:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        return float(process.stdout.readline())
-
-    return go
-
-
 class Scans(Dataset):
-    """MNIST as torch's own VAE example reads it: an item is a PIL image that becomes a tensor in [0, 1]."""
+    """Images as the VAE example of PyTorch reads MNIST: each item is a PIL image that becomes a tensor in [0, 1]."""
 
     def __len__(self) -> int:
         return N
@@ -69,7 +40,7 @@ class Scans(Dataset):
 
 
 def classic() -> float:
-    """The loop of a hundred tutorials: a DataLoader over items, Adam, the default float32 route."""
+    """Train as most tutorials do: a DataLoader over items, Adam, the default precision of float32 products."""
     loader = DataLoader(Scans(), batch_size=B, shuffle=True, drop_last=True)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 40))
     decoder = nn.Sequential(nn.Linear(20, 512), nn.ReLU(), nn.Linear(512, 784))
@@ -87,7 +58,7 @@ def classic() -> float:
 
 
 def main() -> None:
-    """Run all contenders in turn."""
+    """Compare all contenders."""
     adam = {"optimizer": "adam", "lr": 1e-3, "batch_size": B, "steps": STEPS, "device": "cpu"}
     options = {"likelihood": "bernoulli", "architecture": "dense", "hidden": 512}
 
@@ -101,9 +72,9 @@ def main() -> None:
     }
     compared = {"thalweg / classic loop": ("thalweg", "classic DataLoader loop", 2.5)}
     for mode, goal in (("shipped", 2.0), ("equal", 1.4)):
-        peer = pythae(mode)
+        peer = theirs(interpreter(*AUTOENCODERS), "pythae", "peer_pythae.py", mode)
         if peer:
-            contenders[f"pythae, {mode}"] = peer
+            contenders[f"pythae, {mode}"] = lambda peer=peer: peer()[0]  # type: ignore[misc]
             compared[f"thalweg / pythae, {mode}"] = ("thalweg", f"pythae, {mode}", goal)
     if "pythae, shipped" in contenders:
         compared["thalweg bf16 / pythae, shipped"] = ("thalweg bf16", "pythae, shipped", 2.4)

@@ -1,0 +1,68 @@
+"""The commands and Python examples of README.md and the documentation name verbs, options and objects that exist."""
+
+import ast
+import importlib
+import re
+import shlex
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from thalweg.cli import main
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", DOCS / "index.md", *DOCS.glob("guide/*.md"), *DOCS.glob("models/*.md")]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.S)
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[line.index("thalweg") + 1 :] for line in words if "thalweg" in line]
+
+
+def help_of(*arguments: str) -> str:
+    """Return the help of a verb, with that of the recipe if it is `train`."""
+    return _help(tuple(arguments[: 2 if arguments[0] == "train" else 1]))
+
+
+@cache
+def _help(arguments: tuple[str, ...]) -> str:
+    from contextlib import redirect_stdout, suppress
+    from io import StringIO
+
+    text = StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        main([*arguments, "-h"])
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_options_of_commands_exist(page: Path) -> None:
+    for command in commands(page):
+        text = help_of(*command)
+        assert text, command
+        for option in (word for word in command if re.match(r"--[a-z]", word)):
+            assert re.search(rf"{option}(?![\w-])", text) or option in ("--json",), (command, option)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_imports_of_examples_exist(page: Path) -> None:
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("thalweg"):
+                module = importlib.import_module(node.module)
+                for name in (n.name for n in node.names):
+                    assert hasattr(module, name) or find_spec(f"{node.module}.{name}"), f"{node.module}.{name}"
+
+
+def test_the_pages_have_commands_and_an_unknown_option_is_seen() -> None:
+    assert sum(len(commands(page)) for page in PAGES) > 100
+    assert "--latent-dim" in help_of("train", "vae", "--data", "digits")
+    assert "--latent-dimension" not in help_of("train", "vae")
