@@ -192,7 +192,7 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
     """Return in which fields a row differs from others of its name, and whether its examples are simulated."""
     fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
-    content = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
+    content = [f"{f}: {vars(first).get(f, first.protocol.get(f))}" for f in fields]
     if first.varies == "simulated examples":
         content.append("of examples that each model itself simulated, not of the data: do not compare with AIS")
     return ", ".join(content) or None

@@ -116,9 +116,9 @@ def _divergence(codes: Moments, mean: Tensor, covariance: Tensor) -> tuple[float
 
 def _gaussian(prior: Distribution) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance of the prior."""
-    from torch.distributions import Independent
+    from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal
 
-    if hasattr(prior, "covariance_matrix"):
+    if isinstance(prior, (MultivariateNormal, LowRankMultivariateNormal)):
         covariance = prior.covariance_matrix
     elif isinstance(prior, Independent):
         covariance = prior.variance.diag()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -52,6 +52,13 @@ OBSERVATIONS = {
 MIXED = "probability of the discrete columns and density of the others"
 
 
+@runtime_checkable
+class StatesObservation(Protocol):
+    """A model that states what its log-probabilities refer to: a key of `OBSERVATIONS`."""
+
+    observation: str
+
+
 def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Findings:
     """Return the log-likelihood by `log_prob`, or otherwise by `elbo`, and the divergence from a known density."""
     findings, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
@@ -70,10 +77,12 @@ def observation_of(model: object, spec: Spec) -> str:
     """Return the observation that log_prob or elbo refers to: the model's own, or the one that the kind of data
     implies.
     """
-    told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
-    if told is None:
-        raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
-    return str(told)
+    if isinstance(model, StatesObservation):
+        return model.observation
+    implied = {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
+    if implied is None:
+        raise ValueError(f"observation: {type(model).__name__} states none, wanted discrete, dequantized or binarized")
+    return implied
 
 
 def bits_of(observation: str, spec: Spec) -> bool:

@@ -14,7 +14,7 @@ from thalweg.evaluation.statistics.compression import Point, point
 
 __all__ = ["jpeg_curves", "scan_bytes"]
 
-FILES, SCANS, SHEET = "JPEG, a file an image", "JPEG, without headers", "JPEG, all images in one file"
+FILES, SCANS, SHEET = "JPEG, one file per image", "JPEG, without headers", "JPEG, all images in one file"
 BLOCK = 8
 
 
@@ -23,7 +23,7 @@ def jpeg_curves(
 ) -> dict[str, list[Point]]:
     """Return three curves of images (N, C, H, W) of levels 0..peak, C of 1 or 3, by which bytes are counted:
 
-    - "JPEG, a file an image": all bytes of N files;
+    - "JPEG, one file per image": all bytes of N files;
     - "JPEG, without headers": the entropy-coded data of these files. No real file is so small: the headers with the
       tables that are needed for decoding take hundreds of bytes, far more than the data of a small image;
     - "JPEG, all images in one file": all bytes of one file with the images side by side, each padded to whole blocks of
@@ -36,7 +36,7 @@ def jpeg_curves(
 
     >>> x = np.tile(np.arange(16, dtype=np.uint8) * 16, (20, 1, 16, 1))
     >>> result = jpeg_curves(x, [50], peak=255)
-    >>> result["JPEG, a file an image"][0].total > 10 * result["JPEG, without headers"][0].total
+    >>> result["JPEG, one file per image"][0].total > 10 * result["JPEG, without headers"][0].total
     True
     """
     n, channels, height, width = images.shape
