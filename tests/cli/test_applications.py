@@ -170,9 +170,9 @@ def test_inverted_and_shuffled_digits_are_found(run):
     shuffled = np.random.default_rng(0).permuted(x.reshape(len(x), -1), axis=1).reshape(x.shape)
     others = {"inverted": (16 - x).astype(np.uint8), "shuffled": shuffled}
     found = {e.name: e for e in evaluate(opened.model, data, anomalies=others)}
-    for name, strange in others.items():
+    for name, anomalous in others.items():
         estimate = found[f"anomaly AUROC: {name}"]
         assert estimate.value > 99
         with torch.no_grad():
-            both = opened.model.score(torch.from_numpy(np.concatenate([x, strange]))).numpy()
+            both = opened.model.score(torch.from_numpy(np.concatenate([x, anomalous]))).numpy()
         assert estimate.value == pytest.approx(100 * roc_auc_score(np.repeat([0, 1], len(x)), both))

@@ -296,7 +296,7 @@ def test_mixture_is_likelier_than_the_gaussian(digits, of_digits):
 
 
 def test_a_mixture_of_gaussian_data_is_the_gaussian():
-    # of 200 examples in 40 dimensions a component more only learns them by heart
+    # of 200 examples in 40 dimensions a component more only memorizes them
     data = vectors(np.random.default_rng(0).normal(size=(200, 40)), np.random.default_rng(1).normal(size=(100, 40)))
     fit = Fit(data, 0)
     assert len(fit.mixture().means) == 1

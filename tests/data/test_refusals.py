@@ -48,7 +48,7 @@ NPZ = {
     "too large for squares": ({"x": changed(1e300)}, ["a.npz", "1e+300 in row 7", "below 1e+150"]),
     "constant": ({"x": constant()}, ["a.npz", "column 1 has one value"]),
     "float images": ({"x": IMAGES.astype(float)}, ["x: got float64 of shape (20, 4, 4)", "uint8"]),
-    "whole-number vectors": ({"x": IMAGES[:, 0]}, ["x: got uint8 of shape (20, 4)", "wanted floats"]),
+    "integer vectors": ({"x": IMAGES[:, 0]}, ["x: got uint8 of shape (20, 4)", "wanted floats"]),
     "axes: both": ({"x": np.zeros((20, 3, 9, 3), np.uint8)}, ["(20, 3, 9, 3)", "both of axes 1 and 3"]),
     "axes: neither": ({"x": np.zeros((20, 4, 9, 4), np.uint8)}, ["(20, 4, 9, 4)", "neither of axes 1 and 3"]),
     "rank": ({"x": np.zeros(20)}, ["got float64 of shape (20,)"]),

@@ -24,7 +24,7 @@ SCANS = Spec(name="scans", kind="image", shape=(3, 4, 5), levels=17, mean=(4.0,)
 
 
 def pair(n=60, apart=1.0, seed=0, levels=None):
-    """Scores of n normal and n strange examples; with levels they tie."""
+    """Scores of n normal and n anomalous examples; with levels they tie."""
     random = np.random.default_rng(seed)
     a, b = random.normal(size=n), random.normal(size=n) + apart
     return (a, b) if levels is None else (np.round(a * levels), np.round(b * levels))
@@ -34,7 +34,7 @@ def pair(n=60, apart=1.0, seed=0, levels=None):
 
 
 def components(a, b):
-    """DeLong's structural components by all n² pairs: what each normal and each strange example is worth."""
+    """DeLong's structural components by all n² pairs: one for each normal and each anomalous example."""
     wins = (b[:, None] > a) + 0.5 * (b[:, None] == a)
     return wins.mean(axis=0), wins.mean(axis=1)
 
@@ -42,12 +42,12 @@ def components(a, b):
 @pytest.mark.parametrize("levels", [None, 2])
 def test_auroc_is_its_definition(levels):
     a, b = pair(levels=levels)
-    found, (normal, strange) = auroc("x", a, b), components(a, b)
-    area, n = strange.mean(), len(a)
+    found, (normal, anomalous) = auroc("x", a, b), components(a, b)
+    area, n = anomalous.mean(), len(a)
     assert found.value == pytest.approx(100 * area)
     truth = np.repeat([0, 1], n)
     assert found.value == pytest.approx(100 * metrics.roc_auc_score(truth, np.concatenate([a, b])))
-    deviation = math.sqrt((normal.var(ddof=1) + strange.var(ddof=1)) / n)
+    deviation = math.sqrt((normal.var(ddof=1) + anomalous.var(ddof=1)) / n)
     reach = stats.t.ppf(0.975, 2 * n - 1) * deviation / (area * (1 - area))
     odds = math.log(area / (1 - area))
     wanted = [100 / (1 + math.exp(-end)) for end in (odds - reach, odds + reach)]

@@ -46,9 +46,9 @@ class Evaluator:
         for name in filter(None, (name.strip() for name in measuring.anomalies.split(","))):
             other = load(DataConfig(source=name), spec)
             self.anomalies[other.spec.name] = other.split(measuring.split).x
-        made = None
+        features = None
         if len(dataset.trained_on.train):
-            made = features_for(dataset.trained_on, measuring.features, device=self.device, say=log)
+            features = features_for(dataset.trained_on, measuring.features, device=self.device, say=log)
         else:
             self.warnings.append(
                 "the data that the model was trained on cannot be read: measures that need training or validation"
@@ -59,7 +59,7 @@ class Evaluator:
             self.warnings.append(
                 f"measured on {spec.name} ({spec.fingerprint}); the model was trained on {own.name} ({own.fingerprint})"
             )
-        self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
+        self.features = raw_features(spec) if features is None else Features(features.name, features.extract)
 
     def measure(self, model: Any, *, validation: bool = True) -> Findings:
         """Return all measures that the model's abilities allow; without `validation`, only those that need no
@@ -125,7 +125,7 @@ class Evaluator:
         rooms = {group_of(e.name).section for findings in findings_of.values() for e in findings}
         if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
             return {}
-        made: dict[str, Any] = {}
+        models: dict[str, Any] = {}
         measured: dict[str, Findings] = {}
         spec = self.dataset.spec
         without = set() if spec.levels else {"uniform"}
@@ -139,10 +139,10 @@ class Evaluator:
             place, key = stem / name, self._key(name.encode())
             kept = load_findings(place, key, log)
             if kept is None:
-                made = made or baselines(self.dataset.trained_on, self.measuring.seed)
-                if name in made:
+                models = models or baselines(self.dataset.trained_on, self.measuring.seed)
+                if name in models:
                     log(f"evaluating the baseline {name}")
-                    kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
+                    kept = self.measure(models[name], validation=name != "real")  # its samples are those examples
                 else:  # a mixture of one component: stored, so that it is not fitted again
                     kept = measured["gaussian"]
                 save_findings(kept, place, key)

@@ -16,7 +16,7 @@ from thalweg.files import write_atomic
 
 __all__ = ["finite", "load_findings", "not_finite", "save_findings", "written"]
 
-SHOWN: dict[str, type[ImageGrid | Scatter]] = {"ImageGrid": ImageGrid, "Scatter": Scatter}
+ARRAY_FIGURES: dict[str, type[ImageGrid | Scatter]] = {"ImageGrid": ImageGrid, "Scatter": Scatter}
 
 
 def written(path: Path, document: Any) -> None:
@@ -120,7 +120,7 @@ def _findings(document: Mapping[str, Any], data: bytes) -> Findings:
         [
             *(from_json(figure) for figure in document["curves"]),
             *(
-                SHOWN[kind](section, arrays[f"figure {i}"], layout)
+                ARRAY_FIGURES[kind](section, arrays[f"figure {i}"], layout)
                 for i, (kind, section, layout) in enumerate(document["shown"])
             ),
         ],

@@ -25,9 +25,9 @@ class Missing:
 class Findings:
     """Estimates, missing measures, `tables` that `json.dumps` takes, and `figures`.
 
-    >>> found = Findings()
-    >>> found.attempt("half", lambda: 1 / 0)
-    >>> found.missing
+    >>> findings = Findings()
+    >>> findings.attempt("half", lambda: 1 / 0)
+    >>> findings.missing
     [Missing(name='half', reason='ZeroDivisionError: division by zero', group='')]
     """
 

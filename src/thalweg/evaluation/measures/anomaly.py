@@ -136,14 +136,14 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
     wanted, got = tuple(reference.spec.shape), tuple(np.shape(others.x)[1:])
     if got != wanted:
         raise ValueError(f"anomalies: got '{name}' of shape {got}, wanted {wanted}")
-    strange = scores(score, others)
-    n = min(len(normal), len(strange))
+    anomalous = scores(score, others)
+    n = min(len(normal), len(anomalous))
     if n < MIN_EXAMPLES:
         raise ValueError(
-            f"anomalies: got {len(normal)} test examples and {len(strange)} of '{name}', wanted at least {MIN_EXAMPLES}"
+            f"anomalies: got {len(normal)} test examples and {len(anomalous)} of '{name}', wanted at least {MIN_EXAMPLES}"
         )
     seed = fold(reference.seed, "anomalies", name)
-    a, b = (x[np.random.default_rng(fold(seed, i)).permutation(len(x))[:n]] for i, x in enumerate((normal, strange)))
+    a, b = (x[np.random.default_rng(fold(seed, i)).permutation(len(x))[:n]] for i, x in enumerate((normal, anomalous)))
     return a, b
 
 

@@ -48,8 +48,8 @@ def point(log_prior: Law, log_likelihood: Law, z: Tensor) -> Point:
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         parts = []
-        for law in (log_prior, log_likelihood):
-            value = law(z)
+        for log_density_of in (log_prior, log_likelihood):
+            value = log_density_of(z)
             if value.shape != (len(z),):
                 raise ValueError(f"log_likelihood: got shape {tuple(value.shape)}, wanted ({len(z)},), one a code")
             parts += [value.detach().double(), torch.autograd.grad(value.sum(), z)[0]]
