@@ -79,11 +79,11 @@ class Member:
 
     def examples(self, n: int, seed: int = 0) -> Tensor:
         """Return `n` raw examples like the Spec's: uniform levels, or Gaussian columns, rounded where discrete."""
-        law = generator(seed, "examples")
+        source = generator(seed, "examples")
         if self.spec.levels is not None:
             dtype = torch.uint8 if self.spec.kind == "image" else torch.int64
-            return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=law, dtype=dtype)
-        noise = torch.randn(n, *self.spec.shape, generator=law).double()
+            return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=source, dtype=dtype)
+        noise = torch.randn(n, *self.spec.shape, generator=source).double()
         x = noise * torch.tensor(self.spec.std) + torch.tensor(self.spec.mean)
         return quantize(x, self.spec.discrete)
 

@@ -45,7 +45,7 @@ from thalweg.randomness import generator
 from thalweg.training import Alternating, Run, Sources, Stage, train
 
 KEPT = Path(__file__).parent / "results" / "f-gan-mixture.json"
-LAW = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
+MIXTURE = Mixture(name="two", dim=1, means=[(-1.0,), (2.0,)], stds=[0.255, 1.415], weights=[0.33, 0.67])
 LOW, HIGH, POINTS = -40.0, 44.0, 8001
 STARTS = ((1.0, 1.8), (2.0, 1.0), (-1.0, 0.3))  # of the search: all of the mixture, or one of its modes
 SURROGATE, HINGE = "kl, surrogate", "tv, hinge"
@@ -90,7 +90,7 @@ class Draws:
     def get(self, step: int) -> tuple[Tensor, None]:
         """Return batch `step`, (size, 1)."""
         noise, parts = generator(self.seed, "mixture", step), []
-        for (mean,), std, weight in zip(LAW.means, LAW.stds, LAW.weights, strict=True):
+        for (mean,), std, weight in zip(MIXTURE.means, MIXTURE.stds, MIXTURE.weights, strict=True):
             u = torch.rand(round(weight * self.size), generator=noise, dtype=torch.float64)
             parts.append(mean + std * slices(u))
         return torch.cat(parts).float()[:, None], None
@@ -108,7 +108,7 @@ def slices(u: Tensor) -> Tensor:
 def divergence(name: str, mu: float, sigma: float) -> float:
     """Return D_f(mixture‖N(μ, σ²)) by quadrature, nats; +∞ where the integral only grows with its range."""
     q = Normal(torch.tensor(mu, dtype=torch.float64), sigma)
-    found = f_divergence(name).densities(lambda x: LAW.log_prob(x[:, None]), q.log_prob, LOW, HIGH, POINTS)
+    found = f_divergence(name).densities(lambda x: MIXTURE.log_prob(x[:, None]), q.log_prob, LOW, HIGH, POINTS)
     return float(found) if found < 1e9 else math.inf
 
 
@@ -160,7 +160,7 @@ def bound(name: str, mu: float, sigma: float, judge: Callable[[Tensor], Tensor])
     x = torch.linspace(LOW, HIGH, POINTS, dtype=torch.float64)
     scores = judge(x.float()[:, None]).double()
     real, fake = f_divergence(name).terms(scores, scores)
-    p, q = LAW.log_prob(x[:, None]).exp(), Normal(mu, sigma).log_prob(x).exp()
+    p, q = MIXTURE.log_prob(x[:, None]).exp(), Normal(mu, sigma).log_prob(x).exp()
     return float(torch.trapezoid(p * real - q * fake, x))
 
 

@@ -9,8 +9,8 @@ import torch
 from torch.autograd.functional import jacobian
 
 from catalogue import MEMBERS, Member
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.models.flows.affine import AffineFlow
-from thalweg.models.flows.conditional import ClassConditional
 from thalweg.models.flows.ffjord import FFJORD, Continuous
 from thalweg.models.flows.flow_1d import Flow1D
 from thalweg.models.flows.glow import Glow, ImageGlow
@@ -80,7 +80,7 @@ class OfCatalogue:
         spec = replace(self.member.spec, classes=tuple(map(str, range(context))) or None, discrete=())
         options = self.member.options | {"conditional": context > 0}
         model: Any = replace(self.member, spec=spec, options=options).run().model
-        return moved_off_its_start(model.flow if context else model).to(dtype).eval()
+        return moved_off_its_start(model.density if context else model).to(dtype).eval()
 
     def raw(self, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """Draw raw data, images with their noise."""
@@ -170,7 +170,7 @@ def test_log_det_is_that_of_the_autograd_jacobian(case: Case) -> None:
         matrix = jacobian(lambda p: flow.forward_and_log_det(p.reshape(1, *case.shape)).value[0], point.flatten())
         torch.testing.assert_close(torch.linalg.slogdet(matrix).logabsdet, value, rtol=case.exact, atol=case.exact)
     torch.testing.assert_close(flow.log_prob(x, torch.zeros_like(x) if flow.levels else None),
-                               moved.log_det + flow.law.log_prob(moved.value).sum(1))  # fmt: skip
+                               moved.log_det + flow.base_distribution.log_prob(moved.value).sum(1))  # fmt: skip
     back = flow.inverse_and_log_det(moved.value)
     torch.testing.assert_close(back.log_det, moved.log_det, rtol=10 * case.exact, atol=10 * case.exact)
 
@@ -261,17 +261,19 @@ def test_training_is_evaluation(case: Case) -> None:
 @every_flow
 def test_temperature_draws_z_to_its_center(case: Case) -> None:
     flow = case.flow()
-    z, half = (flow.draw(100, generator(0, "t"), t) - flow.law.center for t in (1.0, 0.5))
+    z, half = (flow.draw(100, generator(0, "t"), t) - flow.base_distribution.center for t in (1.0, 0.5))
     torch.testing.assert_close(half, z / 2)
     cold = flow.sample(3, generator(0, "t"), temperature=0.0)
-    expected = flow.to_levels(flow.inverse(torch.full((3, flow.size), flow.law.center, dtype=torch.float64)))
+    expected = flow.to_levels(
+        flow.inverse(torch.full((3, flow.size), flow.base_distribution.center, dtype=torch.float64))
+    )
     assert torch.equal(cold, expected)
 
 
 @every_flow
 def test_classes_are_mixed_and_told_apart(case: Case) -> None:
     model, x = ClassConditional(case.flow(context=3)).double(), case.raw(5).floor()
-    noise = torch.full_like(x, 0.5) if model.flow.levels else None
+    noise = torch.full_like(x, 0.5) if model.density.levels else None
     logits = model.logits(x, noise)
     torch.testing.assert_close(model.log_prob(x, noise), logits.logsumexp(1))
     drawn = model.sample(4, generator(0, "c"), y=torch.tensor([0, 1, 2, 0]))

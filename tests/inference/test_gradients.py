@@ -89,12 +89,12 @@ def test_the_derivative_of_the_draw_keeps_its_sign():
 
 @pytest.mark.system("S81")
 def test_draws_that_cannot_be_reparameterized_have_the_score_function():
-    law = lambda phi: Bernoulli(logits=phi[:, 0])  # noqa: E731
+    distribution = lambda phi: Bernoulli(logits=phi[:, 0])  # noqa: E731
     phi, p = torch.tensor([0.3]), torch.sigmoid(torch.tensor(0.3))
-    found = gradient_draws(law, lambda z: 5 * z + 1, phi, N, estimator="score-function")
+    found = gradient_draws(distribution, lambda z: 5 * z + 1, phi, N, estimator="score-function")
     assert close(found, 5 * p * (1 - p))
     with pytest.raises(ValueError, match="got reparameterized for Bernoulli, wanted score-function"):
-        gradient_draws(law, lambda z: z, phi, 10)
+        gradient_draws(distribution, lambda z: z, phi, 10)
     with pytest.raises(ValueError, match=r"f: got values of shape \(10, 2\), wanted \(10,\)"):
         gradient_draws(lambda phi: Independent(Normal(phi, 1.0), 1), lambda z: z, torch.zeros(2), 10)
 

@@ -26,8 +26,8 @@ class Sorted(nn.Module):
 
 
 def gaussians():
-    law = torch.Generator().manual_seed(0)
-    return torch.randn(400, 2, generator=law) + torch.tensor([2.0, 1.0]), torch.randn(400, 2, generator=law)
+    source = torch.Generator().manual_seed(0)
+    return torch.randn(400, 2, generator=source) + torch.tensor([2.0, 1.0]), torch.randn(400, 2, generator=source)
 
 
 def segments():

@@ -60,7 +60,7 @@ def test_any_proposal_is_unbiased_and_a_nearer_one_is_quieter():
 
 
 @pytest.mark.system("S79")
-def test_continuous_latents_and_one_law_for_all_examples():
+def test_continuous_latents_and_one_distribution_for_all_examples():
     """z ~ N(0, 1), x|z ~ N(z, 1): p(x) = N(x; 0, 2), and the posterior N(x/2, ½) has weights without variance."""
 
     class Toy:

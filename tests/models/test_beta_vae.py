@@ -42,9 +42,11 @@ def test_beta_is_the_variance_of_the_observation(variance: float):
     """σ²·ELBO at σ, and reconstruction − β·KL at σ = 1 with β = σ², differ by a constant, and have one gradient."""
     torch.manual_seed(0)
     encoder, decoder = nn.Linear(3, 4), nn.Linear(2, 3)
-    laws = [Gaussian((0.0,) * 3, (1.0,) * 3, (3,), sigma=s, learn_sigma=False) for s in (math.sqrt(variance), 1.0)]
-    vae = VAE(encoder, decoder, laws[0], latent_dim=2)
-    beta_vae = BetaVAE(encoder, decoder, laws[1], latent_dim=2, beta=variance)
+    likelihoods = [
+        Gaussian((0.0,) * 3, (1.0,) * 3, (3,), sigma=s, learn_sigma=False) for s in (math.sqrt(variance), 1.0)
+    ]
+    vae = VAE(encoder, decoder, likelihoods[0], latent_dim=2)
+    beta_vae = BetaVAE(encoder, decoder, likelihoods[1], latent_dim=2, beta=variance)
     x, eps = torch.randn(8, 3), torch.randn(8, 2)
     of_sigma, of_beta = variance * vae(x, eps).values, beta_vae(x, eps).values
     apart = of_sigma - of_beta
@@ -69,8 +71,8 @@ def test_maximizer_of_the_linear_gaussian_model(beta: float):
         def forward(self, y: Tensor) -> Tensor:
             return torch.cat([self.mean, self.log_sigma], dim=1).expand(len(y), 2)
 
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    model = BetaVAE(Heads(), nn.Identity(), law, latent_dim=1, beta=beta)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    model = BetaVAE(Heads(), nn.Identity(), likelihood, latent_dim=1, beta=beta)
     values = model(torch.ones(2, 1), torch.tensor([[-1.0], [1.0]])).values  # exact: the integrand is quadratic
     for gradient in gradients(model, values.mean()):
         assert gradient.abs().item() < 1e-6

@@ -1,4 +1,5 @@
-"""Denoising autoencoders: the damage has its law, the loss is of the undamaged, and layers are trained in turn."""
+"""Denoising autoencoders: the damage has its distribution, the loss is of the undamaged, and layers are trained in
+turn."""
 
 import numpy as np
 import pytest
@@ -35,11 +36,11 @@ def test_shares_of_damaged_values(kind, zeros, ones):
 @pytest.mark.system("S71")
 @pytest.mark.parametrize("kind", ["gaussian", "masking", "salt-and-pepper"])
 def test_the_damage_is_a_function_of_the_seed_and_of_the_row(kind):
-    law, y = Corruption(kind, 0.4), torch.rand(8, 1, 4, 4)
-    whole = law(y, Batch(y, seed=5))
-    assert torch.equal(whole, law(y, Batch(y, seed=5)))
-    assert not torch.equal(whole, law(y, Batch(y, seed=6)))
-    parts = [law(y[a:b], Batch(y[a:b], seed=5, rows=Rows(a, b, 8))) for a, b in ((0, 4), (4, 8))]
+    corruption, y = Corruption(kind, 0.4), torch.rand(8, 1, 4, 4)
+    whole = corruption(y, Batch(y, seed=5))
+    assert torch.equal(whole, corruption(y, Batch(y, seed=5)))
+    assert not torch.equal(whole, corruption(y, Batch(y, seed=6)))
+    parts = [corruption(y[a:b], Batch(y[a:b], seed=5, rows=Rows(a, b, 8))) for a, b in ((0, 4), (4, 8))]
     assert torch.equal(whole, torch.cat(parts))
 
 
@@ -85,14 +86,14 @@ def test_a_layer_restores_the_codes_below_and_moves_itself_alone():
     model = run.model
     y = model.preprocess(batch.x).flatten(1)
     first, second = model.layers[0], model.layers[1]
-    law = run.stages[0].problem.corruption
-    noisy = law(y, batch)
+    corruption = run.stages[0].problem.corruption
+    noisy = corruption(y, batch)
     restored = first.decoder(torch.sigmoid(first.encoder(noisy)))
     torch.testing.assert_close(
         run.stages[0].problem.loss("layer", batch).values, (restored - y).square().sum(1), rtol=1e-4, atol=1e-4
     )
     below = torch.sigmoid(first.encoder(y)).detach()  # of what is not damaged
-    logits = second.decoder(torch.sigmoid(second.encoder(law(below, batch))))
+    logits = second.decoder(torch.sigmoid(second.encoder(corruption(below, batch))))
     p = logits.sigmoid().double()
     expected = -(below * p.log() + (1 - below) * (1 - p).log()).sum(1)
     problem = run.stages[1].problem

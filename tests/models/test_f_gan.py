@@ -29,11 +29,11 @@ best_gaussian = functools.cache(BENCHMARK["best"])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_looks_like_a_sample_scores_higher(name):
     """The best critic of reverse KL falls with p/q, those of the others rise: anomaly scores fall for all."""
-    model, law = recipe("f-gan")(PLANE, divergence=name, hidden=4).model, f_divergence(name)
+    model, divergence = recipe("f-gan")(PLANE, divergence=name, hidden=4).model, f_divergence(name)
 
     class Best(nn.Module):
         def forward(self, x):
-            return law.score(x[:, 0])
+            return divergence.score(x[:, 0])
 
     model.critic = Best()
     sample, datum = model.score(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))  # log p/q
@@ -91,7 +91,7 @@ def test_the_bound_of_two_gaussians(name):
     """Below the closed form for any critic, beyond sampling error, and equal to it for the best one."""
     rules, one = f_gan(f_divergence(name)), torch.ones(1, dtype=torch.float64)
     p, q = Normal(0 * one, one), Normal(0.5 * one, 0.95 * one)
-    real, fake = (law.sample((100_000,))[:, 0] for law in (p, q))
+    real, fake = (distribution.sample((100_000,))[:, 0] for distribution in (p, q))
     exact = gaussian_divergence(name, p, q).item()
 
     def estimated(critic):
@@ -112,8 +112,8 @@ def test_the_bound_of_two_gaussians(name):
 
 def test_the_mixture_is_the_papers():
     """The best Gaussian of each divergence, table 3: moments for KL, elsewhere by quadrature."""
-    law = BENCHMARK["LAW"]
-    weights, means, stds = (torch.tensor(a).flatten() for a in (law.weights, law.means, law.stds))
+    mixture = BENCHMARK["MIXTURE"]
+    weights, means, stds = (torch.tensor(a).flatten() for a in (mixture.weights, mixture.means, mixture.stds))
     mean = (weights * means).sum()
     variance = (weights * (stds**2 + means**2)).sum() - mean**2
     for name in ("kl", "reverse-kl"):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.autograd.functional import jacobian
 
-from thalweg.models.flows.conditional import ClassConditional
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.models.flows.ffjord import FFJORD, Continuous
 from thalweg.models.flows.velocity import ConvVelocity, Velocity
 from thalweg.nn.ode import Solver, solve, solve_by_adjoint

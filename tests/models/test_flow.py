@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from thalweg.models.flows.base import base_law
-from thalweg.models.flows.conditional import ClassConditional
+from thalweg.models.class_conditional import ClassConditional
+from thalweg.models.flows.base import base_distribution
 from thalweg.models.flows.real_nvp import RealNVP
 from thalweg.randomness import generator
 
@@ -25,7 +25,7 @@ def vector_flow(context=0, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "law"),
+    ("name", "distribution"),
     [
         ("normal", stats.norm()),
         ("logistic", stats.logistic()),
@@ -33,27 +33,27 @@ def vector_flow(context=0, **settings):
         ("beta", stats.beta(5, 5)),
     ],
 )
-def test_bases_are_the_laws_they_are_called(name, law):
-    base = base_law(name)
+def test_bases_are_the_distributions_they_are_called(name, distribution):
+    base = base_distribution(name)
     z = base.draw((4000,), like=torch.zeros(1, dtype=torch.float64), generator=generator(0, name))
-    assert stats.kstest(z.numpy(), law.cdf).pvalue > 1e-3
-    torch.testing.assert_close(base.log_prob(z), torch.from_numpy(law.logpdf(z.numpy())))
-    assert base.center == pytest.approx(law.mean(), abs=1e-12)
+    assert stats.kstest(z.numpy(), distribution.cdf).pvalue > 1e-3
+    torch.testing.assert_close(base.log_prob(z), torch.from_numpy(distribution.logpdf(z.numpy())))
+    assert base.center == pytest.approx(distribution.mean(), abs=1e-12)
 
 
 def test_outside_of_the_base_there_is_nothing():
-    assert base_law("uniform").log_prob(torch.tensor([-0.1, 1.1])).tolist() == [-math.inf, -math.inf]
-    assert base_law("beta").log_prob(torch.tensor([-0.1])).tolist() == [-math.inf]
+    assert base_distribution("uniform").log_prob(torch.tensor([-0.1, 1.1])).tolist() == [-math.inf, -math.inf]
+    assert base_distribution("beta").log_prob(torch.tensor([-0.1])).tolist() == [-math.inf]
 
 
 def test_called_it_is_a_distribution_over_raw_data():
     flow = vector_flow()
-    law = flow()
-    x = law.sample((4, 5))
+    distribution = flow()
+    x = distribution.sample((4, 5))
     assert x.shape == (4, 5, 3)
-    torch.testing.assert_close(law.log_prob(x).reshape(-1), flow.log_prob(x.reshape(-1, 3)))
-    drawn = law.rsample_and_log_prob((6,))
-    torch.testing.assert_close(drawn.log_prob, law.log_prob(drawn.value))
+    torch.testing.assert_close(distribution.log_prob(x).reshape(-1), flow.log_prob(x.reshape(-1, 3)))
+    drawn = distribution.rsample_and_log_prob((6,))
+    torch.testing.assert_close(drawn.log_prob, distribution.log_prob(drawn.value))
     assert drawn.value.requires_grad
     assert not x.requires_grad
 
@@ -61,11 +61,11 @@ def test_called_it_is_a_distribution_over_raw_data():
 def test_the_context_is_broadcast_and_matters():
     flow = vector_flow(context=2)
     contexts = torch.randn(5, 2, dtype=torch.float64)
-    law, x = flow(contexts), torch.randn(3, dtype=torch.float64)
-    assert (law.batch_shape, law.event_shape) == ((5,), (3,))
+    distribution, x = flow(contexts), torch.randn(3, dtype=torch.float64)
+    assert (distribution.batch_shape, distribution.event_shape) == ((5,), (3,))
     each = torch.stack([flow(c).log_prob(x) for c in contexts])
-    torch.testing.assert_close(law.log_prob(x), each)
-    assert law.rsample((7,)).shape == (7, 5, 3)
+    torch.testing.assert_close(distribution.log_prob(x), each)
+    assert distribution.rsample((7,)).shape == (7, 5, 3)
     assert len(set(each.tolist())) == 5
     with pytest.raises(ValueError, match=r"context: got none, wanted \(..., 2\)"):
         flow()
@@ -115,7 +115,7 @@ def test_classes_make_a_mixture_and_a_classifier():
     torch.testing.assert_close(model.log_prob(x).exp(), logits.exp().sum(1))
     shares = model.frequencies.softmax(0)
     torch.testing.assert_close(
-        model.log_joint(x, y).exp(), shares[y] * model.flow.log_prob(x, None, torch.eye(3)[y]).exp()
+        model.log_joint(x, y).exp(), shares[y] * model.density.log_prob(x, None, torch.eye(3)[y]).exp()
     )
 
 

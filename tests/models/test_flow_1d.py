@@ -48,7 +48,7 @@ def test_normal_quantile_of_the_distribution_function_normalizes_exactly():
 
 @pytest.mark.system("S75")
 @pytest.mark.system("S86")
-def test_the_distribution_function_takes_x_to_a_uniform_law():
+def test_the_distribution_function_takes_x_to_a_uniform_distribution():
     flow = of_the_truth(base="uniform")
     x = torch.linspace(-3, 3, 50, dtype=torch.float64)[:, None]
     torch.testing.assert_close(flow.encode(x)[:, 0], torch.from_numpy(distribution_function(x[:, 0])))
@@ -58,7 +58,7 @@ def test_the_distribution_function_takes_x_to_a_uniform_law():
 
 
 @pytest.mark.system("S86")
-def test_to_a_beta_law():
+def test_to_a_beta_distribution():
     flow = of_the_truth(base="beta")
     x = torch.linspace(-3, 3, 50, dtype=torch.float64)[:, None]
     expected = torch.from_numpy(stats.beta(5, 5).logpdf(distribution_function(x[:, 0]))) + TRUTH.log_prob(x)
@@ -76,10 +76,10 @@ def test_no_tail_is_lost(kernel):
     assert (moved.value.diff(dim=0) > 0).all()
     back = f.inverse(moved.value)
     assert (back.value - x).abs().max() < 1e-5
-    law = {"gaussian": stats.norm, "logistic": stats.logistic}[kernel]
+    distribution = {"gaussian": stats.norm, "logistic": stats.logistic}[kernel]
     u = torch.linspace(-60, 60, 99, dtype=torch.float64)
-    torch.testing.assert_close(KERNELS[kernel].log_cdf(u), torch.from_numpy(law.logcdf(u.numpy())))
-    torch.testing.assert_close(KERNELS[kernel].log_pdf(u), torch.from_numpy(law.logpdf(u.numpy())))
+    torch.testing.assert_close(KERNELS[kernel].log_cdf(u), torch.from_numpy(distribution.logcdf(u.numpy())))
+    torch.testing.assert_close(KERNELS[kernel].log_pdf(u), torch.from_numpy(distribution.logpdf(u.numpy())))
     torch.testing.assert_close(KERNELS[kernel].quantile(KERNELS[kernel].log_cdf(u), KERNELS[kernel].log_cdf(-u)), u)
 
 

@@ -66,10 +66,10 @@ def test_log_density_is_that_of_the_formula_and_of_torch(covariance, d):
     x = 3 * torch.randn(20, d, generator=generator(0, "x"), dtype=torch.float64)
     weights = made.log_weights.detach().softmax(0).numpy()
     factors = 3.0 * made.factors(torch.float64).detach().numpy()
-    laws = [
+    distributions = [
         multivariate_normal(2.0 + 3.0 * m, f @ f.T) for m, f in zip(made.means.detach().numpy(), factors, strict=True)
     ]
-    parts = [w * law.pdf(x.numpy()) for w, law in zip(weights, laws, strict=True)]
+    parts = [w * distribution.pdf(x.numpy()) for w, distribution in zip(weights, distributions, strict=True)]
     np.testing.assert_allclose(made.log_prob(x).detach().numpy(), np.log(sum(parts)), atol=1e-9)
     torch.testing.assert_close(made().log_prob(x), made.log_prob(x))
     joint = torch.from_numpy(np.stack(parts, 1))
@@ -187,8 +187,8 @@ def test_samples_follow_the_density(covariance):
 
 
 def test_k_means_finds_separated_groups_and_survives_equal_points():
-    law = density("grid-gaussians")
-    x = torch.from_numpy(law.sample(2000)).double()
+    distribution = density("grid-gaussians")
+    x = torch.from_numpy(distribution.sample(2000)).double()
     own = k_means(x, 25, torch.rand(2000, 25, generator=generator(3, "keys")))
     centers = torch.stack([x[own == k].mean(0) for k in range(25)])
     spread = float((x - centers[own]).square().sum(1).mean())

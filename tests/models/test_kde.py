@@ -154,8 +154,8 @@ def test_images_are_dequantized():
     u = torch.linspace(0, 1, 1001, dtype=torch.float64)[:-1] + 5e-4
     values = model.log_prob(level.expand(1000, 1, 1, 1), u.view(-1, 1, 1, 1))
     centers, width = x.flatten().double() + 0.5, 0.4
-    law = torch.distributions.Normal(centers, width)
-    inside = (law.cdf(torch.tensor(3.0)) - law.cdf(torch.tensor(2.0))).mean()
+    distribution = torch.distributions.Normal(centers, width)
+    inside = (distribution.cdf(torch.tensor(3.0)) - distribution.cdf(torch.tensor(2.0))).mean()
     assert float(values.double().exp().mean()) == pytest.approx(float(inside), abs=1e-5)
     assert float(values.mean()) < math.log(float(inside))
 

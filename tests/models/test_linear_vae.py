@@ -18,9 +18,9 @@ N, WIDTH, LATENT = 400, 5, 2
 
 @pytest.fixture(scope="module")
 def data() -> Tensor:
-    law = torch.Generator().manual_seed(0)
-    mixing = torch.randn(WIDTH, WIDTH, generator=law, dtype=torch.float64) * torch.tensor([3.0, 2.0, 0.7, 0.5, 0.4])
-    x = torch.randn(N, WIDTH, generator=law, dtype=torch.float64) @ mixing.T
+    source = torch.Generator().manual_seed(0)
+    mixing = torch.randn(WIDTH, WIDTH, generator=source, dtype=torch.float64) * torch.tensor([3.0, 2.0, 0.7, 0.5, 0.4])
+    x = torch.randn(N, WIDTH, generator=source, dtype=torch.float64) @ mixing.T
     return x - x.mean(0) + torch.tensor([1.0, -2.0, 0.0, 5.0, 3.0])
 
 

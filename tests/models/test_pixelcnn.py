@@ -1,4 +1,5 @@
-"""The gated PixelCNN: what each output sees, that it is a law, and that sampling with kept features is sampling."""
+"""The gated PixelCNN: what each output sees, that it is a distribution, and that sampling with kept features is
+sampling."""
 
 import itertools
 import math
@@ -10,9 +11,9 @@ from torch import Tensor
 
 from catalogue import COLOR, DIGITS, PLANE, Member
 from thalweg.models.autoregressive.cached import cached_sample, draw_level
-from thalweg.models.autoregressive.conditional import ClassConditional
 from thalweg.models.autoregressive.pixelcnn import PixelCNN
 from thalweg.models.autoregressive.table import CodeTable
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.nn.masked import MaskedConv2d
 from thalweg.problems.likelihood import Likelihood
 from thalweg.recipes import recipe
@@ -153,7 +154,7 @@ def test_levels_are_drawn_by_the_softmax():
 
 
 @pytest.mark.system("S84")
-def test_a_class_is_a_law_of_its_own_and_bayes_rule_classifies():
+def test_a_class_is_a_distribution_of_its_own_and_bayes_rule_classifies():
     model = moved(ClassConditional(PixelCNN((1, 2, 2), 2, hidden=6, layers=2, context=3)))
     x = every_image((1, 2, 2), [0, 1])
     logits = model.logits(x)
@@ -168,6 +169,8 @@ def test_a_class_is_a_law_of_its_own_and_bayes_rule_classifies():
     shares = torch.bincount((one.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1), minlength=16) / 4000
     p = (logits[:, 1] - model.frequencies.log_softmax(0)[1]).exp()
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / 4000).sqrt().sum()
+    with pytest.raises(ValueError, match="temperature: got 0.5, wanted 1: PixelCNN has none"):
+        model.sample(1, temperature=0.5)
 
 
 @pytest.mark.system("S84")
@@ -181,7 +184,7 @@ def test_many_examples_are_what_they_are_one_by_one():
 
 
 @pytest.mark.system("S84")
-def test_training_finds_a_law_with_dependence_at_a_distance():
+def test_training_finds_a_distribution_with_dependence_at_a_distance():
     """The last pixel of a 3×3 image is the parity of the first two; the rest are fair coins: eight bits."""
     x = torch.randint(0, 2, (512, 1, 3, 3), generator=torch.Generator().manual_seed(0))
     x[:, 0, 2, 2] = x[:, 0, 0, 0] ^ x[:, 0, 0, 1]
@@ -203,13 +206,15 @@ def test_training_finds_a_law_with_dependence_at_a_distance():
 
 
 @pytest.mark.system("S84")
-def test_codes_without_neighborhood_have_any_law_of_two():
-    law = moved(CodeTable(3, 4, context=2), seed=1)
+def test_codes_without_neighborhood_have_any_distribution_of_two():
+    distribution = moved(CodeTable(3, 4, context=2), seed=1)
     x = torch.tensor(list(itertools.product(range(4), repeat=3)))
     context = torch.randn(1, 2, 1, 1).expand(64, -1, -1, -1)
-    p = law.log_prob(x, None, context).exp()
+    p = distribution.log_prob(x, None, context).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    drawn = law.sample(20_000, torch.Generator().manual_seed(0), context=context[:1].expand(20_000, -1, -1, -1))
+    drawn = distribution.sample(
+        20_000, torch.Generator().manual_seed(0), context=context[:1].expand(20_000, -1, -1, -1)
+    )
     shares = torch.bincount((drawn * torch.tensor([16, 4, 1])).sum(1), minlength=64) / 20_000
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / 20_000).sqrt().sum()
     fitted, target = CodeTable(2, 3), torch.rand(9, generator=torch.Generator().manual_seed(0)).softmax(0)

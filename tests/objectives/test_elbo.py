@@ -67,12 +67,12 @@ class Found(NamedTuple):
 def at_nodes(kind: type, gradient: str, draws: int, m: float, s: float, a: float = 1.0, nodes: int = 40) -> Found:
     """What the estimator gives at the nodes of the rule, as exact means and variances."""
     eps, share = rule(draws, nodes)
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
     options = {"draws": draws} if kind is IWAE else {}
     table, scale = Table(m, math.log(s), len(eps)), Scale(a)
-    model: VariationalModel = kind(table, scale, law, 1, gradient=gradient, **options)
+    model: VariationalModel = kind(table, scale, likelihood, 1, gradient=gradient, **options)
     model.heads = lambda y: table(y).chunk(2, dim=1)  # in float64
-    law.split = lambda parameters: (parameters, torch.zeros((), dtype=torch.float64))
+    likelihood.split = lambda parameters: (parameters, torch.zeros((), dtype=torch.float64))
     if gradient == "reparameterized" and kind is VAE:
         eps = eps[:, 0]
     values = model(torch.full((len(eps), 1), X, dtype=torch.float64), eps).values

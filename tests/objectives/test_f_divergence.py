@@ -51,15 +51,15 @@ def test_definitions(name, direct):
 
 @pytest.mark.system("S92")
 @pytest.mark.parametrize("name", NAMES)
-def test_slopes_of_discrete_laws(name):
-    """f′(p/q) in p, −f*(f′(p/q)) in q: numbers, though mass that only one law had might cost +∞."""
+def test_slopes_of_discrete_distributions(name):
+    """f′(p/q) in p, −f*(f′(p/q)) in q: numbers, though mass that only one distribution had might cost +∞."""
     d, p, q = f_divergence(name), P.clone().requires_grad_(), Q.clone().requires_grad_()
     d.discrete(p, q).backward()
     torch.testing.assert_close(p.grad, d.derivative(P / Q))
     torch.testing.assert_close(q.grad, -d.conjugate(d.derivative(P / Q)))
 
 
-def test_a_law_almost_without_mass_somewhere():
+def test_a_distribution_almost_without_mass_somewhere():
     assert f_divergence("neyman").discrete(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1e-20])).item() == 1.0
 
 
@@ -72,13 +72,13 @@ def test_a_law_almost_without_mass_somewhere():
         ("jeffreys", math.inf, math.inf), ("pearson", math.inf, math.inf), ("neyman", math.inf, math.inf),
     ],
 )  # fmt: skip
-def test_disjoint_laws(name, pq, qp):
+def test_disjoint_distributions(name, pq, qp):
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert f_divergence(name).discrete(a, b).item() == pytest.approx(pq)
     assert f_divergence(name).discrete(b, a).item() == pytest.approx(qp)
 
 
-def test_mass_of_one_law_alone_costs_what_f_says():
+def test_mass_of_one_distribution_alone_costs_what_f_says():
     half, whole = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
     assert f_divergence("kl").discrete(whole, half).item() == pytest.approx(math.log(2))
     assert f_divergence("kl").discrete(half, whole).item() == math.inf
@@ -113,11 +113,11 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
         sign = (a.log_prob(roots) > b.log_prob(roots)).diff().nonzero().flatten()
         ends = [-math.inf, *roots[sign].tolist(), math.inf]
         masses = [
-            [float(law.cdf(torch.tensor(r)) - law.cdf(torch.tensor(l))) for law in (a, b)]
+            [float(distribution.cdf(torch.tensor(r)) - distribution.cdf(torch.tensor(l))) for distribution in (a, b)]
             for l, r in pairwise(ends)  # noqa: E741
         ]
         assert found.item() == pytest.approx(sum(abs(x - y) for x, y in masses) / 2, abs=1e-4)
-    elif found == math.inf:  # the second law's tails are heavier than twice the first one's
+    elif found == math.inf:  # the second distribution's tails are heavier than twice the first one's
         assert (name, p, q) == ("neyman", (0, 1), (1, 2))
     else:
         direct = f_divergence(name).densities(lambda x: a.log_prob(x), lambda x: b.log_prob(x), -25.0, 25.0, 100_001)
@@ -132,7 +132,7 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
         ((1e6, 1e-3), 1.0),
     ],
 )
-def test_a_narrow_law_and_one_far_away(q, tv):
+def test_a_narrow_distribution_and_one_far_away(q, tv):
     """Between two fixed ends a grid might step over them."""
     a, b = normal(0, 1), normal(*q)
     for p, q in ((a, b), (b, a)):
@@ -164,9 +164,9 @@ def test_several_coordinates():
     )
     assert gaussian_divergence("pearson", q, Normal(torch.zeros(2), torch.ones(2))).item() == math.inf
     one = Normal(torch.zeros(1), torch.ones(1))
-    for laws in ((p, q), (one, q), (q, one)):
+    for distributions in ((p, q), (one, q), (q, one)):
         with pytest.raises(ValueError, match=r"tv: got Gaussians of shape \(2,\), wanted one coordinate"):
-            gaussian_divergence("tv", *laws)
+            gaussian_divergence("tv", *distributions)
 
 
 @pytest.mark.oracle("O39")

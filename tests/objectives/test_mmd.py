@@ -37,7 +37,8 @@ def test_direct_sums_and_slopes(kernel, n, m):
 @pytest.mark.oracle("O42")
 @pytest.mark.system("S93")
 def test_unbiased():
-    """E over samples is the closed form, (0.1772676 for N(0,1), N(1,1) and bandwidth 1), and 0 of one law."""
+    """E over samples is the closed form, (0.1772676 for N(0,1), N(1,1) and bandwidth 1), and 0 of equal
+    distributions."""
     exact = 2 / math.sqrt(3) * (1 - math.exp(-1 / 6))
     assert exact == pytest.approx(0.1772676, abs=1e-7)
     values = torch.stack([mmd2(points(6, 1, k), points(6, 1, k + 5000, 1.0), rbf(1.0)) for k in range(500)])
@@ -67,9 +68,9 @@ def test_no_function_of_the_class_does_better(functions):
     kernel = rbf(1.0)
     metric = integral_probability_metric(P, Q, functions, LINE, kernel)
     gram = kernel(torch.cdist(LINE, LINE).square())
-    law, best = torch.Generator().manual_seed(0), 0.0
+    source, best = torch.Generator().manual_seed(0), 0.0
     for _ in range(20_000):
-        values = torch.rand(3, generator=law)
+        values = torch.rand(3, generator=source)
         if functions == "bounded":
             values = 2 * values - 1
         if functions == "lipschitz":

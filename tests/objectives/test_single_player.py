@@ -86,8 +86,8 @@ def test_discretized_logistic_sums_to_one_and_is_the_difference_of_cdfs(levels: 
     x = torch.arange(levels, dtype=torch.float64)[:, None]
     half, lowest, highest = (torch.tensor(v, dtype=torch.float64) for v in (0.5, 0.0, levels - 1.0))
     for mean in (-3.0, 0.0, 0.4 * levels, levels + 2.0):
-        law = (torch.tensor(mean, dtype=torch.float64), torch.tensor(log_scale, dtype=torch.float64))
-        got = discretized_logistic_log_prob(x, *law, half_bin=half, lowest=lowest, highest=highest)
+        parameters = (torch.tensor(mean, dtype=torch.float64), torch.tensor(log_scale, dtype=torch.float64))
+        got = discretized_logistic_log_prob(x, *parameters, half_bin=half, lowest=lowest, highest=highest)
         assert got.exp().sum().item() == pytest.approx(1.0, abs=1e-12)
         cdf = torch.sigmoid((torch.arange(levels - 1, dtype=torch.float64) + 0.5 - mean) / math.exp(log_scale))
         ends = torch.cat([torch.zeros(1), cdf, torch.ones(1)]).diff()

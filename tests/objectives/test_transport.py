@@ -20,8 +20,8 @@ from thalweg.objectives.transport import (
 
 
 def points(n, d, seed, shift=0.0, scale=1.0):
-    law = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=law, dtype=torch.float64) * scale + shift
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=source, dtype=torch.float64) * scale + shift
 
 
 @pytest.mark.oracle("O4")
@@ -60,9 +60,9 @@ def test_weights_are_shares():
 
 @pytest.mark.system("S92")
 def test_at_most_the_diameter_times_the_total_variation():
-    x, law = points(6, 2, 0), torch.Generator().manual_seed(1)
+    x, source = points(6, 2, 0), torch.Generator().manual_seed(1)
     for _ in range(20):
-        p, q = torch.rand(2, 6, generator=law, dtype=torch.float64).softmax(1)
+        p, q = torch.rand(2, 6, generator=source, dtype=torch.float64).softmax(1)
         assert wasserstein(x, x, p, q) <= torch.cdist(x, x).max() * f_divergence("tv").discrete(p, q) + 1e-12
 
 

@@ -119,11 +119,11 @@ def test_the_second_stage_learns_the_law_of_the_codes_and_leaves_them():
         model, _, problem = built(options)
         batch = Member("vq-vae", DIGITS).batch(5)
         loss, codes = problem.loss("prior", batch), model.codes(batch.x)
-        wanted = model.law.log_joint(codes, batch.y) if options else model.law.log_prob(codes)
+        wanted = model.code_prior.log_joint(codes, batch.y) if options else model.code_prior.log_prob(codes)
         torch.testing.assert_close(loss.values, -wanted)
         loss.values.mean().backward()
         assert all(p.grad is None for p in model.autoencoder.parameters())
-        assert any(p.grad is not None and p.grad.any() for p in model.law.parameters())
+        assert any(p.grad is not None and p.grad.any() for p in model.code_prior.parameters())
 
 
 @pytest.mark.system("S84")

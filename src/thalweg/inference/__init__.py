@@ -1,1 +1,2 @@
-"""Laws that are known up to what must be estimated: marginal likelihoods, posteriors, gradients of expectations."""
+"""Distributions that are known up to what must be estimated: marginal likelihoods, posteriors, gradients of
+expectations."""

@@ -1,4 +1,4 @@
-"""Sampling a law on the line through the inverse of its distribution function, atoms included."""
+"""Sampling a distribution on the line through the inverse of its distribution function, atoms included."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def generalized_inverse(cdf: Callable[[Tensor], Tensor], u: Float[Tensor, " n"])
     """Return F⁻¹(u) = inf{x : F(x) ≥ u} of a distribution function F, by bisection in float64, for u in (0, 1).
 
     Where F is continuous and grows, this is its inverse; over an atom, where F jumps, it is the atom for all u of the
-    jump; over a gap, where F is flat, the gap's left end. So F⁻¹(U) has the law F for a uniform U, whatever F: since
-    F⁻¹(u) ≤ x if and only if u ≤ F(x).
+    jump; over a gap, where F is flat, the gap's left end. So F⁻¹(U) has the distribution F for a uniform U, whatever F:
+    since F⁻¹(u) ≤ x if and only if u ≤ F(x).
 
     `cdf` takes points to probabilities, elementwise, and is right-continuous.
 
@@ -50,12 +50,12 @@ def generalized_inverse(cdf: Callable[[Tensor], Tensor], u: Float[Tensor, " n"])
 def sample_by_inverse(inverse: Callable[[Tensor], Tensor], n: int, *, seed: int = 0) -> Float[Tensor, " n"]:
     """Return n draws F⁻¹(U), U uniform on (0, 1), float64, from the inverse of a distribution function.
 
-    The lecture's example: −log(1 − u)/λ has the exponential law of rate λ.
+    The lecture's example: −log(1 − u)/λ has the exponential distribution of rate λ.
 
     >>> x = sample_by_inverse(lambda u: -(-u).log1p() / 2.0, 100_000)
     >>> round(float(x.mean()), 2)  # 1/λ
     0.5
     """
-    law = generator(fold(seed, "inverse"))
-    u = torch.rand(positive("n", n), generator=law, dtype=torch.float64)
+    source = generator(fold(seed, "inverse"))
+    u = torch.rand(positive("n", n), generator=source, dtype=torch.float64)
     return inverse(u.clamp(min=torch.finfo(torch.float64).tiny))

@@ -32,8 +32,8 @@ def dual_distance(
     With F the 1-Lipschitz functions that is W₁; a critic whose slopes are at most K gives at most K·W₁. What keeps it
     in F is up to the caller: weights divided by their norms in the forward pass, a `project` called after each step
     (clipping, or `project_spectrally`), or the gradient `penalty` λ, whose slope of one holds only where it looks, and
-    gives way: of laws that are W apart along one direction, it finds W (1 + W/2λ). A slope of −1 pleases a large λ as
-    much as one of 1: a small critic that starts downhill may stay there.
+    gives way: of distributions that are W apart along one direction, it finds W (1 + W/2λ). A slope of −1 pleases a
+    large λ as much as one of 1: a small critic that starts downhill may stay there.
 
     `critic` gives scores (B,). Adam, with a rate that falls to 0 along a cosine; batches are drawn anew at each step.
 
@@ -52,14 +52,14 @@ def dual_distance(
         raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
     optimizer = torch.optim.Adam(critic.parameters(), lr=positive("lr", lr), betas=(0.5, 0.9))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    law = torch.Generator(x.device).manual_seed(fold(seed, "dual"))
+    source = torch.Generator(x.device).manual_seed(fold(seed, "dual"))
     critic.train()
     for _ in range(steps):
-        above = x[torch.randint(len(x), (batch_size,), generator=law, device=x.device)]
-        below = y[torch.randint(len(y), (batch_size,), generator=law, device=x.device)]
+        above = x[torch.randint(len(x), (batch_size,), generator=source, device=x.device)]
+        below = y[torch.randint(len(y), (batch_size,), generator=source, device=x.device)]
         loss = critic(below).mean() - critic(above).mean()
         if penalty:
-            epsilon = torch.rand(batch_size, 1, generator=law, device=x.device, dtype=x.dtype)
+            epsilon = torch.rand(batch_size, 1, generator=source, device=x.device, dtype=x.dtype)
             loss = loss + penalty * gradient_penalty(critic, above, below, epsilon).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -43,16 +43,16 @@ class Rate(NamedTuple):
     slope: float
 
 
-def smoothed(law: GaussianMixture, h: float) -> GaussianMixture:
+def smoothed(mixture: GaussianMixture, h: float) -> GaussianMixture:
     """Return p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du = E p̂(x), K Gaussian: each σ² becomes σ² + h².
 
     The lecture has K(‖x − X‖/h) in the integral, X for u.
     """
-    return GaussianMixture(law.means, (law.stds**2 + positive("h", h) ** 2).sqrt(), law.weights)
+    return GaussianMixture(mixture.means, (mixture.stds**2 + positive("h", h) ** 2).sqrt(), mixture.weights)
 
 
-def mise(law: GaussianMixture, n: int, h: float) -> float:
-    """Return E ∫ (p̂ − p)² dx of a Gaussian kernel of bandwidth h around n examples of the law, exactly:
+def mise(mixture: GaussianMixture, n: int, h: float) -> float:
+    """Return E ∫ (p̂ − p)² dx of a Gaussian kernel of bandwidth h around n examples of the mixture, exactly:
 
         (4π)^{−d/2} / (n h^d) + wᵀ[(1 − 1/n) Ω₂ − 2Ω₁ + Ω₀] w,  (Ω_a)_{jk} = N(μ_j − μ_k; 0, (σ_j² + σ_k² + a h²) I),
 
@@ -64,14 +64,14 @@ def mise(law: GaussianMixture, n: int, h: float) -> float:
     >>> round(mise(normal, 100, 0.4455), 5)
     0.00541
     """
-    d = law.means.shape[1]
-    apart, var = law.means[:, None] - law.means, (law.stds[:, None] ** 2 + law.stds**2)
+    d = mixture.means.shape[1]
+    apart, var = mixture.means[:, None] - mixture.means, (mixture.stds[:, None] ** 2 + mixture.stds**2)
     omega = [_normal(apart, (var + a * h**2).sqrt()) for a in (0, 1, 2)]
     inner = (1 - 1 / n) * omega[2] - 2 * omega[1] + omega[0]
-    return (4 * math.pi) ** (-d / 2) / (n * h**d) + float(law.weights @ inner @ law.weights)
+    return (4 * math.pi) ** (-d / 2) / (n * h**d) + float(mixture.weights @ inner @ mixture.weights)
 
 
-def rate(law: GaussianMixture, n: Sequence[int]) -> Rate:
+def rate(mixture: GaussianMixture, n: Sequence[int]) -> Rate:
     """Return the error of the best bandwidth for each n, and the slope of log error against log n by least squares.
 
     For densities of smoothness β = 2 and a kernel of order 2 it tends to −2β/(2β + d): −4/5 on the line, −4/6 in the
@@ -83,10 +83,10 @@ def rate(law: GaussianMixture, n: Sequence[int]) -> Rate:
     from scipy.optimize import minimize_scalar
 
     bandwidths, errors = [], []
-    widest = float(law.stds.max())
+    widest = float(mixture.stds.max())
     for count in n:
         found = minimize_scalar(
-            lambda log_h, count=count: math.log(mise(law, count, math.exp(log_h))),
+            lambda log_h, count=count: math.log(mise(mixture, count, math.exp(log_h))),
             bounds=(math.log(1e-4 * widest), math.log(2 * widest)),
             method="bounded",
             options={"xatol": 1e-6},

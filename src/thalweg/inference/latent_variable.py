@@ -21,7 +21,7 @@ ROWS = 10_000  # pairs (x, z) at once
 class DiscreteLatentModel:
     """Z ~ Categorical, X|Z=k ~ `likelihood(k)`: log p(x) = log Σ_k π_k p(x|k), exactly, and p(k|x).
 
-    `likelihood` takes indices (n,) to n laws of one example each.
+    `likelihood` takes indices (n,) to n distributions of one example each.
 
     >>> from torch.distributions import Independent, Normal
     >>> centers = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -62,9 +62,9 @@ def log_weights(
 ) -> Float[Tensor, "draws B"]:
     """Return log w = log p(x|z) p(z) / q(z) of `draws` z from q for each example: E w = p(x), whatever q.
 
-    `proposal` q has the batch shape (B,), or none for one law for all examples; None is the prior, the naive Monte
-    Carlo estimate w = p(x|z), whose draws mostly miss the few z that explain x. Under the posterior w is p(x) itself,
-    and its variance 0: the encoder of a VAE is there to come near it.
+    `proposal` q has the batch shape (B,), or none for one distribution for all examples; None is the prior, the naive
+    Monte Carlo estimate w = p(x|z), whose draws mostly miss the few z that explain x. Under the posterior w is p(x)
+    itself, and its variance 0: the encoder of a VAE is there to come near it.
 
     `model` has `prior` and `log_likelihood(x, z)`.
 

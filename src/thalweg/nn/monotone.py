@@ -23,7 +23,7 @@ LEAST = 1e-3  # scale of a component: the likelihood has no bound where one may 
 
 
 class Kernel(NamedTuple):
-    """A symmetric law on the line: log C and log c of a value, and the value of (log C, log (1 − C))."""
+    """A symmetric distribution on the line: log C and log c of a value, and the value of (log C, log (1 − C))."""
 
     log_cdf: Callable[[Tensor], Tensor]
     log_pdf: Callable[[Tensor], Tensor]
@@ -33,14 +33,15 @@ class Kernel(NamedTuple):
 class MixtureOfCDFs(Transform):
     """f(x) = C⁻¹(Σ_k w_k C((x − μ_k)/σ_k)): through the distribution function F of a mixture and back to the line.
 
-    C is that of the normal or the logistic law. f'(x) = F'(x)/c(f(x)); with one component f is affine, and far out it
-    always is nearly. With a Gaussian C, f takes the mixture exactly to N(0, 1). All is computed from the logarithms of
-    F and 1 − F, so that no tail is lost. The inverse has no closed form: it is halved in and ends with Newton's steps.
+    C is that of the normal or the logistic kernel. f'(x) = F'(x)/c(f(x)); with one component f is affine, and far out
+    it always is nearly. With a Gaussian C, f takes the mixture exactly to N(0, 1). All is computed from the logarithms
+    of F and 1 − F, so that no tail is lost. The inverse has no closed form: it is halved in and ends with Newton's
+    steps.
 
-    The lecture says that the inverse distribution function takes X to a uniform law; the function itself does.
+    The lecture says that the inverse distribution function takes X to a uniform distribution; the function itself does.
 
     Args:
-        kernel: law of a component, "gaussian" or "logistic".
+        kernel: distribution of a component, "gaussian" or "logistic".
         components: how many.
         context: how many numbers the weights, means and log-scales depend on, linearly.
 
@@ -62,12 +63,12 @@ class MixtureOfCDFs(Transform):
     def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return f(x) and log f'(x)."""
         log_weight, mean, scale = self._of(context)
-        law, u = KERNELS[self.kernel], (x - mean) / scale
-        log_below = (log_weight + law.log_cdf(u)).logsumexp(-1, keepdim=True)
-        log_above = (log_weight + law.log_cdf(-u)).logsumexp(-1, keepdim=True)
-        log_density = (log_weight - scale.log() + law.log_pdf(u)).logsumexp(-1)
-        value = law.quantile(log_below, log_above)
-        return TransformOutput(value, log_density - law.log_pdf(value).squeeze(-1))
+        kernel, u = KERNELS[self.kernel], (x - mean) / scale
+        log_below = (log_weight + kernel.log_cdf(u)).logsumexp(-1, keepdim=True)
+        log_above = (log_weight + kernel.log_cdf(-u)).logsumexp(-1, keepdim=True)
+        log_density = (log_weight - scale.log() + kernel.log_pdf(u)).logsumexp(-1)
+        value = kernel.quantile(log_below, log_above)
+        return TransformOutput(value, log_density - kernel.log_pdf(value).squeeze(-1))
 
     def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return the x with f(x) = z to the precision of floats, differentiable, and log f'(x)."""
@@ -146,14 +147,14 @@ class Squash(Transform):
 
     def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return z and Σ log c(x). A context changes nothing."""
-        law = KERNELS[self.kernel]
-        return TransformOutput(_inside(law.log_cdf(x).exp()), law.log_pdf(x).sum(1))
+        kernel = KERNELS[self.kernel]
+        return TransformOutput(_inside(kernel.log_cdf(x).exp()), kernel.log_pdf(x).sum(1))
 
     def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return x, and Σ log c(x)."""
-        law, z = KERNELS[self.kernel], _inside(z)
-        x = law.quantile(z.log(), (-z).log1p())
-        return TransformOutput(x, law.log_pdf(x).sum(1))
+        kernel, z = KERNELS[self.kernel], _inside(z)
+        x = kernel.quantile(z.log(), (-z).log1p())
+        return TransformOutput(x, kernel.log_pdf(x).sum(1))
 
 
 def _inside(z: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def minimax(weight: float = 1.0) -> Rules:
 def non_saturating(weight: float = 1.0) -> Rules:
     """The discriminator of `minimax`, and a generator that ascends E log D(G(z)): its slope stays where D is sure.
 
-    It no longer descends 2 JS, which with laws apart would be constant, and its slope zero.
+    It no longer descends 2 JS, which with distributions apart would be constant, and its slope zero.
 
     >>> non_saturating().generator(torch.zeros(1))
     tensor([0.6931])

@@ -1,4 +1,4 @@
-"""f-divergences D_f(p‖q) = ∫ q f(p/q): of discrete laws, of densities, and as bounds from samples alone."""
+"""f-divergences D_f(p‖q) = ∫ q f(p/q): of discrete distributions, of densities, and as bounds from samples alone."""
 
 from __future__ import annotations
 

@@ -41,17 +41,17 @@ def gaussian_divergence(name: str, p: Normal, q: Normal) -> Tensor:
         return torch.expm1(_log_second_moment(p, q).sum(-1))
     if name == "neyman":
         return torch.expm1(_log_second_moment(q, p).sum(-1))
-    laws = []
-    for law in (p, q):
-        if law.loc.numel() != 1:
-            got = tuple(law.loc.shape)
+    normals = []
+    for normal in (p, q):
+        if normal.loc.numel() != 1:
+            got = tuple(normal.loc.shape)
             raise ValueError(f"{name}: got Gaussians of shape {got}, wanted one coordinate (there is no closed form)")
-        mean, std = (number.to("cpu", torch.float64).reshape(()) for number in (law.loc, law.scale))
-        laws.append(Normal(mean, std))
-    # piece by piece, so that a law much narrower than the other, or far from it, has its share of the points
-    ends = sorted((law.loc + side * REACH * law.scale).item() for law in laws for side in (-1, 1))
+        mean, std = (number.to("cpu", torch.float64).reshape(()) for number in (normal.loc, normal.scale))
+        normals.append(Normal(mean, std))
+    # piece by piece, so that a normal much narrower than the other, or far from it, has its share of the points
+    ends = sorted((normal.loc + side * REACH * normal.scale).item() for normal in normals for side in (-1, 1))
     found = [
-        f_divergence(name).densities(laws[0].log_prob, laws[1].log_prob, low, high, points=200_001)
+        f_divergence(name).densities(normals[0].log_prob, normals[1].log_prob, low, high, points=200_001)
         for low, high in pairwise(ends)
     ]
     return torch.stack(found).sum().to(p.loc)

@@ -1,4 +1,5 @@
-"""Integral probability metrics d_F(p, q) = sup over f in F of E_p f − E_q f, of laws on finitely many points."""
+"""Integral probability metrics d_F(p, q) = sup over f in F of E_p f − E_q f, of distributions on finitely many
+points."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def integral_probability_metric(
     points: Float[Tensor, "K d"] | None = None,
     kernel: Kernel | None = None,
 ) -> Float[Tensor, ""]:
-    """Return d_F of two discrete laws.
+    """Return d_F of two discrete distributions.
 
     `functions`: "unit", values in [0, 1], gives the total variation; "bounded", values in [−1, 1], twice that (a
     lecture calls this, too, the total variation); "lipschitz", |f(x) − f(y)| ≤ ‖x − y‖, gives W₁ (another constant
@@ -38,7 +39,7 @@ def integral_probability_metric(
         total: Tensor = difference.abs().sum()
         return total / 2 if functions == "unit" else total
     if points is None:
-        raise ValueError(f"points: got none, wanted where the laws lie, to know which functions are {functions}")
+        raise ValueError(f"points: got none, wanted the points of p and q to know which functions are {functions}")
     if functions == "lipschitz":
         return wasserstein(points, points, p, q)
     if kernel is None:

@@ -46,7 +46,8 @@ def discretized_logistic_log_prob(
     lowest: Tensor,
     highest: Tensor,
 ) -> Float[Tensor, " B"]:
-    """Exact log-probability of evenly spaced levels under a logistic law cut into bins, the edge bins taking the tails.
+    """Exact log-probability of evenly spaced levels under a logistic distribution cut into bins, the edge bins taking
+    the tails.
 
     P(x) = σ(b) − σ(a) with a, b = (x ∓ half_bin − μ)/s; a = −∞ at the lowest level, b = ∞ at the highest. Computed
     as log σ(b) + log σ(−a) + log(1 − e^(a−b)), an identity that loses no digits in the tails.

@@ -46,9 +46,9 @@ def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = S
 def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Float[Tensor, ""]:
     """Return the unbiased estimate of MMD² = sup over ‖f‖_H ≤ 1 of (E f(x) − E f(y))², differentiable.
 
-    Σ_{i≠j} k(x_i, x_j)/n(n−1) + Σ_{i≠j} k(y_i, y_j)/m(m−1) − 2 Σ k(x_i, y_j)/nm. Where the laws are close it comes out
-    negative about as often as positive. H is the kernel's space; a lecture's bound on sup |f| gives the total variation
-    instead.
+    Σ_{i≠j} k(x_i, x_j)/n(n−1) + Σ_{i≠j} k(y_i, y_j)/m(m−1) − 2 Σ k(x_i, y_j)/nm. Where the distributions are close it
+    comes out negative about as often as positive. H is the kernel's space; a lecture's bound on sup |f| gives the total
+    variation instead.
 
     Reference: A Kernel Two-Sample Test, Arthur Gretton et al., 2012.
 

@@ -1,4 +1,4 @@
-"""A VQ-VAE's two stages: the autoencoder with its codebooks, then the law of the codes."""
+"""A VQ-VAE's two stages: the autoencoder with its codebooks, then the prior of the codes."""
 
 from __future__ import annotations
 
@@ -103,21 +103,22 @@ def _gathered(x: Tensor) -> Tensor:
 
 
 class CodeLikelihood:
-    """One player, "prior", the law of the codes, that loses −log p(c(x)), or −log p(c(x), y) of labels y too, in nats.
+    """One player, "prior", the prior of the codes, that loses −log p(c(x)), or −log p(c(x), y) of labels y too, in
+    nats.
 
     The codes are those of `model`, which stays as it is.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.players: Mapping[str, nn.Module] = {"prior": model.law}
+        self.players: Mapping[str, nn.Module] = {"prior": model.code_prior}
 
     def loss(self, player: str, batch: Batch) -> Loss:
         """Return −log p of the batch's codes."""
         with torch.no_grad():
             codes = self.model.codes(batch.x)
-        if not hasattr(self.model.law, "log_joint"):
-            return Loss(-self.model.law.log_prob(codes))
+        if not hasattr(self.model.code_prior, "log_joint"):
+            return Loss(-self.model.code_prior.log_prob(codes))
         if batch.y is None:
             raise ValueError("labels: got none, wanted those that the codes are conditioned on")
-        return Loss(-self.model.law.log_joint(codes, batch.y))
+        return Loss(-self.model.code_prior.log_joint(codes, batch.y))

@@ -19,13 +19,13 @@ def pixelcnn(
     binarized: bool = False,
     conditional: bool = False,
 ) -> Run:
-    """Gated PixelCNN: an exact law of images, pixel after pixel, by maximum likelihood.
+    """Gated PixelCNN: an exact distribution of images, pixel after pixel, by maximum likelihood.
 
     Args:
         hidden: features of each of the two stacks, for each channel
         layers: gated layers
         binarized: model which pixels are above half range, in place of their levels
-        conditional: a law for each class, and so a classifier too
+        conditional: a distribution for each class, and so a classifier too
 
     Reference: Conditional Image Generation with PixelCNN Decoders, Aäron van den Oord, Nal Kalchbrenner, Oriol Vinyals,
     Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv 1606.05328.
@@ -54,11 +54,11 @@ def pixelcnn(
     return Run(model, (stage,))
 
 
-def conditioned(law: Any) -> Any:
-    """Return the law, or the class-conditional model around it where it has a context."""
-    from thalweg.models.autoregressive.conditional import ClassConditional
+def conditioned(model: Any) -> Any:
+    """Return the model, or the class-conditional model around it where it has a context."""
+    from thalweg.models.class_conditional import ClassConditional
 
-    return ClassConditional(law) if law.context else law
+    return ClassConditional(model) if model.context else model
 
 
 def classes(option: str, spec: Spec) -> int:

@@ -23,11 +23,11 @@ def flow_1d(
     bound: float = 5.0,
     conditional: bool = False,
 ) -> Run:
-    """A flow of one number to a normal, logistic, uniform or Beta(5, 5) law, by maximum likelihood.
+    """A flow of one number to a normal, logistic, uniform or Beta(5, 5) distribution, by maximum likelihood.
 
     Args:
         map: a monotone function made of a gaussian or logistic mixture's distribution function, or a spline
-        base: law of z; the lecture's three are uniform, beta and normal
+        base: distribution of z; the lecture's three are uniform, beta and normal
         components: of the mixture
         bins: of the spline
         bound: the spline moves what is in [-bound, bound], in standard deviations of the data

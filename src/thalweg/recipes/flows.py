@@ -30,7 +30,7 @@ def nice(
         layers: number of couplings
         hidden: units of a hidden layer; by default 1000 for images of more than 256 values, else 128
         depth: hidden layers of a coupling's network; by default 5 for images of more than 256 values, else 2
-        base: law of z
+        base: distribution of z
         alpha: how far the logit of an image's values stays from its ends
         conditional: a density for each class, and so a classifier too
 
@@ -147,7 +147,7 @@ def fitted(
 ) -> Run:
     """Return the run of the flow, or of the class-conditional model around it, by maximum likelihood."""
     from thalweg.config import OptimizerConfig, ScheduleConfig
-    from thalweg.models.flows.conditional import ClassConditional
+    from thalweg.models.class_conditional import ClassConditional
     from thalweg.problems.likelihood import Likelihood
     from thalweg.training.run import Run, Stage
 

@@ -88,12 +88,12 @@ def stacked_denoising_autoencoder(
     data = data_of("stacked-denoising-autoencoder", spec)
     in_range("layers", layers, 1, 20)
     sizes = (positive("hidden", hidden),) * (layers - 1) + (positive("latent_dim", latent_dim),)
-    law = corruption_of(spec, corruption, level)
+    noise = corruption_of(spec, corruption, level)
     model = own.StackedDenoisingAutoencoder(spec.shape, sizes, **data)
     adam, cosine = OptimizerConfig(lr=3e-3), ScheduleConfig(name="cosine")  # sigmoids bear more than ReLUs do
     below = [
         Stage(
-            problem=LayerDenoising(model, i, law),
+            problem=LayerDenoising(model, i, noise),
             steps=2_000,
             batch_size=128,
             optimizers={"layer": adam},
@@ -103,7 +103,7 @@ def stacked_denoising_autoencoder(
         for i in range(layers)
     ]
     whole = Stage(
-        problem=Denoising(model, law),
+        problem=Denoising(model, noise),
         steps=5_000,
         batch_size=128,
         optimizers={"model": adam},

@@ -35,7 +35,8 @@ def vae(
         depth: hidden layers each way (dense); 0 is affine, as in probabilistic PCA
         activation: of hidden layers (dense)
         architecture: dense is fully connected; conv halves images down to 4×4; auto is conv for images
-        likelihood: law of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian of vectors
+        likelihood: distribution of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian
+            of vectors
         sigma: scale of x given z, in standard deviations of the data; the starting point where it is learned
         learn_sigma: let the decoder say the scale of every value
         gradient: how the expectation over z is differentiated; score-function is unbiased too, and far noisier
@@ -70,7 +71,8 @@ def beta_vae(
         depth: hidden layers each way (dense)
         activation: of hidden layers (dense)
         architecture: dense is fully connected; conv halves images down to 4×4; auto is conv for images
-        likelihood: law of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian of vectors
+        likelihood: distribution of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian
+            of vectors
         sigma: scale of x given z, in standard deviations of the data; the starting point where it is learned
         learn_sigma: let the decoder say the scale of every value
 
@@ -109,7 +111,8 @@ def iwae(
         depth: hidden layers each way (dense)
         activation: of hidden layers (dense)
         architecture: dense is fully connected; conv halves images down to 4×4; auto is conv for images
-        likelihood: law of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian of vectors
+        likelihood: distribution of x given z; auto: discretized-logistic, bernoulli of images with 2 levels, gaussian
+            of vectors
         sigma: scale of x given z, in standard deviations of the data; the starting point where it is learned
         learn_sigma: let the decoder say the scale of every value
 
@@ -133,7 +136,7 @@ def _parts(
     sigma: float,
     learn_sigma: bool,
 ) -> tuple[Any, Any, Any]:
-    """Return the encoder, the decoder and the law of the observation."""
+    """Return the encoder, the decoder and the likelihood."""
     from torch import nn
 
     from thalweg.checks import choice, in_range, positive
@@ -152,10 +155,10 @@ def _parts(
     if architecture == "conv" and not image:
         raise ValueError(f"architecture: got 'conv' with vectors '{spec.name}', wanted dense")
     usual = ("bernoulli" if spec.levels == 2 else "discretized-logistic") if image else "gaussian"
-    law: Any = usual if likelihood == "auto" else likelihood
+    kind: Any = usual if likelihood == "auto" else likelihood
     levels = spec.levels if image else None
     observation: Any = observation_of(
-        law, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete, sigma=sigma, learn_sigma=learn_sigma
+        kind, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete, sigma=sigma, learn_sigma=learn_sigma
     )
     if architecture == "conv" or (architecture == "auto" and image and min(spec.shape[1:]) >= 8):
         for option, given, own in (("depth", depth, 1), ("activation", activation, "relu")):

@@ -1,4 +1,4 @@
-"""Recipes of vector-quantized autoencoders: the autoencoder first, then a law of its codes."""
+"""Recipes of vector-quantized autoencoders: the autoencoder first, then a prior of its codes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ def vq_vae(
     restart: bool = True,
     conditional: bool = False,
 ) -> Run:
-    """VQ-VAE of images or vectors: an autoencoder through the nearest vectors of a codebook, then a law of the codes.
+    """VQ-VAE of images or vectors: an autoencoder through the nearest vectors of a codebook, then a prior of the codes.
 
     Args:
         codes: vectors in the codebook; by default 512 for images, 64 for vectors
         dim: numbers in such a vector
         places: codes of one example of vectors; an image has a grid of a quarter of its sides (half, below 16)
-        hidden: channels of the convolutions, units of the layers, and features of the law of the codes
-        layers: gated layers of the PixelCNN, which is the law of an image's codes
-        likelihood: law of x given its codes; auto: discretized-logistic, bernoulli of 2 levels, gaussian of vectors
+        hidden: channels of the convolutions, units of the layers, and features of the prior of the codes
+        layers: gated layers of the PixelCNN, which is the prior of an image's codes
+        likelihood: distribution of x given its codes; auto: discretized-logistic, bernoulli of 2 levels, gaussian of
+            vectors
         codebook: ema keeps running means of what each code is nearest to; loss descends the squared distance
         commitment: weight of the squared distance that draws the encoder to the codes
         restart: codes that are hardly used begin again on vectors of the batch
-        conditional: a law of the codes for each class
+        conditional: one prior of the codes for each class
 
     Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
     arXiv 1711.00937.
@@ -59,7 +60,7 @@ def vq_vae(
     context = classes("conditional", spec) if conditional else 0
     encoder: Any
     decoder: Any
-    law: Any
+    prior: Any
     if spec.kind == "image":
         if places != 1:
             raise ValueError(f"places: got {places} with images '{spec.name}', wanted vectors")
@@ -67,13 +68,13 @@ def vq_vae(
         grid: tuple[int, ...] = sizes[-1]
         encoder = downward(spec.shape[0], dim, hidden, sizes)
         decoder = upward(dim, outputs * spec.shape[0], hidden, sizes)
-        law = PixelCNN((1, *grid), count, hidden=hidden, layers=layers, context=context, embedding=hidden)
+        prior = PixelCNN((1, *grid), count, hidden=hidden, layers=layers, context=context, embedding=hidden)
     else:
         grid = (places,)
         encoder, decoder = dense_networks(spec.shape, outputs, dim, places, hidden)
-        law = CodeTable(places, count, context=context)
+        prior = CodeTable(places, count, context=context)
     autoencoder = QuantizedAutoencoder(encoder, quantizer, decoder, observation, grid)
-    return _run(autoencoder, law, commitment, restart)
+    return _run(autoencoder, prior, commitment, restart)
 
 
 def vq_vae_2(
@@ -89,24 +90,25 @@ def vq_vae_2(
     restart: bool = True,
     conditional: bool = False,
 ) -> Run:
-    """VQ-VAE-2 of images: a coarse and a fine grid of codes, then a law of the coarse ones and of the fine given them.
+    """VQ-VAE-2 of images: a coarse and a fine grid of codes, then a prior of the coarse codes and of the fine codes
+    given them.
 
     Args:
         codes: vectors in either codebook
         dim: numbers in such a vector
-        hidden: channels of the convolutions, and features of the law of the codes
+        hidden: channels of the convolutions, and features of the prior of the codes
         layers: gated layers of either PixelCNN
-        likelihood: law of x given its codes; auto: discretized-logistic, bernoulli of 2 levels
+        likelihood: distribution of x given its codes; auto: discretized-logistic, bernoulli of 2 levels
         codebook: ema keeps running means of what each code is nearest to; loss descends the squared distance
         commitment: weight of the squared distance that draws the encoder to the codes
         restart: codes that are hardly used begin again on vectors of the batch
-        conditional: a law of the codes for each class
+        conditional: one prior of the codes for each class
 
     Reference: Generating Diverse High-Fidelity Images with VQ-VAE-2, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
     2019, arXiv 1906.00446.
     """
     from thalweg.checks import choice
-    from thalweg.models.vaes.vq_vae_2 import HierarchicalAutoencoder, HierarchicalLaw
+    from thalweg.models.vaes.vq_vae_2 import HierarchicalAutoencoder, HierarchicalPrior
     from thalweg.recipes.autoregressive import classes
 
     if spec.kind == "vector":
@@ -123,8 +125,8 @@ def vq_vae_2(
         moving=choice("codebook", codebook, ("ema", "loss")) == "ema",
     )
     grids = autoencoder.top_grid, autoencoder.bottom_grid
-    law = HierarchicalLaw(*grids, codes, hidden=hidden, layers=layers, context=context)
-    return _run(autoencoder, law, commitment, restart)
+    prior = HierarchicalPrior(*grids, codes, hidden=hidden, layers=layers, context=context)
+    return _run(autoencoder, prior, commitment, restart)
 
 
 def halvings(spec: Spec) -> int:
@@ -142,19 +144,19 @@ def _observation(name: str, spec: Spec, likelihood: str, hidden: int) -> Any:
     positive("hidden", hidden)
     image = spec.kind == "image"
     usual = ("bernoulli" if spec.levels == 2 else "discretized-logistic") if image else "gaussian"
-    law: Any = usual if likelihood == "auto" else likelihood
+    kind: Any = usual if likelihood == "auto" else likelihood
     levels = spec.levels if image else None
-    return observation_of(law, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete)
+    return observation_of(kind, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete)
 
 
-def _run(autoencoder: Any, law: Any, commitment: float, restart: bool) -> Run:
+def _run(autoencoder: Any, prior: Any, commitment: float, restart: bool) -> Run:
     from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.vaes.vq_vae import VQVAE
     from thalweg.problems.quantizing import CodeLikelihood, Quantizing
     from thalweg.recipes.autoregressive import conditioned
     from thalweg.training.run import Run, Stage
 
-    model = VQVAE(autoencoder, conditioned(law))
+    model = VQVAE(autoencoder, conditioned(prior))
     first = Stage(
         problem=Quantizing(model, commitment=commitment, restart=restart),
         steps=4_000,

@@ -78,7 +78,7 @@ def _model(
     from thalweg.recipes.autoencoders import network_of
 
     if spec.kind == "vector":
-        latent_dim = min(latent_dim, spec.size)  # codes on a surface inside a larger space have no law like the prior's
+        latent_dim = min(latent_dim, spec.size)  # codes on a surface cannot match the prior
     depth = 2 if spec.kind == "vector" else 1
     autoencoder = network_of(name, spec, latent_dim, hidden, depth, architecture, tied=False)
     critic = code_critic(latent_dim, hidden) if adversarial else None

@@ -17,7 +17,7 @@ CORRUPTIONS = ("gaussian", "masking", "salt-and-pepper")
 
 @dataclass(frozen=True)
 class Corruption:
-    """A law q(ỹ|y) of damaged data, each value by itself; `level` says how much.
+    """A distribution q(ỹ|y) of damaged data, each value by itself; `level` says how much.
 
     gaussian: y + level·ε, ε standard normal. masking: 0 with probability `level`. salt-and-pepper: with probability
     `level`, 0 or 1 at the toss of a fair coin; for data in [0, 1].

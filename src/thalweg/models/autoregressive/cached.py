@@ -13,7 +13,8 @@ __all__ = ["cached_sample", "draw_level"]
 
 
 def draw_level(scores: Float[Tensor, "B L"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Return the level at which the cumulative probability passes `uniform`: its law is the softmax of `scores`.
+    """Return the level at which the cumulative probability passes `uniform`: its distribution is the softmax of
+    `scores`.
 
     >>> draw_level(torch.zeros(3, 4), torch.tensor([0.0, 0.3, 0.99])).tolist()
     [0, 1, 3]

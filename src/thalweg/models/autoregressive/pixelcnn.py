@@ -1,4 +1,4 @@
-"""The gated PixelCNN: an exact law of grids of whole numbers, pixel after pixel and channel after channel."""
+"""The gated PixelCNN: an exact distribution of grids of whole numbers, pixel after pixel and channel after channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thalweg.checks import positive
 from thalweg.models.autoregressive.cached import cached_sample
 from thalweg.nn.masked import MaskedConv2d
 
-__all__ = ["GatedLayer", "PixelCNN"]
+__all__ = ["GatedLayer", "PixelCNN", "as_grid"]
 
 FIRST, INNER = 7, 3  # sizes of the first and of the gated convolutions
 AT_ONCE = 100  # examples that are evaluated together: 256 levels need much memory
@@ -23,9 +23,9 @@ AT_ONCE = 100  # examples that are evaluated together: 256 levels need much memo
 class PixelCNN(nn.Module):
     """Gated PixelCNN, p(x) = Π p(x_i | x_1 … x_{i−1}) over rows, columns and channels: a softmax over the levels each.
 
-    Two stacks of convolutions: the vertical one sees the rows above, the horizontal one the pixels to the left and what
-    the vertical one says; so no pixel before i is missed, and none after it is seen. `context` (B, D, H, W), or
-    (B, D, 1, 1) of what holds everywhere, is added within every gate.
+    Two stacks of convolutions: the vertical stack sees the rows above, the horizontal stack sees the pixels to the left
+    and the features of the vertical stack. Together they see every pixel before i and none after it. `context` (B, D),
+    or (B, D, H, W) where it differs between positions, is added to every gate.
 
     Args:
         shape: of an example, (C, H, W).
@@ -156,9 +156,9 @@ class GatedLayer(nn.Module):
 
     def told(self, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
         """Return what the context adds to the gates of either stack."""
-        if self.context is None:
+        if self.context is None or context is None:
             return None
-        a, b = self.context(context).chunk(2, dim=1)
+        a, b = self.context(as_grid(context)).chunk(2, dim=1)
         return a, b
 
     def rows(self, v: Tensor, told: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
@@ -175,6 +175,11 @@ class GatedLayer(nn.Module):
 
     def __repr__(self) -> str:
         return f"GatedLayer({self.out.in_channels})"
+
+
+def as_grid(context: Tensor) -> Tensor:
+    """Return the context (B, D, H, W), or (B, D, 1, 1) of a context (B, D) that holds everywhere."""
+    return context[:, :, None, None] if context.ndim == 2 else context
 
 
 def gate(raw: Tensor) -> Tensor:

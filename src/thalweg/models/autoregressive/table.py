@@ -1,4 +1,4 @@
-"""An exact law of a few codes without neighborhood: each by a table of those before it."""
+"""An exact distribution of a few codes without neighborhood: each by a table of those before it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["CodeTable"]
 class CodeTable(nn.Module):
     """p(c_1 … c_n) = Π softmax(b_i + Σ_{j<i} W_ij[c_j] + U_i h)[c_i], c_i in 0..K−1, h a context.
 
-    Of one code it is any law at all; of two, too.
+    Of one code it is any distribution at all; of two, too.
 
     Args:
         places: n.
         codes: K.
         context: how many numbers h has; 0: none.
 
-    >>> law = CodeTable(2, 3)
-    >>> law.log_prob(torch.tensor([[0, 2]])).exp()  # uniform at first
+    >>> distribution = CodeTable(2, 3)
+    >>> distribution.log_prob(torch.tensor([[0, 2]])).exp()  # uniform at first
     tensor([0.1111], grad_fn=<ExpBackward0>)
     """
 

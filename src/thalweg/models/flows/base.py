@@ -1,4 +1,4 @@
-"""The laws that flows take data to, coordinate by coordinate."""
+"""The distributions that flows take data to, coordinate by coordinate."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch.nn.functional import softplus
 
 from thalweg.checks import choice
 
-__all__ = ["Base", "BaseLaw", "base_law"]
+__all__ = ["Base", "BaseDistribution", "base_distribution"]
 
 Base = Literal["normal", "logistic", "uniform", "beta"]
 
 
-class BaseLaw(NamedTuple):
-    """A law on the line: its log-density, elementwise; a draw of a tensor of that shape; its center and support."""
+class BaseDistribution(NamedTuple):
+    """A distribution on the line: its log-density, elementwise; a draw of a tensor of that shape; its center and
+    support."""
 
     log_prob: Callable[[Tensor], Tensor]
     make: Callable[[Sequence[int], Tensor, torch.Generator | None], Tensor]
@@ -30,14 +31,14 @@ class BaseLaw(NamedTuple):
         return self.make(shape, like, generator)
 
 
-def base_law(name: Base) -> BaseLaw:
-    """Return the law of that name: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
+def base_distribution(name: Base) -> BaseDistribution:
+    """Return the distribution of that name: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
 
-    >>> law = base_law("beta")
-    >>> round(law.log_prob(torch.tensor(0.5)).exp().item(), 4)  # 630/256
+    >>> distribution = base_distribution("beta")
+    >>> round(distribution.log_prob(torch.tensor(0.5)).exp().item(), 4)  # 630/256
     2.4609
     """
-    return LAWS[choice("base", name, LAWS)]
+    return DISTRIBUTIONS[choice("base", name, DISTRIBUTIONS)]
 
 
 def _normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -64,9 +65,9 @@ def _inside(z: Tensor, value: Tensor) -> Tensor:
 
 
 BETA = math.lgamma(10) - 2 * math.lgamma(5)
-LAWS = {
-    "normal": BaseLaw(lambda z: -0.5 * z.square() - 0.5 * math.log(2 * math.pi), _normal, 0.0, False),
-    "logistic": BaseLaw(lambda z: -softplus(z) - softplus(-z), _logistic, 0.0, False),
-    "uniform": BaseLaw(lambda z: _inside(z, torch.zeros_like(z)), _uniform, 0.5, True),
-    "beta": BaseLaw(lambda z: _inside(z, BETA + 4 * (z.log() + (-z).log1p())), _beta, 0.5, True),
+DISTRIBUTIONS = {
+    "normal": BaseDistribution(lambda z: -0.5 * z.square() - 0.5 * math.log(2 * math.pi), _normal, 0.0, False),
+    "logistic": BaseDistribution(lambda z: -softplus(z) - softplus(-z), _logistic, 0.0, False),
+    "uniform": BaseDistribution(lambda z: _inside(z, torch.zeros_like(z)), _uniform, 0.5, True),
+    "beta": BaseDistribution(lambda z: _inside(z, BETA + 4 * (z.log() + (-z).log1p())), _beta, 0.5, True),
 }

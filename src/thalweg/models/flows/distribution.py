@@ -24,7 +24,7 @@ class Invertible(Protocol):
 
     shape: tuple[int, ...]
     context: int
-    law: Any  # has log_prob(z) -> (B, D)
+    base_distribution: Any  # has log_prob(z) -> (B, D)
 
     def draw(self, n: int) -> Tensor:
         """Draw z (n, D) of the base distribution."""
@@ -40,15 +40,15 @@ class Invertible(Protocol):
 
 
 class FlowDistribution(Distribution):
-    """The law of raw data that a flow gives, for one context or a batch of them.
+    """The distribution of raw data that a flow gives, for one context or a batch of them.
 
-    Of images it is the law of floats in [0, levels), levels plus their noise. `rsample` is differentiable with respect
-    to the flow's parameters and the context.
+    Of images it is the distribution of floats in [0, levels), levels plus their noise. `rsample` is differentiable with
+    respect to the flow's parameters and the context.
 
     >>> from thalweg.models.flows.real_nvp import RealNVP
-    >>> law = RealNVP((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)()
-    >>> x, log_prob = law.rsample_and_log_prob((5,))
-    >>> bool(torch.allclose(law.log_prob(x), log_prob, atol=1e-5))
+    >>> distribution = RealNVP((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)()
+    >>> x, log_prob = distribution.rsample_and_log_prob((5,))
+    >>> bool(torch.allclose(distribution.log_prob(x), log_prob, atol=1e-5))
     True
     """
 
@@ -74,7 +74,7 @@ class FlowDistribution(Distribution):
         lead = torch.broadcast_shapes(lead, self.batch_shape)
         x = value.expand(*lead, *self.event_shape).reshape(-1, *self.event_shape)
         z, log_det = self.flow.forward_and_log_det(x, self._contexts(lead))
-        return (log_det + self.flow.law.log_prob(z).sum(1)).reshape(lead)
+        return (log_det + self.flow.base_distribution.log_prob(z).sum(1)).reshape(lead)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draw values (*sample_shape, *batch, *shape), differentiable."""
@@ -87,7 +87,7 @@ class FlowDistribution(Distribution):
         lead = self._extended_shape(torch.Size(sample_shape))[: -len(self.event_shape)]
         z = self.flow.draw(lead.numel())
         x, log_det = self.flow.inverse_and_log_det(z, self._contexts(lead))
-        log_prob = log_det + self.flow.law.log_prob(z).sum(1)
+        log_prob = log_det + self.flow.base_distribution.log_prob(z).sum(1)
         return Drawn(x.reshape(*lead, *self.event_shape), log_prob.reshape(lead))
 
     def _contexts(self, lead: torch.Size) -> Tensor | None:

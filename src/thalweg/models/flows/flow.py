@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thalweg.config import Discrete
-from thalweg.models.flows.base import Base, base_law
+from thalweg.models.flows.base import Base, base_distribution
 from thalweg.models.flows.distribution import FlowDistribution
 from thalweg.nn.dequantize import LogitLevels
 from thalweg.nn.preprocess import Standardize
@@ -35,7 +35,7 @@ class Flow(nn.Module, ABC):
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
         discrete: which columns of vectors take discrete values.
-        base: law of each coordinate of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
+        base: distribution of each coordinate of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
         alpha: margin of the logit of images.
         context: how many numbers the flow is conditioned on; 0: none.
     """
@@ -54,7 +54,7 @@ class Flow(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.shape, self.size = tuple(shape), math.prod(shape)
-        self.base, self.law = base, base_law(base)
+        self.base, self.base_distribution = base, base_distribution(base)
         self.data = LogitLevels(levels, alpha) if levels else Standardize(mean, std, shape, discrete)
         self.levels, self.context = levels, context
         self.observation = "dequantized" if levels or any(discrete) else "continuous"
@@ -89,7 +89,7 @@ class Flow(nn.Module, ABC):
         return TransformOutput(y, self.forward_transform(y, context).log_det)
 
     def forward(self, context: Float[Tensor, "... K"] | None = None) -> FlowDistribution:
-        """Return the law of raw data, given `context`: of images with their noise, floats in [0, levels)."""
+        """Return the distribution of raw data, given `context`: of images with their noise, floats in [0, levels)."""
         return FlowDistribution(self, context)
 
     def compile(self, *args: Any, **settings: Any) -> None:
@@ -122,7 +122,7 @@ class Flow(nn.Module, ABC):
 
     def _log_density(self, x: Tensor, context: Tensor | None, probe: Tensor | None) -> Tensor:
         z, log_det = self.forward_and_log_det(x, context, probe)
-        return log_det + self.law.log_prob(z).sum(1)
+        return log_det + self.base_distribution.log_prob(z).sum(1)
 
     def log_prob(
         self,
@@ -172,8 +172,12 @@ class Flow(nn.Module, ABC):
 
     def draw(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Float[Tensor, "n D"]:
         """Draw z of the base."""
-        z = self.law.draw((n, self.size), like=self._anchor, generator=generator)
-        return z if temperature == 1.0 else self.law.center + temperature * (z - self.law.center)
+        z = self.base_distribution.draw((n, self.size), like=self._anchor, generator=generator)
+        return (
+            z
+            if temperature == 1.0
+            else self.base_distribution.center + temperature * (z - self.base_distribution.center)
+        )
 
     def to_levels(self, x: Tensor) -> Tensor:
         """Return dequantized data as raw data: images of levels as uint8, discrete columns at their values."""

@@ -1,4 +1,4 @@
-"""Flows on the line: a monotone function that takes one number to a uniform, a beta or a normal law."""
+"""Flows on the line: a monotone function that takes one number to a uniform, a beta or a normal distribution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from thalweg.models.flows.affine import TriangularAffine
-from thalweg.models.flows.base import Base, base_law
+from thalweg.models.flows.base import Base, base_distribution
 from thalweg.models.flows.transformed import TransformedFlow
 from thalweg.nn.monotone import MixtureOfCDFs, Spline, Squash
 from thalweg.nn.transform import Composed, Transform
@@ -27,7 +27,7 @@ class Flow1D(TransformedFlow):
         components: of the mixture.
         bins: of the spline.
         bound: the spline moves what is in [−bound, bound], in standard deviations of the data.
-        base: law of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
+        base: distribution of z: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
         context: how many numbers the flow is conditioned on; 0: none.
         settings: how raw data reach R, see `Flow`.
 
@@ -56,6 +56,6 @@ class Flow1D(TransformedFlow):
             raise ValueError(f"shape: got {tuple(shape)}, wanted (1,): one number an example")
         monotone = Spline(bins, bound, context) if map == "spline" else MixtureOfCDFs(map, components, context)
         parts: list[Transform] = [monotone, TriangularAffine(1, context)]
-        if base_law(base).unit:
+        if base_distribution(base).unit:
             parts.append(Squash("logistic" if map == "spline" else map))
         super().__init__(shape, Composed(*parts), base=base, context=context, **settings)

@@ -25,7 +25,7 @@ class NICE(TransformedFlow):
         layers: number of couplings; fewer than three leave some coordinates blind to others.
         hidden: width of the hidden layers of a coupling's network.
         depth: number of those hidden layers.
-        base: law of each coordinate of z; the paper's is logistic.
+        base: distribution of each coordinate of z; the paper's is logistic.
         context: how many numbers the flow is conditioned on; 0: none.
         settings: how raw data reach R^d, see `Flow`.
 

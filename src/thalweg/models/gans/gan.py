@@ -67,7 +67,7 @@ class GAN(nn.Module):
 
     @property
     def prior(self) -> Independent:
-        """The law of z, N(0, I)."""
+        """The distribution of z, N(0, I)."""
         zero = self.scaling.mean.new_zeros(self.latent_dim)  # on the model's device
         return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1)
 

@@ -1,1 +1,1 @@
-"""Mixtures of simple laws: one around every example, or a few that are fitted."""
+"""Mixtures of simple distributions: one around every example, or a few that are fitted."""

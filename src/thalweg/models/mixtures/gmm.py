@@ -23,7 +23,7 @@ NUMBERS = 1 << 22  # examples × components × columns at once
 
 
 class GMM(Mixture):
-    """p(x) = Σ_k π_k N(x; μ_k, Σ_k) on standardized data: a law of a hidden component and of x given it.
+    """p(x) = Σ_k π_k N(x; μ_k, Σ_k) on standardized data: a distribution of a hidden component and of x given it.
 
     All parameters are free: π = softmax(`log_weights`), and Σ_k = L_k L_kᵀ, L_k lower triangular with the diagonal
     e^{`log_scales`}: one number of a spherical covariance, a number a column of a diagonal and of a full one, which has
@@ -95,7 +95,7 @@ class GMM(Mixture):
         return self.components
 
     def forward(self) -> MixtureSameFamily:
-        """Return the law of raw data: of images with their noise, flattened."""
+        """Return the distribution of raw data: of images with their noise, flattened."""
         scale, shift = (v.expand(self.shape).flatten() for v in (self.data.std, self.data.mean))
         factors = scale[:, None] * self.factors(self.dtype)
         parts = MultivariateNormal(self.means * scale + shift, scale_tril=factors, validate_args=False)

@@ -25,8 +25,8 @@ class BetaVAE(VariationalModel):
 
     >>> import torch
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = BetaVAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2, beta=4.0)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = BetaVAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2, beta=4.0)
     >>> x, eps = torch.ones(5, 1), torch.zeros(5, 2)
     >>> elbo, reconstruction, kl = model.terms(x, eps)
     >>> bool(torch.allclose(model(x, eps).values, elbo - 3 * kl))

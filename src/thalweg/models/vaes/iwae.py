@@ -28,8 +28,8 @@ class IWAE(VariationalModel):
     Gu, Maddison, *Doubly reparameterized gradient estimators for Monte Carlo objectives*, 2019, arXiv:1810.04152.
 
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = IWAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2, draws=50)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = IWAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2, draws=50)
     >>> model(torch.ones(3, 1), torch.randn(3, *model.noise_shape)).values.shape
     torch.Size([3])
     """

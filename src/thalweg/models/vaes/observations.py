@@ -1,4 +1,4 @@
-"""What a decoder's output says about raw data: the law p(x|z) of the observation, and its mean in raw units.
+"""What a decoder's output says about raw data: the likelihood p(x|z), and its mean in raw units.
 
 Each takes raw data, brings it to the units the networks work in (`prepare`), and gives log-probabilities of the raw
 data from prepared data and the decoder's output `parameters` (B, k·C, ...): `outputs` = k blocks along dimension 1.
@@ -26,10 +26,10 @@ LEAST_LOG_SCALE = -7.0  # of a learned scale, in standard deviations of the data
 class Bernoulli(nn.Module):
     """Images binarized at half range, x > (levels−1)/2, with one probability a value; parameters are its logits.
 
-    Of images that have two levels it is the law of the raw levels.
+    Of images that have two levels it is the distribution of the raw levels.
 
-    >>> law = Bernoulli(levels=17)
-    >>> law.prepare(torch.tensor([8, 9])).tolist(), float(law.mean(torch.zeros(1)))
+    >>> likelihood = Bernoulli(levels=17)
+    >>> likelihood.prepare(torch.tensor([8, 9])).tolist(), float(likelihood.mean(torch.zeros(1)))
     ([0.0, 1.0], 8.0)
     """
 
@@ -63,7 +63,8 @@ class Bernoulli(nn.Module):
 
 
 class _LocationScale(nn.Module):
-    """A law with a location and a scale, in standard deviations of the data; the scale fixed or the decoder's too."""
+    """A likelihood with a location and a scale, in standard deviations of the data; the scale fixed or the decoder's
+    too."""
 
     def __init__(
         self,
@@ -100,8 +101,9 @@ class Gaussian(_LocationScale):
 
     Images (`levels` given) and `discrete` columns are dequantized first, x + step · u with u uniform on [0, 1).
 
-    >>> law = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> round(float(law.log_prob(law.prepare(torch.tensor([[3.0]])), torch.zeros(1, 1))), 6)  # N(3, 2²) at 3
+    >>> likelihood = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> y = likelihood.prepare(torch.tensor([[3.0]]))
+    >>> round(float(likelihood.log_prob(y, torch.zeros(1, 1))), 6)  # log N(3; 3, 2²)
     -1.612086
     """
 
@@ -148,7 +150,8 @@ class Gaussian(_LocationScale):
 
 
 class DiscretizedLogistic(_LocationScale):
-    """Exact probabilities of an image's levels: a logistic law around f(z) cut into bins, edge bins take the tails.
+    """Exact probabilities of an image's levels: a logistic distribution around f(z) cut into bins, edge bins take the
+    tails.
 
     Reference: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, 2017, arXiv:1701.05517.
     """
@@ -201,9 +204,9 @@ def observation_of(
     sigma: float = 1.0,
     learn_sigma: bool = True,
 ) -> nn.Module:
-    """Return the law of the observation by name, for data of that shape, number of levels, mean and std.
+    """Return the likelihood by name, for data of that shape, number of levels, mean and std.
 
-    Raises ValueError for an unknown name, and for the laws of images where `levels` is None.
+    Raises ValueError for an unknown name, and for the likelihoods of images where `levels` is None.
 
     >>> observation_of("bernoulli", (1, 8, 8), 17, (4.9,), (6.0,))
     Bernoulli(levels=17)

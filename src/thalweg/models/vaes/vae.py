@@ -26,8 +26,8 @@ class VAE(VariationalModel):
 
     >>> import torch
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2)
     >>> model.elbo(torch.zeros(5, 1)).shape, model.sample(3).shape
     (torch.Size([5]), torch.Size([3, 1]))
     """

@@ -50,7 +50,7 @@ class VariationalModel(nn.Module, ABC):
 
     @property
     def prior(self) -> Independent:
-        """The law of z, N(0, I)."""
+        """The distribution of z, N(0, I)."""
         return Independent(Normal(self.origin, torch.ones_like(self.origin), validate_args=False), 1)
 
     def heads(self, y: Tensor) -> tuple[Float[Tensor, "B d"], Float[Tensor, "B d"]]:

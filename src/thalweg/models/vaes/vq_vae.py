@@ -1,4 +1,4 @@
-"""The VQ-VAE: an autoencoder whose latent code is a grid of nearest vectors of a codebook, and a law of the codes."""
+"""The VQ-VAE: an autoencoder whose latent code is a grid of nearest vectors of a codebook, and a prior of the codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Terms(NamedTuple):
 
 
 class QuantizedAutoencoder(nn.Module):
-    """x → encoder → z_e → nearest codes z_q → decoder → the law of x.
+    """x → encoder → z_e → nearest codes z_q → decoder → the likelihood of x.
 
     `encoder` maps prepared data to (B, D, *grid), `decoder` from there to the parameters of `likelihood`, which brings
     raw data to the networks' units (see `observations`).
@@ -56,20 +56,20 @@ class QuantizedAutoencoder(nn.Module):
         return self.quantizer.lookup(codes.reshape(len(codes), *self.grid)).flatten(1)
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the parameters of the law of x, given flattened vectors."""
+        """Return the parameters of the likelihood of x, given flattened vectors."""
         parameters: Tensor = self.decoder(z.reshape(len(z), -1, *self.grid))
         return parameters
 
 
 class VQVAE(nn.Module):
-    """Vector-quantized variational autoencoder: codes c ~ `law`, x|c ~ the autoencoder's decoder.
+    """Vector-quantized variational autoencoder: codes c ~ `code_prior`, x|c ~ the autoencoder's decoder.
 
     An example has one code c(x): log p(x) ≥ log p(c(x)) + log p(x|c(x)), since p(x) sums that product over all codes.
     The bound is in nats about the raw data; what `observation` says is what it is about.
 
     Args:
         autoencoder: has codes(x), vectors(codes), decode(z), quantizers and likelihood.
-        law: of the codes; has log_prob(codes) and sample(n, generator).
+        code_prior: distribution of the codes; has log_prob(codes) and sample(n, generator).
 
     Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
     arXiv 1711.00937.
@@ -83,9 +83,9 @@ class VQVAE(nn.Module):
     (torch.Size([5]), torch.Size([3, 1]))
     """
 
-    def __init__(self, autoencoder: Any, law: Any) -> None:
+    def __init__(self, autoencoder: Any, code_prior: Any) -> None:
         super().__init__()
-        self.autoencoder, self.law = autoencoder, law
+        self.autoencoder, self.code_prior = autoencoder, code_prior
 
     @property
     def observation(self) -> str:
@@ -94,8 +94,8 @@ class VQVAE(nn.Module):
 
     @property
     def classes(self) -> int:
-        """How many classes the law of the codes is conditioned on; 0: none."""
-        return int(getattr(self.law, "classes", 0))
+        """How many classes the prior of the codes is conditioned on; 0: none."""
+        return int(getattr(self.code_prior, "classes", 0))
 
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
         """Return the codes of raw `x`, whole numbers."""
@@ -108,7 +108,7 @@ class VQVAE(nn.Module):
         if noise is None and self.observation == "dequantized":
             noise = torch.rand(x.shape, device=x.device)
         parameters = self.autoencoder.decode(self.autoencoder.vectors(codes))
-        bound: Tensor = self.law.log_prob(codes) + likelihood.log_prob(likelihood.prepare(x, noise), parameters)
+        bound: Tensor = self.code_prior.log_prob(codes) + likelihood.log_prob(likelihood.prepare(x, noise), parameters)
         return bound
 
     def encode(self, x: Tensor) -> Float[Tensor, "B d"]:
@@ -127,11 +127,11 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, y: Int[Tensor, " n"] | None = None) -> Tensor:
-        """Return `n` raw samples, of the classes `y` where the law of the codes is conditional.
+        """Return `n` raw samples, of the classes `y` where the prior of the codes is conditional.
 
         Vectors have the observation's noise; images are the mean given the codes, rounded to levels.
         """
-        codes = self.law.sample(n, generator, **({} if y is None else {"y": y}))
+        codes = self.code_prior.sample(n, generator, **({} if y is None else {"y": y}))
         z, likelihood = self.autoencoder.vectors(codes.long()), self.autoencoder.likelihood
         if likelihood.levels is None:
             drawn: Tensor = likelihood.quantize(likelihood.draw(self.autoencoder.decode(z), generator))

@@ -11,17 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from thalweg.models.autoregressive.pixelcnn import PixelCNN
+from thalweg.models.autoregressive.pixelcnn import PixelCNN, as_grid
 from thalweg.models.vaes.vq_networks import Residual, downward, grid_sizes, upward
 from thalweg.models.vaes.vq_vae import Terms
 from thalweg.nn.quantize import Quantized, Quantizer
 
-__all__ = ["HierarchicalAutoencoder", "HierarchicalLaw"]
+__all__ = ["HierarchicalAutoencoder", "HierarchicalPrior"]
 
 
 class HierarchicalAutoencoder(nn.Module):
     """Image → bottom features → top features → top codes; bottom features and decoded top codes → bottom codes; both →
-    the law of the image.
+    the likelihood of the image.
 
     The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flat, (B, n): the top
     ones, then the bottom ones.
@@ -83,7 +83,7 @@ class HierarchicalAutoencoder(nn.Module):
         return torch.cat([self.top.lookup(top).flatten(1), self.bottom.lookup(bottom).flatten(1)], 1)
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the parameters of the law of x, given flattened vectors."""
+        """Return the parameters of the likelihood of x, given flattened vectors."""
         sizes = [self.dim * math.prod(grid) for grid in (self.top_grid, self.bottom_grid)]
         top, bottom = z.split(sizes, 1)
         return self._decoded(
@@ -105,7 +105,7 @@ def _doubling(size: tuple[int, int]) -> tuple[int, int]:
     return 4 - size[0] % 2, 4 - size[1] % 2
 
 
-class HierarchicalLaw(nn.Module):
+class HierarchicalPrior(nn.Module):
     """p(top) p(bottom | top), a gated PixelCNN each; the bottom one reads the top codes through residual blocks.
 
     The paper's have attention and many more layers; the factorization is the same.
@@ -118,8 +118,8 @@ class HierarchicalLaw(nn.Module):
         layers: gated layers of each.
         context: how many numbers both are conditioned on; 0: none.
 
-    >>> law = HierarchicalLaw((2, 2), (4, 3), 5, hidden=4, layers=1)
-    >>> law.log_prob(law.sample(6)).shape
+    >>> prior = HierarchicalPrior((2, 2), (4, 3), 5, hidden=4, layers=1)
+    >>> prior.log_prob(prior.sample(6)).shape
     torch.Size([6])
     """
 
@@ -160,4 +160,4 @@ class HierarchicalLaw(nn.Module):
         size = self.bottom.shape[1:]
         seen = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
         told = F.interpolate(self.told(seen), size=size)
-        return told if context is None else torch.cat([told, context.expand(-1, -1, *size)], 1)
+        return told if context is None else torch.cat([told, as_grid(context).expand(-1, -1, *size)], 1)

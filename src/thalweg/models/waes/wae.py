@@ -1,4 +1,4 @@
-"""The Wasserstein autoencoder: codes that together have the law of a prior, and a decoder of it."""
+"""The Wasserstein autoencoder: codes that together have the distribution of a prior, and a decoder of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ __all__ = ["WAE", "code_critic"]
 
 
 class WAE(nn.Module):
-    """Deterministic encoder E and decoder D, with the law of E(x) over all x brought to N(0, σ²I): D(z) then samples.
+    """Deterministic encoder E and decoder D, with the distribution of E(x) over all x brought to N(0, σ²I): D(z) then
+    samples.
 
-    Where the aggregate law of codes is the prior, E ‖x − D(E(x))‖² is the cost of a transport plan from the data to
-    what is generated: training brings down the optimal cost's upper bound. The units are those of the autoencoder.
+    Where the aggregate distribution of codes is the prior, E ‖x − D(E(x))‖² is the cost of a transport plan from the
+    data to what is generated: training brings down the optimal cost's upper bound. The units are those of the
+    autoencoder.
 
     Args:
         autoencoder: has encode, decode, reconstruct, score of raw data, and `encoder`, `decoder`, `preprocess`.
@@ -59,7 +61,7 @@ class WAE(nn.Module):
 
     @property
     def prior(self) -> Independent:
-        """The law of z, N(0, σ²I)."""
+        """The distribution of z, N(0, σ²I)."""
         zero = next(self.parameters()).new_zeros(self.latent_dim)
         return Independent(Normal(zero, torch.full_like(zero, self.sigma), validate_args=False), 1)
 
