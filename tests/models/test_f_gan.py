@@ -56,10 +56,10 @@ def test_what_looks_like_a_sample_scores_higher(name):
 )
 def test_a_free_critic_ends_at_the_divergence(name, best, value):
     """One score a point, found by descending the critic's loss from 0 and not from the formula of the best."""
-    rules, scores = f_gan(f_divergence(name)), torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    gan_loss, scores = f_gan(f_divergence(name)), torch.zeros(3, dtype=torch.float64, requires_grad=True)
 
     def loss():
-        everywhere = rules.critic(scores[:, None].expand(3, 3).flatten(), scores.repeat(3))
+        everywhere = gan_loss.critic(scores[:, None].expand(3, 3).flatten(), scores.repeat(3))
         return (torch.outer(P, Q).flatten() * everywhere).sum()
 
     def closure():
@@ -89,13 +89,13 @@ def critics():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_of_two_gaussians(name):
     """Below the closed form for any critic, beyond sampling error, and equal to it for the best one."""
-    rules, one = f_gan(f_divergence(name)), torch.ones(1, dtype=torch.float64)
+    gan_loss, one = f_gan(f_divergence(name)), torch.ones(1, dtype=torch.float64)
     p, q = Normal(0 * one, one), Normal(0.5 * one, 0.95 * one)
     real, fake = (distribution.sample((100_000,))[:, 0] for distribution in (p, q))
     exact = gaussian_divergence(name, p, q).item()
 
     def estimated(critic):
-        values = rules.estimate(critic(real), critic(fake))
+        values = gan_loss.estimate(critic(real), critic(fake))
         return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
     def best(x):

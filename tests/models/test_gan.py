@@ -86,7 +86,7 @@ def test_of_images_the_class_is_in_channels():
     first = next(layer for layer in model.critic.modules() if isinstance(layer, nn.Conv2d))
     assert first.in_channels == 1 + 3
     x, y = torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 2])
-    assert len(set(model.judge(x, y).tolist())) == 3
+    assert len(set(model.discriminate(x, y).tolist())) == 3
     assert len({tuple(row.flatten().tolist()) for row in model.generate(torch.zeros(3, 2), y)}) == 3
 
 

@@ -169,7 +169,7 @@ def test_a_class_is_a_distribution_of_its_own_and_bayes_rule_classifies():
     shares = torch.bincount((one.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1), minlength=16) / 4000
     p = (logits[:, 1] - model.frequencies.log_softmax(0)[1]).exp()
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / 4000).sqrt().sum()
-    with pytest.raises(ValueError, match="temperature: got 0.5, wanted 1: PixelCNN has none"):
+    with pytest.raises(ValueError, match=r"temperature: got 0.5, wanted 1: PixelCNN has none"):
         model.sample(1, temperature=0.5)
 
 

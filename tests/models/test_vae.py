@@ -127,7 +127,7 @@ def test_probabilities_of_all_images_sum_to_one(name: str, learn_sigma: bool):
         values = list(range(5))
     images = torch.tensor(list(itertools.product(values, repeat=2)), dtype=torch.uint8).view(-1, 1, 1, 2)
     parameters = torch.randn(1, likelihood.outputs, 1, 2).expand(len(images), -1, -1, -1)
-    total = likelihood.log_prob(likelihood.prepare(images), parameters).exp().sum()
+    total = likelihood.log_prob(likelihood.preprocess(images), parameters).exp().sum()
     assert total.item() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -162,8 +162,8 @@ def test_dequantized_images_are_densities_of_levels_plus_noise():
 def test_binarization_at_half_range(levels: int, last_black: int):
     x = torch.arange(levels, dtype=torch.uint8)[:, None]
     wanted = (torch.arange(levels)[:, None] > last_black).float()
-    assert torch.equal(Bernoulli(levels).prepare(x), wanted)
-    assert torch.equal(Bernoulli(levels).prepare(x.float()), wanted)
+    assert torch.equal(Bernoulli(levels).preprocess(x), wanted)
+    assert torch.equal(Bernoulli(levels).preprocess(x.float()), wanted)
 
 
 @pytest.mark.system("S80")
@@ -173,7 +173,7 @@ def test_images_of_two_levels_have_a_probability_of_their_raw_levels():
     likelihood = Bernoulli(levels=2)
     images = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(-1, 1, 2, 2)
     logits = torch.randn(1, 1, 2, 2)
-    p = likelihood.log_prob(likelihood.prepare(images), logits.expand(16, -1, -1, -1)).exp()
+    p = likelihood.log_prob(likelihood.preprocess(images), logits.expand(16, -1, -1, -1)).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-6)
     torch.testing.assert_close(p[15], logits.sigmoid().prod())
     assert Bernoulli(levels=17).observation == "binarized"
@@ -206,7 +206,7 @@ def test_heads_share_all_but_the_last_layer(likelihood: str, learn_sigma: bool):
     linear = [[m for m in n.modules() if isinstance(m, nn.Linear)] for n in (model.encoder, model.decoder)]
     two = likelihood == "gaussian" and learn_sigma
     assert [m[-1].weight.shape for m in linear] == [(6, 8), (128 if two else 64, 8)]
-    q, x = model.posterior(member_x := Member("vae", DIGITS).examples(4)), model.likelihood.prepare(member_x)
+    q, x = model.posterior(member_x := Member("vae", DIGITS).examples(4)), model.likelihood.preprocess(member_x)
     before = nn.Sequential(*list(model.encoder)[:-1])(x)
     torch.testing.assert_close(q.mean, before @ linear[0][-1].weight[:3].T + linear[0][-1].bias[:3])
     log_sigma = before @ linear[0][-1].weight[3:].T + linear[0][-1].bias[3:]
@@ -255,6 +255,6 @@ def test_draws_given_z_have_their_probabilities(likelihood):
     torch.manual_seed(0)
     x = likelihood.draw(parameters.expand(40_000, -1, -1, -1))
     for level in x.unique():
-        wanted = likelihood.log_prob(likelihood.prepare(level.view(1, 1, 1, 1)), parameters).exp().item()
+        wanted = likelihood.log_prob(likelihood.preprocess(level.view(1, 1, 1, 1)), parameters).exp().item()
         spread = math.sqrt(wanted * (1 - wanted) / 40_000)
         assert (x == level).double().mean().item() == pytest.approx(wanted, abs=4 * spread + 1e-4)

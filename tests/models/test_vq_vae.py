@@ -71,7 +71,7 @@ def test_elbo_is_below_the_sum_over_all_codes():
         inner, prior = model.autoencoder, model.code_prior.log_prob(codes)
         assert prior.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
         parameters = inner.decode(inner.vectors(codes))
-        y = inner.likelihood.prepare(x)
+        y = inner.likelihood.preprocess(x)
         each = torch.stack([inner.likelihood.log_prob(y, one.expand(20, -1)) for one in parameters], 1)
         exact = (prior + each).logsumexp(1)
         bound = model.elbo(x)

@@ -22,19 +22,19 @@ def test_shapes_of_images(shape):
     images = model.sample(3)
     assert images.shape == (3, *shape)
     assert images.dtype == torch.uint8
-    assert model.critic(model.prepare(images)).shape == (3,)
+    assert model.critic(model.preprocess(images)).shape == (3,)
 
 
 def test_scaling_of_images():
     model = image_model((1, 8, 8), levels=17)
-    assert model.prepare(torch.tensor([0.0, 16.0]).reshape(2, 1, 1, 1)).flatten().tolist() == [-1, 1]
+    assert model.preprocess(torch.tensor([0.0, 16.0]).reshape(2, 1, 1, 1)).flatten().tolist() == [-1, 1]
     assert int(model.sample(50).max()) <= 16
 
 
 def test_scaling_of_vectors():
     networks = dense_networks((2,), latent_dim=3, hidden=8)
     model = GAN(networks, (2,), latent_dim=3, mean=[1.0, -2.0], std=[2.0, 4.0])
-    assert model.prepare(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
+    assert model.preprocess(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
     z = torch.randn(6, 3)
     torch.testing.assert_close(
         model.decode(z), model.generator(z).double() * torch.tensor([2.0, 4.0]) + torch.tensor([1.0, -2.0])

@@ -9,7 +9,7 @@ from thalweg.objectives.adversarial import f_gan, gradient_penalty, hinge, minim
 from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
 
 P, Q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), torch.tensor([0.2, 0.2, 0.6], dtype=torch.float64)
-RULES = {
+LOSSES = {
     "minimax": minimax(),
     "weighted": minimax(2.0),
     "non-saturating": non_saturating(),
@@ -49,7 +49,7 @@ def test_hinge_estimates_the_total_variation():
         scores = 3 * torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         assert mean(hinge().estimate, scores) <= 0.4 + 1e-12
     wrong = torch.tensor([-20.0, -20.0, 20.0], dtype=torch.float64, requires_grad=True)
-    slopes = [torch.autograd.grad(mean(r.critic, wrong), wrong)[0].abs() for r in (hinge(), RULES["tv"])]
+    slopes = [torch.autograd.grad(mean(r.critic, wrong), wrong)[0].abs() for r in (hinge(), LOSSES["tv"])]
     torch.testing.assert_close(slopes[0], torch.stack([P[0], P[1], Q[2]]))
     assert slopes[1].max() < 1e-12
 
@@ -64,27 +64,25 @@ def test_f_gan_estimates_its_divergence(name):
 
 
 @pytest.mark.system("S95")
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_who_pushes_where(name):
     """The critic drives the scores of data and of g(z) apart; the generator drives its own toward those of data."""
-    rules = RULES[name]
+    loss = LOSSES[name]
     real, fake = (torch.full((3,), 0.1, requires_grad=True) for _ in range(2))
-    of_real, of_fake = torch.autograd.grad(rules.critic(real, fake).sum(), (real, fake))
-    (of_generator,) = torch.autograd.grad(rules.generator(fake).sum(), fake)
-    (of_estimate,) = torch.autograd.grad(rules.estimate(real, fake).sum(), real)
+    of_real, of_fake = torch.autograd.grad(loss.critic(real, fake).sum(), (real, fake))
+    (of_generator,) = torch.autograd.grad(loss.generator(fake).sum(), fake)
+    (of_estimate,) = torch.autograd.grad(loss.estimate(real, fake).sum(), real)
     up = -1.0 if name.startswith("reverse-kl") else 1.0  # whose score is log q/p
     assert (up * of_real < 0).all()  # descent raises it
     assert (up * of_fake > 0).all()
     assert (up * of_generator < 0).all()
     assert (up * of_estimate > 0).all()
-    assert rules.critic(real, fake).shape == rules.generator(fake).shape == (3,)
+    assert loss.critic(real, fake).shape == loss.generator(fake).shape == (3,)
 
 
 def test_where_the_discriminator_is_sure_only_one_generator_has_a_slope():
     fake = torch.tensor([-20.0], requires_grad=True)
-    slopes = [
-        torch.autograd.grad(rules.generator(fake).sum(), fake)[0].abs() for rules in (minimax(), non_saturating())
-    ]
+    slopes = [torch.autograd.grad(loss.generator(fake).sum(), fake)[0].abs() for loss in (minimax(), non_saturating())]
     assert slopes[0] < 1e-8
     assert slopes[1] > 0.99
 

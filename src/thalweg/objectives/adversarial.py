@@ -13,12 +13,12 @@ from torch.nn.functional import logsigmoid, relu, softplus
 from thalweg.checks import positive
 from thalweg.objectives.f_divergence import FDivergence
 
-__all__ = ["Rules", "f_gan", "gradient_penalty", "hinge", "minimax", "non_saturating", "wasserstein"]
+__all__ = ["GANLoss", "f_gan", "gradient_penalty", "hinge", "minimax", "non_saturating", "wasserstein"]
 
 LOG4 = 2 * 0.6931471805599453
 
 
-class Rules(NamedTuple):
+class GANLoss(NamedTuple):
     """What each player loses by the critic's scores of data (B,) and of what is generated (B,).
 
     `critic(real, fake)` and `generator(fake)` give one value a sample; `estimate(real, fake)`, whose mean the critic
@@ -31,7 +31,7 @@ class Rules(NamedTuple):
     estimate: Callable[[Tensor, Tensor], Tensor]
 
 
-def minimax(weight: float = 1.0) -> Rules:
+def minimax(weight: float = 1.0) -> GANLoss:
     """V = E log D(x) + λ E log(1 − D(G(z))), D = σ(score): the discriminator ascends V, the generator descends it.
 
     With λ = 1 and the best D = p/(p + q), V = 2 JS(p, q) − log 4; the estimate is V + log 4. λ is the `weight` of
@@ -39,13 +39,13 @@ def minimax(weight: float = 1.0) -> Rules:
 
     Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
 
-    >>> rules = minimax()
+    >>> loss = minimax()
     >>> zero = torch.zeros(1)  # D = 1/2: nothing is told apart
-    >>> rules.estimate(zero, zero), rules.critic(zero, zero), rules.generator(zero)
+    >>> loss.estimate(zero, zero), loss.critic(zero, zero), loss.generator(zero)
     (tensor([0.]), tensor([1.3863]), tensor([-0.6931]))
     """
     positive("weight", weight)
-    return Rules(
+    return GANLoss(
         "2 JS",
         critic=lambda real, fake: softplus(-real) + weight * softplus(fake),
         generator=lambda fake: weight * logsigmoid(-fake),
@@ -53,7 +53,7 @@ def minimax(weight: float = 1.0) -> Rules:
     )
 
 
-def non_saturating(weight: float = 1.0) -> Rules:
+def non_saturating(weight: float = 1.0) -> GANLoss:
     """The discriminator of `minimax`, and a generator that ascends E log D(G(z)): its slope stays where D is sure.
 
     It no longer descends 2 JS, which with distributions apart would be constant, and its slope zero.
@@ -64,18 +64,18 @@ def non_saturating(weight: float = 1.0) -> Rules:
     return minimax(weight)._replace(generator=lambda fake: softplus(-fake))
 
 
-def wasserstein() -> Rules:
+def wasserstein() -> GANLoss:
     """The critic ascends E f(x) − E f(g(z)), which at the best 1-Lipschitz f is W₁; the generator descends it.
 
     The lecture's printed gradient of the generator omits a minus: it is −E ∇_θ f(g_θ(z)).
 
     Reference: Wasserstein GAN, Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875.
 
-    >>> rules, real, fake = wasserstein(), torch.tensor([3.0]), torch.tensor([1.0])
-    >>> rules.critic(real, fake), rules.generator(fake)
+    >>> loss, real, fake = wasserstein(), torch.tensor([3.0]), torch.tensor([1.0])
+    >>> loss.critic(real, fake), loss.generator(fake)
     (tensor([-2.]), tensor([-1.]))
     """
-    return Rules(
+    return GANLoss(
         "gap",
         critic=lambda real, fake: fake - real,
         generator=lambda fake: -fake,
@@ -83,7 +83,7 @@ def wasserstein() -> Rules:
     )
 
 
-def hinge() -> Rules:
+def hinge() -> GANLoss:
     """The critic loses max(0, 1 − f(x)) + max(0, 1 + f(g(z))), the generator −f(g(z)).
 
     The best critic is sign(p − q), losing 2 − 2 TV: the estimate is ½ of 2 minus the loss, at most TV for any critic.
@@ -94,7 +94,7 @@ def hinge() -> Rules:
     >>> hinge().critic(torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5]))
     tensor([0., 2.])
     """
-    return Rules(
+    return GANLoss(
         "TV",
         critic=lambda real, fake: relu(1 - real) + relu(1 + fake),
         generator=lambda fake: -fake,
@@ -102,7 +102,7 @@ def hinge() -> Rules:
     )
 
 
-def f_gan(divergence: FDivergence, saturating: bool = False) -> Rules:
+def f_gan(divergence: FDivergence, saturating: bool = False) -> GANLoss:
     """The critic ascends the bound E ρ(r(x)) − E f*(ρ(r(g(z)))) of D_f(p‖q), p the data, q what is generated.
 
     The generator descends it, where `saturating`; else it ascends E ρ(r(g(z))), as the paper trains.
@@ -122,7 +122,7 @@ def f_gan(divergence: FDivergence, saturating: bool = False) -> Rules:
     def generator(fake: Tensor) -> Tensor:
         return -divergence.conjugate_of_activation(fake) if saturating else -divergence.activation(fake)
 
-    return Rules(divergence.name, lambda real, fake: -estimate(real, fake), generator, estimate)
+    return GANLoss(divergence.name, lambda real, fake: -estimate(real, fake), generator, estimate)
 
 
 def gradient_penalty(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
-from thalweg.objectives.adversarial import Rules, gradient_penalty
+from thalweg.objectives.adversarial import GANLoss, gradient_penalty
 from thalweg.objectives.transport import wasserstein
 from thalweg.training.problem import Batch, Loss, Watched
 
@@ -20,17 +20,18 @@ IN_A_ROW = 3  # times that it is seen, until it is told: a generator may begin s
 
 
 class AdversarialGame:
-    """Players "critic" and "generator", who lose what the `rules` say by the critic's scores of data and of g(z).
+    """Players "critic" and "generator", with the losses that `gan_loss` makes of the critic's scores of data and of
+    g(z).
 
-    `model` has the modules `generator` and `critic`, generate(z, y), judge(x, y) → scores (B,), `latent_dim`, and
-    `prepare` (raw data → the critic's units). A model with `classes` is given labels y, another None. What has
+    `model` has the modules `generator` and `critic`, generate(z, y), discriminate(x, y) → scores (B,), `latent_dim`,
+    and `preprocess` (raw data → the critic's units). A model with `classes` is given labels y, another None. What has
     `project()` in the critic is projected after its step.
 
-    Extras of the critic: the distance that the rules estimate, by its name; `penalty` where there is one.
+    Extras of the critic: the distance that the gan_loss estimates, by its name; `penalty` where there is one.
 
     Args:
         model: the two networks.
-        rules: what each player loses, see `Rules`.
+        gan_loss: what each player loses, see `GANLoss`.
         clip: every parameter of the critic, biases too, is clipped to [−clip, clip] after its step; None: no clipping.
         penalty: weight λ of the gradient penalty (‖∇f‖ − 1)² at points between data and generated ones; 0: none.
 
@@ -47,12 +48,12 @@ class AdversarialGame:
     True
     """
 
-    def __init__(self, model: Any, rules: Rules, *, clip: float | None = None, penalty: float = 0.0) -> None:
+    def __init__(self, model: Any, gan_loss: GANLoss, *, clip: float | None = None, penalty: float = 0.0) -> None:
         if clip is not None:
             positive("clip", clip)
         if not penalty >= 0:
             raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
-        self.model, self.rules, self.clip, self.penalty = model, rules, clip, penalty
+        self.model, self.gan_loss, self.clip, self.penalty = model, gan_loss, clip, penalty
         self.validated = False  # what the critic loses on data held out does not say which generator is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "generator": model.generator}
         self.second_order = ("critic",) if penalty else ()
@@ -67,20 +68,20 @@ class AdversarialGame:
         model, y = self.model, self._labels(batch)
         z = batch.normal("z", model.latent_dim)
         if choice("player", player, self.players) == "generator":
-            return Loss(self.rules.generator(model.judge(model.generate(z, y), y)))
-        real = model.prepare(batch.x)
+            return Loss(self.gan_loss.generator(model.discriminate(model.generate(z, y), y)))
+        real = model.preprocess(batch.x)
         with torch.no_grad():
             fake = model.generate(z, y).to(real.dtype)
         if self._apart:
-            real_scores, fake_scores = model.judge(real, y), model.judge(fake, y)
+            real_scores, fake_scores = model.discriminate(real, y), model.discriminate(fake, y)
         else:
             both = None if y is None else torch.cat([y, y])
-            real_scores, fake_scores = model.judge(torch.cat([real, fake]), both).chunk(2)
-        values = self.rules.critic(real_scores, fake_scores)
-        extras = {self.rules.name: self.rules.estimate(real_scores, fake_scores)}
+            real_scores, fake_scores = model.discriminate(torch.cat([real, fake]), both).chunk(2)
+        values = self.gan_loss.critic(real_scores, fake_scores)
+        extras = {self.gan_loss.name: self.gan_loss.estimate(real_scores, fake_scores)}
         if self.penalty:
             epsilon = batch.uniform("epsilon", 1)
-            extras["penalty"] = gradient_penalty(lambda x: model.judge(x, y), real, fake, epsilon)
+            extras["penalty"] = gradient_penalty(lambda x: model.discriminate(x, y), real, fake, epsilon)
             values = values + self.penalty * extras["penalty"]
         return Loss(values, extras)
 
@@ -96,24 +97,24 @@ class AdversarialGame:
     def watch(self, batch: Batch) -> Watched:
         """Return how the game stands on a batch, in the critic's units.
 
-        `batch/W1` is the exact distance between its examples and as many generated ones, beside what the rules estimate
-        on the same; `batch/coverage` the share of examples nearer to a generated one than to their third neighbor
-        among themselves, 7/8 where the laws are alike; `batch/spread` the mean distance between generated ones over
-        that between examples, reported as collapse where it is below a tenth three times in a row;
+        `batch/W1` is the exact distance between its examples and as many generated ones, beside what the gan_loss
+        estimates on the same; `batch/coverage` the share of examples nearer to a generated one than to their third
+        neighbor among themselves, 7/8 where the laws are alike; `batch/spread` the mean distance between generated ones
+        over that between examples, reported as collapse where it is below a tenth three times in a row;
         `critic/gradient/LAYER` the norm of the critic's last gradient, after `clip_norm`. Networks normalized over the
         batch are seen with their running statistics.
         """
         model, y = self.model, self._labels(batch)
-        real = model.prepare(batch.x)
+        real = model.preprocess(batch.x)
         fake = model.generate(batch.normal("z", model.latent_dim), y).to(real.dtype)
-        estimate = self.rules.estimate(model.judge(real, y), model.judge(fake, y)).mean()
+        estimate = self.gan_loss.estimate(model.discriminate(real, y), model.discriminate(fake, y)).mean()
         real, fake = real.flatten(1), fake.flatten(1)
         own = torch.cdist(real, real)
         third = own.kthvalue(min(4, len(real)), dim=1).values  # the first is the example itself
         spread = float(torch.cdist(fake, fake).mean() / own.mean().clamp(min=1e-12))
         values: dict[str, Tensor | float] = {
             "batch/W1": wasserstein(real, fake),
-            f"batch/{self.rules.name}": estimate,
+            f"batch/{self.gan_loss.name}": estimate,
             "batch/coverage": (torch.cdist(real, fake).amin(1) <= third).float().mean(),
             "batch/spread": spread,
         }

@@ -62,7 +62,7 @@ class LatentGame:
     """
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
-        self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
+        self.model, self.weight, self.gan_loss = model, positive("weight", weight), non_saturating()
         self.validated = False  # what the critic loses on data held out does not say which autoencoder is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "autoencoder": model.autoencoder}
 
@@ -73,10 +73,10 @@ class LatentGame:
                 _, code = _coded(self.model, batch)
             prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
             scores = self.model.critic(torch.cat([prior, code.float()])).float().chunk(2)
-            return Loss(self.rules.critic(*scores), {self.rules.name: self.rules.estimate(*scores)})
+            return Loss(self.gan_loss.critic(*scores), {self.gan_loss.name: self.gan_loss.estimate(*scores)})
         target, code = _coded(self.model, batch)
         error = squared_error(self.model.autoencoder.decoder(code).float(), target)
-        taken = self.rules.generator(self.model.critic(code).float())
+        taken = self.gan_loss.generator(self.model.critic(code).float())
         return Loss(error + self.weight * taken, {"reconstruction": error})
 
 

@@ -40,9 +40,9 @@ def gan(
     from thalweg.objectives.adversarial import minimax, non_saturating
 
     games = {"non-saturating": non_saturating, "minimax": minimax}
-    rules = games[choice("loss", loss, games)](weight)
+    gan_loss = games[choice("loss", loss, games)](weight)
     model = _model("gan", spec, latent_dim, hidden, conditional, convolutional=False)
-    return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic)
+    return _played(model, gan_loss, _adam(spec, 2e-4, 0.5), n_critic=n_critic)
 
 
 def dcgan(spec: Spec, *, latent_dim: int = 100, hidden: int = 256, n_critic: int = 1, conditional: bool = False) -> Run:
@@ -96,10 +96,10 @@ def f_gan(
     from thalweg.objectives.f_divergence import f_divergence
 
     model = _model("f-gan", spec, latent_dim, hidden, conditional)
-    rules = adversarial.f_gan(f_divergence(divergence), saturating)
+    gan_loss = adversarial.f_gan(f_divergence(divergence), saturating)
     model.rising = divergence != "reverse-kl"  # its scores are of log q/p
     # some of the bounds are exponential in the score
-    return _played(model, rules, _adam(spec, 2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
+    return _played(model, gan_loss, _adam(spec, 2e-4, 0.5), n_critic=n_critic, clip_norm=1.0)
 
 
 def wgan(
@@ -185,16 +185,16 @@ def sn_gan(
     """
     from thalweg.checks import choice
     from thalweg.models.gans.sn_gan import bounded
-    from thalweg.objectives.adversarial import Rules, hinge, non_saturating, wasserstein
+    from thalweg.objectives.adversarial import GANLoss, hinge, non_saturating, wasserstein
 
-    games: dict[str, Callable[[], Rules]] = {
+    games: dict[str, Callable[[], GANLoss]] = {
         "hinge": hinge,
         "non-saturating": non_saturating,
         "wasserstein": wasserstein,
     }
-    rules, of_map = games[choice("loss", loss, games)](), choice("norm", norm, ("kernel", "map")) == "map"
+    gan_loss, of_map = games[choice("loss", loss, games)](), choice("norm", norm, ("kernel", "map")) == "map"
     model = bounded(_model("sn-gan", spec, latent_dim, hidden, conditional), method, of_map=of_map)
-    return _played(model, rules, _adam(spec, 2e-4, 0.0, 0.9), n_critic=n_critic)
+    return _played(model, gan_loss, _adam(spec, 2e-4, 0.0, 0.9), n_critic=n_critic)
 
 
 def hinge_gan(
@@ -263,7 +263,7 @@ def _model(
 
 def _played(
     model: Any,
-    rules: Any,
+    gan_loss: Any,
     optimizer: OptimizerConfig,
     *,
     n_critic: int = 1,
@@ -280,7 +280,7 @@ def _played(
     from thalweg.training.updates import Alternating
 
     stage = Stage(
-        problem=AdversarialGame(model, rules, clip=clip, penalty=penalty),
+        problem=AdversarialGame(model, gan_loss, clip=clip, penalty=penalty),
         steps=10_000,
         batch_size=batch_size,
         optimizers={"critic": optimizer, "generator": optimizer},

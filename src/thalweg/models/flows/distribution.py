@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-__all__ = ["Drawn", "FlowDistribution"]
+__all__ = ["FlowDistribution", "SampleWithLogProb"]
 
 
-class Drawn(NamedTuple):
+class SampleWithLogProb(NamedTuple):
     """Draws, and the log-density of each, in nats."""
 
     value: Tensor
@@ -82,13 +82,13 @@ class FlowDistribution(Distribution):
         z = self.flow.draw(lead.numel())
         return self.flow.inverse(z, self._contexts(lead)).reshape(*lead, *self.event_shape)
 
-    def rsample_and_log_prob(self, sample_shape: Any = ()) -> Drawn:
+    def rsample_and_log_prob(self, sample_shape: Any = ()) -> SampleWithLogProb:
         """Draw values and their log-density, in one pass where the flow can."""
         lead = self._extended_shape(torch.Size(sample_shape))[: -len(self.event_shape)]
         z = self.flow.draw(lead.numel())
         x, log_det = self.flow.inverse_and_log_det(z, self._contexts(lead))
         log_prob = log_det + self.flow.base_distribution.log_prob(z).sum(1)
-        return Drawn(x.reshape(*lead, *self.event_shape), log_prob.reshape(lead))
+        return SampleWithLogProb(x.reshape(*lead, *self.event_shape), log_prob.reshape(lead))
 
     def _contexts(self, lead: torch.Size) -> Tensor | None:
         if self.context is None:

@@ -173,11 +173,8 @@ class Flow(nn.Module, ABC):
     def draw(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Float[Tensor, "n D"]:
         """Draw z of the base."""
         z = self.base_distribution.draw((n, self.size), like=self._anchor, generator=generator)
-        return (
-            z
-            if temperature == 1.0
-            else self.base_distribution.center + temperature * (z - self.base_distribution.center)
-        )
+        center = self.base_distribution.center
+        return z if temperature == 1.0 else center + temperature * (z - center)
 
     def to_levels(self, x: Tensor) -> Tensor:
         """Return dequantized data as raw data: images of levels as uint8, discrete columns at their values."""

@@ -13,13 +13,13 @@ from thalweg.checks import positive
 from thalweg.config import Discrete
 from thalweg.models.gans.gan import Networks, draw_latent, scaling, to_levels
 
-__all__ = ["ConditionalGAN", "Given"]
+__all__ = ["ClassConditioned", "ConditionalGAN"]
 
 
-class Given(nn.Module):
+class ClassConditioned(nn.Module):
     """A network that is given the class, too, one-hot: beside a vector's values, or as channels of an image.
 
-    >>> Given(nn.Linear(2 + 3, 1), 3)(torch.zeros(4, 2), torch.tensor([0, 1, 2, 0])).shape
+    >>> ClassConditioned(nn.Linear(2 + 3, 1), 3)(torch.zeros(4, 2), torch.tensor([0, 1, 2, 0])).shape
     torch.Size([4, 1])
     """
 
@@ -70,13 +70,13 @@ class ConditionalGAN(nn.Module):
         discrete: Sequence[Discrete | None] = (),
     ) -> None:
         super().__init__()
-        self.generator = Given(make(shape, latent_dim + classes).generator, classes)
-        self.critic = Given(make((shape[0] + classes, *shape[1:]), latent_dim).critic, classes)
+        self.generator = ClassConditioned(make(shape, latent_dim + classes).generator, classes)
+        self.critic = ClassConditioned(make((shape[0] + classes, *shape[1:]), latent_dim).critic, classes)
         self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
         self.classes = classes
         self.scaling = scaling(shape, levels, mean, std, discrete)
 
-    def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    def preprocess(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""
         return self.scaling(x)
 
@@ -85,7 +85,7 @@ class ConditionalGAN(nn.Module):
         made: Tensor = self.generator(z, y)
         return made
 
-    def judge(self, x: Float[Tensor, "B ..."], y: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+    def discriminate(self, x: Float[Tensor, "B ..."], y: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
         """Return the critic's scores of `x` and `y`, in scaled units."""
         scores: Tensor = self.critic(x, y)
         return scores.float()  # under autocast, too: their differences are small

@@ -44,7 +44,7 @@ class GAN(nn.Module):
     Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
 
     >>> model = GAN(dense_networks((2,), latent_dim=3, hidden=8), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 2.0])
-    >>> model.sample(5).shape, model.critic(model.prepare(torch.zeros(5, 2))).shape
+    >>> model.sample(5).shape, model.critic(model.preprocess(torch.zeros(5, 2))).shape
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
@@ -71,7 +71,7 @@ class GAN(nn.Module):
         zero = self.scaling.mean.new_zeros(self.latent_dim)  # on the model's device
         return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1)
 
-    def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    def preprocess(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""
         return self.scaling(x)
 
@@ -80,7 +80,7 @@ class GAN(nn.Module):
         made: Tensor = self.generator(z)
         return made
 
-    def judge(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
+    def discriminate(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
         """Return the critic's scores of `x`, in scaled units."""
         scores: Tensor = self.critic(x)
         return scores.float()  # under autocast, too: their differences are small
@@ -100,7 +100,7 @@ class GAN(nn.Module):
 
     def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
         """Return how far the critic takes x for a sample and not for data, −f(x); it knows nothing of other places."""
-        scores: Tensor = self.critic(self.prepare(x))
+        scores: Tensor = self.critic(self.preprocess(x))
         return -scores if self.rising else scores
 
 

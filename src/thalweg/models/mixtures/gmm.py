@@ -135,7 +135,7 @@ class GMM(Mixture):
 
     def encode(self, x: Tensor) -> Float[Tensor, "B K"]:
         """Return p(k|x); of images and discrete columns, at the middle of each cell."""
-        return self.parts(self.prepare(x, 0.5, self.dtype)).softmax(1)
+        return self.parts(self.preprocess(x, 0.5, self.dtype)).softmax(1)
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n D"]:
@@ -155,7 +155,7 @@ class GMM(Mixture):
     @torch.no_grad()
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
         """Take a step of expectation maximization, in float64; the first begins with k-means, started by `keys`."""
-        y = self.prepare(x, noise, torch.float64)
+        y = self.preprocess(x, noise, torch.float64)
         if not self.reached.isfinite():
             own = k_means(y, self.components, keys)
             self.maximize(y, nn.functional.one_hot(own, self.components).double())

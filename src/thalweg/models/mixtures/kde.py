@@ -97,7 +97,7 @@ class KDE(Mixture):
             raise ValueError(f"examples: got {len(x)}, wanted at least 2 for a density")
         self.points = x.clone()
         chosen = torch.arange(0, len(x), -(-len(x) // CHOOSING), device=x.device)
-        y = self.prepare(x[chosen], None if noise is None else noise[chosen], self.dtype)
+        y = self.preprocess(x[chosen], None if noise is None else noise[chosen], self.dtype)
         if isinstance(self.rule, str):
             h = rule_of_thumb("silverman" if self.rule == "cv" else self.rule, len(x), self.size, self.kernel)
             h = self._cross_validated(y, chosen, h) if self.rule == "cv" else h
@@ -147,7 +147,7 @@ class KDE(Mixture):
             yield squared
 
     def _standard(self, points: Tensor) -> Tensor:
-        return self.prepare(points, 0.5, self.dtype)
+        return self.preprocess(points, 0.5, self.dtype)
 
     @property
     def _rows(self) -> int:

@@ -72,7 +72,7 @@ class Mixture(nn.Module, ABC):
         """How many uniform numbers an example `fit` wants."""
         return 0
 
-    def prepare(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
+    def preprocess(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
         """Return standardized examples of raw ones and the noise that dequantizes them."""
         x = x.double()
         if self.levels:
@@ -87,7 +87,7 @@ class Mixture(nn.Module, ABC):
         """
         if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device)
-        values = self.log_density(self.prepare(x, noise, self.dtype)) + self.log_scale()
+        values = self.log_density(self.preprocess(x, noise, self.dtype)) + self.log_scale()
         return values.to(self.data.unit.dtype)
 
     def log_scale(self) -> Tensor:

@@ -50,7 +50,7 @@ class IWAE(VariationalModel):
 
     def forward(self, x: Tensor, eps: Tensor, noise: Tensor | None = None) -> Objective:
         """Return the K-draw bound; with it the mean of log w, an estimate of the ELBO."""
-        y = self.likelihood.prepare(x, noise)
+        y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         z = reparameterize(mean[:, None], log_sigma[:, None], eps)
         doubly = self.gradient == "doubly-reparameterized"

@@ -1,6 +1,6 @@
 """What a decoder's output says about raw data: the likelihood p(x|z), and its mean in raw units.
 
-Each takes raw data, brings it to the units the networks work in (`prepare`), and gives log-probabilities of the raw
+Each takes raw data, brings it to the units the networks work in (`preprocess`), and gives log-probabilities of the raw
 data from prepared data and the decoder's output `parameters` (B, k·C, ...): `outputs` = k blocks along dimension 1.
 """
 
@@ -29,7 +29,7 @@ class Bernoulli(nn.Module):
     Of images that have two levels it is the distribution of the raw levels.
 
     >>> likelihood = Bernoulli(levels=17)
-    >>> likelihood.prepare(torch.tensor([8, 9])).tolist(), float(likelihood.mean(torch.zeros(1)))
+    >>> likelihood.preprocess(torch.tensor([8, 9])).tolist(), float(likelihood.mean(torch.zeros(1)))
     ([0.0, 1.0], 8.0)
     """
 
@@ -41,7 +41,7 @@ class Bernoulli(nn.Module):
         self.observation = "discrete" if levels == 2 else "binarized"
         self.last_black = (levels - 1) // 2
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the binarized image, float32; no noise is used."""
         edge = (self.levels - 1) / 2 if x.is_floating_point() else self.last_black
         return torch.gt(x.detach(), edge, out=torch.empty(x.shape, device=x.device))  # compared and cast in one pass
@@ -102,7 +102,7 @@ class Gaussian(_LocationScale):
     Images (`levels` given) and `discrete` columns are dequantized first, x + step · u with u uniform on [0, 1).
 
     >>> likelihood = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> y = likelihood.prepare(torch.tensor([[3.0]]))
+    >>> y = likelihood.preprocess(torch.tensor([[3.0]]))
     >>> round(float(likelihood.log_prob(y, torch.zeros(1, 1))), 6)  # log N(3; 3, 2²)
     -1.612086
     """
@@ -122,7 +122,7 @@ class Gaussian(_LocationScale):
         self.levels = levels
         self.observation = "dequantized" if levels or self.scale.is_discrete else "continuous"
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return standardized data, dequantized by `noise` (B, *shape) in [0, 1), or ½ where it is None."""
         within = 0.5 if noise is None else noise
         return self.scale(self.scale.dequantize(x, within) if self.levels is None else x + within)
@@ -171,7 +171,7 @@ class DiscretizedLogistic(_LocationScale):
         super().__init__(mean, std, shape, sigma, learn_sigma)
         self.levels = levels
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return standardized data; no noise is used."""
         return self.scale(x)
 

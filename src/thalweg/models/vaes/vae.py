@@ -52,7 +52,7 @@ class VAE(VariationalModel):
         return Objective(elbo, {"reconstruction": reconstruction, "kl": kl})
 
     def _scored(self, x: Tensor, eps: Tensor, noise: Tensor | None = None) -> ElboTerms:
-        y = self.likelihood.prepare(x, noise)
+        y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         z = reparameterize(mean[:, None], log_sigma[:, None], eps).detach()
         reconstruction = score_function(self.log_likelihoods(y, z), normal_log_probs(z, mean, log_sigma))

@@ -60,7 +60,7 @@ class VariationalModel(nn.Module, ABC):
 
     def terms(self, x: Tensor, eps: Float[Tensor, "B d"], noise: Tensor | None = None) -> ElboTerms:
         """Return the ELBO of raw `x` and its terms, reparameterized by latent noise `eps`, dequantized by `noise`."""
-        y = self.likelihood.prepare(x, noise)
+        y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         reconstruction = self.likelihood.log_prob(y, self.decoder(reparameterize(mean, log_sigma, eps)))
         kl = gaussian_kl(mean, log_sigma)
@@ -80,12 +80,12 @@ class VariationalModel(nn.Module, ABC):
 
     def posterior(self, x: Tensor, noise: Tensor | None = None) -> Independent:
         """Return q(z|x) with batch shape (B,). Dequantization `noise` is ½ where it is needed and not given."""
-        mean, log_sigma = self.heads(self.likelihood.prepare(x, noise))
+        mean, log_sigma = self.heads(self.likelihood.preprocess(x, noise))
         return Independent(Normal(mean, log_sigma.exp(), validate_args=False), 1)
 
     def log_likelihood(self, x: Tensor, z: Float[Tensor, "B d"], noise: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(x|z) of raw `x`, nats; dequantization noise that is needed and not given is drawn."""
-        y = self.likelihood.prepare(x, self._noise(x) if noise is None else noise)
+        y = self.likelihood.preprocess(x, self._noise(x) if noise is None else noise)
         return self.likelihood.log_prob(y, self.decoder(z))
 
     def encode(self, x: Tensor) -> Float[Tensor, "B d"]:

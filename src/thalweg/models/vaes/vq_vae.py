@@ -42,13 +42,13 @@ class QuantizedAutoencoder(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
         """Return the terms of the loss for raw `x` and dequantization `noise`, which the encoder does not see."""
-        quantized = self.quantizer(self.encoder(self.likelihood.prepare(x)))
-        y = self.likelihood.prepare(x, noise)
+        quantized = self.quantizer(self.encoder(self.likelihood.preprocess(x)))
+        y = self.likelihood.preprocess(x, noise)
         return Terms(self.likelihood.log_prob(y, self.decoder(quantized.vectors)), {"codes": quantized})
 
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
         """Return the codes of raw `x`, (B, *grid)."""
-        quantized: Quantized = self.quantizer(self.encoder(self.likelihood.prepare(x)))
+        quantized: Quantized = self.quantizer(self.encoder(self.likelihood.preprocess(x)))
         return quantized.codes
 
     def vectors(self, codes: Int[Tensor, "B ..."]) -> Float[Tensor, "B d"]:
@@ -108,7 +108,9 @@ class VQVAE(nn.Module):
         if noise is None and self.observation == "dequantized":
             noise = torch.rand(x.shape, device=x.device)
         parameters = self.autoencoder.decode(self.autoencoder.vectors(codes))
-        bound: Tensor = self.code_prior.log_prob(codes) + likelihood.log_prob(likelihood.prepare(x, noise), parameters)
+        bound: Tensor = self.code_prior.log_prob(codes) + likelihood.log_prob(
+            likelihood.preprocess(x, noise), parameters
+        )
         return bound
 
     def encode(self, x: Tensor) -> Float[Tensor, "B d"]:

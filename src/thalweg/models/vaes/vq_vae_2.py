@@ -71,7 +71,7 @@ class HierarchicalAutoencoder(nn.Module):
         """Return the terms of the loss for raw `x` and dequantization `noise`, which the encoders do not see."""
         quantized = self._quantized(x)
         parameters = self._decoded(quantized["top"].vectors, quantized["bottom"].vectors)
-        return Terms(self.likelihood.log_prob(self.likelihood.prepare(x, noise), parameters), quantized)
+        return Terms(self.likelihood.log_prob(self.likelihood.preprocess(x, noise), parameters), quantized)
 
     def codes(self, x: Tensor) -> Int[Tensor, "B n"]:
         """Return the codes of raw `x`."""
@@ -91,7 +91,7 @@ class HierarchicalAutoencoder(nn.Module):
         )
 
     def _quantized(self, x: Tensor) -> dict[str, Quantized]:
-        features = self.encode_bottom(self.likelihood.prepare(x))
+        features = self.encode_bottom(self.likelihood.preprocess(x))
         top = self.top(self.encode_top(features))
         joint = torch.cat([features, self.decode_top(top.vectors)], 1)
         return {"top": top, "bottom": self.bottom(self.join(joint))}
