@@ -9,7 +9,7 @@ from scipy import stats
 from thalweg.data.dataset import Spec
 from thalweg.data.toy import density
 from thalweg.models.flows.flow_1d import Flow1D
-from thalweg.nn.monotone import KERNELS, LEAST, MixtureOfCDFs
+from thalweg.nn.monotone import KERNELS, MIN_SCALE, MixtureOfCDFs
 from thalweg.problems.likelihood import Likelihood
 from thalweg.randomness import generator
 from thalweg.recipes.elementary_flows import flow_1d
@@ -25,7 +25,7 @@ def of_the_truth(**settings):
         torch.tensor(a, dtype=torch.float64).flatten() for a in (TRUTH.means, TRUTH.stds, TRUTH.weights)
     )
     with torch.no_grad():
-        flow.transform.transforms[0].start.copy_(torch.stack([weights.log(), means, (stds - LEAST).log()]))
+        flow.transform.transforms[0].start.copy_(torch.stack([weights.log(), means, (stds - MIN_SCALE).log()]))
     return flow
 
 
@@ -86,7 +86,7 @@ def test_no_tail_is_lost(kernel):
 def test_one_component_is_affine():
     f = MixtureOfCDFs("gaussian", 1).double()
     with torch.no_grad():
-        f.start.copy_(torch.tensor([[0.3], [2.0], [math.log(3.0 - LEAST)]]))
+        f.start.copy_(torch.tensor([[0.3], [2.0], [math.log(3.0 - MIN_SCALE)]]))
     x = torch.linspace(-9, 9, 7, dtype=torch.float64)[:, None]
     moved = f(x)
     torch.testing.assert_close(moved.value, (x - 2) / 3)

@@ -8,7 +8,7 @@ import torch
 
 from thalweg.models.flows.nsf import NSF
 from thalweg.nn.elementwise import SplineMap
-from thalweg.nn.spline import LEAST, rational_quadratic
+from thalweg.nn.spline import MIN_SIZE, rational_quadratic
 from thalweg.randomness import generator
 
 K, BOUND = 5, 3.0
@@ -19,9 +19,9 @@ def knots(raw):
 
     def grid(share):
         share = np.exp(share) / np.exp(share).sum()
-        return np.concatenate([[0], np.cumsum(LEAST + (1 - LEAST * K) * share)]) * 2 * BOUND - BOUND
+        return np.concatenate([[0], np.cumsum(MIN_SIZE + (1 - MIN_SIZE * K) * share)]) * 2 * BOUND - BOUND
 
-    inner = np.logaddexp(0, raw[2 * K :] + np.log(np.expm1(1 - LEAST))) + LEAST
+    inner = np.logaddexp(0, raw[2 * K :] + np.log(np.expm1(1 - MIN_SIZE))) + MIN_SIZE
     return grid(raw[:K]), grid(raw[K : 2 * K]), np.concatenate([[1], inner, [1]])
 
 

@@ -27,7 +27,7 @@ def digits():
 def kept(digits, tmp_path_factory):
     """A cache with the network of the digits in it, and what was said."""
     cache, said = tmp_path_factory.mktemp("cache"), []
-    return cache, features_for(digits, cache=cache, say=said.append), said
+    return cache, features_for(digits, cache=cache, log=said.append), said
 
 
 def small(n=40, shape=(3, 9, 8), labels=False, fingerprint="f00"):
@@ -56,7 +56,7 @@ def test_it_is_trained_once(digits, kept, monkeypatch):
     cache, first, said = kept
     assert said == ["training the features that images of digits are compared by, once for these data"]
     monkeypatch.delattr(feature_network, "_train")  # it would be missed
-    again = features_for(digits, "auto", cache=cache, say=said.append)
+    again = features_for(digits, "auto", cache=cache, log=said.append)
     assert len(said) == 1
     assert again.name == first.name
     assert (of(again, digits.test.x) == of(first, digits.test.x)).all()
@@ -117,13 +117,13 @@ def test_a_damaged_file_is_made_anew(damage, tmp_path):
         turned = bytearray(whole)
         turned[-1] ^= 1  # one bit
         path.write_bytes({"cut": whole[: len(whole) // 2], "turned": bytes(turned), "empty": b""}[damage])
-    again = features_for(data, cache=tmp_path, say=said.append)
+    again = features_for(data, cache=tmp_path, log=said.append)
     assert again.name == first.name  # the same data and seed, the same weights
     assert len(said) == 2
     assert "is damaged" in said[0]
     assert "\n" not in said[0]
     assert path.read_bytes() == whole
-    assert features_for(data, cache=tmp_path, say=said.append).name == first.name
+    assert features_for(data, cache=tmp_path, log=said.append).name == first.name
     assert len(said) == 2
 
 
@@ -141,7 +141,7 @@ def test_data_without_a_fingerprint_are_not_kept(tmp_path):
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
     (tmp_path / "features").write_text("a file where the folder should be")
     said = []
-    found = features_for(small(), cache=tmp_path, say=said.append)
+    found = features_for(small(), cache=tmp_path, log=said.append)
     assert of(found, small().test.x).shape == (40, 64)
     assert "cannot be written" in said[1]
 
@@ -165,7 +165,7 @@ def test_two_processes_at_once(tmp_path):
     names = {process.communicate(timeout=1800)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     said = []
-    names.add(features_for(load(DataConfig(source="digits", examples=60)), cache=tmp_path, say=said.append).name)
+    names.add(features_for(load(DataConfig(source="digits", examples=60)), cache=tmp_path, log=said.append).name)
     assert said == []
     assert len(names) == 1
     assert len(list((tmp_path / "features").iterdir())) == 1  # no half-written file is left
@@ -211,7 +211,7 @@ def test_a_factory_of_ones_own(digits, monkeypatch):
     assert found.name == "own_features:sums"
     assert of(found, digits.test.x[:2]).ravel().tolist() == digits.test.x[:2].reshape(2, -1).sum(axis=1).tolist()
     for choice, words in {
-        "own_features:number": "which made int, wanted a callable",
+        "own_features:number": "which returned int, wanted a callable",
         "own_features:broken": "ZeroDivisionError: division by zero",
         "own_features:missing": "AttributeError",
         "nowhere.at_all:features": "ModuleNotFoundError: No module named 'nowhere'",

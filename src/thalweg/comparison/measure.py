@@ -48,7 +48,7 @@ class Bench:
             self.anomalies[other.spec.name] = other.split(measuring.split).x
         made = None
         if len(dataset.trained_on.train):
-            made = features_for(dataset.trained_on, measuring.features, device=self.device, say=say)
+            made = features_for(dataset.trained_on, measuring.features, device=self.device, log=say)
         else:
             self.warnings.append(
                 "the data that the model was trained on are not at hand: what compares with training or validation"

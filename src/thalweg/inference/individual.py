@@ -18,7 +18,7 @@ __all__ = ["AmortizationGap", "amortization_gap", "individual_posterior"]
 
 
 class AmortizationGap(NamedTuple):
-    """ELBOs (B,), nats, of the encoder's q(z|x) and of the best N(μ, diag σ²) found for each example alone."""
+    """ELBOs (B,), nats, of the encoder's q(z|x) and of the best N(μ, diag σ²) for each single example."""
 
     amortized: Tensor
     individual: Tensor
@@ -69,8 +69,8 @@ def amortization_gap(
     ...     prior = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
     ...     def posterior(self, x): return Independent(Normal(0 * x, torch.ones_like(x)), 1)
     ...     def log_likelihood(self, x, z): return Normal(z, 1.0).log_prob(x).sum(1)
-    >>> found = amortization_gap(Toy(), torch.ones(1, 1), steps=200, draws=128)
-    >>> print(f"{float(found.amortized):.1f} {float(found.individual):.1f}")  # log p(1) = −1.5155
+    >>> gap = amortization_gap(Toy(), torch.ones(1, 1), steps=200, draws=128)
+    >>> print(f"{float(gap.amortized):.1f} {float(gap.individual):.1f}")  # log p(1) = −1.5155
     -1.9 -1.5
     """
     best = individual_posterior(model, x, steps=steps, draws=draws, lr=lr, seed=seed)

@@ -70,5 +70,5 @@ def dual_distance(
                 project()
     critic.eval()
     with torch.no_grad():
-        found: Tensor = critic(x).mean() - critic(y).mean()
-    return found
+        difference: Tensor = critic(x).mean() - critic(y).mean()
+    return difference

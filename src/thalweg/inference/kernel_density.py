@@ -85,14 +85,14 @@ def rate(mixture: GaussianMixture, n: Sequence[int]) -> Rate:
     bandwidths, errors = [], []
     widest = float(mixture.stds.max())
     for count in n:
-        found = minimize_scalar(
+        result = minimize_scalar(
             lambda log_h, count=count: math.log(mise(mixture, count, math.exp(log_h))),
             bounds=(math.log(1e-4 * widest), math.log(2 * widest)),
             method="bounded",
             options={"xatol": 1e-6},
         )
-        bandwidths.append(math.exp(found.x))
-        errors.append(math.exp(found.fun))
+        bandwidths.append(math.exp(result.x))
+        errors.append(math.exp(result.fun))
     x, y = (torch.tensor(v, dtype=torch.float64).log() for v in (list(n), errors))
     x, y = x - x.mean(), y - y.mean()
     return Rate(list(n), bandwidths, errors, float(x @ y / (x @ x)))

@@ -81,9 +81,9 @@ def log_weights(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(seed, "weights"))
         shape = (count,) if q.batch_shape == (len(x),) else (count, len(x))
-        found = []
+        log_weights = []
         for z in q.sample(shape).split(max(ROWS // len(x), 1)):
             repeated = x.repeat(len(z), *[1] * (x.ndim - 1))
             log_p = model.log_likelihood(repeated, z.flatten(0, 1)).view(z.shape[:2])
-            found.append(log_p if proposal is None else log_p + model.prior.log_prob(z) - q.log_prob(z))
-    return torch.cat(found)
+            log_weights.append(log_p if proposal is None else log_p + model.prior.log_prob(z) - q.log_prob(z))
+    return torch.cat(log_weights)

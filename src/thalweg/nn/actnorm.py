@@ -13,7 +13,7 @@ from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["ActNorm"]
 
-LEAST = 1e-6  # added to a standard deviation
+MIN_STD = 1e-6  # added to a standard deviation
 
 
 class ActNorm(Transform):
@@ -67,7 +67,7 @@ class ActNorm(Transform):
             mean, variance = moments(x)
             mean, square = mean_over_processes(torch.stack([mean, variance + mean.square()]))
             self.shift.copy_(mean)
-            self.log_scale.copy_(-((square - mean.square()).clamp(min=0).sqrt() + LEAST).log())
+            self.log_scale.copy_(-((square - mean.square()).clamp(min=0).sqrt() + MIN_STD).log())
             self.started.fill_(True)
         self._known = True
 

@@ -38,7 +38,7 @@ class ResidualNetwork(nn.Module):
         positive("depth", depth)
         self.shrink, times = shrink, 4 if shrink else 1
         self.first = nn.Conv2d(times * inputs, hidden, 3, padding=1)
-        self.told = nn.Linear(context, hidden, bias=False) if context else None
+        self.from_context = nn.Linear(context, hidden, bias=False) if context else None
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(hidden, hidden, 1)
@@ -54,8 +54,8 @@ class ResidualNetwork(nn.Module):
     def forward(self, x: Float[Tensor, "B I H W"], context: Tensor | None = None) -> Float[Tensor, "B O H W"]:
         """Return what s and t are made of."""
         h = self.first(squeeze(x) if self.shrink else x)
-        if self.told is not None:
-            h = h + self.told(context)[:, :, None, None]
+        if self.from_context is not None:
+            h = h + self.from_context(context)[:, :, None, None]
         for block in self.blocks:
             h = h + block(h)
         out = self.last(h.relu_())
@@ -79,7 +79,7 @@ class PlainNetwork(nn.Module):
         super().__init__()
         positive("hidden", hidden)
         self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
-        self.told = nn.Linear(context, hidden, bias=False) if context else None
+        self.from_context = nn.Linear(context, hidden, bias=False) if context else None
         self.second = nn.Conv2d(hidden, hidden, 1)
         self.last = from_zero(nn.Conv2d(hidden, outputs, 3, padding=1))
 
@@ -89,8 +89,8 @@ class PlainNetwork(nn.Module):
     def forward(self, x: Float[Tensor, "B I H W"], context: Tensor | None = None) -> Float[Tensor, "B O H W"]:
         """Return what s and t are made of."""
         h = self.first(x)
-        if self.told is not None:
-            h = h + self.told(context)[:, :, None, None]
+        if self.from_context is not None:
+            h = h + self.from_context(context)[:, :, None, None]
         out: Tensor = self.last(self.second(h.relu_()).relu_())
         return out
 

@@ -39,8 +39,8 @@ class MaskedConv2d(nn.Conv2d):
         group_in = torch.arange(inputs) // (inputs // groups)
         group_out = torch.arange(outputs) // (outputs // (groups * repeats)) % groups
         mask = torch.ones(outputs, inputs, 1, width)
-        seen = group_out[:, None] > group_in if strict else group_out[:, None] >= group_in
-        mask[:, :, 0, -1] = seen.float()
+        visible = group_out[:, None] > group_in if strict else group_out[:, None] >= group_in
+        mask[:, :, 0, -1] = visible.float()
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["KERNELS", "Kernel", "MixtureOfCDFs", "Spline", "Squash"]
 
-LEAST = 1e-3  # scale of a component: the likelihood has no bound where one may narrow on a single example
+MIN_SCALE = 1e-3  # scale of a component: the likelihood has no bound where one may narrow on a single example
 
 
 class Kernel(NamedTuple):
@@ -95,7 +95,7 @@ class MixtureOfCDFs(Transform):
         if self.of_context is not None and context is not None:
             raw = raw + self.of_context(context).to(raw.dtype)
         weight, mean, log_scale = raw.chunk(3, -1)
-        return weight.log_softmax(-1), mean, log_scale.exp() + LEAST
+        return weight.log_softmax(-1), mean, log_scale.exp() + MIN_SCALE
 
 
 class Spline(Transform):

@@ -93,8 +93,8 @@ def solve_by_adjoint(
     2018, arXiv 1806.07366.
     """
     wanted = [p for p in parameters if p.requires_grad]
-    solved: State = _Adjoint.apply(field, start, end, solver, len(state), *state, *wanted)
-    return solved
+    states: State = _Adjoint.apply(field, start, end, solver, len(state), *state, *wanted)
+    return states
 
 
 class _Adjoint(torch.autograd.Function):
@@ -117,8 +117,8 @@ class _Adjoint(torch.autograd.Function):
                 at = [s.detach().requires_grad_() for s in state[:n]]
                 slope = ctx.field(t, tuple(at))
                 inputs = [*at, *parameters]
-                found = torch.autograd.grad(slope, inputs, state[n : 2 * n], allow_unused=True)
-            pulled = [torch.zeros_like(x) if g is None else -g for x, g in zip(inputs, found, strict=True)]
+                gradients = torch.autograd.grad(slope, inputs, state[n : 2 * n], allow_unused=True)
+            pulled = [torch.zeros_like(x) if g is None else -g for x, g in zip(inputs, gradients, strict=True)]
             return (*(s.detach() for s in slope), *pulled)
 
         state = (*ctx.saved_tensors, *gradients, *(torch.zeros_like(p) for p in parameters))

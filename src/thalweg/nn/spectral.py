@@ -167,7 +167,7 @@ def _input_sizes(network: nn.Module, inputs: Sequence[int]) -> dict[str, tuple[i
     """Return the shape of what each convolution sees."""
     sizes: dict[str, tuple[int, ...]] = {}
     hooks = [
-        layer.register_forward_pre_hook(lambda _, given, name=name: sizes.update({name: tuple(given[0].shape[1:])}))
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: sizes.update({name: tuple(inputs[0].shape[1:])}))
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Conv2d)
     ]

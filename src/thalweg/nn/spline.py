@@ -14,8 +14,8 @@ from thalweg.nn.transform import MapOutput
 
 __all__ = ["rational_quadratic"]
 
-LEAST = 1e-3  # size of a bin as a share of the interval, and slope at a knot
-ZERO = math.log(math.expm1(1 - LEAST))  # where softplus is 1 − LEAST
+MIN_SIZE = 1e-3  # size of a bin as a share of the interval, and slope at a knot
+ZERO = math.log(math.expm1(1 - MIN_SIZE))  # where softplus is 1 − MIN_SIZE
 
 
 def rational_quadratic(x: Tensor, raw: Tensor, bound: float, *, inverse: bool = False) -> MapOutput:
@@ -52,13 +52,13 @@ class _Spline(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, raw: Tensor, bound: float, inverse: bool) -> tuple[Tensor, Tensor]:
         bins = (len(raw) + 1) // 3
-        scale = 2 * bound * (1 - LEAST * bins)
+        scale = 2 * bound * (1 - MIN_SIZE * bins)
         shares = raw[: 2 * bins].unflatten(0, (2, bins)).softmax(1)
-        sizes = (shares * scale).add_(2 * bound * LEAST)
+        sizes = (shares * scale).add_(2 * bound * MIN_SIZE)
         inner = sizes[:, :-1].cumsum(1).sub_(bound)  # the knots between bins
         ones = (0, 0) * (raw.ndim - 1)
         knots = pad(inner, (*ones, 1, 0), value=-bound)
-        slopes = pad(softplus(raw[2 * bins :] + ZERO).add_(LEAST), (*ones, 1, 1), value=1.0)
+        slopes = pad(softplus(raw[2 * bins :] + ZERO).add_(MIN_SIZE), (*ones, 1, 1), value=1.0)
 
         within = x.clamp(-bound, bound)
         k = (within >= inner[int(inverse)]).sum(0, keepdim=True)  # the bin of each value

@@ -14,14 +14,14 @@ from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
 
 __all__ = ["gaussian_divergence"]
 
-REACH = 40.0  # standard deviations that quadrature goes to each side: where log-densities pass −700
+MAX_DISTANCE = 40.0  # standard deviations that quadrature goes to each side: where log-densities pass −700
 
 
 def gaussian_divergence(name: str, p: Normal, q: Normal) -> Tensor:
     """Return D_f(p‖q), nats, of N(μ, diag σ²) given as Normal(μ, σ), coordinates last.
 
     KL both ways, Jeffreys, squared Hellinger, Pearson and Neyman are closed forms for any number of coordinates;
-    the total variation, JS and `gan` = 2 JS of one pair on the line are found by quadrature, float64.
+    the total variation, JS and `gan` = 2 JS of one pair on the line are integrated by quadrature, float64.
 
     Raises ValueError for one of these three in several coordinates, or of several pairs at once.
 
@@ -49,12 +49,12 @@ def gaussian_divergence(name: str, p: Normal, q: Normal) -> Tensor:
         mean, std = (number.to("cpu", torch.float64).reshape(()) for number in (normal.loc, normal.scale))
         normals.append(Normal(mean, std))
     # piece by piece, so that a normal much narrower than the other, or far from it, has its share of the points
-    ends = sorted((normal.loc + side * REACH * normal.scale).item() for normal in normals for side in (-1, 1))
-    found = [
+    ends = sorted((normal.loc + side * MAX_DISTANCE * normal.scale).item() for normal in normals for side in (-1, 1))
+    pieces = [
         f_divergence(name).densities(normals[0].log_prob, normals[1].log_prob, low, high, points=200_001)
         for low, high in pairwise(ends)
     ]
-    return torch.stack(found).sum().to(p.loc)
+    return torch.stack(pieces).sum().to(p.loc)
 
 
 def _log_affinity(p: Normal, q: Normal) -> Tensor:

@@ -162,8 +162,8 @@ def sinkhorn_divergence(
     choice("power", str(power), ("1", "2"))
     if not 0 < scaling < 1:
         raise ValueError(f"scaling: got {scaling}, wanted a number between 0 and 1")
-    found: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
-    return found
+    divergence: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
+    return divergence
 
 
 class _Step(NamedTuple):

@@ -91,5 +91,5 @@ def recipe(name: str) -> Callable[..., Any]:
     """
     choice("recipe", name, recipe_names())
     module, function = next(table[name] for table in FAMILIES.values() if name in table).split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    result: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return result

@@ -96,10 +96,10 @@ def corruption_of(spec: Spec, kind: str, level: float) -> Any:
     """Return the corruption; raise ValueError for salt and pepper on vectors, which have no black and white."""
     from thalweg.models.autoencoders.denoising_autoencoder import Corruption
 
-    found = Corruption(kind, level)
+    corruption = Corruption(kind, level)
     if kind == "salt-and-pepper" and spec.kind != "image":
         raise ValueError(f"corruption: got '{kind}' with vectors '{spec.name}', wanted gaussian or masking")
-    return found
+    return corruption
 
 
 def one_stage(model: Any, problem: Any) -> Run:

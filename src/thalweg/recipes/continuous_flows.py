@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ffjord"]
 
-FEW = 8  # values of an example, up to which an exact trace costs little
+MAX_EXACT_TRACE = 8  # values of an example, up to which an exact trace costs little
 
 
 def ffjord(
@@ -53,7 +53,7 @@ def ffjord(
     settings = flow_settings("ffjord", spec, alpha=alpha, conditional=conditional)
     if trace is not None:
         choice("trace", trace, ("exact", "hutchinson"))
-    probed = spec.size > FEW if trace is None else trace == "hutchinson"
+    probed = spec.size > MAX_EXACT_TRACE if trace is None else trace == "hutchinson"
     way = Solver(solver, ode_steps, tolerance)
     image = spec.kind == "image"
     if choice("architecture", architecture, ("auto", "dense", "conv")) == "conv" and not image:

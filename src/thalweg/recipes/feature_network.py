@@ -29,7 +29,7 @@ __all__ = ["feature_network"]
 
 LAYOUT = 2  # of the network and its training: another number, another file
 SIZE, BASE, HIDDEN = 64, 16, 128
-LARGEST = 64  # side of the images the network sees; larger ones are brought down to it
+MAX_SIDE = 64  # side of the images the network sees; larger ones are brought down to it
 BATCH = 128
 
 
@@ -38,24 +38,25 @@ def feature_network(
     *,
     cache: Path | str | None = None,
     device: torch.device | str = "cpu",
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> tuple[str, nn.Module]:
     """Return a small convolutional network from raw images to 64 features, trained once a data set, and its name.
 
     Where the training split has labels they are the last hidden layer of a classifier, else the code of an autoencoder.
     The training is a function of the data alone, some seconds to half a minute long. The network is kept in
     `cache`/features (default: the cache of downloaded data) by the data's fingerprint; its name has the first digits of
-    the hash of its weights, so numbers of two networks cannot share a column. A damaged file is told of and made anew.
+    the hash of its weights, so numbers of two networks cannot share a column. A damaged file is reported to `log` and
+    replaced.
     """
     spec, path = dataset.spec, None
     if spec.fingerprint:
         path = Path(cache or cache_folder()) / "features" / f"{spec.fingerprint}-{LAYOUT}.safetensors"
     network = _network(spec, _labeled(dataset))
-    digest = _read(network, path, say) if path else None
+    digest = _read(network, path, log) if path else None
     if digest is None:
-        say(f"training the features that images of {spec.name} are compared by, once for these data")
+        log(f"training the features that images of {spec.name} are compared by, once for these data")
         _train(network, dataset, device)
-        digest = _write(network, path, say)
+        digest = _write(network, path, log)
     return f"network trained on {spec.name} (sha256 {digest[:12]})", network.to(device).eval().requires_grad_(False)
 
 
@@ -78,7 +79,7 @@ def _network(spec: Spec, labeled: bool) -> nn.Sequential:
 
 def _small(spec: Spec) -> tuple[int, int, int]:
     channels, height, width = spec.shape
-    return channels, min(height, LARGEST), min(width, LARGEST)
+    return channels, min(height, MAX_SIDE), min(width, MAX_SIDE)
 
 
 def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str) -> None:
@@ -131,26 +132,26 @@ class _Rebuilding(nn.Module):
         return rebuilt
 
 
-def _read(network: nn.Sequential, path: Path, say: Callable[[str], None]) -> str | None:
+def _read(network: nn.Sequential, path: Path, log: Callable[[str], None]) -> str | None:
     """Fill the network with the weights that are kept and return their hash; None where there are no sound ones."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            told, tensors = file.metadata()["sha256"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _digest(tensors) != told:
+            stored, tensors = file.metadata()["sha256"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(tensors) != stored:
             raise ValueError("its tensors do not give its checksum")
         if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in network.state_dict().items()}:
             raise ValueError("it holds other tensors")
         network.load_state_dict(tensors)
     except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
-        say(f"features: {path} is damaged ({' '.join(str(error).split())[:100]}); making it anew")
+        log(f"features: {path} is damaged ({' '.join(str(error).split())[:100]}); training the network again")
         return None
-    return str(told)
+    return str(stored)
 
 
-def _write(network: nn.Sequential, path: Path | None, say: Callable[[str], None]) -> str:
-    """Keep the weights and return their hash. A place that cannot be written to is told of, and does no harm."""
+def _write(network: nn.Sequential, path: Path | None, log: Callable[[str], None]) -> str:
+    """Keep the weights and return their hash. A cache that cannot be written to is reported and ignored."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     digest = _digest(tensors)
     if path:
@@ -158,7 +159,7 @@ def _write(network: nn.Sequential, path: Path | None, say: Callable[[str], None]
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, save(tensors, metadata={"sha256": digest}))
         except OSError as error:
-            say(f"features: {path} cannot be written ({error.strerror}); they will be trained again next time")
+            log(f"features: {path} cannot be written ({error.strerror}); they will be trained again next time")
     return digest
 
 

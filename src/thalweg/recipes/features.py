@@ -36,7 +36,7 @@ def features_for(
     *,
     cache: Path | str | None = None,
     device: torch.device | str = "cpu",
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> Extractor | None:
     """Return what examples of `dataset` are compared by; None: the raw values.
 
@@ -57,7 +57,7 @@ def features_for(
     if choice in (None, "auto"):
         from thalweg.recipes.feature_network import feature_network
 
-        name, network = feature_network(dataset, cache=cache, device=device, say=say)
+        name, network = feature_network(dataset, cache=cache, device=device, log=log)
         return Extractor(name, lambda x: network(x.to(device)))
     if choice.endswith((".pth", ".pt")):
         return _inception(Path(choice), spec, device)
@@ -92,7 +92,7 @@ def _made(choice: str) -> Callable[[Tensor], Tensor]:
     here = os.getcwd()
     sys.path.append(here)  # a module in the folder of the user, as `python -m` would find it
     try:
-        made: Any = getattr(importlib.import_module(module), factory)()
+        factory_result: Any = getattr(importlib.import_module(module), factory)()
     except Exception as error:  # another's code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
@@ -100,6 +100,6 @@ def _made(choice: str) -> Callable[[Tensor], Tensor]:
         ) from None
     finally:
         sys.path.remove(here)
-    if not callable(made):
-        raise ValueError(f"features: got '{choice}', which made {type(made).__name__}, wanted a callable")
-    return made
+    if not callable(factory_result):
+        raise ValueError(f"features: got '{choice}', which returned {type(factory_result).__name__}, wanted a callable")
+    return factory_result

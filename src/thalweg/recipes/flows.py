@@ -137,9 +137,9 @@ def iaf(
     return fitted(IAF(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings), lr=1e-3)
 
 
-def chosen(given: int | None, default: int) -> int:
+def chosen(value: int | None, default: int) -> int:
     """Return what was given, a 0 too, so that it is refused where it is used; else the default."""
-    return default if given is None else given
+    return default if value is None else value
 
 
 def fitted(

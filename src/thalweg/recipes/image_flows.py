@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["glow", "real_nvp"]
 
-SMALL, MEDIUM = 256, 1024  # values of an image
+MAX_SMALL_SIZE, MAX_MEDIUM_SIZE = 256, 1024  # values of an image
 
 
 def real_nvp(
@@ -64,7 +64,7 @@ def real_nvp(
         scales=scales,
         last_scale=last_scale,
         batch_norm=batch_norm,
-        hidden=chosen(hidden, 32 if spec.size <= MEDIUM else 64),
+        hidden=chosen(hidden, 32 if spec.size <= MAX_MEDIUM_SIZE else 64),
         depth=chosen(depth, 1),
         **settings,
     )
@@ -102,14 +102,14 @@ def glow(
     settings = flow_settings("glow", spec, alpha=alpha, conditional=conditional, least=2)
     if dense("glow", spec, architecture):
         return fitted(Glow(spec.shape, layers=layers, hidden=chosen(hidden, 64), depth=depth, **settings))
-    hidden = chosen(hidden, 64 if spec.size <= MEDIUM else 128)
+    hidden = chosen(hidden, 64 if spec.size <= MAX_MEDIUM_SIZE else 128)
     flow = ImageGlow(spec.shape, scales=scales, layers=layers, hidden=hidden, **settings)
     return fitted(flow, **budget(spec, small=2000, large=8000))
 
 
 def budget(spec: Spec, *, small: int, large: int) -> dict[str, int]:
     """Return how long and how to train on small or large images: minutes on one core."""
-    if spec.size <= SMALL:
+    if spec.size <= MAX_SMALL_SIZE:
         return {"steps": small, "batch_size": 256}
     return {"steps": large, "batch_size": 64, "validate_every": 1000}
 

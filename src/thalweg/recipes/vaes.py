@@ -161,9 +161,11 @@ def _parts(
         kind, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete, sigma=sigma, learn_sigma=learn_sigma
     )
     if architecture == "conv" or (architecture == "auto" and image and min(spec.shape[1:]) >= 8):
-        for option, given, own in (("depth", depth, 1), ("activation", activation, "relu")):
-            if given != own:
-                raise ValueError(f"{option}: got {given} with the conv architecture, wanted {own}, or dense networks")
+        for option, value, default in (("depth", depth, 1), ("activation", activation, "relu")):
+            if value != default:
+                raise ValueError(
+                    f"{option}: got {value} with the conv architecture, wanted {default}, or dense networks"
+                )
         return *conv_networks(spec.shape, observation.outputs, latent_dim, hidden), observation
     unit = {"relu": nn.ReLU, "tanh": nn.Tanh}[activation]
     return *dense_networks(spec.shape, observation.outputs, latent_dim, hidden, depth, unit), observation

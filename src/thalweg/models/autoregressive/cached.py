@@ -35,37 +35,37 @@ def cached_sample(model: Any, noise: Float[Tensor, "B C H W"], context: Tensor |
     n, channels, height, width = noise.shape
     symbols = torch.zeros(noise.shape, dtype=torch.int64, device=noise.device)
     side, above = model.left.kernel_size[1] - 1, model.above.kernel_size[0]
-    told = [layer.told(context) for layer in model.layers]
+    context_terms = [layer.context_terms(context) for layer in model.layers]
     rows: list[Tensor] = []  # of each layer, the vertical features it sees: the last ones, padded left and right
     for layer in model.layers:
         reach = layer.reach
         rows.append(noise.new_zeros(n, layer.vertical.in_channels, reach + 1, width + 2 * reach))
     for r in range(height):
-        seen = symbols[:, :, max(r - above, 0) : r]
-        window = F.pad(model.scaled(seen), (side, side, above - seen.shape[2], 0))
-        v, given = model.above(window), []
+        known = symbols[:, :, max(r - above, 0) : r]
+        window = F.pad(model.scaled(known), (side, side, above - known.shape[2], 0))
+        v, gate_terms = model.above(window), []
         for i, layer in enumerate(model.layers):
             rows[i] = torch.cat([rows[i][:, :, 1:], F.pad(v, (layer.reach, layer.reach))], dim=2)
-            v, g = layer.rows(rows[i], _at(told[i], r))
-            given.append(g)
+            v, g = layer.rows(rows[i], _at(context_terms[i], r))
+            gate_terms.append(g)
         # of each layer, the horizontal features of this row, padded on the left
         left = [
             noise.new_zeros(n, x.shape[1], 1, width + layer.reach) for x, layer in zip(rows, model.layers, strict=True)
         ]
         for c in range(width):
             for k in range(channels):
-                seen = symbols[:, :, r : r + 1, max(c - side, 0) : c + 1]
-                h = model.left(F.pad(model.scaled(seen), (side + 1 - seen.shape[3], 0)))
+                known = symbols[:, :, r : r + 1, max(c - side, 0) : c + 1]
+                h = model.left(F.pad(model.scaled(known), (side + 1 - known.shape[3], 0)))
                 for i, layer in enumerate(model.layers):
                     left[i][..., c + layer.reach] = h[..., 0]
-                    h = layer.pixels(left[i][..., c : c + layer.reach + 1], given[i][..., c : c + 1])
+                    h = layer.pixels(left[i][..., c : c + layer.reach + 1], gate_terms[i][..., c : c + 1])
                 scores = model.scores(h)[:, :, k, 0, 0]
                 symbols[:, k, r, c] = draw_level(scores, noise[:, k, r, c])
     return symbols
 
 
-def _at(told: tuple[Tensor, Tensor] | None, row: int) -> tuple[Tensor, Tensor] | None:
+def _at(context_terms: tuple[Tensor, Tensor] | None, row: int) -> tuple[Tensor, Tensor] | None:
     """Return the row of what the context adds; the same everywhere where it has one row only."""
-    if told is None or told[0].shape[2] == 1:
-        return told
-    return told[0][:, :, row : row + 1], told[1][:, :, row : row + 1]
+    if context_terms is None or context_terms[0].shape[2] == 1:
+        return context_terms
+    return context_terms[0][:, :, row : row + 1], context_terms[1][:, :, row : row + 1]

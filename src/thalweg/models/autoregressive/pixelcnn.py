@@ -17,7 +17,7 @@ from thalweg.nn.masked import MaskedConv2d
 __all__ = ["GatedLayer", "PixelCNN", "as_grid"]
 
 FIRST, INNER = 7, 3  # sizes of the first and of the gated convolutions
-AT_ONCE = 100  # examples that are evaluated together: 256 levels need much memory
+CHUNK_SIZE = 100  # examples that are evaluated together: 256 levels need much memory
 
 
 class PixelCNN(nn.Module):
@@ -106,7 +106,7 @@ class PixelCNN(nn.Module):
     ) -> Float[Tensor, " B"]:
         """Return log p(x), nats, exactly; there is no noise to give."""
         symbols = self.symbols_of(x)
-        size = len(x) if torch.is_grad_enabled() else AT_ONCE
+        size = len(x) if torch.is_grad_enabled() else CHUNK_SIZE
         parts = [None] * len(x) if context is None else context.split(size)
         return torch.cat([self._log_prob(s, part) for s, part in zip(symbols.split(size), parts, strict=False)])
 
@@ -151,27 +151,27 @@ class GatedLayer(nn.Module):
 
     def forward(self, v: Tensor, h: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the features of both stacks, of whole grids."""
-        v, given = self.rows(F.pad(v, (self.reach, self.reach, self.reach, 0)), self.told(context))
-        return v, self.pixels(F.pad(h, (self.reach, 0)), given)
+        v, gate_terms = self.rows(F.pad(v, (self.reach, self.reach, self.reach, 0)), self.context_terms(context))
+        return v, self.pixels(F.pad(h, (self.reach, 0)), gate_terms)
 
-    def told(self, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    def context_terms(self, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
         """Return what the context adds to the gates of either stack."""
         if self.context is None or context is None:
             return None
         a, b = self.context(as_grid(context)).chunk(2, dim=1)
         return a, b
 
-    def rows(self, v: Tensor, told: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    def rows(self, v: Tensor, context_terms: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         """Return vertical features of `v`, padded, and what they add to the horizontal gates."""
         raw = self.vertical(v)
-        given = self.across(raw)
-        if told is not None:
-            raw, given = raw + told[0], given + told[1]
-        return gate(raw), given
+        gate_terms = self.across(raw)
+        if context_terms is not None:
+            raw, gate_terms = raw + context_terms[0], gate_terms + context_terms[1]
+        return gate(raw), gate_terms
 
-    def pixels(self, h: Tensor, given: Tensor) -> Tensor:
+    def pixels(self, h: Tensor, gate_terms: Tensor) -> Tensor:
         """Return horizontal features of `h`, padded on the left."""
-        return h[..., self.reach :] + self.out(gate(self.horizontal(h) + given))
+        return h[..., self.reach :] + self.out(gate(self.horizontal(h) + gate_terms))
 
     def __repr__(self) -> str:
         return f"GatedLayer({self.out.in_channels})"

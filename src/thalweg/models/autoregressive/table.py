@@ -36,7 +36,7 @@ class CodeTable(nn.Module):
         self.base = nn.Parameter(torch.zeros(places, codes))
         pairs = combinations(range(places), 2)
         self.pairs = nn.ParameterDict({f"{j}-{i}": torch.zeros(codes, codes) for j, i in pairs})
-        self.told = nn.Linear(context, places * codes, bias=False) if context else None
+        self.from_context = nn.Linear(context, places * codes, bias=False) if context else None
 
     def log_prob(self, x: Int[Tensor, "B n"], noise: None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(c), nats."""
@@ -56,8 +56,8 @@ class CodeTable(nn.Module):
 
     def _scores(self, x: Tensor, i: int, context: Tensor | None) -> Tensor:
         scores = self.base[i].expand(len(x), -1)
-        if self.told is not None and context is not None:
-            scores = scores + self.told(context.flatten(1)).view(len(x), self.places, self.codes)[:, i]
+        if self.from_context is not None and context is not None:
+            scores = scores + self.from_context(context.flatten(1)).view(len(x), self.places, self.codes)[:, i]
         for j in range(i):
             scores = scores + self.pairs[f"{j}-{i}"][x[:, j]]
         return scores

@@ -92,7 +92,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return all branches' channels."""
-        found = []
+        outputs = []
         for branch in self.branches:
             y = x
             for step in branch:
@@ -100,8 +100,8 @@ class _Block(nn.Module):
                     y = self.pool(y)
                 else:
                     y = torch.cat([self.get_submodule(part.split(":")[0])(y) for part in step.split("+")], dim=1)
-            found.append(y)
-        return torch.cat(found, dim=1)
+            outputs.append(y)
+        return torch.cat(outputs, dim=1)
 
 
 class Inception(nn.Module):

@@ -99,7 +99,7 @@ class ImageGlow(TransformedFlow):
         channels, height, width = shape
         scales = number_of_scales(scales, height, width, least=SMALLEST)
         network = partial(PlainNetwork, hidden=hidden, context=context)
-        made, outputs = [], []
+        transforms, outputs = [], []
         for k in range(scales):
             channels, height, width = 4 * channels, height // 2, width // 2
             level = [Squeeze(), *_steps(channels, layers, network)]
@@ -107,14 +107,14 @@ class ImageGlow(TransformedFlow):
             if k < scales - 1:
                 channels //= 2
                 level.append(ChannelCoupling(channels, channels, network(channels, 2 * channels)))  # the prior
-            made.append(Composed(*level))
-        super().__init__(shape, MultiScale(shape, made, outputs), context=context, **settings)
+            transforms.append(Composed(*level))
+        super().__init__(shape, MultiScale(shape, transforms, outputs), context=context, **settings)
 
 
 def _steps(channels: int, count: int, network: Any) -> list[Transform]:
     kept, moved = channels // 2, channels - channels // 2
-    made: list[Transform] = []
+    transforms: list[Transform] = []
     for _ in range(positive("layers", count)):
         coupling = ChannelCoupling(kept, moved, network(kept, 2 * moved))
-        made.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))
-    return made
+        transforms.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))
+    return transforms

@@ -114,17 +114,17 @@ def _scales(
     channels, height, width = shape
     spared = int(choice("last_scale", last_scale, ("paper", "lecture")) == "paper")  # the last scale's squeeze
     scales = number_of_scales(scales, height, width, least=SMALLEST, unsqueezed=spared)
-    made, outputs = [], []
+    transforms, outputs = [], []
     for k in range(scales):
         at = (channels, height, width)
         if k == scales - 1 and spared:
-            made.append(Composed(*couplings(at, 4, checkered=True)))
+            transforms.append(Composed(*couplings(at, 4, checkered=True)))
         else:
             first, at = couplings(at, 3, checkered=True), (4 * channels, height // 2, width // 2)
-            made.append(Composed(*first, Squeeze(), *couplings(at, 3, checkered=False)))
+            transforms.append(Composed(*first, Squeeze(), *couplings(at, 3, checkered=False)))
         outputs.append(at)
         channels, height, width = at[0] // 2, at[1], at[2]
-    return MultiScale(shape, made, outputs)
+    return MultiScale(shape, transforms, outputs)
 
 
 def _couplings(
@@ -133,7 +133,7 @@ def _couplings(
     """Return couplings whose parts take turns, each with its normalization where asked for."""
     channels, height, width = shape
     network = partial(ResidualNetwork, hidden=hidden, depth=depth, context=context)
-    made: list[Transform] = []
+    transforms: list[Transform] = []
     for k in range(count):
         if checkered:
             shrink = height % 2 == 0 and width % 2 == 0
@@ -142,5 +142,5 @@ def _couplings(
         else:
             kept = channels // 2  # the channels are four times some number
             coupling = ChannelCoupling(kept, kept, network(kept, 2 * kept), swap=k % 2 == 1)
-        made.append(Composed(coupling, FlowBatchNorm(channels)) if batch_norm else coupling)
-    return made
+        transforms.append(Composed(coupling, FlowBatchNorm(channels)) if batch_norm else coupling)
+    return transforms

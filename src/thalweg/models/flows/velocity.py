@@ -105,9 +105,9 @@ class ConvVelocity(nn.Module):
         context: Float[Tensor, "B K"] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return h (B, D) and, of vectors (S, B or 1, D), J v (S, B, D)."""
-        told = z.new_ones(1 if context is None else len(z), 1) * t
-        told = told if context is None else torch.cat([told, context], 1)
-        maps = told[:, :, None, None].expand(-1, -1, *self.shape[1:])  # zeros beyond the edge, as of the image
+        inputs = z.new_ones(1 if context is None else len(z), 1) * t
+        inputs = inputs if context is None else torch.cat([inputs, context], 1)
+        maps = inputs[:, :, None, None].expand(-1, -1, *self.shape[1:])  # zeros beyond the edge, as of the image
         slopes: list[Tensor] = []
         x = z.reshape(-1, *self.shape)
         for i, (layer, of_time) in enumerate(zip(self.layers, self.of_time, strict=True)):

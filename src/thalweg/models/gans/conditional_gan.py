@@ -82,8 +82,8 @@ class ConditionalGAN(nn.Module):
 
     def generate(self, z: Float[Tensor, "B D"], y: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
         """Return g(z, y), in scaled units."""
-        made: Tensor = self.generator(z, y)
-        return made
+        x: Tensor = self.generator(z, y)
+        return x
 
     def discriminate(self, x: Float[Tensor, "B ..."], y: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
         """Return the critic's scores of `x` and `y`, in scaled units."""
@@ -107,5 +107,5 @@ class ConditionalGAN(nn.Module):
         if y is None:
             y = torch.randint(self.classes, (n,), generator=generator, device=z.device)
         device = self.scaling.mean.device
-        made = self.scaling.inverse(self.generate(z.to(device), y.to(device)))
-        return to_levels(self.scaling.quantize(made), self.levels)
+        x = self.scaling.inverse(self.generate(z.to(device), y.to(device)))
+        return to_levels(self.scaling.quantize(x), self.levels)

@@ -77,8 +77,8 @@ class GAN(nn.Module):
 
     def generate(self, z: Float[Tensor, "B D"], y: None = None) -> Float[Tensor, "B ..."]:
         """Return g(z), in scaled units."""
-        made: Tensor = self.generator(z)
-        return made
+        x: Tensor = self.generator(z)
+        return x
 
     def discriminate(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
         """Return the critic's scores of `x`, in scaled units."""

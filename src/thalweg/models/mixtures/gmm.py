@@ -123,11 +123,11 @@ class GMM(Mixture):
             inverse = (-2 * self.log_scales.double()).exp().expand(-1, self.size)
             squared = x.square() @ inverse.T - 2 * x @ (means * inverse).T + (means.square() * inverse).sum(1)
             return squared.clamp(min=0).to(y.dtype)
-        means, factors, found = self.means.to(y.dtype), self.factors(y.dtype), []
+        means, factors, distances = self.means.to(y.dtype), self.factors(y.dtype), []
         for part in y.split(max(1, NUMBERS // means.numel())):
             away = part.T - means[:, :, None]  # (K, D, B): the examples lie side by side
-            found.append(torch.linalg.solve_triangular(factors, away, upper=False).square().sum(1).T)
-        return torch.cat(found)
+            distances.append(torch.linalg.solve_triangular(factors, away, upper=False).square().sum(1).T)
+        return torch.cat(distances)
 
     def log_density(self, y: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
         """Return log Σ_k π_k N(y; μ_k, Σ_k)."""
@@ -146,11 +146,11 @@ class GMM(Mixture):
             device
         )
         noise = torch.randn(n, self.size, generator=generator, device=where).to(device, self.dtype)
-        drawn, factors = torch.empty_like(noise), self.factors(self.dtype)
+        samples, factors = torch.empty_like(noise), self.factors(self.dtype)
         for k in range(self.components):
             rows = own == k
-            drawn[rows] = self.means[k] + noise[rows] @ factors[k].T
-        return drawn
+            samples[rows] = self.means[k] + noise[rows] @ factors[k].T
+        return samples
 
     @torch.no_grad()
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
@@ -174,17 +174,17 @@ class GMM(Mixture):
         """
         counts, d = weights.sum(0), self.size
         self.log_weights.copy_((counts.clamp(min=1e-10) / counts.sum()).log())
-        seen = counts > 1e-8
-        r = weights[:, seen] / counts[seen]
+        used = counts > 1e-8
+        r = weights[:, used] / counts[used]
         means = r.T @ y
-        self.means[seen] = means.to(self.dtype)
+        self.means[used] = means.to(self.dtype)
         if self.below is None:
             variances = r.T @ y.square() - means.square()
             variances = variances.mean(1, keepdim=True) if self.covariance == "spherical" else variances
-            self.log_scales[seen] = (0.5 * variances.clamp(min=self.floor).log()).to(self.dtype)
+            self.log_scales[used] = (0.5 * variances.clamp(min=self.floor).log()).to(self.dtype)
             return
         row, column = torch.tril_indices(d, d, offset=-1, device=y.device)
-        for k, mean, share in zip(seen.nonzero()[:, 0].tolist(), means, r.T, strict=True):
+        for k, mean, share in zip(used.nonzero()[:, 0].tolist(), means, r.T, strict=True):
             chunks = zip(y.split(NUMBERS // d + 1), share.split(NUMBERS // d + 1), strict=True)
             scatter = mean.new_zeros(d, d)
             for part, s in chunks:

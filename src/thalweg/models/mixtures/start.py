@@ -14,8 +14,8 @@ __all__ = ["k_means"]
 def k_means(y: Float[Tensor, "B D"], count: int, keys: Float[Tensor, "B K"], *, rounds: int = 50) -> Int[Tensor, " B"]:
     """Return the nearest of `count` centers of each example, from a random start by uniform `keys`, a column a center.
 
-    The next center is an example, drawn with a probability in proportion to its squared distance from the nearest one
-    before it: of 2 + ln K examples drawn so, without replacement, the one that leaves the least sum of squared
+    The next center is an example, drawn with a probability in proportion to its squared distance from the nearest
+    center so far: of 2 + ln K candidates drawn without replacement, the one that leaves the least sum of squared
     distances. Then centers move to the means of what is nearest to them.
 
     Reference: k-means++: The Advantages of Careful Seeding, David Arthur, Sergei Vassilvitskii, 2007.
@@ -29,10 +29,10 @@ def k_means(y: Float[Tensor, "B D"], count: int, keys: Float[Tensor, "B K"], *, 
     centers = y[gumbel[:, 0].argmax()][None]
     nearest, trials = _squared(y, centers)[:, 0], min(2 + int(math.log(count)), len(y))
     for k in range(1, count):
-        drawn = y[(nearest.log() + gumbel[:, k]).topk(trials).indices]
-        left = torch.minimum(nearest[:, None], _squared(y, drawn))
+        candidates = y[(nearest.log() + gumbel[:, k]).topk(trials).indices]
+        left = torch.minimum(nearest[:, None], _squared(y, candidates))
         best = left.sum(0).argmin()
-        centers, nearest = torch.cat([centers, drawn[best][None]]), left[:, best]
+        centers, nearest = torch.cat([centers, candidates[best][None]]), left[:, best]
     own = _squared(y, centers).argmin(1)
     for _ in range(rounds):
         member = torch.nn.functional.one_hot(own, count).to(y.dtype)

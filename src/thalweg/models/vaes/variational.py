@@ -111,8 +111,8 @@ class VariationalModel(nn.Module, ABC):
         z = torch.randn(n, self.latent_dim, generator=generator, device=device).to(self.origin.device)
         levels = self.likelihood.levels
         if levels is None:
-            drawn: Tensor = self.likelihood.quantize(self.likelihood.draw(self.decoder(z), generator))
-            return drawn
+            x: Tensor = self.likelihood.quantize(self.likelihood.draw(self.decoder(z), generator))
+            return x
         return self.decode(z).round().clamp(0, levels - 1).to(torch.uint8)
 
     def _noise(self, x: Tensor) -> Tensor | None:

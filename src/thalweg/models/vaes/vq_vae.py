@@ -99,8 +99,8 @@ class VQVAE(nn.Module):
 
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
         """Return the codes of raw `x`, whole numbers."""
-        found: Tensor = self.autoencoder.codes(x)
-        return found
+        codes: Tensor = self.autoencoder.codes(x)
+        return codes
 
     def elbo(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return the bound log p(c(x)) + log p(x|c(x)), nats; dequantization noise that is needed is drawn."""
@@ -136,6 +136,6 @@ class VQVAE(nn.Module):
         codes = self.code_prior.sample(n, generator, **({} if y is None else {"y": y}))
         z, likelihood = self.autoencoder.vectors(codes.long()), self.autoencoder.likelihood
         if likelihood.levels is None:
-            drawn: Tensor = likelihood.quantize(likelihood.draw(self.autoencoder.decode(z), generator))
-            return drawn
+            x: Tensor = likelihood.quantize(likelihood.draw(self.autoencoder.decode(z), generator))
+            return x
         return self.decode(z).round().clamp(0, likelihood.levels - 1).to(torch.uint8)

@@ -141,7 +141,7 @@ class HierarchicalPrior(nn.Module):
         self.top = PixelCNN((1, *top_grid), codes, context=context, **settings)
         self.bottom = PixelCNN((1, *bottom_grid), codes, context=context + hidden, **settings)
         self.read = nn.Embedding(codes, hidden)
-        self.told = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), Residual(hidden), Residual(hidden))
+        self.top_features = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), Residual(hidden), Residual(hidden))
 
     def log_prob(self, x: Int[Tensor, "B n"], noise: None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(top, bottom), nats."""
@@ -158,6 +158,6 @@ class HierarchicalPrior(nn.Module):
     def above(self, top: Tensor, context: Tensor | None) -> Tensor:
         """Return what the bottom codes are conditioned on, (B, D, H, W)."""
         size = self.bottom.shape[1:]
-        seen = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
-        told = F.interpolate(self.told(seen), size=size)
-        return told if context is None else torch.cat([told, as_grid(context).expand(-1, -1, *size)], 1)
+        vectors = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
+        features = F.interpolate(self.top_features(vectors), size=size)
+        return features if context is None else torch.cat([features, as_grid(context).expand(-1, -1, *size)], 1)

@@ -72,8 +72,8 @@ class WAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
         """Return D(z), (B, *shape), float, in raw units."""
-        made: Tensor = self.autoencoder.decode(z)
-        return made
+        x: Tensor = self.autoencoder.decode(z)
+        return x
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return `decode(encode(x))`."""
@@ -91,8 +91,8 @@ class WAE(nn.Module):
         With `truncation` every coordinate of z is within ±truncation standard deviations of the prior.
         """
         z = self.sigma * draw_latent(n, self.latent_dim, generator, truncation)
-        made = self.decode(z.to(next(self.parameters()).device))
-        return to_levels(quantize(made, self.discrete), self.levels)
+        x = self.decode(z.to(next(self.parameters()).device))
+        return to_levels(quantize(x, self.discrete), self.levels)
 
 
 def code_critic(latent_dim: int, hidden: int = 256) -> nn.Sequential:
