@@ -12,7 +12,7 @@ from thalweg.models.flows.glow import Glow, ImageGlow
 from thalweg.nn.actnorm import ActNorm
 from thalweg.nn.image_coupling import ChannelCoupling
 from thalweg.nn.invertible_linear import InvertibleLinear
-from thalweg.recipes.image_flows import glow
+from thalweg.recipes import recipe
 
 DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
 
@@ -110,17 +110,17 @@ def test_images_come_back_as_levels():
 def test_architectures_and_refusals():
     odd = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=17)
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
-    assert isinstance(glow(DIGITS).model, ImageGlow)
-    assert isinstance(glow(DIGITS, architecture="dense").model, Glow)
-    assert isinstance(glow(odd).model, Glow)
-    assert isinstance(glow(plane).model, Glow)
+    assert isinstance(recipe("glow")(DIGITS).model, ImageGlow)
+    assert isinstance(recipe("glow")(DIGITS, architecture="dense").model, Glow)
+    assert isinstance(recipe("glow")(odd).model, Glow)
+    assert isinstance(recipe("glow")(plane).model, Glow)
     with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
-        glow(odd, architecture="multi-scale")
+        recipe("glow")(odd, architecture="multi-scale")
     with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
-        glow(plane, architecture="multi-scale")
+        recipe("glow")(plane, architecture="multi-scale")
     with pytest.raises(ValueError, match="at least 2"):
         Glow((1,), mean=[0.0], std=[1.0])
     with pytest.raises(ValueError, match="at least 2"):
-        glow(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
+        recipe("glow")(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
     with pytest.raises(ValueError, match="layers: got 0"):
         Glow((2,), mean=[0.0] * 2, std=[1.0] * 2, layers=0)

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from thalweg.data import Spec
 from thalweg.models.vaes.vae import VAE
-from thalweg.recipes.vaes import vae
+from thalweg.recipes import recipe
 
 N, WIDTH, LATENT = 400, 5, 2
 
@@ -27,7 +27,7 @@ def data() -> Tensor:
 def linear_vae(x: Tensor, sigma: float) -> VAE:
     """The recipe with no hidden layer, its data in units of 1, so that σ is that of the raw data."""
     spec = Spec(name="x", kind="vector", shape=(WIDTH,), mean=(0.0,) * WIDTH, std=(1.0,) * WIDTH)
-    model = vae(spec, latent_dim=LATENT, depth=0, sigma=sigma, learn_sigma=False).model
+    model = recipe("vae")(spec, latent_dim=LATENT, depth=0, sigma=sigma, learn_sigma=False).model
     assert isinstance(model, VAE)
     return model
 
@@ -119,7 +119,7 @@ def test_maximum_likelihood_projects_a_mixture_on_the_gaussian_of_its_moments():
     x = torch.tensor([*(-2 + 0.5 * nodes), *(2 + 0.5 * nodes)], dtype=torch.float32)[:, None]
     share = torch.tensor([*weights, *weights], dtype=torch.float32) / (2 * weights.sum())
     spec = Spec(name="x", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,))
-    model = vae(spec, latent_dim=1, depth=0, sigma=1.0, learn_sigma=False).model
+    model = recipe("vae")(spec, latent_dim=1, depth=0, sigma=1.0, learn_sigma=False).model
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:

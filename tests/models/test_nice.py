@@ -13,7 +13,7 @@ from thalweg.models.flows.nice import NICE
 from thalweg.nn.coupling import Coupling
 from thalweg.nn.elementwise import AdditiveMap
 from thalweg.randomness import generator
-from thalweg.recipes.flows import nice
+from thalweg.recipes import recipe
 
 
 def moved(module):
@@ -76,7 +76,7 @@ def test_additive_coupling_is_undone_to_the_last_digit_but_one():
 @pytest.mark.system("S88")
 def test_architecture_of_the_paper_for_mnist():
     spec = Spec(name="mnist", kind="image", shape=(1, 28, 28), levels=256, mean=(33.0,), std=(78.0,))
-    model = nice(spec).model
+    model = recipe("nice")(spec).model
     assert model.base == "logistic"
     couplings = model.transform.transforms[0].layers
     assert len(couplings) == 4

@@ -17,7 +17,7 @@ from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
 from thalweg.nn.squeeze import Squeeze
 from thalweg.problems.likelihood import Likelihood
-from thalweg.recipes.image_flows import real_nvp
+from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 
 
@@ -175,9 +175,9 @@ def test_refusals():
     with pytest.raises(ValueError, match="at least 2"):
         RealNVP((1,), mean=[0.0], std=[1.0])
     with pytest.raises(ValueError, match="of tokens, wanted images or vectors"):
-        real_nvp(Spec(name="text", kind="tokens", shape=(8,), levels=256))
+        recipe("real-nvp")(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="at least 2"):
-        real_nvp(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
+        recipe("real-nvp")(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
 
 
 def steps(flow):
@@ -269,16 +269,16 @@ def image_scales(**settings):
 def test_architectures():
     digits = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
     odd = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=17)
-    assert isinstance(real_nvp(digits).model, ImageRealNVP)
-    assert isinstance(real_nvp(digits, architecture="dense").model, RealNVP)
-    assert isinstance(real_nvp(odd).model, RealNVP)
-    assert isinstance(real_nvp(odd, architecture="multi-scale", last_scale="paper").model, ImageRealNVP)
+    assert isinstance(recipe("real-nvp")(digits).model, ImageRealNVP)
+    assert isinstance(recipe("real-nvp")(digits, architecture="dense").model, RealNVP)
+    assert isinstance(recipe("real-nvp")(odd).model, RealNVP)
+    assert isinstance(recipe("real-nvp")(odd, architecture="multi-scale", last_scale="paper").model, ImageRealNVP)
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
     with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
-        real_nvp(plane, architecture="multi-scale")
+        recipe("real-nvp")(plane, architecture="multi-scale")
     with pytest.raises(ValueError, match="batch_norm"):
-        real_nvp(plane, batch_norm=True)
+        recipe("real-nvp")(plane, batch_norm=True)
     with pytest.raises(ValueError, match="scales: got 5 of images of 8×8, wanted at most 4"):
-        real_nvp(digits, scales=5, last_scale="paper")
+        recipe("real-nvp")(digits, scales=5, last_scale="paper")
     with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
-        real_nvp(odd, architecture="multi-scale")
+        recipe("real-nvp")(odd, architecture="multi-scale")

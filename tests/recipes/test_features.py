@@ -54,7 +54,7 @@ def neighbors_accuracy(found, data):
 
 def test_it_is_trained_once(digits, kept, monkeypatch):
     cache, first, said = kept
-    assert said == ["training the features that images of digits are compared by, once for these data"]
+    assert said == ["training a feature network for the images of digits, once for these data"]
     monkeypatch.delattr(feature_network, "_train")  # it would be missed
     again = features_for(digits, "auto", cache=cache, log=said.append)
     assert len(said) == 1
