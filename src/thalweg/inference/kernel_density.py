@@ -18,7 +18,10 @@ __all__ = ["GaussianMixture", "Rate", "mise", "rate", "smoothed"]
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Σ_k w_k N(x; μ_k, σ_k² I) on R^d: means (K, d), stds (K), weights (K), float64."""
+    """The mixture Σ_k w_k N(x; μ_k, σ_k² I) on R^d: means (K, d), stds (K), weights (K), float64."""
+
+    # The integrals below need products of densities (not their logarithms) of all pairs of components, which neither
+    # `models.mixtures.GMM` (trainable, full covariances) nor the toy densities of `data` have.
 
     means: Float[Tensor, "K d"]
     stds: Float[Tensor, " K"]

@@ -28,21 +28,40 @@ def wasserstein_1d(
     a: Float[Tensor, "*b n"] | None = None,
     b: Float[Tensor, "*b m"] | None = None,
 ) -> Float[Tensor, " *b"]:
-    """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line, with weights `a` and `b` (default: equal), last axis.
+    """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line along the last axis, with weights `a` and `b`.
 
-    Weights are divided by their sums.
+    Weights are divided by their sums; by default they are equal.
 
     >>> points = torch.tensor([0.0, 1.0, 2.0])
     >>> wasserstein_1d(points, points, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
     tensor(0.7000)
     """
-    if a is None and b is None and x.shape[-1] == y.shape[-1]:
-        return (x.sort(-1).values - y.sort(-1).values).abs().mean(-1)
+    if a is None and b is None:
+        return _wasserstein_of_quantiles(_sorted(x), _sorted(y))
     first = torch.full_like(x, 1 / x.shape[-1]) if a is None else (a / a.sum(-1, keepdim=True)).expand_as(x)
     second = torch.full_like(y, 1 / y.shape[-1]) if b is None else (b / b.sum(-1, keepdim=True)).expand_as(y)
     points, order = torch.cat([x, y], -1).sort(-1)
     difference = torch.cat([first, -second], -1).gather(-1, order).cumsum(-1)[..., :-1]
     return (difference.abs() * points.diff(dim=-1)).sum(-1)
+
+
+def _sorted(x: Tensor) -> Tensor:
+    """Return `x` sorted along its last axis."""
+    if x.requires_grad or x.device.type != "cpu":
+        return x.sort(-1).values
+    return torch.from_numpy(np.sort(x.numpy(), axis=-1))  # several times faster than torch's, which keeps the order
+
+
+def _wasserstein_of_quantiles(x: Tensor, y: Tensor) -> Tensor:
+    """Return ∫ |F⁻¹(t) − G⁻¹(t)| dt of sorted points of equal weight, the number of `x` and `y` being n and m."""
+    n, m = x.shape[-1], y.shape[-1]
+    if n == m:
+        return (x - y).abs().mean(-1)
+    # Between two neighboring multiples of 1/n or 1/m both quantile functions are constant.
+    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
+    widths = torch.from_numpy(np.diff(ends, prepend=0) / (n * m)).to(x)
+    of_x, of_y = (torch.from_numpy((ends - 1) // other).to(x.device) for other in (m, n))
+    return ((x[..., of_x] - y[..., of_y]).abs() * widths).sum(-1)
 
 
 def wasserstein(

@@ -58,6 +58,10 @@ class GMM(Mixture):
             [0.]]), -2.935819)
     """
 
+    # Other Gaussian mixtures of the library stay apart on purpose: the toy densities of `data` are constants that no
+    # model may define; the reference method of `comparison` is fitted by scikit-learn and keeps one factor at a time,
+    # in float64, since the factors of many components of images would not fit in memory.
+
     reached: Tensor
 
     def __init__(
