@@ -61,7 +61,7 @@ class Member:
             return recipe(self.recipe)(self.spec, **self.options)
 
     def moved(self, seed: int = 0) -> Run:
-        """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
+        """Build the run with noise added to every parameter, so that initial zeros do not hide errors."""
         run = self.run(seed)
         for stage in run.stages:
             if isinstance(stage.update, Solved):

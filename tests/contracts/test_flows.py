@@ -1,4 +1,4 @@
-"""What every flow promises. Every flow of `tests/catalogue.py` is tested, and more shapes and settings of some."""
+"""The contract of flows: every flow of `tests/catalogue.py`, and further shapes and settings of some."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from thalweg.recipes import FAMILIES
 
 @dataclass(frozen=True)
 class Case:
-    """A flow with tiny settings; `exact` is how well it inverts in float64, where that is up to a solver."""
+    """A flow with tiny settings; `exact` is the accuracy of its inverse in float64, where a solver limits it."""
 
     make: Any
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class Case:
         return "-".join([self.make.__name__, "x".join(map(str, self.shape)), *told])
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
-        """Build the flow with every parameter moved off its start, which would hide a wrong sign."""
+        """Build the flow with noise added to every parameter, since the identity would hide a wrong sign."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             if len(self.shape) == 3:
@@ -44,7 +44,7 @@ class Case:
             else:
                 data = {"mean": [0.5] * self.shape[0], "std": [1.5] * self.shape[0]}
             flow = self.make(self.shape, **self.settings, **data, context=context)
-        return moved_off_its_start(flow).to(dtype).eval()
+        return with_noise_on_parameters(flow).to(dtype).eval()
 
     def raw(self, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """Draw raw data, images with their noise."""
@@ -76,11 +76,11 @@ class OfCatalogue:
         return self.member.options
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
-        """Build the flow with every parameter moved off its start."""
+        """Build the flow with noise added to every parameter."""
         spec = replace(self.member.spec, classes=tuple(map(str, range(context))) or None, discrete=())
         options = self.member.options | {"conditional": context > 0}
         model: Any = replace(self.member, spec=spec, options=options).run().model
-        return moved_off_its_start(model.density if context else model).to(dtype).eval()
+        return with_noise_on_parameters(model.density if context else model).to(dtype).eval()
 
     def raw(self, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """Draw raw data, images with their noise."""
@@ -91,8 +91,8 @@ class OfCatalogue:
         return (x * torch.tensor(spec.std) + torch.tensor(spec.mean)).to(dtype)
 
 
-def moved_off_its_start(flow: Any) -> Any:
-    """Add noise to every parameter: a start at the identity would hide a wrong sign."""
+def with_noise_on_parameters(flow: Any) -> Any:
+    """Add noise to every parameter: the identity would hide a wrong sign."""
     noise = generator(1, "moved")
     with torch.no_grad():
         for p in flow.parameters():
@@ -246,20 +246,20 @@ def test_context_and_parameters_matter(case: Case) -> None:
 
 
 @every_flow
-def test_training_is_evaluation(case: Case) -> None:
+def test_training_and_evaluation_agree(case: Case) -> None:
     if case.settings.get("batch_norm"):
         pytest.skip("has statistics")
     flow, x = case.flow(), case.raw(5).floor()
     noise = torch.full_like(x, 0.5) if flow.levels else None
     train, evaluate = flow.train().log_prob(x, noise), flow.eval().log_prob(x, noise)
-    if isinstance(getattr(flow, "transform", None), Continuous):  # what is measured takes finer steps
+    if isinstance(getattr(flow, "transform", None), Continuous):  # evaluation takes finer steps
         torch.testing.assert_close(train, evaluate, rtol=1e-4, atol=1e-4)
     else:
         assert torch.equal(train, evaluate)
 
 
 @every_flow
-def test_temperature_draws_z_to_its_center(case: Case) -> None:
+def test_temperature_shrinks_z_to_its_center(case: Case) -> None:
     flow = case.flow()
     z, half = (flow.draw(100, generator(0, "t"), t) - flow.base_distribution.center for t in (1.0, 0.5))
     torch.testing.assert_close(half, z / 2)
@@ -271,7 +271,7 @@ def test_temperature_draws_z_to_its_center(case: Case) -> None:
 
 
 @every_flow
-def test_classes_are_mixed_and_told_apart(case: Case) -> None:
+def test_classes_form_a_mixture_and_a_classifier(case: Case) -> None:
     model, x = ClassConditional(case.flow(context=3)).double(), case.raw(5).floor()
     noise = torch.full_like(x, 0.5) if model.density.levels else None
     logits = model.logits(x, noise)

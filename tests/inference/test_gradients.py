@@ -29,7 +29,7 @@ def normal(phi: Tensor) -> Normal:
     ("estimator", "baseline", "variance", "within"),
     [("reparameterized", 0.0, 4.0, 0.1), ("score-function", 0.0, 3224.0, 100.0), ("score-function", 52.0, 312.0, 15.0)],
 )
-def test_quadratic_of_the_lecture(estimator: str, baseline: float, variance: float, within: float):
+def test_quadratic(estimator: str, baseline: float, variance: float, within: float):
     """L(μ) = E‖X − c‖², X ~ N(μ, I), c = (5, 5): at μ = 0 the gradient is (−10, −10)."""
     found = gradient_draws(
         lambda mu: Independent(Normal(mu, 1.0), 1),
@@ -50,7 +50,7 @@ def test_quadratic_of_the_lecture(estimator: str, baseline: float, variance: flo
 @pytest.mark.parametrize(("m", "s"), [(0.0, 1.0), (0.7, 0.5)])
 def test_gradient_of_the_elbo(estimator: str, m: float, s: float):
     """z ~ N(0, 1), x|z ~ N(z, 1), x = 1: ∇ELBO is (1 − 2m, 1 − 2s²) in (m, log s); f is log p(x, z) − log q(z), q held
-    still."""
+    constant."""
     phi = torch.tensor([m, math.log(s)])
     held = Normal(m, s)
 
@@ -62,7 +62,7 @@ def test_gradient_of_the_elbo(estimator: str, m: float, s: float):
 
 
 @pytest.mark.system("S81")
-def test_score_function_is_the_noisier_of_two_unbiased_estimators():
+def test_the_score_function_has_the_larger_variance():
     one, two = (
         gradient_draws(normal, lambda z: torch.sin(3 * z), torch.tensor([0.4, -0.5]), N, estimator=estimator)
         for estimator in ("reparameterized", "score-function")
@@ -71,7 +71,7 @@ def test_score_function_is_the_noisier_of_two_unbiased_estimators():
     slope = 3 * math.cos(1.2) * math.exp(-4.5 * s**2), -9 * s**2 * math.sin(1.2) * math.exp(-4.5 * s**2)
     assert close(one, torch.tensor(slope))
     assert close(two, torch.tensor(slope))
-    # not of every function: of one as steep as this at σ = e^−½, the score function is the quieter
+    # not for every function: for one this steep at σ = e^−½, the score function has the smaller variance
     flat, steep = (
         gradient_draws(normal, lambda z: z**2, torch.tensor([1.0, -0.5]), N, estimator=estimator)
         for estimator in ("reparameterized", "score-function")
@@ -80,8 +80,8 @@ def test_score_function_is_the_noisier_of_two_unbiased_estimators():
 
 
 @pytest.mark.system("S81")
-def test_the_derivative_of_the_draw_keeps_its_sign():
-    """E[σε] = 0 whatever σ; with |∂z/∂σ| = |ε| in place of ε, as a lecture prints, its derivative would be √(2/π)."""
+def test_the_derivative_of_the_sample_is_signed():
+    """E[σε] = 0 for every σ; with |∂z/∂σ| = |ε| in place of ε its derivative would be √(2/π)."""
     found = gradient_draws(normal, lambda z: z, torch.tensor([0.0, 0.0]), N)
     assert found[:, 1].mean().item() == pytest.approx(0.0, abs=0.01)
     assert found[:, 1].abs().mean().item() == pytest.approx(0.7978846, abs=0.01)

@@ -1,4 +1,4 @@
-"""Inference for each example alone, against closed forms; and what amortization costs."""
+"""Inference for single examples against closed forms, and the amortization gap."""
 
 import math
 
@@ -28,7 +28,8 @@ class Linear:
 @pytest.mark.system("S85")
 @pytest.mark.oracle("O34")
 def test_gap_of_a_bad_encoder_is_its_kl_from_the_posterior():
-    """q*(z|x) = N(x/2, ½) = p(z|x): individual inference reaches log p(x), and the encoder N(0, 1) lacks .4034 nats."""
+    """q*(z|x) = N(x/2, ½) = p(z|x): individual inference reaches log p(x), and the gap of the encoder N(0, 1) is .4034
+    nats."""
     x = torch.tensor([[1.0], [-2.0], [0.5]])
     best = individual_posterior(Linear(0.0, 1.0), x, steps=300, draws=64)
     torch.testing.assert_close(best.mean, x / 2, rtol=0, atol=0.02)

@@ -19,7 +19,7 @@ def critic(width=64, activation=nn.ReLU, seed=0):
 
 
 class Sorted(nn.Module):
-    """Sorts pairs: of slope one everywhere, so that layers of norm one can make any such function."""
+    """Sort pairs: the slope is one everywhere, so that layers of norm one can represent any such function."""
 
     def forward(self, x):
         return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1)
@@ -59,7 +59,8 @@ def test_with_projection(samples):
     project = lambda: project_spectrally(network, norms)  # noqa: E731
     found = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
-    assert 0.9 * exact < found.item() <= 1.01 * exact  # here it ends at a linear function: how far the means are apart
+    # Here it converges to a linear function, and the distance of the means
+    assert 0.9 * exact < found.item() <= 1.01 * exact
 
 
 def test_a_negative_penalty():
@@ -80,4 +81,4 @@ def test_clipping_stays_within_its_constant():
     constant = torch.stack([torch.linalg.matrix_norm(w, 2) for w in weights]).prod().item()
     exact = wasserstein(x, y).item()
     assert 0 < found <= constant * exact
-    assert abs(found - exact) > 0.05 * exact  # what clipping finds is some multiple
+    assert abs(found - exact) > 0.05 * exact  # clipping yields some multiple

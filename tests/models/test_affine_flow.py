@@ -1,4 +1,4 @@
-"""The affine flow is a Gaussian; compositions; the facts about determinants that flows rest on."""
+"""The affine flow is a Gaussian; compositions; the properties of determinants that flows use."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every flow has from its base: distributions, bases, temperature, classes."""
+"""The base class of flows: distributions, base distributions, temperature, classes."""
 
 import math
 
@@ -33,7 +33,7 @@ def vector_flow(context=0, **settings):
         ("beta", stats.beta(5, 5)),
     ],
 )
-def test_bases_are_the_distributions_they_are_called(name, distribution):
+def test_base_distributions_are_those_of_scipy(name, distribution):
     base = base_distribution(name)
     z = base.draw((4000,), like=torch.zeros(1, dtype=torch.float64), generator=generator(0, name))
     assert stats.kstest(z.numpy(), distribution.cdf).pvalue > 1e-3
@@ -41,12 +41,12 @@ def test_bases_are_the_distributions_they_are_called(name, distribution):
     assert base.center == pytest.approx(distribution.mean(), abs=1e-12)
 
 
-def test_outside_of_the_base_there_is_nothing():
+def test_the_density_is_zero_outside_of_the_support():
     assert base_distribution("uniform").log_prob(torch.tensor([-0.1, 1.1])).tolist() == [-math.inf, -math.inf]
     assert base_distribution("beta").log_prob(torch.tensor([-0.1])).tolist() == [-math.inf]
 
 
-def test_called_it_is_a_distribution_over_raw_data():
+def test_a_call_returns_a_distribution_over_raw_data():
     flow = vector_flow()
     distribution = flow()
     x = distribution.sample((4, 5))
@@ -80,7 +80,7 @@ def test_images_in_one_pass():
     torch.testing.assert_close(drawn.log_prob[inside], flow().log_prob(drawn.value)[inside], rtol=1e-6, atol=1e-6)
 
 
-def test_temperature_draws_z_in():
+def test_temperature_scales_z():
     flow = vector_flow()
     cold = flow.sample(5, generator(0, "t"), temperature=0.0)
     torch.testing.assert_close(cold, cold[:1].expand(5, 3))
@@ -89,7 +89,7 @@ def test_temperature_draws_z_in():
     assert float(warm.detach() / hot.detach()) == pytest.approx(0.5, abs=1e-6)
 
 
-def test_what_is_compiled_is_what_training_asks_for(monkeypatch):
+def test_compile_compiles_the_density(monkeypatch):
     flow, asked = vector_flow(), []
 
     def compiled(function):

@@ -1,4 +1,4 @@
-"""Flows on the line: the construction of universality, its tails, the three targets."""
+"""Flows of a scalar: the universal construction, its tails, and three base distributions."""
 
 import math
 
@@ -19,7 +19,7 @@ TRUTH = density("mixture-1d")
 
 
 def of_the_truth(**settings):
-    """The flow whose mixture is the one that `mixture-1d` is drawn from."""
+    """The flow whose mixture is that of the data `mixture-1d`."""
     flow = Flow1D((1,), mean=[0.0], std=[1.0], components=3, **settings).double()
     means, stds, weights = (
         torch.tensor(a, dtype=torch.float64).flatten() for a in (TRUTH.means, TRUTH.stds, TRUTH.weights)
@@ -66,7 +66,7 @@ def test_to_a_beta_distribution():
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
-def test_no_tail_is_lost(kernel):
+def test_tails_are_accurate(kernel):
     f = MixtureOfCDFs(kernel, 5)
     with torch.no_grad():
         f.start += 0.3 * torch.randn(3, 5, generator=generator(0, kernel))
@@ -95,7 +95,7 @@ def test_one_component_is_affine():
 
 @pytest.mark.parametrize("base", ["normal", "uniform", "beta"])
 @pytest.mark.parametrize("map", ["gaussian", "logistic", "spline"])
-def test_beyond_what_floats_tell_from_the_ends_nothing_is_infinite(map, base):
+def test_values_near_the_ends_are_finite(map, base):
     flow = Flow1D((1,), map=map, base=base, mean=[0.0], std=[1.0])
     x = torch.tensor([[-500.0], [-40.0], [40.0], [500.0]])
     assert flow.log_prob(x).isfinite().all()

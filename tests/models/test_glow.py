@@ -1,4 +1,4 @@
-"""Glow: the levels, the learned prior of what leaves, a start that is saved, refusals."""
+"""Glow: scales, the learned prior of split channels, saved initialization, errors."""
 
 import copy
 import io
@@ -18,7 +18,7 @@ DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
 
 
 def image_glow(**settings):
-    """Build a Glow with every parameter moved off its start."""
+    """Build a Glow with noise added to every parameter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         flow = ImageGlow((1, 8, 8), levels=17, **({"layers": 2, "hidden": 6} | settings))
@@ -56,12 +56,12 @@ def test_a_step_is_actnorm_linear_map_and_coupling():
 
 
 @pytest.mark.system("S90")
-def test_what_leaves_has_a_prior_that_reads_what_stays():
+def test_split_channels_have_a_prior_that_reads_the_remaining_ones():
     flow = image_glow().eval()
     prior = flow.transform.scales[0].transforms[-1]
     z = flow.draw(4, torch.Generator().manual_seed(0))
     other = z.clone()
-    other[:, 32:] += 1.0  # the last level, hence what stays
+    other[:, 32:] += 1.0  # the last scale, so the remaining channels
     h = torch.randn(4, 4, 4, 4)
     changed = torch.cat([h[:, :2] + 1, h[:, 2:]], 1)
     assert (prior(h).value[:, 2:] != prior(changed).value[:, 2:]).any()
@@ -71,7 +71,7 @@ def test_what_leaves_has_a_prior_that_reads_what_stays():
 
 @pytest.mark.system("S90")
 @pytest.mark.parametrize("make", [image_glow, lambda: Glow((4,), mean=[0.0] * 4, std=[1.0] * 4, layers=3, hidden=8)])
-def test_the_first_batch_of_training_starts_every_actnorm_once(make):
+def test_the_first_training_batch_initializes_every_actnorm_once(make):
     flow = make().train()
     x = scans(64) if flow.levels else torch.randn(64, 4)
     norms = [m for m in flow.modules() if isinstance(m, ActNorm)]
@@ -89,7 +89,7 @@ def test_the_first_batch_of_training_starts_every_actnorm_once(make):
 
 
 @pytest.mark.system("S90")
-def test_a_loaded_flow_does_not_start_over():
+def test_a_loaded_flow_is_not_initialized_again():
     flow, x, noise = image_glow().train(), scans(), torch.rand(30, 1, 8, 8)
     flow.log_prob(x, noise)
     file = io.BytesIO()

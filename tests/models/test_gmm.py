@@ -110,7 +110,7 @@ def test_expectation_maximization_never_lowers_the_likelihood(covariance, seed):
 @pytest.mark.system("S74")
 @every_covariance
 def test_a_step_is_the_maximum_of_its_bound(covariance):
-    """At fixed responsibilities no small change of parameters has a larger Σ r log π N."""
+    """For fixed responsibilities no small change of the parameters increases Σ r log π N."""
     x = torch.from_numpy(density("moons").sample(100)).double()
     made = moved(2, 3, covariance=covariance)
     r = made.parts(x).softmax(1).detach()
@@ -139,7 +139,7 @@ def test_gradients_reach_the_likelihood_of_expectation_maximization():
     x = torch.from_numpy(density("three-gaussians").sample(300)).double()
     ours = em(model(2, 3, covariance="spherical", std=4.0), x)[-1]
     theirs = []
-    for seed in range(3):  # a start may end at a local maximum
+    for seed in range(3):  # some initializations converge to a local maximum
         made = model(2, 3, covariance="spherical", std=4.0, seed=seed)
         optimizer = torch.optim.Adam(made.parameters(), lr=0.05)
         for _ in range(300):
@@ -164,7 +164,7 @@ def test_a_floor_holds_where_examples_are_all_the_same(covariance):
     assert float(values.min()) == pytest.approx(1e-3, rel=1e-6)
 
 
-def test_a_component_without_examples_keeps_its_place():
+def test_a_component_without_examples_is_unchanged():
     made = model(2, 3)
     before = made.means[2].clone()
     r = torch.zeros(10, 3).double()
@@ -186,7 +186,7 @@ def test_samples_follow_the_density(covariance):
     assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / math.sqrt(len(x)))
 
 
-def test_k_means_finds_separated_groups_and_survives_equal_points():
+def test_k_means_finds_separated_groups_and_handles_equal_points():
     distribution = density("grid-gaussians")
     x = torch.from_numpy(distribution.sample(2000)).double()
     own = k_means(x, 25, torch.rand(2000, 25, generator=generator(3, "keys")))
@@ -199,7 +199,8 @@ def test_k_means_finds_separated_groups_and_survives_equal_points():
 
 @pytest.mark.system("S74")
 def test_without_a_normalizing_constant_the_likelihood_has_no_maximum():
-    """e^{f(x)} for p: adding a constant to f raises it for ever; the normalized softmax does not move."""
+    """With e^{f(x)} in place of p, adding a constant to f increases it without bound; the normalized softmax is
+    invariant."""
     f = nn.Parameter(torch.zeros(5))
     x = torch.tensor([0, 1, 1, 4])
     naive, proper = [], []
@@ -217,7 +218,7 @@ def test_without_a_normalizing_constant_the_likelihood_has_no_maximum():
     assert max(proper) <= 0.25 * math.log(0.25) * 2 + 0.5 * math.log(0.5) + 1e-6  # the shares of x, at best
 
 
-def test_recipe_stops_when_nothing_changes():
+def test_the_recipe_stops_at_convergence():
     from catalogue import PLANE
     from thalweg.recipes import recipe
 

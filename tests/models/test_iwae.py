@@ -1,4 +1,5 @@
-"""The importance-weighted autoencoder: its bound by hand, on the linear Gaussian model, and from K to K."""
+"""The importance-weighted autoencoder: its bound by an explicit formula, on the linear Gaussian model, and for
+increasing K."""
 
 import itertools
 import math
@@ -17,7 +18,7 @@ LOG_P, PRIOR_ELBO = -1.5155121, -1.9189385
 
 
 class Prior(nn.Module):
-    """q(z|x) = N(0, 1), the prior, whatever x."""
+    """q(z|x) = N(0, 1), the prior, for every x."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ def test_bound_rises_with_k_to_the_likelihood():
     for k, wanted, within in ((1, -1.9189, 0.02), (5, -1.56, 0.01), (50, -1.519, 0.003), (500, -1.515, 0.003)):
         assert bounds[k] == pytest.approx(wanted, abs=within)
     assert bounds[1] < bounds[5] < bounds[50] < LOG_P + 0.003
-    # the same draws in groups: the mean over groups of K never falls as K doubles (Jensen), sample by sample
+    # the same samples in groups: by Jensen's inequality the mean over groups of K does not decrease as K doubles
     eps = torch.randn(2000, 64, 1, generator=source)
     with torch.no_grad():
         means = [
@@ -58,7 +59,7 @@ def test_bound_rises_with_k_to_the_likelihood():
 
 @pytest.mark.system("S82")
 def test_one_draw_is_the_elbo():
-    """log w of one draw has the ELBO's mean: of ±ε together exactly, where the integrand is quadratic."""
+    """log w of one sample has the ELBO as its mean; the mean over ±ε is exact for a quadratic integrand."""
     x, eps = torch.ones(2, 1), torch.tensor([[-1.0], [1.0]])
     likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
     heads = nn.Linear(1, 2)
@@ -74,7 +75,7 @@ def test_one_draw_is_the_elbo():
 @pytest.mark.system("S82")
 @pytest.mark.parametrize("member", [m for m in VAES if m.recipe == "iwae"], ids=str)
 def test_loss_is_minus_the_bound_of_the_models_own_distributions(member: Member):
-    """By prior, posterior and log_likelihood, which are torch.distributions, draw by draw."""
+    """Computed from prior, posterior and log_likelihood, which are torch.distributions."""
     model, batch = member.trained(), member.batch(5)
     draws = model.draws
     eps = batch.normal("eps", draws, model.latent_dim)
@@ -93,7 +94,7 @@ def test_loss_is_minus_the_bound_of_the_models_own_distributions(member: Member)
 
 
 @pytest.mark.system("S82")
-def test_the_two_gradients_differ_for_the_encoder_alone():
+def test_the_two_gradients_differ_only_for_the_encoder():
     options = {"latent_dim": 2, "hidden": 8, "draws": 4}
     found = []
     for gradient in ("reparameterized", "doubly-reparameterized"):

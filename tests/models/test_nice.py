@@ -1,4 +1,4 @@
-"""NICE: volumes are kept until the scales on top, parts take turns, the paper's architecture."""
+"""NICE: volume preservation before the final scales, alternating parts, the paper's architecture."""
 
 import math
 
@@ -58,7 +58,7 @@ def test_parts_are_disjoint_and_take_turns(dim):
     kept, moves = flow.transform.transforms[0].sizes
     assert (kept, moves) == (dim - dim // 2, dim // 2)
     matrix = jacobian(lambda p: flow.encode(p[None])[0], torch.zeros(dim, dtype=torch.float64))
-    alone = (matrix != 0).sum(1) == 1  # what a single coupling leaves as it is, up to its scale
+    alone = (matrix != 0).sum(1) == 1  # what a single coupling leaves unchanged, up to its scale
     assert int(alone.sum()) == kept
     matrix = jacobian(lambda p: small(dim, layers=3).encode(p[None])[0], torch.zeros(dim, dtype=torch.float64))
     assert ((matrix != 0).sum(1) > 1).all()

@@ -79,7 +79,7 @@ def test_derivatives(inverse, n):
 
 @pytest.mark.parametrize("scale", [1, 10, 100])
 @pytest.mark.parametrize("bins", [2, 8, 100])
-def test_round_off_costs_digits_but_never_an_error(bins, scale):
+def test_rounding_never_raises_an_error(bins, scale):
     x, raw = draw(5000, scale, torch.float32, bins)
     x[:4] = torch.tensor([BOUND, -BOUND, np.nextafter(np.float32(BOUND), 0), np.nextafter(np.float32(-BOUND), 0)])
     y, log_slope = rational_quadratic(x, raw, BOUND)

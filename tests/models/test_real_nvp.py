@@ -22,7 +22,7 @@ from thalweg.training.problem import Batch
 
 
 def alive(flow, seed=0, size=0.4):
-    """Give every weight a random value: at the start a flow is the identity, which would hide a wrong sign."""
+    """Set every weight to a random value: the initial identity would hide a wrong sign."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in flow.parameters():
@@ -161,7 +161,7 @@ def test_save_and_load(tmp_path):
     assert torch.equal(flow.log_prob(x), other.log_prob(x))
 
 
-def test_problem_loses_minus_log_prob():
+def test_the_loss_is_minus_log_prob():
     flow = vector_flow(2)
     x = torch.randn(4, 2)
     assert torch.equal(Likelihood(flow).loss("model", Batch(x)).values, -flow.log_prob(x))
@@ -181,7 +181,7 @@ def test_refusals():
 
 
 def steps(flow):
-    """What happens on each scale, in order."""
+    """The layers of each scale, in order."""
     short = {CheckerboardCoupling: "checkerboard", Squeeze: "squeeze", ChannelCoupling: "channel"}
     return [[short[type(t)] for t in scale.transforms] for scale in flow.transform.scales]
 
@@ -219,7 +219,7 @@ def test_scales_follow_from_the_size(shape, last_scale, parts):
 
 
 @pytest.mark.system("S89")
-def test_what_has_left_depends_on_no_later_scale():
+def test_split_channels_depend_on_no_later_scale():
     flow = image_scales(last_scale="paper")
     x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 17
     before = flow.forward_and_log_det(x).value
@@ -232,7 +232,7 @@ def test_what_has_left_depends_on_no_later_scale():
 
 
 @pytest.mark.system("S89")
-def test_couplings_alternate_so_that_every_place_moves():
+def test_couplings_alternate_so_that_every_position_is_transformed():
     for scale in image_scales().transform.scales:
         kinds = [t for t in scale.transforms if isinstance(t, CheckerboardCoupling)]
         for one, two in pairwise(kinds):

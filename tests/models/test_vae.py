@@ -20,7 +20,7 @@ PLAIN = [member for member in VAES if member.recipe == "vae" and "gradient" not 
 
 
 class Heads(nn.Module):
-    """q(z|x) = N(mean, variance), whatever x."""
+    """q(z|x) = N(mean, variance), for every x."""
 
     def __init__(self, mean: float, variance: float) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def test_elbo_of_the_linear_gaussian_model():
     for model in (posterior, prior):
         got = model.elbo(torch.ones(3, 1), eps=torch.zeros(3, 1))
         torch.testing.assert_close(got, model(torch.ones(3, 1), torch.zeros(3, 1)).values)
-    # under the true posterior every draw gives log p(x): the bound is tight sample by sample in expectation only
+    # under the true posterior the weight of every sample is p(x)
     weights = posterior.log_likelihood(torch.ones(1, 1), torch.tensor([[0.3]])) + posterior.prior.log_prob(
         torch.tensor([[0.3]])
     )
@@ -133,8 +133,8 @@ def test_probabilities_of_all_images_sum_to_one(name: str, learn_sigma: bool):
 
 @pytest.mark.system("S80")
 def test_discretized_logistic_in_raw_units():
-    """The distribution of level x is logistic around decode(z) with scale sigma·std, in raw units, whatever the units
-    inside."""
+    """The distribution of level x is logistic around decode(z) with scale sigma·std, in raw units, for all internal
+    units."""
     model = Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "learn_sigma": False, "sigma": 0.3}).trained()
     z = torch.randn(3, 2)
     x = torch.randint(1, 255, (3, *COLOR.shape), dtype=torch.uint8)
@@ -168,8 +168,7 @@ def test_binarization_at_half_range(levels: int, last_black: int):
 
 @pytest.mark.system("S80")
 def test_images_of_two_levels_have_a_probability_of_their_raw_levels():
-    """Sixteen images of 2×2 pixels are all there are; evaluation calls the distribution discrete, and so has
-    bits/dim."""
+    """There are sixteen images of 2×2 pixels; the observation is discrete, so evaluation reports bits/dim."""
     likelihood = Bernoulli(levels=2)
     images = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(-1, 1, 2, 2)
     logits = torch.randn(1, 1, 2, 2)
@@ -200,7 +199,7 @@ def test_the_networks_of_the_papers():
 @pytest.mark.system("S80")
 @pytest.mark.parametrize(("likelihood", "learn_sigma"), [("bernoulli", True), ("gaussian", True), ("gaussian", False)])
 def test_heads_share_all_but_the_last_layer(likelihood: str, learn_sigma: bool):
-    """One trunk, then μ and log σ of q; of a learned variance of x|z, its mean and log σ: two heads again."""
+    """One network with the two outputs μ and log σ, for q and for p(x|z) with a learned variance."""
     options = {"architecture": "dense", "depth": 2, "hidden": 8, "latent_dim": 3}
     model = Member("vae", DIGITS, options | {"likelihood": likelihood, "learn_sigma": learn_sigma}).trained()
     linear = [[m for m in n.modules() if isinstance(m, nn.Linear)] for n in (model.encoder, model.decoder)]
@@ -214,7 +213,7 @@ def test_heads_share_all_but_the_last_layer(likelihood: str, learn_sigma: bool):
 
 
 @pytest.mark.system("S80")
-def test_training_raises_the_elbo_to_the_truth():
+def test_training_reaches_the_exact_likelihood():
     """The bound of a linear VAE (probabilistic PCA) is tight: the loss falls to the entropy of the data."""
     x = 3.0 + 2.0 * torch.randn(512, 1, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)

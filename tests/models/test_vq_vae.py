@@ -1,4 +1,4 @@
-"""VQ-VAE and VQ-VAE-2: sizes, the bound against the sum over all codes, and what goes where."""
+"""VQ-VAE and VQ-VAE-2: sizes, the bound against the sum over all codes, samples, and dependence on the codes."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ def test_grids(spec: Spec, grid: tuple[int, int], top: tuple[int, int]):
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("member", VECTOR_QUANTIZED, ids=str)
-def test_elbo_is_the_prior_of_the_codes_and_the_loss_s_likelihood(member: Member):
+def test_elbo_is_the_log_prior_plus_the_log_likelihood_of_the_loss(member: Member):
     model: Any = member.trained()
     x = member.examples(4)
     noise = torch.rand(x.shape) if model.observation == "dequantized" else None
@@ -60,7 +60,7 @@ def test_elbo_is_the_prior_of_the_codes_and_the_loss_s_likelihood(member: Member
 
 @pytest.mark.system("S84")
 def test_elbo_is_below_the_sum_over_all_codes():
-    """p(x) = Σ_c p(c) p(x|c) over all 3² codes, of which the bound has one."""
+    """p(x) = Σ_c p(c) p(x|c) over all 3² codes, of which the bound has one term."""
     member = Member("vq-vae", PLANE, {"codes": 3, "dim": 2, "hidden": 8, "places": 2})
     model: Any = member.trained()
     with torch.no_grad():
@@ -120,12 +120,12 @@ def test_two_grids_of_codes_have_one_prior(context: int):
     with torch.no_grad():
         for p in prior.parameters():
             p.copy_(0.5 * torch.randn(p.shape, generator=noise))
-        prior.read.weight *= 6  # the bottom codes depend much on the top ones
+        prior.read.weight *= 6  # a strong dependence of the bottom codes on the top codes
     x = torch.tensor(list(itertools.product(range(2), repeat=6)))
     told = torch.ones(1, context, 1, 1).expand(64, -1, -1, -1) if context else None
     p = prior.log_prob(x, None, told).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    given = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # of the bottom codes, by the top ones
+    given = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # p(bottom | top)
     assert (given[0] - given[3]).abs().sum() > 0.5
     n = 20_000
     drawn = prior.sample(

@@ -1,4 +1,4 @@
-"""The WGAN's networks: shapes at any size, raw units, no mixing of the examples of a batch."""
+"""The WGAN's networks: shapes for all sizes, raw units, independence of the examples of a batch."""
 
 import pytest
 import torch

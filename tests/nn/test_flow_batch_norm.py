@@ -1,4 +1,4 @@
-"""Batch normalization as a transform: definition, log-determinant, whose gradient passes, what evaluation is."""
+"""Batch normalization as a transform: definition, log-determinant, gradients, and evaluation mode."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 """The estimators of the gradients of the ELBO and of the K-draw bound: their exact means and variances by quadrature.
 
 The model is z ~ N(0, 1), x|z ~ N(a·z, 1), q = N(m, s²). All nodes of a Gauss-Hermite rule are one batch, so the mean of
-an estimator is a weighted sum of what it gives at the nodes: nothing is drawn, and nothing is noise.
+an estimator is a weighted sum of its values at the nodes: the test has no sampling noise.
 """
 
 import itertools
@@ -24,7 +24,7 @@ X = 1.0
 
 
 class Table(nn.Module):
-    """q(z|x) of example i is N(m_i, s_i²): a row of its own for every node, to see its gradient alone."""
+    """q(z|x) of example i is N(m_i, s_i²): one row per node, so that the gradient of each node is separate."""
 
     def __init__(self, mean: float, log_sigma: float, rows: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 
 def at_nodes(kind: type, gradient: str, draws: int, m: float, s: float, a: float = 1.0, nodes: int = 40) -> Found:
-    """What the estimator gives at the nodes of the rule, as exact means and variances."""
+    """Exact means and variances of the estimator, from its values at the nodes of the rule."""
     eps, share = rule(draws, nodes)
     likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
     options = {"draws": draws} if kind is IWAE else {}
@@ -93,7 +93,7 @@ def truth(m: float, s: float, a: float = 1.0) -> tuple[float, Tensor, float]:
 
 @pytest.mark.system("S81")
 @pytest.mark.parametrize(("m", "s", "a"), [(0.0, 1.0, 1.0), (0.7, 0.4, 1.3), (-1.0, 1.5, 0.5)])
-def test_both_gradients_of_the_elbo_are_unbiased_and_reparameterized_is_quieter(m: float, s: float, a: float):
+def test_both_gradients_of_the_elbo_are_unbiased_and_reparameterized_has_less_variance(m: float, s: float, a: float):
     elbo, slope, decoder = truth(m, s, a)
     variances = []
     for gradient, draws in (("reparameterized", 1), ("score-function", 2)):
@@ -137,7 +137,7 @@ def test_both_gradients_of_the_importance_bound_are_unbiased(m: float, s: float,
 
 @pytest.mark.system("S82")
 def test_under_the_true_posterior_the_doubly_reparameterized_gradient_is_zero_draw_by_draw():
-    """All weights are p(x): there is nothing to learn, and the estimator says so without noise."""
+    """All weights are p(x), so the gradient is zero, and so is every estimate."""
     s = math.sqrt(0.5)
     doubly = at_nodes(IWAE, "doubly-reparameterized", 2, 0.5, s)
     plain = at_nodes(IWAE, "reparameterized", 2, 0.5, s)
@@ -154,7 +154,7 @@ def test_importance_bound_is_the_logarithm_of_the_mean_without_overflow():
 
 
 @pytest.mark.parametrize("values", [[3.0, 1.0], [2.0, -1.0, 5.0], [1.0, 1.0, 1.0, 4.0]])
-def test_each_draws_baseline_is_the_mean_of_the_others(values):
+def test_the_baseline_of_each_sample_is_the_mean_of_the_others(values):
     """The gradient in log q(z_k) is (f_k − b_k)/K, in f_k 1/K."""
     f = torch.tensor([values], dtype=torch.float64, requires_grad=True)
     log_q = torch.zeros_like(f).requires_grad_()

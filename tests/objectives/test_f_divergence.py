@@ -1,4 +1,4 @@
-"""f-divergences against closed forms, quadrature, a numeric conjugate, and the lectures' numbers."""
+"""f-divergences against closed forms, quadrature, a numeric conjugate, and worked examples."""
 
 import math
 from itertools import pairwise
@@ -31,7 +31,7 @@ def inside(d, n=41):
     ("name", "value"),
     [("kl", 0.3600624), ("reverse-kl", 0.3948162), ("js", 0.0905658), ("squared-hellinger", 0.1848262), ("tv", 0.4)],
 )
-def test_the_lectures_discrete_example(name, value):
+def test_a_discrete_example(name, value):
     assert f_divergence(name).discrete(P, Q).item() == pytest.approx(value, abs=1e-7)
 
 
@@ -52,7 +52,7 @@ def test_definitions(name, direct):
 @pytest.mark.system("S92")
 @pytest.mark.parametrize("name", NAMES)
 def test_slopes_of_discrete_distributions(name):
-    """f′(p/q) in p, −f*(f′(p/q)) in q: numbers, though mass that only one distribution had might cost +∞."""
+    """f′(p/q) in p, −f*(f′(p/q)) in q are finite, though mass where only one distribution is positive may cost +∞."""
     d, p, q = f_divergence(name), P.clone().requires_grad_(), Q.clone().requires_grad_()
     d.discrete(p, q).backward()
     torch.testing.assert_close(p.grad, d.derivative(P / Q))
@@ -78,7 +78,7 @@ def test_disjoint_distributions(name, pq, qp):
     assert f_divergence(name).discrete(b, a).item() == pytest.approx(qp)
 
 
-def test_mass_of_one_distribution_alone_costs_what_f_says():
+def test_mass_of_only_one_distribution_costs_the_limits_of_f():
     half, whole = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
     assert f_divergence("kl").discrete(whole, half).item() == pytest.approx(math.log(2))
     assert f_divergence("kl").discrete(half, whole).item() == math.inf
@@ -98,7 +98,7 @@ def test_mass_of_one_distribution_alone_costs_what_f_says():
         ("tv", 0.3900657, 0.3829249),
     ],
 )
-def test_the_lectures_gaussians(name, wider, shifted):
+def test_gaussian_examples(name, wider, shifted):
     assert gaussian_divergence(name, normal(0, 1), normal(1, 2)).item() == pytest.approx(wider, abs=1e-7)
     assert gaussian_divergence(name, normal(0, 1), normal(1, 1)).item() == pytest.approx(shifted, abs=1e-7)
 
@@ -133,7 +133,7 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
     ],
 )
 def test_a_narrow_distribution_and_one_far_away(q, tv):
-    """Between two fixed ends a grid might step over them."""
+    """A grid between two fixed ends might miss them."""
     a, b = normal(0, 1), normal(*q)
     for p, q in ((a, b), (b, a)):
         assert gaussian_divergence("tv", p, q).item() == pytest.approx(tv, abs=1e-6)
@@ -254,7 +254,7 @@ def test_the_bound_never_passes_the_divergence(name):
 
 @pytest.mark.system("S94")
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "tv"])
-def test_from_f_alone(name):
+def test_constructed_from_f(name):
     d = f_divergence(name)
     numeric = from_f(name, d.f)
     assert (numeric.at_zero, numeric.slope) == pytest.approx((d.at_zero, d.slope), abs=1e-12)

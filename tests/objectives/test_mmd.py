@@ -19,7 +19,7 @@ def points(n, d, seed, shift=0.0):
 @pytest.mark.system("S93")
 @pytest.mark.parametrize("kernel", [rbf(0.7), inverse_multiquadric(3, std=2.0)])
 @pytest.mark.parametrize(("n", "m"), [(5, 8), (130, 70)])
-def test_direct_sums_and_slopes(kernel, n, m):
+def test_direct_sums_and_gradients(kernel, n, m):
     x, y = points(n, 3, 0).requires_grad_(), points(m, 3, 1, 0.5).requires_grad_()
 
     def total(a, b):
@@ -56,7 +56,7 @@ def test_the_multiquadrics_constants():
 
 @pytest.mark.oracle("O4")
 @pytest.mark.system("S93")
-def test_the_functions_make_the_metric():
+def test_the_function_class_defines_the_metric():
     assert integral_probability_metric(P, Q, "bounded").item() == pytest.approx(0.8)
     assert integral_probability_metric(P, Q, "unit").item() == pytest.approx(0.4)
     assert integral_probability_metric(P, Q, "lipschitz", LINE).item() == pytest.approx(0.7)

@@ -1,4 +1,4 @@
-"""What samples are compared by: the trained network and how it is kept, others, and what is refused."""
+"""The features that samples are compared by: the trained network and its cache, other networks, and errors."""
 
 import subprocess
 import sys
@@ -25,13 +25,13 @@ def digits():
 
 @pytest.fixture(scope="module")
 def kept(digits, tmp_path_factory):
-    """A cache with the network of the digits in it, and what was said."""
+    """A cache that contains the network of the digits, and the messages."""
     cache, said = tmp_path_factory.mktemp("cache"), []
     return cache, features_for(digits, cache=cache, log=said.append), said
 
 
 def small(n=40, shape=(3, 9, 8), labels=False, fingerprint="f00"):
-    """A data set of random images, learned in no time."""
+    """A small data set of random images."""
     x = np.random.default_rng(0).integers(0, 256, (n, *shape)).astype(np.uint8)
     part = Split(x, np.arange(n) % 2 if labels else None)
     channels = shape[0]
@@ -55,7 +55,7 @@ def neighbors_accuracy(found, data):
 def test_it_is_trained_once(digits, kept, monkeypatch):
     cache, first, said = kept
     assert said == ["training a feature network for the images of digits, once for these data"]
-    monkeypatch.delattr(feature_network, "_train")  # it would be missed
+    monkeypatch.delattr(feature_network, "_train")  # its absence would be noticed
     again = features_for(digits, "auto", cache=cache, log=said.append)
     assert len(said) == 1
     assert again.name == first.name
@@ -94,7 +94,7 @@ def test_features_without_labels_are_a_code(digits, tmp_path):
     found = features_for(data, cache=tmp_path)
     features = of(found, digits.train.x)
     assert features.shape == (1437, 64)
-    # what a code of 64 numbers holds of 64 pixels: a linear map back explains most of what there is
+    # a linear map from the 64 latent dimensions back to the 64 pixels explains most of the variance
     x = digits.train.x.reshape(1437, -1).astype(np.float64)
     design = np.column_stack([features, np.ones(len(x))])
     rest = x - design @ np.linalg.lstsq(design, x, rcond=None)[0]
@@ -102,7 +102,7 @@ def test_features_without_labels_are_a_code(digits, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "turned", "others", "bare", "empty"])
-def test_a_damaged_file_is_made_anew(damage, tmp_path):
+def test_a_damaged_file_is_replaced(damage, tmp_path):
     data, said = small(labels=True), []
     first = features_for(data, cache=tmp_path)
     path = tmp_path / "features" / "f00-2.safetensors"

@@ -1,4 +1,4 @@
-"""A size of 0 is a mistake, and not a way to ask for the default."""
+"""A size of 0 is an error and does not select the default."""
 
 import pytest
 

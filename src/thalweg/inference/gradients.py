@@ -1,4 +1,4 @@
-"""Two estimators of the gradient of an expectation, draw by draw, so that their variance can be seen."""
+"""Two estimators of the gradient of an expectation, one value per sample, so that their variance can be measured."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def gradient_draws(
     baseline: float = 0.0,
     seed: int = 0,
 ) -> Float[Tensor, "draws P"]:
-    """Return one-draw estimates of ∇_φ E f(z), z ~ q_φ, each unbiased: their mean is the gradient, `var(0)` the noise.
+    """Return estimates of ∇_φ E f(z), z ~ q_φ, from one sample each: all are unbiased, and `var(0)` is their variance.
 
-    "reparameterized": ∇_φ f(g(ε, φ)) of a draw z = g(ε, φ), the derivative of f times ∂g/∂φ. It is signed: a lecture
-    that prints |∂g/∂φ|, as in a change of variables, would find 0.798 for dE[z]/dσ of N(0, σ²), which is 0.
+    "reparameterized": ∇_φ f(g(ε, φ)) for a sample z = g(ε, φ), the derivative of f times the signed derivative ∂g/∂φ.
     "score-function": (f(z) − baseline) ∇_φ log q_φ(z), which needs no derivative of f and no reparameterization. The
     baseline changes the variance only, as long as it does not depend on z.
 
-    `distribution` takes parameters (n, P) to n independent distributions, `f` draws (n, *event) to values (n,). With
-    f(z) = log p(x|z) p(z) − log q(z), q held at the present φ, both estimate the gradient of the ELBO.
+    `distribution` maps parameters (n, P) to n independent distributions, `f` maps samples (n, *event) to values (n,).
+    For f(z) = log p(x|z) p(z) − log q(z), with q at the current φ held constant, both estimate the gradient of the
+    ELBO.
 
     Raises ValueError for a distribution that cannot be reparameterized.
 
@@ -58,5 +58,5 @@ def gradient_draws(
         z = q.rsample() if estimator == "reparameterized" else q.sample()
     value = f(z) if estimator == "reparameterized" else (f(z) - baseline).detach() * q.log_prob(z)
     if value.shape != (draws,):
-        raise ValueError(f"f: got values of shape {tuple(value.shape)}, wanted ({draws},), one a draw")
+        raise ValueError(f"f: got values of shape {tuple(value.shape)}, wanted ({draws},), one per sample")
     return torch.autograd.grad(value.sum(), phi)[0]

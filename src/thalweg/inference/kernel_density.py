@@ -1,4 +1,4 @@
-"""How fast kernel density estimation learns: its mean integrated squared error, exactly, on mixtures of Gaussians."""
+"""The convergence rate of kernel density estimation: its exact mean integrated squared error on Gaussian mixtures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GaussianMixture:
 
     @classmethod
     def of(cls, means: Sequence[Sequence[float]], stds: Sequence[float], weights: Sequence[float]) -> GaussianMixture:
-        """Return the mixture of those numbers."""
+        """Return the mixture with these parameters."""
         return cls(*(torch.tensor(v, dtype=torch.float64) for v in (means, stds, weights)))
 
     def prob(self, x: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
@@ -38,7 +38,7 @@ class GaussianMixture:
 
 
 class Rate(NamedTuple):
-    """Errors at their best bandwidths for each number of examples, and the slope of log error against log n."""
+    """Errors at the optimal bandwidths for each number of examples, and the slope of log error against log n."""
 
     n: list[int]
     bandwidth: list[float]
@@ -47,10 +47,7 @@ class Rate(NamedTuple):
 
 
 def smoothed(mixture: GaussianMixture, h: float) -> GaussianMixture:
-    """Return p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du = E p̂(x), K Gaussian: each σ² becomes σ² + h².
-
-    The lecture has K(‖x − X‖/h) in the integral, X for u.
-    """
+    """Return p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du = E p̂(x), for Gaussian K: each σ² becomes σ² + h²."""
     return GaussianMixture(mixture.means, (mixture.stds**2 + positive("h", h) ** 2).sqrt(), mixture.weights)
 
 
@@ -59,9 +56,9 @@ def mise(mixture: GaussianMixture, n: int, h: float) -> float:
 
         (4π)^{−d/2} / (n h^d) + wᵀ[(1 − 1/n) Ω₂ − 2Ω₁ + Ω₀] w,  (Ω_a)_{jk} = N(μ_j − μ_k; 0, (σ_j² + σ_k² + a h²) I),
 
-    variance, then squared bias and the rest. The lecture's MSE ≲ h^{2β} + 1/(n h^d) bounds it at every x.
+    where the first term is from the variance and the second from the squared bias and the rest of the variance.
 
-    Reference: Exact mean integrated squared error, J. S. Marron, M. P. Wand, 1992.
+    Reference: *Exact mean integrated squared error*, J. S. Marron, M. P. Wand, 1992.
 
     >>> normal = GaussianMixture.of([[0.0]], [1.0], [1.0])
     >>> round(mise(normal, 100, 0.4455), 5)
@@ -75,10 +72,10 @@ def mise(mixture: GaussianMixture, n: int, h: float) -> float:
 
 
 def rate(mixture: GaussianMixture, n: Sequence[int]) -> Rate:
-    """Return the error of the best bandwidth for each n, and the slope of log error against log n by least squares.
+    """Return the error of the optimal bandwidth for each n, and the slope of log error against log n by least squares.
 
     For densities of smoothness β = 2 and a kernel of order 2 it tends to −2β/(2β + d): −4/5 on the line, −4/6 in the
-    plane. Smoother densities would need a kernel with negative values to learn faster.
+    plane. For smoother densities, a faster rate needs a kernel with negative values.
 
     >>> round(rate(GaussianMixture.of([[0.0]], [1.0], [1.0]), [10**8, 10**10]).slope, 2)
     -0.8

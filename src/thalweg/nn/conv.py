@@ -15,7 +15,7 @@ SMALLEST = 8
 
 
 def halvings(height: int, width: int, least: int = 4) -> list[tuple[int, int]]:
-    """Return the sizes an image goes through when halved, rounding up, until no side is above `least`.
+    """Return the sizes of an image that is halved, rounding up, until no side is above `least`.
 
     >>> halvings(28, 28)
     [(28, 28), (14, 14), (7, 7), (4, 4)]
@@ -60,9 +60,9 @@ def conv_encoder(
 def conv_decoder(
     features: int, shape: Sequence[int], base: int = 32, hidden: int = 256, last_gain: float = 1.0
 ) -> nn.Sequential:
-    """The way back of `conv_encoder`: two linear layers and transposed convolutions to an image (C, H, W).
+    """The reverse of `conv_encoder`: two linear layers and transposed convolutions to an image (C, H, W).
 
-    A side of even length is doubled by a kernel of 4, one of odd length is reached from (n+1)/2 by a kernel of 3, both
+    An even side is doubled by a kernel of size 4, an odd side n is computed from (n+1)/2 by a kernel of size 3, both
     with padding 1: sizes are exact, nothing is cropped.
 
     Raises ValueError for images below 8×8.

@@ -120,8 +120,8 @@ def linear_autoencoder(spec: Spec, *, latent_dim: int = 20, tied: bool = False) 
         latent_dim: number of latent dimensions, at most the number of values of an example
         tied: W₂ is W₁ transposed
 
-    Reference: *Auto-Association by Multilayer Perceptrons and Singular Value Decomposition*, Hervé Bourlard, Yves
-    Kamp, 1988. *Neural Networks and Principal Component Analysis*, Pierre Baldi, Kurt Hornik, 1989.
+    Reference: *Auto-Association by Multilayer Perceptrons and Singular Value Decomposition*, Hervé Bourlard, Yves Kamp,
+    1988. *Neural Networks and Principal Component Analysis*, Pierre Baldi, Kurt Hornik, 1989.
     """
     from thalweg.models.autoencoders import linear_autoencoder as own
     from thalweg.problems.autoencoding import Autoencoding

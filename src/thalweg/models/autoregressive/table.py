@@ -1,4 +1,4 @@
-"""An exact distribution of a few codes without neighborhood: each by a table of those before it."""
+"""Exact probabilities of a few codes without spatial structure, by tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["CodeTable"]
 
 
 class CodeTable(nn.Module):
-    """p(c_1 … c_n) = Π softmax(b_i + Σ_{j<i} W_ij[c_j] + U_i h)[c_i], c_i in 0..K−1, h a context.
+    """p(c_1 … c_n) = Π softmax(b_i + Σ_{j<i} W_ij[c_j] + U_i h)[c_i], c_i in 0..K−1, with context h.
 
-    Of one code it is any distribution at all; of two, too.
+    For one or two codes every distribution can be represented.
 
     Args:
         places: n.
         codes: K.
-        context: how many numbers h has; 0: none.
+        context: number of values of h; 0: none.
 
     >>> distribution = CodeTable(2, 3)
     >>> distribution.log_prob(torch.tensor([[0, 2]])).exp()  # uniform at first
@@ -45,7 +45,7 @@ class CodeTable(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, context: Tensor | None = None) -> Tensor:
-        """Draw `n` times all codes, int64 (n, places)."""
+        """Draw the codes of `n` examples, int64 (n, places)."""
         device = self.base.device
         where = device if generator is None else generator.device
         x = torch.zeros(n, self.places, dtype=torch.int64, device=device)

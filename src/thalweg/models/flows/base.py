@@ -1,4 +1,4 @@
-"""The distributions that flows take data to, coordinate by coordinate."""
+"""Base distributions of flows, with independent coordinates."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Base = Literal["normal", "logistic", "uniform", "beta"]
 
 
 class BaseDistribution(NamedTuple):
-    """A distribution on the line: its log-density, elementwise; a draw of a tensor of that shape; its center and
+    """A scalar distribution: its elementwise log-density, a function that draws a tensor, its center and its
     support."""
 
     log_prob: Callable[[Tensor], Tensor]
     make: Callable[[Sequence[int], Tensor, torch.Generator | None], Tensor]
     center: float
-    unit: bool  # on (0, 1); else on all of R
+    unit: bool  # support (0, 1); otherwise R
 
     def draw(self, shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a tensor of that shape, of the device and type of `like`."""
+        """Draw a tensor of that shape, with the device and dtype of `like`."""
         return self.make(shape, like, generator)
 
 
@@ -56,7 +56,8 @@ def _logistic(shape: Sequence[int], like: Tensor, generator: torch.Generator | N
 
 
 def _beta(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    nine = _uniform((*shape, 9), like, generator)  # the fifth smallest of nine uniform numbers is Beta(5, 5)
+    # The median of nine uniform variables has the distribution Beta(5, 5)
+    nine = _uniform((*shape, 9), like, generator)
     return nine.kthvalue(5, dim=-1).values
 
 

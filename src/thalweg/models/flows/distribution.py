@@ -12,7 +12,7 @@ __all__ = ["FlowDistribution", "SampleWithLogProb"]
 
 
 class SampleWithLogProb(NamedTuple):
-    """Draws, and the log-density of each, in nats."""
+    """Samples, and the log-density of each, in nats."""
 
     value: Tensor
     log_prob: Tensor
@@ -20,7 +20,7 @@ class SampleWithLogProb(NamedTuple):
 
 @runtime_checkable
 class Invertible(Protocol):
-    """What the distribution asks of a flow: an invertible map between raw data and a base distribution."""
+    """What the distribution requires of a flow: an invertible map between raw data and a base distribution."""
 
     shape: tuple[int, ...]
     context: int
@@ -40,9 +40,9 @@ class Invertible(Protocol):
 
 
 class FlowDistribution(Distribution):
-    """The distribution of raw data that a flow gives, for one context or a batch of them.
+    """The distribution of raw data under a flow, for one context or a batch of contexts.
 
-    Of images it is the distribution of floats in [0, levels), levels plus their noise. `rsample` is differentiable with
+    For images it is the distribution of dequantized levels, floats in [0, levels). `rsample` is differentiable with
     respect to the flow's parameters and the context.
 
     >>> from thalweg.models.flows.real_nvp import RealNVP
@@ -65,7 +65,7 @@ class FlowDistribution(Distribution):
 
     @property
     def support(self) -> Any:
-        """All that a real tensor can be; a density outside of the data's own support is very small, not 0."""
+        """All real tensors; outside of the support of the data the density is very small, but not 0."""
         return constraints.independent(constraints.real, len(self.event_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class FlowDistribution(Distribution):
         return self.flow.inverse(z, self._contexts(lead)).reshape(*lead, *self.event_shape)
 
     def rsample_and_log_prob(self, sample_shape: Any = ()) -> SampleWithLogProb:
-        """Draw values and their log-density, in one pass where the flow can."""
+        """Draw values and their log-density, in one pass where the flow supports it."""
         lead = self._extended_shape(torch.Size(sample_shape))[: -len(self.event_shape)]
         z = self.flow.draw(lead.numel())
         x, log_det = self.flow.inverse_and_log_det(z, self._contexts(lead))

@@ -1,4 +1,4 @@
-"""The multi-scale architecture: half of the channels leave after every scale, the others go on."""
+"""The multi-scale architecture: half of the channels are split off after every scale."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ __all__ = ["MultiScale", "number_of_scales"]
 
 
 class MultiScale(Transform):
-    """Scales one after another: z = (z_1, …, z_L), (h_l, z_l) = f_l(h_{l−1}) in halves of its channels, z_L = f_L.
+    """A sequence of scales: z = (z_1, …, z_L), where f_l(h_{l−1}) is split by channels into halves (h_l, z_l), and z_L
+    = f_L(h_{L−1}).
 
-    log |det ∂z/∂x| = Σ log |det ∂f_l|. What has left passes through no later scale, which is what makes it cheap; z
-    holds the numbers of x, no more and no fewer.
+    log |det ∂z/∂x| = Σ log |det ∂f_l|. Channels that were split off do not pass through later scales, which reduces the
+    cost; z has as many values as x.
 
     Args:
         shape: of an image, (C, H, W).
         scales: the f_l, transforms of images (B, C, H, W) with `forward` and `inverse`.
-        outputs: the shape that each scale gives, before its half leaves.
+        outputs: the output shape of each scale, before the split.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
+    arXiv:1605.08803.
 
     >>> from thalweg.nn.squeeze import Squeeze
     >>> flow = MultiScale((1, 4, 4), [Squeeze(), Squeeze()], [(4, 2, 2), (8, 1, 1)])
@@ -72,9 +73,9 @@ class MultiScale(Transform):
 def number_of_scales(
     asked: int | None, height: int, width: int, *, least: int, most: int = 3, unsqueezed: int = 0
 ) -> int:
-    """Return the number of scales that is asked for, or by default up to `most`, with no side squeezed below `least`.
+    """Return the requested number of scales, or by default up to `most`, with no side squeezed below `least`.
 
-    `unsqueezed` of them, the last, are not squeezed. Raises ValueError where sides cannot be halved that often.
+    The last `unsqueezed` scales are not squeezed. Raises ValueError where sides cannot be halved that often.
 
     >>> number_of_scales(None, 28, 28, least=4), number_of_scales(None, 11, 9, least=4, unsqueezed=1)
     (2, 1)

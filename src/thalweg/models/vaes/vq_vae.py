@@ -1,4 +1,4 @@
-"""The VQ-VAE: an autoencoder whose latent code is a grid of nearest vectors of a codebook, and a prior of the codes."""
+"""The VQ-VAE: an autoencoder with a grid of discrete codes, and a prior of the codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["VQVAE", "QuantizedAutoencoder", "Terms"]
 
 
 class Terms(NamedTuple):
-    """What is trained on: log p(x|z_q(x)), nats (B,), and what each of the quantizers did."""
+    """The terms of the training loss: log p(x|z_q(x)), nats (B,), and the results of the quantizers by name."""
 
     log_likelihood: Tensor
     quantized: Mapping[str, Quantized]
@@ -24,8 +24,8 @@ class Terms(NamedTuple):
 class QuantizedAutoencoder(nn.Module):
     """x → encoder → z_e → nearest codes z_q → decoder → the likelihood of x.
 
-    `encoder` maps prepared data to (B, D, *grid), `decoder` from there to the parameters of `likelihood`, which brings
-    raw data to the networks' units (see `observations`).
+    `encoder` maps preprocessed data to (B, D, *grid), and `decoder` maps that to the parameters of `likelihood`, which
+    preprocesses raw data (see `observations`).
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class QuantizedAutoencoder(nn.Module):
 class VQVAE(nn.Module):
     """Vector-quantized variational autoencoder: codes c ~ `code_prior`, x|c ~ the autoencoder's decoder.
 
-    An example has one code c(x): log p(x) ≥ log p(c(x)) + log p(x|c(x)), since p(x) sums that product over all codes.
-    The bound is in nats about the raw data; what `observation` says is what it is about.
+    Each example has one code c(x). As p(x) is the sum of p(c) p(x|c) over all codes, log p(x) ≥ log p(c(x)) + log
+    p(x|c(x)). The bound is in nats and refers to the raw data, see `observation`.
 
     Args:
         autoencoder: has codes(x), vectors(codes), decode(z), quantizers and likelihood.
         code_prior: distribution of the codes; has log_prob(codes) and sample(n, generator).
 
-    Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
-    arXiv 1711.00937.
+    Reference: *Neural Discrete Representation Learning*, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
+    arXiv:1711.00937.
 
     >>> from thalweg.models.autoregressive.table import CodeTable
     >>> from thalweg.models.vaes.observations import Gaussian
@@ -89,21 +89,22 @@ class VQVAE(nn.Module):
 
     @property
     def observation(self) -> str:
-        """What `elbo` is about."""
+        """The kind of data that `elbo` refers to."""
         return str(self.autoencoder.likelihood.observation)
 
     @property
     def classes(self) -> int:
-        """How many classes the prior of the codes is conditioned on; 0: none."""
+        """Number of classes that the prior of the codes is conditioned on; 0: none."""
         return int(getattr(self.code_prior, "classes", 0))
 
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
-        """Return the codes of raw `x`, whole numbers."""
+        """Return the codes of raw `x`, integers."""
         codes: Tensor = self.autoencoder.codes(x)
         return codes
 
     def elbo(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Return the bound log p(c(x)) + log p(x|c(x)), nats; dequantization noise that is needed is drawn."""
+        """Return the bound log p(c(x)) + log p(x|c(x)), nats; dequantization noise is drawn if it is needed and not
+        given."""
         codes, likelihood = self.codes(x), self.autoencoder.likelihood
         if noise is None and self.observation == "dequantized":
             noise = torch.rand(x.shape, device=x.device)
@@ -129,9 +130,9 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, y: Int[Tensor, " n"] | None = None) -> Tensor:
-        """Return `n` raw samples, of the classes `y` where the prior of the codes is conditional.
+        """Return `n` raw samples, of the classes `y` if the prior of the codes is conditional.
 
-        Vectors have the observation's noise; images are the mean given the codes, rounded to levels.
+        Vectors are drawn from p(x|c); images are the mean of p(x|c), rounded to levels.
         """
         codes = self.code_prior.sample(n, generator, **({} if y is None else {"y": y}))
         z, likelihood = self.autoencoder.vectors(codes.long()), self.autoencoder.likelihood

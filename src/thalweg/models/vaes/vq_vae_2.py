@@ -1,4 +1,4 @@
-"""The VQ-VAE-2: two grids of codes, a coarse one on top for the whole and a fine one below for what is left."""
+"""The VQ-VAE-2: a coarse grid of codes for the global structure, and a fine grid for the details."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = ["HierarchicalAutoencoder", "HierarchicalPrior"]
 
 
 class HierarchicalAutoencoder(nn.Module):
-    """Image → bottom features → top features → top codes; bottom features and decoded top codes → bottom codes; both →
-    the likelihood of the image.
+    """An autoencoder with two grids of codes: image → bottom features → top features → top codes; bottom features and
+    decoded top codes → bottom codes; both codes → likelihood of the image.
 
-    The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flat, (B, n): the top
-    ones, then the bottom ones.
+    The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flattened, (B, n): the
+    top codes, then the bottom codes.
 
     Args:
         shape: of an image, (C, H, W).
         likelihood: of raw images (see `observations`).
-        codes: in each codebook.
-        dim: of a code vector.
+        codes: number of vectors in each codebook.
+        dim: dimensions of a code vector.
         hidden: channels of the convolutions.
-        halvings: from the image to the bottom grid.
-        moving: codebooks are running means.
+        halvings: number of halvings from the image to the bottom grid.
+        moving: train the codebooks as running means.
 
-    Reference: Generating Diverse High-Fidelity Images with VQ-VAE-2, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
-    2019, arXiv 1906.00446.
+    Reference: *Generating Diverse High-Fidelity Images with VQ-VAE-2*, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
+    2019, arXiv:1906.00446.
     """
 
     def __init__(
@@ -106,17 +106,18 @@ def _doubling(size: tuple[int, int]) -> tuple[int, int]:
 
 
 class HierarchicalPrior(nn.Module):
-    """p(top) p(bottom | top), a gated PixelCNN each; the bottom one reads the top codes through residual blocks.
+    """The prior p(top) p(bottom | top): two gated PixelCNNs, of which the second reads the top codes through residual
+    blocks.
 
-    The paper's have attention and many more layers; the factorization is the same.
+    Those of the paper have attention and many more layers; the factorization is the same.
 
     Args:
         top_grid: (h, w) of the top codes.
         bottom_grid: (H, W) of the bottom codes, twice that.
-        codes: in each codebook.
+        codes: number of vectors in each codebook.
         hidden: features of the PixelCNNs.
-        layers: gated layers of each.
-        context: how many numbers both are conditioned on; 0: none.
+        layers: gated layers of each PixelCNN.
+        context: number of context values that both are conditioned on; 0: none.
 
     >>> prior = HierarchicalPrior((2, 2), (4, 3), 5, hidden=4, layers=1)
     >>> prior.log_prob(prior.sample(6)).shape
@@ -150,13 +151,13 @@ class HierarchicalPrior(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, context: Tensor | None = None) -> Tensor:
-        """Draw `n` times all codes, int64 (n, ...)."""
+        """Draw the codes of `n` examples, int64 (n, ...)."""
         top = self.top.sample(n, generator, context=context).long().flatten(1)
         bottom = self.bottom.sample(n, generator, context=self.above(top, context))
         return torch.cat([top, bottom.long().flatten(1)], 1)
 
     def above(self, top: Tensor, context: Tensor | None) -> Tensor:
-        """Return what the bottom codes are conditioned on, (B, D, H, W)."""
+        """Return the context of the bottom codes, (B, D, H, W)."""
         size = self.bottom.shape[1:]
         vectors = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
         features = F.interpolate(self.top_features(vectors), size=size)
