@@ -32,8 +32,8 @@ class Case:
     exact: float = 1e-10
 
     def __str__(self) -> str:
-        told = [str(v.name if isinstance(v, Solver) else v) for k, v in self.settings.items() if k not in SMALL]
-        return "-".join([self.make.__name__, "x".join(map(str, self.shape)), *told])
+        labels = [str(v.name if isinstance(v, Solver) else v) for k, v in self.settings.items() if k not in SMALL]
+        return "-".join([self.make.__name__, "x".join(map(str, self.shape)), *labels])
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Build the flow with noise added to every parameter, since the identity would hide a wrong sign."""

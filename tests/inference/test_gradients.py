@@ -31,7 +31,7 @@ def normal(phi: Tensor) -> Normal:
 )
 def test_quadratic(estimator: str, baseline: float, variance: float, within: float):
     """L(μ) = E‖X − c‖², X ~ N(μ, I), c = (5, 5): at μ = 0 the gradient is (−10, −10)."""
-    found = gradient_draws(
+    result = gradient_draws(
         lambda mu: Independent(Normal(mu, 1.0), 1),
         lambda x: ((x - 5.0) ** 2).sum(1),
         torch.zeros(2),
@@ -39,9 +39,9 @@ def test_quadratic(estimator: str, baseline: float, variance: float, within: flo
         estimator=estimator,
         baseline=baseline,
     )
-    assert found.shape == (N, 2)
-    assert close(found, torch.tensor([-10.0, -10.0]))
-    for component in found.var(0).tolist():
+    assert result.shape == (N, 2)
+    assert close(result, torch.tensor([-10.0, -10.0]))
+    for component in result.var(0).tolist():
         assert component == pytest.approx(variance, abs=within)
 
 
@@ -52,13 +52,13 @@ def test_gradient_of_the_elbo(estimator: str, m: float, s: float):
     """z ~ N(0, 1), x|z ~ N(z, 1), x = 1: ∇ELBO is (1 − 2m, 1 − 2s²) in (m, log s); f is log p(x, z) − log q(z), q held
     constant."""
     phi = torch.tensor([m, math.log(s)])
-    held = Normal(m, s)
+    q_constant = Normal(m, s)
 
     def f(z: Tensor) -> Tensor:
-        return Normal(z, 1.0).log_prob(torch.tensor(1.0)) + Normal(0.0, 1.0).log_prob(z) - held.log_prob(z)
+        return Normal(z, 1.0).log_prob(torch.tensor(1.0)) + Normal(0.0, 1.0).log_prob(z) - q_constant.log_prob(z)
 
-    found = gradient_draws(normal, f, phi, N, estimator=estimator, seed=1)
-    assert close(found, torch.tensor([1 - 2 * m, 1 - 2 * s**2]))
+    result = gradient_draws(normal, f, phi, N, estimator=estimator, seed=1)
+    assert close(result, torch.tensor([1 - 2 * m, 1 - 2 * s**2]))
 
 
 @pytest.mark.system("S81")
@@ -82,17 +82,17 @@ def test_the_score_function_has_the_larger_variance():
 @pytest.mark.system("S81")
 def test_the_derivative_of_the_sample_is_signed():
     """E[σε] = 0 for every σ; with |∂z/∂σ| = |ε| in place of ε its derivative would be √(2/π)."""
-    found = gradient_draws(normal, lambda z: z, torch.tensor([0.0, 0.0]), N)
-    assert found[:, 1].mean().item() == pytest.approx(0.0, abs=0.01)
-    assert found[:, 1].abs().mean().item() == pytest.approx(0.7978846, abs=0.01)
+    result = gradient_draws(normal, lambda z: z, torch.tensor([0.0, 0.0]), N)
+    assert result[:, 1].mean().item() == pytest.approx(0.0, abs=0.01)
+    assert result[:, 1].abs().mean().item() == pytest.approx(0.7978846, abs=0.01)
 
 
 @pytest.mark.system("S81")
 def test_draws_that_cannot_be_reparameterized_have_the_score_function():
     distribution = lambda phi: Bernoulli(logits=phi[:, 0])  # noqa: E731
     phi, p = torch.tensor([0.3]), torch.sigmoid(torch.tensor(0.3))
-    found = gradient_draws(distribution, lambda z: 5 * z + 1, phi, N, estimator="score-function")
-    assert close(found, 5 * p * (1 - p))
+    result = gradient_draws(distribution, lambda z: 5 * z + 1, phi, N, estimator="score-function")
+    assert close(result, 5 * p * (1 - p))
     with pytest.raises(ValueError, match="got reparameterized for Bernoulli, wanted score-function"):
         gradient_draws(distribution, lambda z: z, phi, 10)
     with pytest.raises(ValueError, match=r"f: got values of shape \(10, 2\), wanted \(10,\)"):

@@ -51,8 +51,8 @@ def test_generalized_inverse_at_atoms_and_gaps():
 @pytest.mark.system("S75")
 def test_left_end_of_a_gap_within():
     gap = lambda x: (x / 0.6).clamp(0, 0.5) + 0.5 * (x >= 0.6)  # noqa: E731
-    found = generalized_inverse(gap, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-    assert found.tolist() == pytest.approx([0.15, 0.3, 0.6], abs=1e-12)
+    result = generalized_inverse(gap, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+    assert result.tolist() == pytest.approx([0.15, 0.3, 0.6], abs=1e-12)
 
 
 @pytest.mark.system("S75")
@@ -73,7 +73,7 @@ def test_samples_of_a_distribution_with_an_atom():
 def test_refusals():
     with pytest.raises(ValueError, match="u: got values outside"):
         generalized_inverse(torch.special.ndtr, torch.tensor([0.5, 1.0]))
-    with pytest.raises(ValueError, match="cdf: got one that does not go"):
+    with pytest.raises(ValueError, match="cdf: got a function that does not reach u"):
         generalized_inverse(lambda x: 0.5 * torch.ones_like(x), torch.tensor([0.7]))
     x = torch.from_numpy(norm.rvs(size=3, random_state=0))
     assert generalized_inverse(torch.special.ndtr, torch.special.ndtr(x)).tolist() == pytest.approx(x.tolist())

@@ -38,17 +38,17 @@ def segments():
 @pytest.mark.parametrize("samples", [gaussians, segments])
 def test_with_a_gradient_penalty(samples):
     x, y = samples()
-    found = dual_distance(critic(), x, y, penalty=50.0, steps=600, lr=2e-3)
-    assert found.item() == pytest.approx(wasserstein(x, y).item(), rel=0.05)
+    result = dual_distance(critic(), x, y, penalty=50.0, steps=600, lr=2e-3)
+    assert result.item() == pytest.approx(wasserstein(x, y).item(), rel=0.05)
 
 
 @pytest.mark.parametrize("samples", [gaussians, segments])
 def test_with_spectral_norms_of_one(samples):
     x, y = samples()
     network = normalize_spectrally(critic(activation=Sorted))
-    found = dual_distance(network, x, y, steps=800, lr=5e-3)
+    result = dual_distance(network, x, y, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
-    assert 0.95 * exact < found.item() <= 1.005 * exact
+    assert 0.95 * exact < result.item() <= 1.005 * exact
 
 
 @pytest.mark.parametrize("samples", [gaussians, segments])
@@ -57,10 +57,10 @@ def test_with_projection(samples):
     network = critic(activation=Sorted)
     norms = track_spectral_norms(network)
     project = lambda: project_spectrally(network, norms)  # noqa: E731
-    found = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
+    result = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
     # Here it converges to a linear function, and the distance of the means
-    assert 0.9 * exact < found.item() <= 1.01 * exact
+    assert 0.9 * exact < result.item() <= 1.01 * exact
 
 
 def test_a_negative_penalty():
@@ -76,9 +76,9 @@ def test_clipping_stays_within_its_constant():
         for p in network.parameters():
             p.clamp_(-c, c)
 
-    found = dual_distance(network, x, y, project=clip, steps=300, lr=5e-3).item()
+    result = dual_distance(network, x, y, project=clip, steps=300, lr=5e-3).item()
     weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
     constant = torch.stack([torch.linalg.matrix_norm(w, 2) for w in weights]).prod().item()
     exact = wasserstein(x, y).item()
-    assert 0 < found <= constant * exact
-    assert abs(found - exact) > 0.05 * exact  # clipping yields some multiple
+    assert 0 < result <= constant * exact
+    assert abs(result - exact) > 0.05 * exact  # clipping yields some multiple

@@ -51,12 +51,12 @@ def test_every_proposal_is_unbiased_and_a_closer_one_has_less_variance():
     exact = model.log_prob(x).exp()
     middle = Categorical(0.5 * (model.posterior(x).probs + model.prior.probs))
     far = Categorical(torch.tensor([[0.1, 0.8, 0.1]]))
-    found = {}
+    result = {}
     for name, q in (("prior", None), ("middle", middle), ("far", far)):
         w = log_weights(model, x, 50_000, proposal=q, seed=3).exp()[:, 0]
         assert abs(w.mean() - exact[0]) < 4 * w.std() / math.sqrt(50_000), name
-        found[name] = w.var()
-    assert found["middle"] < found["prior"] < found["far"]
+        result[name] = w.var()
+    assert result["middle"] < result["prior"] < result["far"]
 
 
 @pytest.mark.system("S79")

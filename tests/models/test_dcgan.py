@@ -15,46 +15,46 @@ pytestmark = pytest.mark.system("S96")
 
 def sizes(network, kinds, x):
     """Output shapes of the network's layers of those kinds."""
-    found, hooks = [], []
+    result, hooks = [], []
     for layer in network.modules():
         if isinstance(layer, kinds):
-            hooks.append(layer.register_forward_hook(lambda _, __, out: found.append(tuple(out.shape[1:]))))
+            hooks.append(layer.register_forward_hook(lambda _, __, out: result.append(tuple(out.shape[1:]))))
     network(x)
     for hook in hooks:
         hook.remove()
-    return found
+    return result
 
 
 def test_the_papers_sizes():
     """Figure 1 of the paper: 4×4×1024 to 64×64×3; the critic has the reverse sizes."""
     networks = conv_networks((3, 64, 64), latent_dim=100, hidden=1024)
-    made = [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
-    assert sizes(networks.generator, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 100)) == made
+    expected = [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+    assert sizes(networks.generator, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 100)) == expected
     judged = [(128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4)]
     assert sizes(networks.critic, nn.Conv2d, torch.zeros(2, 3, 64, 64)) == judged
 
 
 @pytest.mark.parametrize(
-    ("side", "made"), [(32, [4, 8, 16, 32]), (28, [4, 7, 14, 28]), (16, [2, 4, 8, 16]), (8, [2, 4, 8])]
+    ("side", "expected"), [(32, [4, 8, 16, 32]), (28, [4, 7, 14, 28]), (16, [2, 4, 8, 16]), (8, [2, 4, 8])]
 )
-def test_smaller_images_have_fewer_layers(side, made):
+def test_smaller_images_have_fewer_layers(side, expected):
     made_by = conv_networks((1, side, side), latent_dim=10, hidden=64).generator
-    found = sizes(made_by, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 10))
-    assert [shape[-1] for shape in found] == made
+    result = sizes(made_by, (nn.Unflatten, nn.ConvTranspose2d), torch.zeros(2, 10))
+    assert [shape[-1] for shape in result] == expected
 
 
 @pytest.mark.parametrize("shape", [(3, 30, 30), (1, 8, 8), (3, 64, 64), (3, 96, 80), (2, 9, 64)])
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_any_size(shape, batch_norm):
     generator, critic = conv_networks(shape, latent_dim=3, hidden=8, batch_norm=batch_norm)
-    made = generator(torch.randn(2, 3))
-    assert made.shape == (2, *shape)
-    assert critic(made).shape == (2,)
+    expected = generator(torch.randn(2, 3))
+    assert expected.shape == (2, *shape)
+    assert critic(expected).shape == (2,)
 
 
 def test_number_of_channels():
-    found = sizes(conv_networks((1, 8, 8), latent_dim=3, hidden=4).critic, nn.Conv2d, torch.zeros(2, 1, 8, 8))
-    assert found == [(4, 4, 4), (4, 2, 2)]
+    result = sizes(conv_networks((1, 8, 8), latent_dim=3, hidden=4).critic, nn.Conv2d, torch.zeros(2, 1, 8, 8))
+    assert result == [(4, 4, 4), (4, 2, 2)]
 
 
 def test_number_of_weights_is_that_of_the_pytorch_example():

@@ -73,8 +73,8 @@ def test_of_gaussian_data_the_best_linear_denoiser_is_wieners():
     expected = scale**2 / (scale**2 + sigma**2)
     torch.testing.assert_close(gains, torch.diag(expected), atol=0.04, rtol=0)
     x = torch.randn(N, 3) * scale
-    found = problem.loss("model", Batch(x, seed=-1)).values.mean()
-    assert found.item() == pytest.approx(float((expected * sigma**2).sum()), rel=0.03)
+    result = problem.loss("model", Batch(x, seed=-1)).values.mean()
+    assert result.item() == pytest.approx(float((expected * sigma**2).sum()), rel=0.03)
 
 
 @pytest.mark.system("S71")

@@ -78,12 +78,12 @@ def test_a_free_critic_ends_at_the_divergence(name, best, value):
 
 def critics():
     """Networks with initial weights, and critics that depend only on |x|, only on the sign of x, or on nothing."""
-    found = {f"network {seed}": None for seed in range(3)}
+    result = {f"network {seed}": None for seed in range(3)}
     for seed in range(3):
         torch.manual_seed(seed)
         network = mlp((1, 16, 1), activation=nn.Tanh).double()
-        found[f"network {seed}"] = lambda x, network=network: network(x[:, None])[:, 0].detach()
-    return found | {"size": lambda x: x.abs() - 1, "sign": torch.sign, "nothing": torch.zeros_like}
+        result[f"network {seed}"] = lambda x, network=network: network(x[:, None])[:, 0].detach()
+    return result | {"size": lambda x: x.abs() - 1, "sign": torch.sign, "nothing": torch.zeros_like}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,14 +101,14 @@ def test_the_bound_of_two_gaussians(name):
     def best(x):
         return f_divergence(name).score(p.log_prob(x) - q.log_prob(x))
 
-    found, error = estimated(best)
+    result, error = estimated(best)
     assert error < 0.05 * exact
-    assert found == pytest.approx(exact, abs=4 * error)
+    assert result == pytest.approx(exact, abs=4 * error)
     for critic in [*critics().values(), lambda x: 0.5 * best(x), lambda x: best(x + 0.5), lambda x: best(-x)]:
         below, error = estimated(critic)
         assert below < exact + 4 * error
         # On the same samples; for TV the sign of the critic is enough
-        assert below < found or (name == "tv" and below == found)
+        assert below < result or (name == "tv" and below == result)
 
 
 def test_the_mixture_is_the_papers():

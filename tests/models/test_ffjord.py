@@ -106,12 +106,12 @@ def test_products_with_the_jacobian_of_convolutions(context, monkeypatch):
     monkeypatch.setattr("thalweg.models.flows.velocity.VALUES", 3 * 2 * 12 * 5)  # five vectors at once
     h = alive(ConvVelocity((2, 3, 4), hidden=3, depth=2, context=context))
     z = torch.randn(2, 24, dtype=torch.float64, generator=generator(0, "z"))
-    given = torch.randn(2, context, dtype=torch.float64, generator=generator(0, "c")) if context else None
-    velocity, pushed = h(0.3, z, torch.eye(24, dtype=torch.float64)[:, None], given)
-    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, given)[0], velocity)
-    assert not torch.allclose(h(0.6, z, None, given)[0], velocity)
+    context_values = torch.randn(2, context, dtype=torch.float64, generator=generator(0, "c")) if context else None
+    velocity, pushed = h(0.3, z, torch.eye(24, dtype=torch.float64)[:, None], context_values)
+    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, context_values)[0], velocity)
+    assert not torch.allclose(h(0.6, z, None, context_values)[0], velocity)
     for i in range(2):
-        one = None if given is None else given[i : i + 1]
+        one = None if context_values is None else context_values[i : i + 1]
         matrix = jacobian(lambda p, one=one: h(0.3, p[None], None, one)[0][0], z[i])
         torch.testing.assert_close(pushed[:, i].T, matrix)
 
@@ -159,22 +159,22 @@ def test_evaluation_of_large_images_is_an_estimate(monkeypatch):
         torch.manual_seed(0)
         model = alive(FFJORD((1, 4, 4), levels=17, architecture="conv", hidden=4, depth=1))
         x, noise = torch.full((2, 1, 4, 4), 3.0), torch.full((2, 1, 4, 4), 0.5)
-        found = torch.stack([model.log_prob(x, noise) for _ in range(60)]).detach()
+        result = torch.stack([model.log_prob(x, noise) for _ in range(60)]).detach()
     monkeypatch.setattr("thalweg.models.flows.ffjord.EXACT", 16)
-    assert found.std(0).min() > 1e-4
-    assert ((found.mean(0) - model.log_prob(x, noise)).abs() < 4 * found.std(0) / math.sqrt(60)).all()
+    assert result.std(0).min() > 1e-4
+    assert ((result.mean(0) - model.log_prob(x, noise)).abs() < 4 * result.std(0) / math.sqrt(60)).all()
 
 
 @pytest.mark.parametrize("context", [0, 2])
 def test_products_with_the_jacobian(context):
     h = alive(Velocity(3, hidden=8, depth=2, context=context))
     z = torch.randn(4, 3, dtype=torch.float64, generator=generator(0, "z"))
-    given = torch.randn(4, context, dtype=torch.float64) if context else None
-    velocity, pushed = h(0.3, z, torch.eye(3, dtype=torch.float64)[:, None], given)
-    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, given)[0], velocity)
-    assert not torch.allclose(h(0.6, z, None, given)[0], velocity)
+    context_values = torch.randn(4, context, dtype=torch.float64) if context else None
+    velocity, pushed = h(0.3, z, torch.eye(3, dtype=torch.float64)[:, None], context_values)
+    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, context_values)[0], velocity)
+    assert not torch.allclose(h(0.6, z, None, context_values)[0], velocity)
     for i in range(4):
-        one = None if given is None else given[i : i + 1]
+        one = None if context_values is None else context_values[i : i + 1]
         matrix = jacobian(lambda p, one=one: h(0.3, p[None], None, one)[0][0], z[i])
         torch.testing.assert_close(pushed[:, i].T, matrix)
 
@@ -184,12 +184,12 @@ def test_products_with_the_jacobian(context):
 def test_the_adjoint_equation_gives_the_gradients(solver):
     x = torch.randn(4, 2, dtype=torch.float64, generator=generator(0, "x"))
     context = torch.randn(4, 2, dtype=torch.float64, generator=generator(0, "c"))
-    found = []
+    result = []
     for adjoint in (False, True):
-        model, given = flow(2, solver=solver, adjoint=adjoint, context=2), context.clone().requires_grad_()
-        log_prob = model.log_prob(x.requires_grad_(), None, given)
-        found.append([log_prob, *torch.autograd.grad(log_prob.sum(), [x, given, *model.parameters()])])
-    for through, by_adjoint in zip(*found, strict=True):
+        model, context_values = flow(2, solver=solver, adjoint=adjoint, context=2), context.clone().requires_grad_()
+        log_prob = model.log_prob(x.requires_grad_(), None, context_values)
+        result.append([log_prob, *torch.autograd.grad(log_prob.sum(), [x, context_values, *model.parameters()])])
+    for through, by_adjoint in zip(*result, strict=True):
         torch.testing.assert_close(through, by_adjoint, rtol=1e-6, atol=1e-6)
 
 

@@ -126,5 +126,5 @@ def test_samples_follow_the_class_and_the_generator():
     anything = model.sample(5, generator(0, "s"))
     again = model.sample(5, generator(0, "s"))
     assert torch.equal(anything, again)
-    given = [model.sample(4, generator(0, "s"), y=torch.full((4,), k)) for k in range(3)]
-    assert not torch.equal(given[0], given[1])
+    samples = [model.sample(4, generator(0, "s"), y=torch.full((4,), k)) for k in range(3)]
+    assert not torch.equal(samples[0], samples[1])

@@ -77,7 +77,7 @@ def test_the_first_training_batch_initializes_every_actnorm_once(make):
     norms = [m for m in flow.modules() if isinstance(m, ActNorm)]
     seen = []
     for norm in norms:
-        norm.register_forward_hook(lambda m, given, out: seen.append(out.value))
+        norm.register_forward_hook(lambda module, inputs, out: seen.append(out.value))
     flow.log_prob(x)
     for z in seen:
         over = [0, *range(2, z.ndim)]

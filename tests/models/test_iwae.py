@@ -96,14 +96,14 @@ def test_loss_is_minus_the_bound_of_the_models_own_distributions(member: Member)
 @pytest.mark.system("S82")
 def test_the_two_gradients_differ_only_for_the_encoder():
     options = {"latent_dim": 2, "hidden": 8, "draws": 4}
-    found = []
+    result = []
     for gradient in ("reparameterized", "doubly-reparameterized"):
         member = Member("iwae", VAES[0].spec, options | {"gradient": gradient})
         model = member.trained()
         loss = Variational(model).loss("model", member.batch(32)).values.mean()
         names, parameters = zip(*model.named_parameters(), strict=True)
-        found.append((loss, dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    for name, one in found[0][1].items():
-        same = torch.allclose(one, found[1][1][name], rtol=1e-4, atol=1e-6)
+        result.append((loss, dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))))
+    torch.testing.assert_close(result[0][0], result[1][0])
+    for name, one in result[0][1].items():
+        same = torch.allclose(one, result[1][1][name], rtol=1e-4, atol=1e-6)
         assert same == name.startswith("decoder"), name

@@ -61,9 +61,9 @@ def test_kernels_integrate_to_one_and_have_their_moments(kernel, d):
 def test_agrees_with_scikit_learn(kernel, d):
     x, at = normal(300, d), 0.5 * normal(40, d, seed=1)
     reference = KernelDensity(kernel=kernel, bandwidth=1.4, rtol=0, atol=0).fit(x.numpy()).score_samples(at.numpy())
-    found = fitted(x, kernel=kernel, bandwidth=1.4).log_prob(at).numpy()
+    result = fitted(x, kernel=kernel, bandwidth=1.4).log_prob(at).numpy()
     assert np.isfinite(reference).sum() > 20
-    np.testing.assert_allclose(found, reference, atol=1e-6)
+    np.testing.assert_allclose(result, reference, atol=1e-6)
 
 
 @pytest.mark.system("S73")
@@ -76,8 +76,8 @@ def test_rules_agree_with_scipy(rule):
         x = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T).reshape(d, d))).T
         scale = torch.arange(1, d + 1).double()
         reference = gaussian_kde((x * scale).numpy().T, bw_method=rule).logpdf((at * scale).numpy().T)
-        found = fitted(x * scale, scale.tolist(), bandwidth=rule).log_prob(at * scale)
-        np.testing.assert_allclose(found.numpy(), reference, atol=1e-6)
+        result = fitted(x * scale, scale.tolist(), bandwidth=rule).log_prob(at * scale)
+        np.testing.assert_allclose(result.numpy(), reference, atol=1e-6)
 
 
 @pytest.mark.system("S73")

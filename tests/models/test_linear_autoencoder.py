@@ -73,8 +73,8 @@ def test_on_images_it_is_sklearns_pca():
     spanned = model.decoder[0].weight.detach().numpy()  # W₂ is free where pixels are constant
     assert subspace_angles(spanned, pca.components_.T) == pytest.approx(0, abs=0.01)
     rebuilt = pca.inverse_transform(pca.transform(images.reshape(300, -1) / 16)) * 16
-    found = model.preprocess.inverse(model(model.preprocess(torch.tensor(images)))).detach().numpy()
-    assert found.reshape(300, -1) == pytest.approx(rebuilt, abs=0.05)
+    result = model.preprocess.inverse(model(model.preprocess(torch.tensor(images)))).detach().numpy()
+    assert result.reshape(300, -1) == pytest.approx(rebuilt, abs=0.05)
 
 
 @pytest.mark.system("S69")

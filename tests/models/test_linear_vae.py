@@ -107,9 +107,9 @@ def test_training_reaches_the_closed_form_from_a_random_start(data: Tensor):
     assert start < exact - 1
     assert exact - 2e-3 < reached <= exact + 1e-4
     # the subspace is that of the principal components, up to a rotation within it
-    found, _ = np.linalg.qr(model.decoder[0].weight.detach().double().numpy())
+    result, _ = np.linalg.qr(model.decoder[0].weight.detach().double().numpy())
     axes, _ = np.linalg.qr(weight.numpy())
-    assert np.linalg.svd(found.T @ axes, compute_uv=False).min() > 0.999
+    assert np.linalg.svd(result.T @ axes, compute_uv=False).min() > 0.999
 
 
 @pytest.mark.system("S80")

@@ -21,13 +21,13 @@ VECTORS = [m for m in MEMBERS if m.spec in (PLANE, LINE)]
 
 
 def answers(model: Any, x: Tensor) -> dict[str, Tensor]:
-    found = {}
+    result = {}
     for ability in ("log_prob", "elbo", "score", "encode", "logits"):
         if hasattr(model, ability):
             wanted = inspect.signature(getattr(model, ability)).parameters
             noise = {"eps": torch.zeros(len(x), model.latent_dim)} if "eps" in wanted else {}
-            found[ability] = getattr(model, ability)(x, **noise).detach()
-    return found
+            result[ability] = getattr(model, ability)(x, **noise).detach()
+    return result
 
 
 @pytest.mark.parametrize("member", VECTORS, ids=str)

@@ -95,15 +95,15 @@ def parts(n=400, d=8):
 @pytest.mark.system("S70")
 def test_more_weight_is_a_sparser_code_and_a_worse_reconstruction():
     x, _ = parts()
-    found = []
+    result = []
     for weight in (0.001, 0.2):
         torch.manual_seed(0)
         model = sparse_autoencoder((8,), 16, mean=[0.0] * 8, std=[1.0] * 8)
         descended(model, SparseAutoencoding(model, weight=weight), x, 400)
         code = model.encode(x)
-        found.append(((code > 0.01).float().mean().item(), model.score(x).mean().item()))
-    assert found[1][0] < 0.75 * found[0][0]
-    assert found[1][1] > found[0][1]
+        result.append(((code > 0.01).float().mean().item(), model.score(x).mean().item()))
+    assert result[1][0] < 0.75 * result[0][0]
+    assert result[1][1] > result[0][1]
 
 
 @pytest.mark.system("S70")

@@ -105,9 +105,9 @@ def test_samples_of_a_class_have_that_class_s_codes(name: str):
     z = model.autoencoder.vectors(codes.long())
     wanted = model.decode(z).round().to(torch.uint8)
     assert torch.equal(model.sample(6, torch.Generator().manual_seed(0), y=y), wanted)
-    found = model.codes(wanted)
-    by_class = [model.code_prior.log_joint(found, torch.full((6,), k)) for k in range(3)]
-    torch.testing.assert_close(model.code_prior.log_prob(found), torch.stack(by_class, 1).logsumexp(1))
+    result = model.codes(wanted)
+    by_class = [model.code_prior.log_joint(result, torch.full((6,), k)) for k in range(3)]
+    torch.testing.assert_close(model.code_prior.log_prob(result), torch.stack(by_class, 1).logsumexp(1))
     assert torch.stack(by_class).std(0).min() > 0.01
 
 
@@ -122,14 +122,14 @@ def test_two_grids_of_codes_have_one_prior(context: int):
             p.copy_(0.5 * torch.randn(p.shape, generator=noise))
         prior.read.weight *= 6  # a strong dependence of the bottom codes on the top codes
     x = torch.tensor(list(itertools.product(range(2), repeat=6)))
-    told = torch.ones(1, context, 1, 1).expand(64, -1, -1, -1) if context else None
-    p = prior.log_prob(x, None, told).exp()
+    contexts = torch.ones(1, context, 1, 1).expand(64, -1, -1, -1) if context else None
+    p = prior.log_prob(x, None, contexts).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    given = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # p(bottom | top)
-    assert (given[0] - given[3]).abs().sum() > 0.5
+    conditional = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # p(bottom | top)
+    assert (conditional[0] - conditional[3]).abs().sum() > 0.5
     n = 20_000
     drawn = prior.sample(
-        n, torch.Generator().manual_seed(0), context=None if told is None else told[:1].expand(n, -1, -1, -1)
+        n, torch.Generator().manual_seed(0), context=None if contexts is None else contexts[:1].expand(n, -1, -1, -1)
     )
     shares = torch.bincount((drawn * (2 ** torch.arange(5, -1, -1))).sum(1), minlength=64) / n
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / n).sqrt().sum()

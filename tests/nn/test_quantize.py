@@ -83,7 +83,7 @@ def test_moving_codes_are_the_weighted_means_of_their_vectors():
         taken.append((codes, z))
         uses = torch.bincount(codes, minlength=5).float()
         sums = torch.zeros(5, 2).index_add_(0, codes, z)
-        book.follow(uses, sums, decay)
+        book.update_codes(uses, sums, decay)
         for k in range(5):
             weights = [decay ** (step - s) for s in range(step + 1)]
             mass = sum(w * int((c == k).sum()) for w, (c, _) in zip(weights, taken, strict=True))
@@ -106,7 +106,7 @@ def test_dead_codes_restart_on_the_candidates_in_turn(moving: bool):
         book.sums.copy_(book.codes * book.uses[:, None])
     before = book.codes.detach().clone()
     keys, vectors = torch.tensor([0.9, 0.2, 0.5, 0.4]), 7 + drawn(4, 2, seed=1)
-    book.revive(Candidates.of(keys, vectors, most=6))
+    book.restart_dead_codes(Candidates.of(keys, vectors, max_count=6))
     assert torch.equal(book.codes[[0, 2, 4]], before[[0, 2, 4]])
     assert torch.equal(book.codes[[1, 3, 5]], vectors[[1, 3, 2]])
     mean = torch.tensor([10.0, 0.0, 3.0, 0.01, 8.0, 0.0]).mean().item()
@@ -114,7 +114,7 @@ def test_dead_codes_restart_on_the_candidates_in_turn(moving: bool):
     if moving:
         torch.testing.assert_close(book.sums, book.codes * book.uses[:, None])
     after = book.codes.detach().clone()
-    book.revive(Candidates.of(keys, vectors, most=6))  # no code is dead now
+    book.restart_dead_codes(Candidates.of(keys, vectors, max_count=6))  # no code is dead now
     assert torch.equal(book.codes, after)
 
 
@@ -123,7 +123,9 @@ def test_more_dead_codes_than_candidates():
     book = Quantizer(4, 2)
     before = book.codes.clone()
     book.uses.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
-    book.revive(Candidates.of(torch.tensor([0.5, 0.1]), torch.tensor([[5.0, 5.0], [6.0, 6.0]]), most=4))
+    book.restart_dead_codes(
+        Candidates.of(torch.tensor([0.5, 0.1]), torch.tensor([[5.0, 5.0], [6.0, 6.0]]), max_count=4)
+    )
     assert torch.equal(book.codes[1:3], torch.tensor([[6.0, 6.0], [5.0, 5.0]]))
     assert torch.equal(book.codes[[0, 3]], before[[0, 3]])
 

@@ -19,8 +19,8 @@ def conv_matrix(layer, size):
 def settle(norm, weight, steps=300):
     norm.train()
     for _ in range(steps):
-        found = norm.sigma(weight)
-    return found
+        result = norm.sigma(weight)
+    return result
 
 
 @pytest.mark.oracle("O55")
@@ -47,8 +47,8 @@ def test_of_the_map_itself(stride, padding):
     torch.manual_seed(0)
     layer, size = nn.Conv2d(3, 4, 3, stride=stride, padding=padding, bias=False).double(), (3, 7, 6)
     expected = torch.linalg.matrix_norm(conv_matrix(layer, size), 2)
-    found = settle(SpectralNorm(layer, size), layer.weight, 2000)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    result = settle(SpectralNorm(layer, size), layer.weight, 2000)
+    assert result.item() == pytest.approx(expected.item(), rel=1e-5)
     reshaped = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
     assert abs(reshaped - expected) > 0.1 * expected
 
@@ -58,9 +58,9 @@ def test_gradient_is_that_of_the_singular_value():
     layer = nn.Linear(4, 3).double()
     norm = SpectralNorm(layer)
     settle(norm, layer.weight, 500)
-    (found,) = torch.autograd.grad(norm.sigma(layer.weight), layer.weight)
+    (result,) = torch.autograd.grad(norm.sigma(layer.weight), layer.weight)
     (expected,) = torch.autograd.grad(torch.linalg.matrix_norm(layer.weight, 2), layer.weight)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.system("S99")
@@ -152,8 +152,8 @@ def test_gradients_of_the_divided_weight(layer, training):
         out = divide(weight)
         (slope,) = torch.autograd.grad((out.exp() * side).sum(), weight)
         slopes.append((out.detach(), slope))
-    for found, expected in zip(*slopes, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    for result, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_second_derivatives_with_singular_vectors_held_still():
@@ -171,8 +171,8 @@ def test_half_precision_does_not_touch_the_norm():
     layer = nn.Linear(64, 64)
     norm = SpectralNorm(layer)
     with torch.autocast("cpu", torch.bfloat16):
-        found = settle(norm, layer.weight)
-    torch.testing.assert_close(found, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
+        result = settle(norm, layer.weight)
+    torch.testing.assert_close(result, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
 
 
 def test_other_convolutions_are_refused():

@@ -59,8 +59,8 @@ def test_hinge_estimates_the_total_variation():
 def test_f_gan_estimates_its_divergence(name):
     divergence = f_divergence(name)
     best = divergence.score((P / Q).log())
-    found = mean(f_gan(divergence).estimate, best).item()
-    assert found == pytest.approx(divergence.discrete(P, Q).item(), abs=1e-9)
+    result = mean(f_gan(divergence).estimate, best).item()
+    assert result == pytest.approx(divergence.discrete(P, Q).item(), abs=1e-9)
 
 
 @pytest.mark.system("S95")

@@ -97,11 +97,11 @@ def test_both_gradients_of_the_elbo_are_unbiased_and_reparameterized_has_less_va
     elbo, slope, decoder = truth(m, s, a)
     variances = []
     for gradient, draws in (("reparameterized", 1), ("score-function", 2)):
-        found = at_nodes(VAE, gradient, draws, m, s, a, nodes=12)  # of polynomials: exact
-        assert found.bound.item() == pytest.approx(elbo, abs=1e-9)
-        torch.testing.assert_close(found.mean, slope, rtol=0, atol=1e-9)
-        assert found.decoder.item() == pytest.approx(decoder, abs=1e-9)
-        variances.append(found.variance)
+        result = at_nodes(VAE, gradient, draws, m, s, a, nodes=12)  # of polynomials: exact
+        assert result.bound.item() == pytest.approx(elbo, abs=1e-9)
+        torch.testing.assert_close(result.mean, slope, rtol=0, atol=1e-9)
+        assert result.decoder.item() == pytest.approx(decoder, abs=1e-9)
+        variances.append(result.variance)
     assert (variances[0] < variances[1]).all()
 
 
@@ -125,10 +125,10 @@ def test_both_gradients_of_the_importance_bound_are_unbiased(m: float, s: float,
     bound, slope, decoder = bound_by_quadrature(m, s, a, draws)
     plain = at_nodes(IWAE, "reparameterized", draws, m, s, a)
     doubly = at_nodes(IWAE, "doubly-reparameterized", draws, m, s, a)
-    for found in (plain, doubly):
-        assert found.bound.item() == pytest.approx(bound, abs=1e-6)
-        torch.testing.assert_close(found.mean, slope, rtol=0, atol=2e-5)
-        assert found.decoder.item() == pytest.approx(decoder, abs=1e-5)
+    for result in (plain, doubly):
+        assert result.bound.item() == pytest.approx(bound, abs=1e-6)
+        torch.testing.assert_close(result.mean, slope, rtol=0, atol=2e-5)
+        assert result.decoder.item() == pytest.approx(decoder, abs=1e-5)
     assert not torch.allclose(plain.variance, doubly.variance)
     if draws == 1:
         elbo, slope, decoder = truth(m, s, a)
@@ -158,9 +158,9 @@ def test_the_baseline_of_each_sample_is_the_mean_of_the_others(values):
     """The gradient in log q(z_k) is (f_k − b_k)/K, in f_k 1/K."""
     f = torch.tensor([values], dtype=torch.float64, requires_grad=True)
     log_q = torch.zeros_like(f).requires_grad_()
-    found = score_function(f, log_q)
-    of_f, of_log_q = torch.autograd.grad(found.sum(), (f, log_q))
+    result = score_function(f, log_q)
+    of_f, of_log_q = torch.autograd.grad(result.sum(), (f, log_q))
     wanted = [(v - np.mean(values[:k] + values[k + 1 :])) / len(values) for k, v in enumerate(values)]
-    assert found.item() == pytest.approx(np.mean(values))
+    assert result.item() == pytest.approx(np.mean(values))
     assert of_log_q[0].tolist() == pytest.approx(wanted)
     assert of_f[0].tolist() == pytest.approx([1 / len(values)] * len(values))

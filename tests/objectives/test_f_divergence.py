@@ -107,7 +107,7 @@ def test_gaussian_examples(name, wider, shifted):
 @pytest.mark.parametrize(("p", "q"), [((0, 1), (1, 2)), ((0.5, 1.2), (0, 1)), ((0, 1), (1, 0.8))])
 def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
     a, b = normal(*p), normal(*q)
-    found = gaussian_divergence(name, a, b)
+    result = gaussian_divergence(name, a, b)
     if name == "tv":  # by the points where the densities cross
         roots = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
         sign = (a.log_prob(roots) > b.log_prob(roots)).diff().nonzero().flatten()
@@ -116,12 +116,12 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
             [float(distribution.cdf(torch.tensor(r)) - distribution.cdf(torch.tensor(l))) for distribution in (a, b)]
             for l, r in pairwise(ends)  # noqa: E741
         ]
-        assert found.item() == pytest.approx(sum(abs(x - y) for x, y in masses) / 2, abs=1e-4)
-    elif found == math.inf:  # the second distribution's tails are heavier than twice the first one's
+        assert result.item() == pytest.approx(sum(abs(x - y) for x, y in masses) / 2, abs=1e-4)
+    elif result == math.inf:  # the second distribution's tails are heavier than twice the first one's
         assert (name, p, q) == ("neyman", (0, 1), (1, 2))
     else:
         direct = f_divergence(name).densities(lambda x: a.log_prob(x), lambda x: b.log_prob(x), -25.0, 25.0, 100_001)
-        assert found.item() == pytest.approx(direct.item(), rel=1e-6)
+        assert result.item() == pytest.approx(direct.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ class TestConjugate:
 
     def test_is_infinite_beyond_its_domain(self, name):
         d = f_divergence(name)
-        for found in (d, from_f(name, d.f)):
-            beyond = found.conjugate(torch.tensor([min(found.below, 100.0) + 0.5], dtype=torch.float64))
-            assert (beyond == math.inf).item() == math.isfinite(found.below)
+        for result in (d, from_f(name, d.f)):
+            beyond = result.conjugate(torch.tensor([min(result.below, 100.0) + 0.5], dtype=torch.float64))
+            assert (beyond == math.inf).item() == math.isfinite(result.below)
         assert d.conjugate(inside(d)).isfinite().all()
 
     def test_score_is_where_the_activation_is_the_slope(self, name):

@@ -28,9 +28,9 @@ def test_direct_sums_and_gradients(kernel, n, m):
     xx, yy = total(x, x), total(y, y)
     own = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (xx, yy)]
     expected = sum(own) - 2 * total(x, y).mean()
-    found = mmd2(x, y, kernel)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
-    for a, b in zip(torch.autograd.grad(found, (x, y)), torch.autograd.grad(expected, (x, y)), strict=True):
+    result = mmd2(x, y, kernel)
+    assert result.item() == pytest.approx(expected.item(), rel=1e-9)
+    for a, b in zip(torch.autograd.grad(result, (x, y)), torch.autograd.grad(expected, (x, y)), strict=True):
         torch.testing.assert_close(a, b)
 
 

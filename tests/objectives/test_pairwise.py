@@ -17,10 +17,10 @@ def test_differences_and_their_gradients(offset, far, dtype, rel):
     x, y = (cloud(n, n).add(offset).to(dtype) for n in (20, 30))
     x[0] = y[0] = y[1] = far
     x, y = x.requires_grad_(), y.requires_grad_()
-    found, expected = squared_distances(x, y), (x[:, None].double() - y[None].double()).square().sum(-1)
-    torch.testing.assert_close(found.double(), expected, rtol=rel, atol=0)
+    result, expected = squared_distances(x, y), (x[:, None].double() - y[None].double()).square().sum(-1)
+    torch.testing.assert_close(result.double(), expected, rtol=rel, atol=0)
     weight = torch.rand(20, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    slopes = torch.autograd.grad((found.double() / (1 + expected.detach()) * weight).sum(), (x, y))
+    slopes = torch.autograd.grad((result.double() / (1 + expected.detach()) * weight).sum(), (x, y))
     wanted = torch.autograd.grad((expected / (1 + expected.detach()) * weight).sum(), (x, y))
     for a, b in zip(slopes, wanted, strict=True):
         if dtype == torch.float64 and not offset and not far:

@@ -158,8 +158,8 @@ class TestSinkhorn:
             return (plan * cost).sum() + blur**power * (plan * np.log(plan / np.outer(a, b))).sum()
 
         expected = entropic(x, y) - entropic(x, x) / 2 - entropic(y, y) / 2
-        found = sinkhorn_divergence(x, y, blur=blur, power=power, scaling=0.99)
-        assert found.item() == pytest.approx(expected, rel=1e-3)
+        result = sinkhorn_divergence(x, y, blur=blur, power=power, scaling=0.99)
+        assert result.item() == pytest.approx(expected, rel=1e-3)
         assert sinkhorn_divergence(x, y, blur=blur, power=power).item() == pytest.approx(expected, rel=0.05)
 
     def test_zero_between_a_sample_and_itself(self):
@@ -178,8 +178,8 @@ class TestSinkhorn:
 
     def test_far_apart_in_floats(self):
         x, y = points(300, 2, 0).float(), points(200, 2, 1, shift=1000.0).float()
-        found = sinkhorn_divergence(x, y, blur=0.01, power=1)
-        assert found.item() == pytest.approx(1000 * math.sqrt(2), rel=1e-3)
+        result = sinkhorn_divergence(x, y, blur=0.01, power=1)
+        assert result.item() == pytest.approx(1000 * math.sqrt(2), rel=1e-3)
 
     def test_mistakes(self):
         with pytest.raises(ValueError, match="power: got '3', wanted one of 1, 2"):
@@ -201,8 +201,8 @@ def assignment(x, y, power=1):
 def test_whatever_the_unit(factor, power):
     """W_p(cx, cy) = |c| W_p(x, y)."""
     x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
-    found = wasserstein(factor * x, factor * y, power=power).item() / factor**power
-    assert found == pytest.approx(assignment(x, y, power), rel=1e-9)
+    result = wasserstein(factor * x, factor * y, power=power).item() / factor**power
+    assert result == pytest.approx(assignment(x, y, power), rel=1e-9)
     ways = points(20, 3, 5)
     expected = sliced_wasserstein(x, y, ways).item()
     assert sliced_wasserstein(factor * x, factor * y, ways / factor).item() / factor == pytest.approx(
@@ -247,9 +247,9 @@ def test_sinkhorn_where_the_blur_is_nothing(factor, power, dtype):
     """A shift by v costs |v|^p/p, and the divergence of a sample from itself is 0."""
     x = (points(30, 2, 0) * factor).to(dtype)
     shift = 1e-2 * factor
-    found = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
-    assert found == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
-    assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * found
+    result = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
+    assert result == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
+    assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * result
 
 
 @pytest.mark.parametrize("power", [1, 2])

@@ -67,7 +67,7 @@ def amortization_gap(
     log p(x) − ELBO of the encoder is the sum of this gap and of the approximation gap of Gaussians with diagonal
     covariance.
 
-    >>> class Toy:  # z ~ N(0, 1), x|z ~ N(z, 1), and an encoder that says N(0, 1) whatever x
+    >>> class Toy:  # z ~ N(0, 1), x|z ~ N(z, 1), and the encoder N(0, 1) for every x
     ...     prior = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
     ...     def posterior(self, x): return Independent(Normal(0 * x, torch.ones_like(x)), 1)
     ...     def log_likelihood(self, x, z): return Normal(z, 1.0).log_prob(x).sum(1)

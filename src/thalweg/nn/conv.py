@@ -14,8 +14,8 @@ __all__ = ["conv_decoder", "conv_encoder", "halvings"]
 SMALLEST = 8
 
 
-def halvings(height: int, width: int, least: int = 4) -> list[tuple[int, int]]:
-    """Return the sizes of an image that is halved, rounding up, until no side is above `least`.
+def halvings(height: int, width: int, min_side: int = 4) -> list[tuple[int, int]]:
+    """Return the sizes of an image that is halved, rounding up, until no side is above `min_side`.
 
     >>> halvings(28, 28)
     [(28, 28), (14, 14), (7, 7), (4, 4)]
@@ -23,7 +23,7 @@ def halvings(height: int, width: int, least: int = 4) -> list[tuple[int, int]]:
     if min(height, width) < SMALLEST:
         raise ValueError(f"image: got {height}×{width}, wanted at least {SMALLEST}×{SMALLEST}")
     sizes = [(height, width)]
-    while max(sizes[-1]) > least:
+    while max(sizes[-1]) > min_side:
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
     return sizes
 

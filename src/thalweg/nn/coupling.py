@@ -1,5 +1,4 @@
-"""Coupling transforms: one part of a vector is mapped element by element, with parameters computed from the other
-part."""
+"""Coupling transforms: an element-wise map of one part of a vector, with parameters from the other part."""
 
 from __future__ import annotations
 

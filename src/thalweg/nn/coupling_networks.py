@@ -13,8 +13,7 @@ __all__ = ["DenseNetwork", "PlainNetwork", "ResidualNetwork"]
 
 
 class ResidualNetwork(nn.Module):
-    """A convolution, `depth` residual blocks h + f(h) with f = ReLU, 3×3, ReLU, 1×1, and a last 1×1 convolution of
-    zeros.
+    """A convolution, `depth` residual blocks (ReLU, 3×3, ReLU, 1×1), and a 1×1 convolution initialized with zeros.
 
     There is no batch normalization: the output for an example does not depend on other examples, nor on the mode. With
     `shrink`, images of even sides are processed in blocks of 2×2 pixels, at a quarter of the cost.

@@ -1,5 +1,4 @@
-"""The map from integer levels to R and its log-determinant: a density of the result gives a density of the dequantized
-data."""
+"""The map from dequantized levels of images to R, with its log-determinant."""
 
 from __future__ import annotations
 

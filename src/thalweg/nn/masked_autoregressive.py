@@ -17,13 +17,12 @@ __all__ = ["MaskedAutoregressive"]
 
 
 class MaskedAutoregressive(Transform):
-    """z_i = g(x_i; θ_i(x_1, …, x_{i−1})): an element-wise map g with parameters from a masked network; its Jacobian is
-    triangular.
+    """z_i = g(x_i; θ_i(x_1, …, x_{i−1})): an element-wise map g with parameters from a masked network.
 
-    log |det ∂z/∂x| = Σ_i log g′. `forward` is one pass of the network. `inverse` is sequential, but computes each
-    hidden unit once: units are sorted by degree, the number of values that they may read, and those of degree i are
-    computed as soon as x_i is known. So it costs about as much as one pass, in D small products, where the usual
-    inverse takes D passes.
+    The Jacobian is triangular: log |det ∂z/∂x| = Σ_i log g′. `forward` is one pass of the network. `inverse` is
+    sequential, but computes each hidden unit once: units are sorted by degree, the number of values that they may read,
+    and those of degree i are computed as soon as x_i is known. So it costs about as much as one pass, in D small
+    products, where the usual inverse takes D passes.
 
     The last layer is initialized with zeros, so the transform starts as the identity. Without a context the parameters
     of the first value are constants.

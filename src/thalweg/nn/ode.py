@@ -84,8 +84,7 @@ def _ahead(state: State, slope: State, h: float) -> State:
 def solve_by_adjoint(
     field: Field, state: State, start: float, end: float, solver: Solver, parameters: Sequence[Tensor]
 ) -> State:
-    """Return the result of `solve`, with gradients from the adjoint equation, solved backward from `end`, in constant
-    memory.
+    """Return the result of `solve`, with gradients from the adjoint equation, in constant memory.
 
     With a = ∂L/∂s, da/dt = −aᵀ ∂f/∂s and ∂L/∂θ = ∫ aᵀ ∂f/∂θ dt, where s is solved backward as well: exact up to the
     solver's errors. `parameters` are all tensors, apart from the state, that require gradients. Differentiable once.

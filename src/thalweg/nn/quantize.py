@@ -1,5 +1,4 @@
-"""Vector quantization: the nearest vector of a codebook, and how a codebook is trained and its unused codes
-restarted."""
+"""Vector quantization with a codebook, its training, and restarts of unused codes."""
 
 from __future__ import annotations
 
@@ -18,9 +17,10 @@ DEAD = 0.05  # codes used less than this share of the mean use are dead
 
 
 class Quantized(NamedTuple):
-    """The quantized `inputs` (B, D, *grid): `codes` (B, *grid) int64, `vectors` of the shape of the inputs with
-    straight-through gradients, and the squared distances (B,): `codebook` ‖sg[z] − e‖² and `commitment` ‖z −
-    sg[e]‖²."""
+    """The result of quantizing `inputs` (B, D, *grid).
+
+    `codes` (B, *grid) int64; `vectors` of the shape of the inputs, with straight-through gradients; and the squared
+    distances (B,) `codebook` ‖sg[z] − e‖² and `commitment` ‖z − sg[e]‖²."""
 
     inputs: Tensor
     codes: Tensor
@@ -36,23 +36,23 @@ class Candidates(NamedTuple):
     vectors: Tensor
 
     @classmethod
-    def of(cls, keys: Tensor, vectors: Tensor, most: int) -> Candidates:
-        """Return those with the `most` smallest keys, in order: a random subset that does not depend on micro-batches.
+    def of(cls, keys: Tensor, vectors: Tensor, max_count: int) -> Candidates:
+        """Return those with the `max_count` smallest keys, in order: a random subset that does not depend on
+        micro-batches.
 
-        >>> Candidates.of(torch.tensor([0.7, 0.1, 0.4]), torch.eye(3), most=2).keys
+        >>> Candidates.of(torch.tensor([0.7, 0.1, 0.4]), torch.eye(3), max_count=2).keys
         tensor([0.1000, 0.4000])
         """
-        smallest, order = keys.topk(min(most, len(keys)), largest=False, sorted=True)
+        smallest, order = keys.topk(min(max_count, len(keys)), largest=False, sorted=True)
         return cls(smallest, vectors[order])
 
 
 class Quantizer(nn.Module):
-    """K code vectors e_k in R^D. z is replaced by the nearest code vector, with the straight-through gradient ∂q(z)/∂z
-    = I.
+    """K code vectors e_k in R^D; z is replaced by the nearest one, with the straight-through gradient ∂q(z)/∂z = I.
 
-    With `moving`, the code vectors are buffers, running means of the inputs assigned to them (`follow`); otherwise they
-    are parameters trained on the codebook loss. In both cases `uses` is the running mean of the number of vectors per
-    batch that are assigned to each code.
+    With `moving`, the code vectors are buffers, running means of the inputs assigned to them (`update_codes`);
+    otherwise they are parameters trained on the codebook loss. In both cases `uses` is the running mean of the number
+    of vectors per batch that are assigned to each code.
 
     Args:
         codes: K.
@@ -106,7 +106,7 @@ class Quantizer(nn.Module):
         return Quantized(z.detach(), codes, z + (e - z).detach(), codebook, commitment)
 
     @torch.no_grad()
-    def follow(self, uses: Float[Tensor, " K"], sums: Float[Tensor, "K D"], decay: float) -> None:
+    def update_codes(self, uses: Float[Tensor, " K"], sums: Float[Tensor, "K D"], decay: float) -> None:
         """Update the running means with a batch in which `uses[k]` vectors of sum `sums[k]` were assigned to code k.
 
         N ← γN + (1−γ)uses, m ← γm + (1−γ)sums, e = m/N. Both start at 0, which cancels: e is the mean of all assigned
@@ -119,9 +119,8 @@ class Quantizer(nn.Module):
             self.codes.copy_(torch.where(taken, self.sums / self.uses[:, None].clamp(min=1e-12), self.codes))
 
     @torch.no_grad()
-    def revive(self, candidates: Candidates) -> None:
-        """Replace codes used less than `DEAD` times the mean use by candidates in order, with the mean use as their
-        own."""
+    def restart_dead_codes(self, candidates: Candidates) -> None:
+        """Replace codes used less than `DEAD` times the mean use by candidates; their use is set to the mean."""
         mean = self.uses.mean()
         dead = self.uses < DEAD * mean
         turn = dead.cumsum(0) - 1

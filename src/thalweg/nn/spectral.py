@@ -20,8 +20,7 @@ EPS = 1e-12
 
 
 class SpectralNorm(nn.Module):
-    """σ(W) of one layer's weight, with one step of power iteration per call in training; as a parametrization, W →
-    W/σ(W).
+    """σ(W) of one layer's weight, by power iteration; as a parametrization, W → W/σ(W).
 
     u ← Wᵀv/‖Wᵀv‖, v ← Wu/‖Wu‖, σ = vᵀWu. The gradient flows through W, with u and v constant. For a convolution the
     matrix is the kernel reshaped to (out, in·k·k), as in the paper; its norm is not that of the convolution as a linear
@@ -73,8 +72,7 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _step(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return σ = ‖Wᵀv‖, u = Wᵀv/σ and v; in training after one step of power iteration, continued by the next
-        call."""
+        """Return σ = ‖Wᵀv‖, u = Wᵀv/σ and v, in training after one more step of power iteration."""
         v = self.v.clone()
         if self.training:
             v = self._map(weight, self.u)
@@ -100,8 +98,7 @@ class SpectralNorm(nn.Module):
 
 
 class _Divided(torch.autograd.Function):
-    """W̄ = W/σ with σ = vᵀWu. For a gradient G in W̄ the gradient in W is (G − ⟨G, W̄⟩ v uᵀ)/σ, computed in few passes
-    over W."""
+    """W̄ = W/σ with σ = vᵀWu; for a gradient G in W̄ the gradient in W is (G − ⟨G, W̄⟩ v uᵀ)/σ."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor) -> Tensor:

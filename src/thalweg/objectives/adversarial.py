@@ -105,8 +105,7 @@ def hinge() -> GANLoss:
 
 
 def f_gan(divergence: FDivergence, saturating: bool = False) -> GANLoss:
-    """The critic maximizes the lower bound E ρ(r(x)) − E f*(ρ(r(g(z)))) on D_f(p‖q), p the data and q the generated
-    samples.
+    """The critic maximizes the lower bound E ρ(r(x)) − E f*(ρ(r(g(z)))) on D_f(p‖q), p the data, q the samples.
 
     With `saturating` the generator minimizes the bound; otherwise it maximizes E ρ(r(g(z))), as in the paper.
 

@@ -1,5 +1,4 @@
-"""The evidence lower bound, ELBO = E_q log p(x|z) − KL(q(z|x) ‖ p(z)), its terms, the importance-weighted bound, and
-gradient estimators."""
+"""The evidence lower bound, its terms, the importance-weighted bound, and gradient estimators."""
 
 from __future__ import annotations
 

@@ -95,8 +95,7 @@ def f_divergence(name: str) -> FDivergence:
 
 
 def from_f(name: str, f: Map, *, at_zero: float | None = None, slope: float | None = None) -> FDivergence:
-    """Return the divergence of a smooth, strictly convex f; f′, f* and limits are computed by differentiation and
-    bisection.
+    """Return the divergence of a smooth, strictly convex f; f′ and f* are computed numerically.
 
     With u = e^r, ρ(r) = f′(e^r) is in the domain of f* for any r, and f*(ρ(r)) = e^r f′(e^r) − f(e^r): the score r
     estimates log p/q. Differentiable once in f* and ρ.

@@ -46,8 +46,9 @@ def discretized_logistic_log_prob(
     lowest: Tensor,
     highest: Tensor,
 ) -> Float[Tensor, " B"]:
-    """Exact log-probability of evenly spaced levels under a logistic distribution, integrated over bins of which the
-    first and the last include the tails.
+    """Exact log-probability of evenly spaced levels: a logistic distribution, integrated over bins.
+
+    The first and the last bin include the tails.
 
     P(x) = σ(b) − σ(a) with a, b = (x ∓ half_bin − μ)/s; a = −∞ at the lowest level, b = ∞ at the highest. Computed
     as log σ(b) + log σ(−a) + log(1 − e^(a−b)), which is accurate in the tails.

@@ -88,8 +88,9 @@ def wasserstein(
 
 
 class Coupling(NamedTuple):
-    """An optimal plan for the cost c (n, m), and dual potentials f (n,), g (m,): f_i + g_j ≤ c_ij, with equality where
-    the plan is positive."""
+    """An optimal plan for the cost c (n, m), and dual potentials f (n,), g (m,).
+
+    f_i + g_j ≤ c_ij, with equality where the plan is positive."""
 
     plan: Array
     of_x: Array
@@ -235,8 +236,7 @@ def _others(mine: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, fine: bool, slope: bool = False) -> _Step:
-    """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and Σ_j P_ij ∂c_ij/∂x_i, P_ij the normalized weights of that
-    mean."""
+    """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and its gradient in x_i, Σ_j P_ij ∂c_ij/∂x_i."""
     center = middle(y)
     x, y = x - center, y - center
     # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, except for the last term, which is added after the sum.

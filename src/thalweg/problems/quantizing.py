@@ -78,9 +78,9 @@ class Quantizing:
             if self._seen[name]:
                 uses, sums, candidates = _summary(self._seen[name], quantizer)
                 self._seen[name].clear()
-                quantizer.follow(uses, sums, self.decay)
+                quantizer.update_codes(uses, sums, self.decay)
                 if self.restart:
-                    quantizer.revive(candidates)
+                    quantizer.restart_dead_codes(candidates)
 
 
 def _summary(seen: list[Seen], quantizer: Quantizer) -> tuple[Tensor, Tensor, Candidates]:

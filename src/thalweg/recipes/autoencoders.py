@@ -73,8 +73,7 @@ class CorruptionOptions:
     )
 
     def build(self, spec: Spec) -> Any:
-        """Return the corruption; raise ValueError for salt-and-pepper noise of vectors, which have no black or
-        white."""
+        """Return the corruption; raise ValueError for salt-and-pepper noise of vectors."""
         from thalweg.models.autoencoders.denoising_autoencoder import Corruption
 
         corruption = Corruption(self.corruption, self.level)

@@ -138,8 +138,7 @@ def iaf(
 
 
 def chosen(value: int | None, default: int) -> int:
-    """Return the value, or the default for None. A value of 0 is returned, too, so that it is refused where it is
-    used."""
+    """Return the value, or the default for None; a value of 0 is kept, and refused where it is used."""
     return default if value is None else value
 
 

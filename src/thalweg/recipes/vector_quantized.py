@@ -40,8 +40,7 @@ class VQOptions:
 
 
 def vq_vae(spec: Spec, *, common: VQOptions = VQOptions(), places: int = 1) -> Run:
-    """VQ-VAE of images or vectors: an autoencoder whose codes are nearest vectors of a codebook, and a prior of the
-    codes.
+    """VQ-VAE of images or vectors: an autoencoder with discrete codes, then a prior of the codes.
 
     Args:
         codes: vectors in the codebook; by default 512 for images, 64 for vectors
@@ -81,8 +80,7 @@ def vq_vae(spec: Spec, *, common: VQOptions = VQOptions(), places: int = 1) -> R
 
 
 def vq_vae_2(spec: Spec, *, common: VQOptions = VQOptions(codes=512)) -> Run:
-    """VQ-VAE-2 of images: a coarse and a fine grid of codes, then a prior of the coarse codes and of the fine ones
-    given them.
+    """VQ-VAE-2 of images: an autoencoder with a coarse and a fine grid of codes, then a prior of the codes.
 
     Args:
         likelihood: distribution of x given its codes; auto: discretized-logistic, or bernoulli for images with 2 levels

@@ -61,8 +61,9 @@ class Autoencoder(nn.Module):
 
 
 class TransposedDecoder(nn.Module):
-    """A decoder with tied weights: the encoder's linear layers in reverse order and transposed, each with its own bias
-    or without one.
+    """A decoder with tied weights: the encoder's linear layers, transposed and in reverse order.
+
+    Each layer has a bias of its own, or none.
 
     `encoder` is an `mlp`; it is not registered here, so that its weights are counted once.
 

@@ -1,5 +1,4 @@
-"""Sampling from a PixelCNN at about the cost of one pass over the image: features that a new pixel does not change are
-cached."""
+"""Cached sampling from a PixelCNN, at about the cost of one pass over the image."""
 
 from __future__ import annotations
 
@@ -14,8 +13,7 @@ __all__ = ["cached_sample", "draw_level"]
 
 
 def draw_level(scores: Float[Tensor, "B L"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Return the level at which the cumulative probability passes `uniform`: its distribution is the softmax of
-    `scores`.
+    """Return the level at which the cumulative probability passes `uniform`, a sample of the softmax of `scores`.
 
     >>> draw_level(torch.zeros(3, 4), torch.tensor([0.0, 0.3, 0.99])).tolist()
     [0, 1, 3]

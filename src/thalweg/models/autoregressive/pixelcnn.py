@@ -21,8 +21,7 @@ CHUNK_SIZE = 100  # examples per chunk: 256 levels need much memory
 
 
 class PixelCNN(nn.Module):
-    """Gated PixelCNN, p(x) = Π p(x_i | x_1 … x_{i−1}) over rows, columns and channels, each factor a softmax over the
-    levels.
+    """Gated PixelCNN, p(x) = Π p(x_i | x_1 … x_{i−1}) over rows, columns and channels; each factor is a softmax.
 
     Two stacks of convolutions: the vertical stack reads the rows above, the horizontal stack reads the pixels to the
     left and the features of the vertical stack. Together they read every pixel before i and none after it. `context`

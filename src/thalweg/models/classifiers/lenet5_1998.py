@@ -52,8 +52,7 @@ class Subsampling(nn.Module):
 
 
 class PartialConv2d(nn.Module):
-    """A convolution whose output k is connected to the inputs `table[k]` only: one kernel per connection, one bias per
-    output.
+    """A convolution whose output k is connected to the inputs `table[k]` only, with one kernel per connection.
 
     >>> sum(p.numel() for p in PartialConv2d(6, C3_TABLE, kernel=5).parameters())
     1516

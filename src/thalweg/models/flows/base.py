@@ -18,8 +18,7 @@ Base = Literal["normal", "logistic", "uniform", "beta"]
 
 
 class BaseDistribution(NamedTuple):
-    """A scalar distribution: its elementwise log-density, a function that draws a tensor, its center and its
-    support."""
+    """A scalar distribution: elementwise log-density, function that draws a tensor, center and support."""
 
     log_prob: Callable[[Tensor], Tensor]
     make: Callable[[Sequence[int], Tensor, torch.Generator | None], Tensor]

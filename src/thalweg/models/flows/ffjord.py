@@ -23,8 +23,7 @@ FINER = 3
 
 
 class Continuous(Transform):
-    """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt; the inverse integrates
-    backward.
+    """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt.
 
     The trace is exact, from D products with the Jacobian, unless a probe ε with E εεᵀ = I is given: then it is
     Hutchinson's unbiased estimate εᵀ(∂h/∂z)ε, from one product, with the same ε during the whole solution.

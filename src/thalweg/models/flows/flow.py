@@ -83,14 +83,12 @@ class Flow(nn.Module, ABC):
         return self.forward_transform(y, context).value
 
     def inverse_transform_and_log_det(self, z: Float[Tensor, "B D"], context: Tensor | None = None) -> TransformOutput:
-        """Return y = inverse_transform(z) and log |det ∂z/∂y| there; a flow may override this where one pass is
-        enough."""
+        """Return y = inverse_transform(z) and log |det ∂z/∂y|; a flow may override this with one pass."""
         y = self.inverse_transform(z, context)
         return TransformOutput(y, self.forward_transform(y, context).log_det)
 
     def forward(self, context: Float[Tensor, "... K"] | None = None) -> FlowDistribution:
-        """Return the distribution of raw data given `context`; for images, of dequantized levels, floats in [0,
-        levels)."""
+        """Return the distribution of raw data given `context`, for images of dequantized levels."""
         return FlowDistribution(self, context)
 
     def compile(self, *args: Any, **settings: Any) -> None:
@@ -132,10 +130,10 @@ class Flow(nn.Module, ABC):
         context: Tensor | None = None,
         probe: Float[Tensor, "B D"] | None = None,
     ) -> Float[Tensor, " B"]:
-        """Return the log-density of raw data, nats; dequantization `noise`, uniform on [0, 1), is drawn if it is needed
-        and not given.
+        """Return the log-density of raw data, nats.
 
-        It is exact, or an unbiased estimate if the flow is `probed` and a normal `probe` is given.
+        Dequantization `noise`, uniform on [0, 1), is drawn if it is needed and not given. The result is exact, or an
+        unbiased estimate if the flow is `probed` and a normal `probe` is given.
         """
         if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device, dtype=self._anchor.dtype)

@@ -61,7 +61,9 @@ class Glow(TransformedFlow):
 
 
 class ImageGlow(TransformedFlow):
-    """Glow on images. Each scale is a squeeze to 4C×H/2×W/2 and steps of ActNorm, an invertible 1×1 convolution and an
+    """Glow on images.
+
+    Each scale is a squeeze to 4C×H/2×W/2 and steps of ActNorm, an invertible 1×1 convolution and an
     affine coupling of the two halves of the channels; then half of the channels are split off.
 
     The channels that are split off have a learned prior, as in the paper: a mean and a scale computed from the
@@ -98,7 +100,7 @@ class ImageGlow(TransformedFlow):
         **settings: Any,
     ) -> None:
         channels, height, width = shape
-        scales = number_of_scales(scales, height, width, least=SMALLEST)
+        scales = number_of_scales(scales, height, width, min_side=SMALLEST)
         network = partial(PlainNetwork, hidden=hidden, context=context)
         transforms, outputs = [], []
         for k in range(scales):

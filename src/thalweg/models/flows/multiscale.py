@@ -17,8 +17,7 @@ __all__ = ["MultiScale", "number_of_scales"]
 
 
 class MultiScale(Transform):
-    """A sequence of scales: z = (z_1, …, z_L), where f_l(h_{l−1}) is split by channels into halves (h_l, z_l), and z_L
-    = f_L(h_{L−1}).
+    """A sequence of scales: z = (z_1, …, z_L), with channel halves (h_l, z_l) = f_l(h_{l−1}) and z_L = f_L(h_{L−1}).
 
     log |det ∂z/∂x| = Σ log |det ∂f_l|. Channels that were split off do not pass through later scales, which reduces the
     cost; z has as many values as x.
@@ -71,27 +70,27 @@ class MultiScale(Transform):
 
 
 def number_of_scales(
-    asked: int | None, height: int, width: int, *, least: int, most: int = 3, unsqueezed: int = 0
+    asked: int | None, height: int, width: int, *, min_side: int, max_scales: int = 3, unsqueezed: int = 0
 ) -> int:
-    """Return the requested number of scales, or by default up to `most`, with no side squeezed below `least`.
+    """Return the requested number of scales, or by default up to `max_scales`, with no side squeezed below `min_side`.
 
     The last `unsqueezed` scales are not squeezed. Raises ValueError where sides cannot be halved that often.
 
-    >>> number_of_scales(None, 28, 28, least=4), number_of_scales(None, 11, 9, least=4, unsqueezed=1)
+    >>> number_of_scales(None, 28, 28, min_side=4), number_of_scales(None, 11, 9, min_side=4, unsqueezed=1)
     (2, 1)
     """
     possible = _halvings(height, width, 1) + unsqueezed
     if asked is None:
-        asked = max(1, min(most, _halvings(height, width, least) + unsqueezed))
+        asked = max(1, min(max_scales, _halvings(height, width, min_side) + unsqueezed))
     if positive("scales", asked) > possible:
         wanted = f"at most {possible}" if possible else "even sides"
         raise ValueError(f"scales: got {asked} of images of {height}×{width}, wanted {wanted} (each halves the sides)")
     return asked
 
 
-def _halvings(height: int, width: int, least: int) -> int:
-    """Return how often both sides can be halved exactly without one of them falling below `least`."""
+def _halvings(height: int, width: int, min_side: int) -> int:
+    """Return how often both sides can be halved exactly without one of them falling below `min_side`."""
     count = 0
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * least:
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * min_side:
         height, width, count = height // 2, width // 2, count + 1
     return count

@@ -64,7 +64,9 @@ class RealNVP(TransformedFlow):
 
 
 class ImageRealNVP(TransformedFlow):
-    """Real NVP on images. Each scale is three checkerboard couplings, a squeeze to 4C×H/2×W/2 and three channel
+    """Real NVP on images.
+
+    Each scale is three checkerboard couplings, a squeeze to 4C×H/2×W/2 and three channel
     couplings; then half of the channels are split off. The last scale is like the others ("lecture"), or four
     checkerboard couplings without a squeeze, as in the paper ("paper").
 
@@ -114,7 +116,7 @@ def _scales(
 ) -> MultiScale:
     channels, height, width = shape
     spared = int(choice("last_scale", last_scale, ("paper", "lecture")) == "paper")  # the last scale's squeeze
-    scales = number_of_scales(scales, height, width, least=SMALLEST, unsqueezed=spared)
+    scales = number_of_scales(scales, height, width, min_side=SMALLEST, unsqueezed=spared)
     transforms, outputs = [], []
     for k in range(scales):
         at = (channels, height, width)

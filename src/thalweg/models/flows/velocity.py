@@ -18,8 +18,7 @@ VALUES = 1 << 24  # number of values of all vectors that pass through a layer at
 
 
 class Velocity(nn.Module):
-    """h(t, z) and Jacobian-vector products: a network whose layers are scaled and shifted depending on time and
-    context.
+    """h(t, z) and Jacobian-vector products: a network with layers scaled and shifted by functions of t and context.
 
     A layer is x ↦ (Wx) ⊙ σ(g) + b, with g and b linear in (t, context). The activation is tanh(x/2) = 2σ(x) − 1, which
     is faster than tanh. The products J v are computed in forward mode, which costs one more product per layer and needs

@@ -34,7 +34,7 @@ def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128, batc
     >>> critic(generator(torch.zeros(5, 2))).shape
     torch.Size([5])
     """
-    sizes = halvings(shape[1], shape[2], least=4 if max(shape[1:]) > 16 else 2)
+    sizes = halvings(shape[1], shape[2], min_side=4 if max(shape[1:]) > 16 else 2)
     channels = [shape[0], *[max(hidden >> i, min(hidden, 8)) for i in reversed(range(len(sizes) - 1))]]
     down: list[nn.Module] = []
     up: list[nn.Module] = []

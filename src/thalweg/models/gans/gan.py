@@ -101,8 +101,9 @@ class GAN(nn.Module):
         return self.scaling.inverse(self.generator(z))
 
     def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
-        """Return the anomaly score −f(x), high where the critic takes x for a sample; it is meaningful only near data
-        and samples."""
+        """Return the anomaly score −f(x), high where the critic takes x for a sample.
+
+        It is meaningful only near data and samples."""
         scores: Tensor = self.critic(self.preprocess(x))
         return -scores if self.rising else scores
 
@@ -143,8 +144,7 @@ def to_levels(x: Float[Tensor, "B ..."], levels: int | None) -> Tensor:
 
 
 def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:
-    """Return networks of three hidden layers, with ReLU in the generator and leaky ReLU in the critic, for flattened
-    examples.
+    """Return dense networks of three hidden layers, with ReLU (generator) and leaky ReLU (critic).
 
     The generator of images ends in tanh.
 

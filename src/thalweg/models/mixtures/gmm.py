@@ -19,7 +19,7 @@ from thalweg.models.mixtures.start import k_means
 __all__ = ["GMM", "Covariance"]
 
 Covariance = Literal["spherical", "diagonal", "full"]
-NUMBERS = 1 << 22  # examples × components × columns per chunk
+MAX_VALUES = 1 << 22  # examples × components × columns per chunk
 
 
 class GMM(Mixture):
@@ -129,7 +129,7 @@ class GMM(Mixture):
             squared = x.square() @ inverse.T - 2 * x @ (means * inverse).T + (means.square() * inverse).sum(1)
             return squared.clamp(min=0).to(y.dtype)
         means, factors, distances = self.means.to(y.dtype), self.factors(y.dtype), []
-        for part in y.split(max(1, NUMBERS // means.numel())):
+        for part in y.split(max(1, MAX_VALUES // means.numel())):
             away = part.T - means[:, :, None]  # (K, D, B): examples are contiguous
             distances.append(torch.linalg.solve_triangular(factors, away, upper=False).square().sum(1).T)
         return torch.cat(distances)
@@ -159,8 +159,7 @@ class GMM(Mixture):
 
     @torch.no_grad()
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
-        """Take a step of expectation maximization, in float64; the first is initialized by k-means, with `keys` as
-        randomness."""
+        """Take a step of expectation maximization, in float64; the first starts from k-means, seeded by `keys`."""
         y = self.preprocess(x, noise, torch.float64)
         if not self.reached.isfinite():
             own = k_means(y, self.components, keys)
@@ -191,7 +190,7 @@ class GMM(Mixture):
             return
         row, column = torch.tril_indices(d, d, offset=-1, device=y.device)
         for k, mean, share in zip(used.nonzero()[:, 0].tolist(), means, r.T, strict=True):
-            chunks = zip(y.split(NUMBERS // d + 1), share.split(NUMBERS // d + 1), strict=True)
+            chunks = zip(y.split(MAX_VALUES // d + 1), share.split(MAX_VALUES // d + 1), strict=True)
             scatter = mean.new_zeros(d, d)
             for part, s in chunks:
                 scatter += (part - mean).T @ ((part - mean) * s[:, None])

@@ -65,8 +65,7 @@ class Mixture(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
-        """Take a closed-form step on raw `x`, dequantized with `noise`; the uniform `keys` are the source of
-        randomness."""
+        """Take a closed-form step on raw `x`, dequantized with `noise`; uniform `keys` are its randomness."""
 
     @property
     def keys(self) -> int:
@@ -83,8 +82,9 @@ class Mixture(nn.Module, ABC):
         return ((x - self.data.mean) / self.data.std).flatten(1).to(dtype)
 
     def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Return the log-density of raw data, nats; dequantization `noise`, uniform on [0, 1), is drawn if it is needed
-        and not given.
+        """Return the log-density of raw data, nats.
+
+        Dequantization `noise`, uniform on [0, 1), is drawn if it is needed and not given.
         """
         if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device)
@@ -92,9 +92,7 @@ class Mixture(nn.Module, ABC):
         return values.to(self.data.unit.dtype)
 
     def log_scale(self) -> Tensor:
-        """Return what is added to log p_Y for the log-density of raw values: −Σ log std, and log step of each discrete
-        column.
-        """
+        """Return the log-density of raw values minus log p_Y: −Σ log std, plus log step of each discrete column."""
         return self.data.log_det() + self.data.log_steps
 
     @torch.no_grad()

@@ -12,8 +12,9 @@ __all__ = ["k_means"]
 
 
 def k_means(y: Float[Tensor, "B D"], count: int, keys: Float[Tensor, "B K"], *, rounds: int = 50) -> Int[Tensor, " B"]:
-    """Return the index of the nearest of `count` centers for each example; the uniform `keys`, one column per center,
-    are the randomness of the initialization.
+    """Return the index of the nearest of `count` centers for each example.
+
+    The initialization is random, by the uniform `keys`, one column per center.
 
     The next center is an example, drawn with a probability proportional to its squared distance to the nearest center
     so far: of 2 + ln K candidates drawn without replacement, the one with the smallest remaining sum of squared

@@ -64,8 +64,7 @@ class Bernoulli(nn.Module):
 
 
 class _LocationScale(nn.Module):
-    """A likelihood with a location and a scale, in standard deviations of the data; the scale is fixed or a decoder
-    output."""
+    """A likelihood with a location and a fixed or learned scale, in standard deviations of the data."""
 
     def __init__(
         self,
@@ -151,8 +150,9 @@ class Gaussian(_LocationScale):
 
 
 class DiscretizedLogistic(_LocationScale):
-    """Exact probabilities of an image's levels: a logistic distribution around f(z), integrated over bins of which the
-    first and the last include the tails.
+    """Exact probabilities of an image's levels: a logistic distribution around f(z), integrated over bins.
+
+    The first and the last bin include the tails.
 
     Reference: *PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
     Modifications*, Tim Salimans, Andrej Karpathy, Xi Chen, Diederik P. Kingma, 2017, arXiv:1701.05517.

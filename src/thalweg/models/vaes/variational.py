@@ -60,8 +60,7 @@ class VariationalModel(nn.Module, ABC):
         return mean, log_sigma
 
     def terms(self, x: Tensor, eps: Float[Tensor, "B d"], noise: Tensor | None = None) -> ElboTerms:
-        """Return the ELBO of raw `x` and its terms, reparameterized with latent noise `eps`, dequantized with
-        `noise`."""
+        """Return the ELBO of raw `x` and its terms, with latent noise `eps` and dequantization `noise`."""
         y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         reconstruction = self.likelihood.log_prob(y, self.decoder(reparameterize(mean, log_sigma, eps)))

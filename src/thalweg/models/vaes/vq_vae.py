@@ -103,8 +103,7 @@ class VQVAE(nn.Module):
         return codes
 
     def elbo(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Return the bound log p(c(x)) + log p(x|c(x)), nats; dequantization noise is drawn if it is needed and not
-        given."""
+        """Return the bound log p(c(x)) + log p(x|c(x)), nats; dequantization noise is drawn if not given."""
         codes, likelihood = self.codes(x), self.autoencoder.likelihood
         if noise is None and self.observation == "dequantized":
             noise = torch.rand(x.shape, device=x.device)

@@ -20,8 +20,10 @@ __all__ = ["HierarchicalAutoencoder", "HierarchicalPrior"]
 
 
 class HierarchicalAutoencoder(nn.Module):
-    """An autoencoder with two grids of codes: image → bottom features → top features → top codes; bottom features and
-    decoded top codes → bottom codes; both codes → likelihood of the image.
+    """An autoencoder with two grids of codes.
+
+    Image → bottom features → top features → top codes; bottom features and decoded top codes → bottom codes; both codes
+    → likelihood of the image.
 
     The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flattened, (B, n): the
     top codes, then the bottom codes.
@@ -106,8 +108,7 @@ def _doubling(size: tuple[int, int]) -> tuple[int, int]:
 
 
 class HierarchicalPrior(nn.Module):
-    """The prior p(top) p(bottom | top): two gated PixelCNNs, of which the second reads the top codes through residual
-    blocks.
+    """The prior p(top) p(bottom | top), two gated PixelCNNs; the second reads features of the top codes.
 
     Those of the paper have attention and many more layers; the factorization is the same.
 
