@@ -48,7 +48,7 @@ def _write_measures() -> None:
 
     lines = ["| measure | needs | means |", "|---|---|---|"]
     for group in GROUPS:
-        lines += [f"| {name} | {group.needs} | {meaning} |" for name, meaning in group.meanings.items()]
+        lines += [f"| {name} | {group.wanted} | {meaning} |" for name, meaning in group.meanings.items()]
     Path(__file__).with_name("measures-table.md").write_text("\n".join(lines) + "\n")
 
 

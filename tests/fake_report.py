@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.evaluation.estimates.figures import Axis, Curve, Figure, ImageGrid, Matrix, Scatter
+
 MODELS = {"vae": "vaes", "real-nvp": "flows", "wgan": "gans", "lenet5": "classifiers"}
 BASELINES = ["real", "gaussian"]
 Measure = tuple[str, str, str, str, str | None, str, dict[str, tuple[float, float]]]
@@ -37,7 +39,7 @@ MEASURES: list[Measure] = [
      {"vae": (99.1, 0.5), "real-nvp": (98.7, 0.7), "lenet5": (91.2, 2.4)}),
     ("training time", "cost", "s", "exact", None, "nothing",
      {"vae": (58.2, 0.0), "real-nvp": (60.0, 0.0), "wgan": (60.1, 0.0), "lenet5": (12.4, 0.0)}),
-    ("samples a second", "cost", "1/s", "estimate", None, "draws",
+    ("samples per second", "cost", "1/s", "estimate", None, "draws",
      {"vae": (152000.0, 9100.0), "real-nvp": (31300.0, 2500.0), "wgan": (148000.0, 11000.0)}),
 ]  # fmt: skip
 REASONS = {"likelihood": "no log_prob or elbo", "samples": "no sample", "classification": "no logits"}
@@ -99,7 +101,7 @@ def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int,
         for name in names
     ]  # fmt: skip
     return {
-        "schema": "thalweg-report", "version": 1, "title": f"{', '.join(n for n in names if n in MODELS)} on digits",
+        "schema": "thalweg-report", "version": 2, "title": f"{', '.join(n for n in names if n in MODELS)} on digits",
         "made": "2026-11-20T09:00:00Z",
         "command": f"thalweg compare {' '.join(n for n in names if n in MODELS)} --data digits --minutes 1 --out out",
         "data": {"name": "digits", "fingerprint": "9f2c1a7e54b0d3c8", "kind": "image", "shape": list(shape),
@@ -107,7 +109,7 @@ def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int,
                  "validation": 180, "test": 180},
         "budget": {"minutes": 1.0},
         "versions": {"thalweg": "0.2.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.1.0", "platform": "Linux"},
-        "models": known, "measures": [measure(m, names) for m in MEASURES], "tables": tables(names), "warnings": [],
+        "models": known, "measures": [measure(m, names) for m in MEASURES], "tables": {}, "warnings": [],
     }  # fmt: skip
 
 
@@ -118,31 +120,37 @@ def of_plane() -> dict[str, Any]:
     return known
 
 
-def tables(names: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: {} for name in names}
+def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
+    """Return the curves and matrices that the measures of each model of the report may have."""
+    names = [model["name"] for model in known["models"]]
+    found: dict[str, list[Figure]] = {name: [] for name in names}
     rng, ks = np.random.default_rng(1), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    unit = {side: Axis(label=f"{side} positive rate", range=(0, 1)) for side in ("false", "true")}
     if "vae" in names:
         value = [-63.8 + 2.1 * (1 - k**-0.4) for k in ks]
-        found["vae"]["IWAE-K"] = {"K": ks, "value": value, "low": [v - 0.3 for v in value],
-                                  "high": [v + 0.3 for v in value]}  # fmt: skip
+        axes = {"x_axis": Axis(label="K", scale="log2"), "y_axis": Axis(label="bound, nats")}
+        ends = {"low": [v - 0.3 for v in value], "high": [v + 0.3 for v in value]}
+        found["vae"].append(Curve(section="bounds", panel="", x=ks, y=value, sizes=[1.0] * len(ks), **axes, **ends))
     rate = np.linspace(0, 1, 181)
     for name, power in {"vae": 0.02, "real-nvp": 0.05, "lenet5": 0.12}.items():
         if name in names:
-            curves = {"noise": power, "letters": 6 * power}
-            found[name]["ROC"] = {
-                against: {"false positive rate": rate.tolist(), "true positive rate": (rate**p).tolist(),
-                          "AUROC": 1 / (1 + p)} for against, p in curves.items()
-            }  # fmt: skip
+            found[name] += [
+                Curve(section="roc", panel=against, x=rate.tolist(), y=(rate**p).tolist(), diagonal=True,
+                      x_axis=unit["false"], y_axis=unit["true"], legend=f"{100 / (1 + p):.1f} %")
+                for against, p in {"noise": power, "letters": 6 * power}.items()
+            ]  # fmt: skip
     if "lenet5" in names:
         counts = rng.poisson(0.3, (10, 10)) + np.diag(rng.integers(15, 19, 10))
         classes = [str(i) for i in range(10)]
         rows = [{"class": c, "n": 18, "precision": 0.971, "recall": 0.95, "F1": None} for c in classes]
         bins = np.linspace(0.05, 0.95, 10)
-        found["lenet5"] |= {
-            "confusion matrix": {"classes": classes, "counts": counts.tolist()}, "per class": rows,
-            "calibration": {"confidence": bins.tolist(), "accuracy": (bins**1.2).tolist(),
-                            "n": [0, 0, 1, 1, 2, 2, 4, 7, 23, 140]},
-        }  # fmt: skip
+        axes = {"x_axis": Axis(label="confidence", range=(0, 1)), "y_axis": Axis(label="accuracy", range=(0, 1))}
+        found["lenet5"] += [
+            Matrix(section="classifiers", panel="confusion matrix", rows=classes, columns=classes,
+                   values=counts.tolist(), caption="rows: the label; columns: the predicted class", details=rows),
+            Curve(section="classifiers", panel="calibration", x=bins.tolist(), y=(bins**1.2).tolist(), diagonal=True,
+                  sizes=[0, 0, 1, 1, 2, 2, 4, 7, 23, 140], **axes),
+        ]  # fmt: skip
     return found
 
 
@@ -159,8 +167,8 @@ def digits(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return np.repeat(np.stack(large)[:, None], shape[0], axis=1)
 
 
-def pictures(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
-    """Return pictures of every kind that each model of the report may have."""
+def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
+    """Return figures of every kind that each model of the report may have."""
     rng, shape = np.random.default_rng(0), tuple(known["data"]["shape"])
     x = digits(shape)
     top = known["data"]["levels"] - 1
@@ -168,24 +176,27 @@ def pictures(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]
     def noisy(images: np.ndarray[Any, Any], much: float) -> np.ndarray[Any, Any]:
         return np.clip(images + rng.normal(0, much * top, images.shape), 0, top).astype(np.uint8)
 
-    found: dict[str, Any] = {"real": {"samples": x[-64:]}}
+    found = figures(known)
+    real = found.setdefault("real", [])
+    real.append(ImageGrid("samples", x[-64:]))
     for i, model in enumerate(known["models"]):
         name, chosen = model["name"], x[i * 40 : i * 40 + 64]
         if name == "lenet5":
             continue
         if name == "real":
-            found[name]["nearest"] = np.stack([x[-64:], noisy(x[-64:], 0.1)], 1)
+            real.append(ImageGrid("nearest", np.stack([x[-64:], noisy(x[-64:], 0.1)], 1), "pairs"))
             continue
-        found[name] = {"samples": noisy(chosen, 0.04 * (i + 1)), "nearest": np.stack([noisy(chosen, 0.1), chosen], 1)}
+        found[name].append(ImageGrid("samples", noisy(chosen, 0.04 * (i + 1))))
+        found[name].append(ImageGrid("nearest", np.stack([noisy(chosen, 0.1), chosen], 1), "pairs"))
         if name in ("vae", "real-nvp"):
             pair = np.stack([chosen[:20], noisy(chosen[:20], 0.1)], 1)
             way = np.linspace(0, 1, 9)[None, :, None, None, None]
             steps = chosen[:6, None] * (1 - way) + chosen[6:12, None] * way
-            found[name] |= {"reconstructions": pair, "interpolations": steps}
+            found[name] += [ImageGrid("reconstructions", pair, "pairs"), ImageGrid("interpolations", steps, "paths")]
     return found
 
 
-def plane(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+def plane(known: dict[str, Any]) -> dict[str, list[Figure]]:
     """Return pictures of two-dimensional vectors: two moons."""
     rng = np.random.default_rng(0)
 
@@ -194,11 +205,14 @@ def plane(known: dict[str, Any]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
         x = np.stack([np.cos(t) * (1 - 2 * side) + side, np.sin(t) * (1 - 2 * side) + 0.5 * side], 1)
         return (x + rng.normal(0, noise, x.shape)).astype(np.float32)
 
-    found: dict[str, Any] = {"real": {"samples": moons(1500, 0.08)}}
+    found: dict[str, list[Figure]] = {"real": [Scatter("samples", moons(1500, 0.08))]}
     for i, model in enumerate(m for m in known["models"] if m["name"] != "real"):
         x = moons(1500, 0.1 + 0.05 * i)
         path = np.stack([np.linspace(a, b, 8) for a, b in zip(x[:6], x[6:12], strict=True)])
-        found[model["name"]] = {"samples": x, "nearest": np.stack([x[:40], x[:40] + 0.05], 1), "interpolations": path}
+        pairs = np.stack([x[:40], x[:40] + 0.05], 1)
+        found[model["name"]] = [
+            Scatter("samples", x), Scatter("nearest", pairs, "pairs"), Scatter("interpolations", path, "paths")
+        ]  # fmt: skip
     return found
 
 
@@ -225,3 +239,8 @@ def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         if seeds:
             found[model["name"]] = seeds
     return found
+
+
+def shown(figures: list[Figure], section: str) -> np.ndarray[Any, Any]:
+    """Return the images or points of a section."""
+    return next(f.values for f in figures if isinstance(f, (ImageGrid, Scatter)) and f.section == section)

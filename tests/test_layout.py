@@ -5,9 +5,10 @@ import statistics
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "thalweg"
-COMMON = {"checks", "randomness", "config", "devices", "files"}
+COMMON = {"abilities", "checks", "randomness", "config", "devices", "files"}
 # A room may import itself, the common files, and these.
 ARROWS = {
+    "abilities": set(),
     "checks": set(),
     "randomness": set(),
     "config": set(),
@@ -21,7 +22,7 @@ ARROWS = {
     "inference": {"objectives"},
     "training": set(),
     "problems": {"nn", "objectives", "models", "training"},
-    "evaluation": {"objectives"},  # distances of samples are the same ones
+    "evaluation": {"data", "objectives"},  # what is measured on; distances of samples are the objectives'
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},

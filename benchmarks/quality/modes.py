@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from run import RESULTS, thalweg
 
-from thalweg.cli.sample import draw
+from thalweg.applications.sample import draw
 from thalweg.data.toy import density
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.recipes.runs import open_run

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark of speed, one after another, each a process of its own.
+"""`make evaluator`: every benchmark of speed, one after another, each a process of its own.
 
 python benchmarks/speed/run.py [--quick]
 """

@@ -58,7 +58,7 @@ def test_clusters_of_digits_are_mostly_digits(run, tmp_path, capsys):
     table = {name: values.astype(int) for name, values in columns(tmp_path / "c.csv").items()}
     y = load(open_run(run).config.data).train.y
     assert (table["label"] == y).all()
-    assert (table["index"] == np.arange(found["n"])).all()
+    assert (table["index"] == load(open_run(run).config.data).train.index).all()  # rows of the source
     assert np.bincount(table["cluster"]).tolist() == found["sizes"]
     assert len(found["sizes"]) == found["clusters"] == 10
     assert measures["NMI"]["value"] == pytest.approx(normalized_mutual_info_score(y, table["cluster"]))
@@ -99,7 +99,7 @@ def test_data_without_labels_are_clustered_without_measures(trained, tmp_path, c
     assert found["measures"] == []
     assert list(columns(tmp_path / "c.csv")) == ["index", "cluster"]
     assert "CLUSTERS" not in (err := refusal(capsys, "cluster", trained["real-nvp"], source))
-    assert "--clusters: got nothing, and 'points.csv' has no classes, wanted how many" in err
+    assert "--clusters: got none, and 'points.csv' has no classes, wanted a number of clusters" in err
 
 
 @pytest.mark.system("S72")
@@ -114,14 +114,14 @@ def test_what_cannot_be_clustered(run, trained, tmp_path, capsys):
 @pytest.mark.system("S72")
 def test_a_rate_distortion_curve_of_digits(run, tmp_path, capsys):
     found = answer(capsys, "compress", run, "--out", tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text()) == found
+    assert json.loads((tmp_path / "r.json").read_text()).items() <= found.items()
     assert next(iter(found["curves"])) == "autoencoder"
     assert len(found["curves"]) == 4
     points = found["curves"]["autoencoder"]
     rates, errors = ([p[name]["value"] for p in points] for name in ("bits/pixel", "squared error"))
     assert rates == sorted(rates)
     assert errors[:4] == sorted(errors[:4], reverse=True)
-    assert [p["knob"] for p in points] == pytest.approx([points[0]["knob"] / 2**i for i in range(6)])
+    assert [p["setting"] for p in points] == pytest.approx([points[0]["setting"] / 2**i for i in range(6)])
     for point in points:
         assert point["bits/pixel"]["value"] == pytest.approx(8 * point["bytes"] / (180 * 64))
         assert sum(point["parts"].values()) == point["bytes"]
@@ -130,12 +130,12 @@ def test_a_rate_distortion_curve_of_digits(run, tmp_path, capsys):
     with torch.no_grad():
         exact = (opened.model.reconstruct(x).clamp(0, 16) - x).square().mean().item()
         z = opened.model.encode(x)
-        coarse = opened.model.decode((z / points[0]["knob"]).round() * points[0]["knob"])
+        coarse = opened.model.decode((z / points[0]["setting"]).round() * points[0]["setting"])
     assert found["unquantized"]["squared error"]["value"] == pytest.approx(exact, rel=1e-5)
     assert errors[-1] == pytest.approx(exact, rel=0.02)
     assert errors[0] == pytest.approx((coarse.clamp(0, 16) - x).square().mean().item(), rel=1e-3)
-    assert points[0]["knob"] == pytest.approx(2 * z.var(dim=0, correction=0).mean().sqrt().item(), rel=1e-5)
-    sheet = next(p for p in found["curves"]["JPEG, all images in one file"] if p["knob"] == 20)
+    assert points[0]["setting"] == pytest.approx(2 * z.var(dim=0, correction=0).mean().sqrt().item(), rel=1e-5)
+    sheet = next(p for p in found["curves"]["JPEG, all images in one file"] if p["setting"] == 20)
     assert rates[1] < sheet["bits/pixel"]["value"]  # at about the same error
     assert errors[1] < 1.5 * sheet["squared error"]["value"]
 

@@ -126,7 +126,7 @@ def test_without_the_training_data_copies_are_not_cleared(
     data.unlink()
     report = answer(capsys, "evaluate", run, "--data", held, *FAST)
     assert not [row for row in report["measures"] if row["name"] in ("copied samples", "data copying")]
-    assert any("not at hand" in warning for warning in report["warnings"])
+    assert any("cannot be read" in warning for warning in report["warnings"])
 
 
 COLUMNS = {
@@ -229,7 +229,7 @@ UNUSED = {
 @pytest.mark.parametrize("case", UNUSED)
 def test_an_option_that_would_do_nothing_is_refused(trained: tuple[Path, Path], capsys: Any, case: str) -> None:
     command = [str(trained[1]) if word == "RUN" else word for word in UNUSED[case]]
-    assert "wanted a source beside it" in refusal(capsys, *command)
+    assert "wanted the data that it applies to" in refusal(capsys, *command)
 
 
 def test_written_names_and_numbers_are_read_back(tmp_path: Path, capsys: Any) -> None:

@@ -36,7 +36,7 @@ def test_one_failure_leaves_the_report_standing(compared):
     folder, _, code = compared
     assert code == 1
     report = json.loads((folder / "report.json").read_text())
-    assert (report["schema"], report["version"]) == ("thalweg-report", 1)
+    assert (report["schema"], report["version"]) == ("thalweg-report", 2)
     assert report["command"].startswith("thalweg compare vae real-nvp wgan:hidden=16 vae:lr=1e30 --data digits")
     assert [m["name"] for m in report["models"]] == [
         "vae", "real-nvp", "wgan:hidden=16", "vae:lr=1e30", "real", "uniform", "gaussian", "gaussian-mixture",
@@ -102,7 +102,7 @@ def test_the_table_on_the_terminal(compared, capsys):
 def test_another_plan_does_not_touch_the_folder(compared, capsys):
     _, arguments, _ = compared
     assert main([*arguments, "--seeds", "2"]) == 2
-    assert "holds a comparison with other seeds" in capsys.readouterr().err
+    assert "contains a comparison with other values of seeds" in capsys.readouterr().err
 
 
 def test_over_seeds(tmp_path, capsys):

@@ -24,13 +24,13 @@ from thalweg.training import Interrupted
         (
             PermissionError(errno.EACCES, "Permission denied", "/x"),
             2,
-            "thalweg: error: /x: Permission denied, wanted a place that this user may read and write",
+            "thalweg: error: /x: Permission denied, wanted a path that this user may read and write",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "a.pt"),
             1,
             "thalweg: error: a.pt: No space left on device; "
-            "the last checkpoint stands: make room, then `thalweg resume`",
+            "the last checkpoint is kept: free some space, then use `thalweg resume`",
         ),
         (
             OSError(errno.EROFS, "Read-only file system", "/r"),
@@ -121,7 +121,7 @@ def test_a_full_disk_loses_nothing(tmp_path, trained):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"thalweg: error: {run}/checkpoints/step-0-000000030")
-    assert last.endswith("make room, then `thalweg resume`")
+    assert last.endswith("free some space, then use `thalweg resume`")
     assert "Traceback" not in done.stderr
     assert not list(run.rglob(".*.tmp*"))
     assert main([*train, "--run", str(tmp_path / "straight")]) == 0
@@ -163,7 +163,7 @@ def test_signals(signum, tmp_path):
 def test_a_broken_pipe_is_quiet():
     reading, writing = os.pipe()
     os.close(reading)  # nobody will ever read
-    command = [sys.executable, "-m", "thalweg", "systems", "--json"]
+    command = [sys.executable, "-m", "thalweg", "data", "list", "--json"]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.stderr == ""

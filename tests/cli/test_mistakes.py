@@ -110,8 +110,8 @@ CASES = {
     # numbers
     "negative steps": ([*VAE, "digits", "--steps", "-3"], ["--steps: got -3, wanted a number greater than 0"]),
     "no steps": ([*VAE, "digits", "--steps", "0"], ["--steps: got 0, wanted a number greater than 0"]),
-    "steps in words": ([*VAE, "digits", "--steps", "many"], ["--steps: got 'many', wanted a whole number"]),
-    "half a step": ([*VAE, "digits", "--steps", "2.5"], ["--steps: got '2.5', wanted a whole number"]),
+    "steps in words": ([*VAE, "digits", "--steps", "many"], ["--steps: got 'many', wanted an integer"]),
+    "half a step": ([*VAE, "digits", "--steps", "2.5"], ["--steps: got '2.5', wanted an integer"]),
     "negative rate": ([*DIGITS, "--lr", "-1e-3"], ["--lr: got -0.001, wanted a number greater than 0"]),
     "rate nan": ([*DIGITS, "--lr", "nan"], ["--lr: got 'nan', wanted a number"]),
     "rate infinite": ([*DIGITS, "--lr", "-inf"], ["--lr: got '-inf', wanted a number"]),
@@ -126,7 +126,7 @@ CASES = {
     "no examples": ([*DIGITS, "--data-examples", "0"], ["--data-examples: got 0"]),
     "no window": ([*DIGITS, "--window", "0"], ["--window: got 0"]),
     "no latent": ([*DIGITS, "--latent-dim", "0"], ["--latent-dim: got 0"]),
-    "latent in words": ([*DIGITS, "--latent-dim", "two"], ["--latent-dim: got 'two', wanted a whole number"]),
+    "latent in words": ([*DIGITS, "--latent-dim", "two"], ["--latent-dim: got 'two', wanted an integer"]),
     "negative sigma": ([*DIGITS, "--sigma", "-1"], ["--sigma: got -1.0"]),
     # choices
     "optimizer": ([*DIGITS, "--optimizer", "adm"], ["--optimizer: got 'adm'", "did you mean 'adam'"]),
@@ -220,7 +220,7 @@ CASES = {
     "sample into no folder": (["sample", "RUN", "--out", "no/a.png"], ["--out: got 'no/a.png'", "folder that exists"]),
     "sample onto a folder": (["sample", "RUN", "--out", "in.png"], ["--out: got 'in.png', a folder"], folder("in.png")),
     "sample none": (["sample", "RUN", "-n", "0", "--out", "a.png"], ["-n: got 0"]),
-    "sample seed": (["sample", "RUN", "--seed", "x", "--out", "a.png"], ["--seed: got 'x', wanted a whole number"]),
+    "sample seed": (["sample", "RUN", "--seed", "x", "--out", "a.png"], ["--seed: got 'x', wanted an integer"]),
     "sample warmly": (["sample", "RUN", "--temperature", "2", "--out", "a.png"], ["--temperature: got 2.0", "vae"]),
     "sample truncated": (["sample", "RUN", "--truncation", "2", "--out", "a.png"], ["--truncation: got 2.0", "vae"]),
     "sample a label": (["sample", "RUN", "--label", "3", "--out", "a.png"], ["--label: got '3'", "--conditional"]),
@@ -236,7 +236,7 @@ CASES = {
     "evaluate none": (["evaluate", "RUN", "--limit", "0"], ["--limit: got 0"]),
     "evaluate without data": (
         ["evaluate", "RUN", "--data-examples", "9"],
-        ["--data-examples: got 9", "wanted a source"],
+        ["--data-examples: got 9", "wanted the data"],
     ),
     "score to nowhere": (["score", "RUN", "digits"], ["--out: got nothing", ".csv, .npz"]),
     "score to png": (["score", "RUN", "digits", "--out", "s.png"], ["--out: got 's.png'", ".csv, .npz"]),

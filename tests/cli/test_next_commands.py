@@ -38,12 +38,12 @@ def test_each_printed_command_works(tmp_path: Path, monkeypatch: Any, capsys: An
 
 
 def test_a_picture_that_fails_fails_no_training(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    import thalweg.cli.sample
+    import thalweg.applications.sample
 
     def fails(*_: object, **__: object) -> None:
         raise np.linalg.LinAlgError("singular")
 
-    monkeypatch.setattr(thalweg.cli.sample, "draw", fails)
+    monkeypatch.setattr(thalweg.applications.sample, "draw", fails)
     assert main(["train", *RUNS["plane"], "--run", str(tmp_path / "run")]) == 0
     assert "no picture of samples: singular" in capsys.readouterr().err
 

@@ -3,12 +3,15 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from thalweg.applications.score import score
 from thalweg.cli import main
 from thalweg.data import load
 from thalweg.evaluation.examples import seeded
@@ -54,9 +57,9 @@ def test_a_classifier_is_scored_by_its_doubt(trained, tmp_path, capsys):
     percentile = [100 * np.mean((own < s) + 0.5 * (own == s)) for s in expected[:50]]
     assert table["percentile"][:50] == pytest.approx(percentile, abs=0.3)
     assert found["beyond_95"] == (table["percentile"] > 95).sum()
-    assert len(found["strangest"]) == 5
-    assert found["strangest"][0]["score"] == pytest.approx(expected.max())
-    assert found["strangest"][0]["index"] == expected.argmax()
+    assert len(found["most_anomalous"]) == 5
+    assert found["most_anomalous"][0]["score"] == pytest.approx(expected.max())
+    assert found["most_anomalous"][0]["index"] == expected.argmax()
 
 
 def test_the_runs_own_test_split(trained, tmp_path, capsys):
@@ -80,8 +83,8 @@ def test_a_table_is_scored_row_by_row(trained, tmp_path, capsys):
     source = tmp_path / "points.csv"
     np.savetxt(source, x, delimiter=",", header="a,b", comments="")
     found, _ = answer(capsys, "score", trained["real-nvp"], source, "--out", tmp_path / "s.csv")
-    assert found["strangest"][0]["index"] == 7
-    assert found["strangest"][0]["percentile"] == 100.0
+    assert found["most_anomalous"][0]["index"] == 7
+    assert found["most_anomalous"][0]["percentile"] == 100.0
     table = table_of(tmp_path / "s.csv")
     with torch.no_grad():
         wanted = -open_run(trained["real-nvp"], device="cpu").model.log_prob(torch.from_numpy(x.astype(np.float32)))
@@ -139,22 +142,18 @@ def test_infinite_scores_are_written(trained, tmp_path, capsys, monkeypatch):
     assert found["score"] == "own score"
     monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log().neg())
     found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
-    assert found["strangest"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
+    assert found["most_anomalous"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
 
 
-def test_a_model_that_has_no_score(trained, tmp_path, capsys, monkeypatch):
-    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
-
-    monkeypatch.delattr(SoftmaxRegression, "logits")
-    assert main(["score", str(trained["own"]), "--out", str(tmp_path / "s.csv")]) == 2
-    assert "DIR: got" in (err := capsys.readouterr().err)
-    assert "a softmax-regression, wanted a model that can score" in err
-    assert not (tmp_path / "s.csv").exists()
+def test_a_model_that_has_no_score(trained, tmp_path):
+    opened = replace(open_run(trained["own"]), model=nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"dir: got .*, wanted a model that has an anomaly score"):
+        score(opened)
 
 
 def test_it_is_told_in_words(trained, tmp_path, capsys):
     assert main(["score", str(trained["softmax-regression"]), "--out", str(tmp_path / "s.csv")]) == 0
     out = capsys.readouterr().out
     assert "180 scores (−largest softmax probability): " in out
-    assert "stranger than 95 % of the run's own test examples: " in out
-    assert "strangest: " in out
+    assert "more anomalous than 95 % of the run's own test examples: " in out
+    assert "most anomalous: " in out

@@ -96,8 +96,8 @@ def test_labels_are_written_as_the_text_that_they_are(run: Path, tmp_path: Path,
 
 def test_file_names_in_scores(tmp_path: Path) -> None:
     """Names of files are indices of scores: they may hold anything."""
-    from thalweg.cli.score import _write
+    from thalweg.applications.score import ScoreResult
 
     names = ["=1+1.png", "a,b.png", 'a"b.png', "a\nb.png"]
-    _write(tmp_path / "s.csv", {"index": np.array(names), "score": np.arange(4.0)})
+    ScoreResult(np.array(names), np.arange(4.0), None, "own score", "data", "test").save(tmp_path / "s.csv")
     assert [row[0] for row in read(tmp_path / "s.csv")[1:]] == ["'=1+1.png", *names[1:]]

@@ -100,7 +100,7 @@ def test_uniform_levels_cost_what_a_gaussian_must():
     assert bits.value == pytest.approx(0.5 * math.log2(2 * math.pi * math.e * 256**2 / 12), abs=3e-3)
     assert (bits.kind, nats.kind) == ("upper bound", "lower bound")
     assert bits.value == pytest.approx(-nats.value / (4 * math.log(2)))
-    assert bits.protocol["law"] == "probability of the raw levels"
+    assert bits.protocol["quantity"] == "probability of the raw levels"
 
 
 def test_the_least_noise_makes_it_proper():

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from thalweg.comparison.board import LiveBoard, PlainBoard, line_of
 from thalweg.comparison.jobs import Job, _on_a_node, train_here, train_on_ray
+from thalweg.comparison.progress import LiveProgressDisplay, PlainProgressDisplay, line_of
 from thalweg.comparison.worker import main
 from thalweg.config import DataConfig, RunConfig, TrainConfig, to_json
 from thalweg.recipes.runs import cost
@@ -109,19 +109,19 @@ def test_a_mistake_is_told_and_has_its_code(tmp_path, capsys, monkeypatch):
 
 def test_boards_say_where_each_training_is(tmp_path, capsys):
     one, two = job(tmp_path, "one"), job(tmp_path, "two")
-    with PlainBoard([one, two], every=0.0) as board:
+    with PlainProgressDisplay([one, two], every=0.0) as board:
         one.state = "training"
         message = {"step": 1500, "steps": 9000, "metrics": {"loss": 1.25}, "rate": 120.0, "left": 62.5}
         board.show(one, message)
         two.state, two.reason = "failed", "no memory"
         board.show(two, {})
-        board.say("measuring")
+        board.log("measuring")
     err = capsys.readouterr().err
     assert "one  1,500/9,000  loss 1.25  120 it/s  62 s left" in err
     assert "two  failed: no memory" in err
-    with LiveBoard([one, two]) as board:
+    with LiveProgressDisplay([one, two]) as board:
         board.show(one, message)
-        board.say("measuring one")
+        board.log("measuring one")
     assert "measuring one" in capsys.readouterr().err
     assert line_of(job(tmp_path), {}) == "waiting"
 

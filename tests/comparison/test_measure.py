@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.comparison import baselines as room
-from thalweg.comparison.measure import Bench
+from thalweg.comparison.measure import Evaluator
 from thalweg.comparison.plan import Measuring
 from thalweg.config import DataConfig
 from thalweg.data import load
@@ -22,14 +22,14 @@ from thalweg.evaluation import Findings, mean_of
 def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
     data = DataConfig(source=source) if examples is None else DataConfig(source=source, examples=examples)
     measuring = Measuring(limit=30, samples=30, features="pixels" if source == "digits" else "auto")
-    bench = Bench(load(data), measuring, device="cpu", say=lambda _: None)
-    made = room.baselines(bench.dataset)
+    evaluator = Evaluator(load(data), measuring, device="cpu", log=lambda _: None)
+    made = room.baselines(evaluator.dataset)
     assert list(made) == wanted
-    found = {"model": bench.measure(made["gaussian"])}
-    first = bench.baselines(tmp_path, found, lambda _: None)
+    found = {"model": evaluator.measure(made["gaussian"])}
+    first = evaluator.baselines(tmp_path, found, lambda _: None)
     assert list(first) == wanted
     monkeypatch.setattr(room, "baselines", None)  # nothing is fitted again
-    again = bench.baselines(tmp_path, found, lambda _: None)
+    again = evaluator.baselines(tmp_path, found, lambda _: None)
     assert list(again) == wanted
     for name in wanted:
         assert [e.value for e in again[name]] == [e.value for e in first[name]]
@@ -37,15 +37,15 @@ def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
 
 def test_as_many_samples_as_set_the_floor():
     """`real` has no more samples than there are validation examples; without any, as many as are measured on."""
-    bench = Bench(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None)
-    tested = len(bench.dataset.test)
-    assert bench._samples(tested - 10) == tested - 10
-    assert bench._samples(tested + 10) == bench._samples(0) == tested
+    evaluator = Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None)
+    tested = len(evaluator.dataset.test)
+    assert evaluator._samples(tested - 10) == tested - 10
+    assert evaluator._samples(tested + 10) == evaluator._samples(0) == tested
 
 
 def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatch):
-    bench, asked = (
-        Bench(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", say=lambda _: None),
+    evaluator, asked = (
+        Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None),
         {},
     )
 
@@ -54,6 +54,6 @@ def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatc
         return found
 
     found = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
-    monkeypatch.setattr(Bench, "measure", measure)
-    bench.baselines(tmp_path, {"model": found}, lambda _: None)
+    monkeypatch.setattr(Evaluator, "measure", measure)
+    evaluator.baselines(tmp_path, {"model": found}, lambda _: None)
     assert asked == {"Real": False, "Gaussians": True}

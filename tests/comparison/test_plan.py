@@ -74,7 +74,7 @@ def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     for _ in range(2):
         check(plan(), folder, overwrite=False)
         begin(plan(), folder, "abc", overwrite=False).close()
-    with pytest.raises(ValueError, match="holds a comparison with other seeds, train"):
+    with pytest.raises(ValueError, match="contains a comparison with other values of seeds, train"):
         check(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
     (folder / "runs").mkdir()
     check(plan(seeds=2), folder, overwrite=True)
@@ -86,7 +86,7 @@ def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
     assert not (folder / "runs").exists()
     check(plan(seeds=2), folder, overwrite=False)
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         check(plan(), tmp_path, overwrite=True)
     assert (tmp_path / "letters.txt").read_text() == "dear"
 

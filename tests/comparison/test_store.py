@@ -12,6 +12,7 @@ import pytest
 
 from thalweg.comparison.store import _checksum, finite, load_findings, not_finite, save_findings
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import Axis, Curve, ImageGrid
 from thalweg.evaluation.estimates.intervals import mean_of
 
 
@@ -20,7 +21,11 @@ def kept(tmp_path: Path) -> Path:
     found = Findings()
     found.add(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
     found.tables["t"] = {"x": [1.0, float("nan")], "name": "a"}
-    found.pictures["samples"] = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    axes = {"x_axis": Axis(label="K", range=(0.0, 1.0)), "y_axis": Axis(label="bound")}
+    found.figures = [
+        ImageGrid("samples", np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)),
+        Curve(section="bounds", panel="", x=[1.0], y=[2.0], high=[3.0], **axes),
+    ]
     save_findings(found, tmp_path / "m", "key")
     return tmp_path / "m"
 
@@ -30,7 +35,9 @@ def test_undamaged_it_is_read_back(kept: Path) -> None:
     assert found is not None
     assert found["error"].value == 2.0
     assert found.tables["t"]["x"] == [1.0, None]
-    assert found.pictures["samples"].shape == (1, 1, 2, 2)
+    assert found.figure("samples").values.shape == (1, 1, 2, 2)
+    curve = found.figure("bounds")
+    assert (curve.x, curve.y, curve.low, curve.high, curve.x_axis.range) == ([1.0], [2.0], None, [3.0], (0.0, 1.0))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])

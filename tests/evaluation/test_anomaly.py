@@ -13,6 +13,7 @@ from torch import nn
 
 from thalweg.data import Spec
 from thalweg.evaluation.estimates.estimate import difference
+from thalweg.evaluation.estimates.figures import to_json
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.measures.anomaly import MEANINGS, anomaly_measures, score_of, scores, simple_anomalies
 from thalweg.evaluation.reference import Reference, raw_features
@@ -128,8 +129,7 @@ def test_infinite_scores_have_ranks():
 
 def test_curve():
     a, b = pair(n=500)
-    found = roc(a, b)
-    x, y = found["false positive rate"], found["true positive rate"]
+    x, y = roc(a, b)
     assert len(x) == len(y) <= 100
     assert (x[0], y[0], x[-1], y[-1]) == (0.0, 0.0, 1.0, 1.0)
     assert integrate.trapezoid(y, x) == pytest.approx(auroc("x", a, b).value / 100, abs=0.01)
@@ -139,7 +139,7 @@ def test_curve():
 
 @pytest.mark.parametrize("measure", [auroc, aupr])
 def test_areas_want_as_many_of_each(measure):
-    with pytest.raises(ValueError, match="scores: got 30 normal and 31 strange, wanted as many of each"):
+    with pytest.raises(ValueError, match="scores: got 30 normal and 31 anomalous, wanted as many of each"):
         measure("x", np.zeros(30), np.zeros(31))
     with pytest.raises(ValueError, match="at least"):
         measure("x", np.zeros(1), np.zeros(1))
@@ -187,7 +187,7 @@ def test_images_are_rebuilt_in_raw_units():
 
 
 def test_a_gan_without_a_score():
-    with pytest.raises(ValueError, match="score: Able has nothing to score by, wanted score, log_prob"):
+    with pytest.raises(ValueError, match="score: Able has no anomaly score, wanted score, or log_prob"):
         score_of(Able(decode=lambda z: z, sample=None), PLANE)
 
 
@@ -230,8 +230,10 @@ def test_measures_against_other_data():
     assert shifted.low < 100 * true < shifted.high
     assert shifted.method == {"score": "−log_prob", "interval": "DeLong, on the logit"}
     assert shifted.protocol["anomalies"] == "shifted"
-    assert found.tables["ROC"]["same"]["AUROC"] == pytest.approx(same.value / 100)
-    json.dumps(found.tables, allow_nan=False)
+    curves = {curve.panel: curve for curve in found.figures}
+    assert np.trapezoid(curves["same"].y, curves["same"].x) == pytest.approx(same.value / 100, abs=2e-3)
+    assert curves["same"].legend == f"{same.value:.1f} %"
+    json.dumps([to_json(curve) for curve in found.figures], allow_nan=False)
 
 
 def test_measures_are_a_function_of_the_seed():
@@ -254,13 +256,12 @@ def test_what_cannot_be_had_takes_no_other_down():
         "anomaly AUROC: cubes": "anomalies: got 'cubes' of shape (3,), wanted (2,)",
         "anomaly AUROC: broken": "score: NaN for 1 of 30 examples, by −log_prob",
     }
-    assert list(found.tables["ROC"]) == ["good"]
+    assert [curve.panel for curve in found.figures] == ["good"]
 
 
-def test_nothing_without_a_score_or_anomalies():
-    assert anomaly_measures(object(), reference(cloud(30), other=cloud(30))).estimates == []
+def test_nothing_without_anomalies():
     found = anomaly_measures(Able(**GAUSSIAN), reference(cloud(30)))
-    assert (found.estimates, found.tables) == ([], {})
+    assert (found.estimates, found.figures) == ([], [])
 
 
 def test_a_density_prefers_simpler_images():

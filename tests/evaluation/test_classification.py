@@ -10,6 +10,7 @@ from sklearn import metrics
 
 from thalweg.data import Spec
 from thalweg.evaluation.estimates.estimate import difference
+from thalweg.evaluation.estimates.figures import to_json
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.measures.classification import MEANINGS, answers, classification, classification_measures, top_k
 from thalweg.evaluation.reference import Reference, raw_features
@@ -48,16 +49,16 @@ def test_is_scikit_learns():
     top = metrics.top_k_accuracy_score(y, z, k=5, labels=range(8))
     assert found["top-5 accuracy"].value == pytest.approx(100 * top)
     assert found["label loss"].value == pytest.approx(metrics.log_loss(y, softmax(z), labels=range(8)), rel=1e-12)
-    table = found.tables["confusion matrix"]
-    assert table["classes"] == list(NAMES)
-    assert table["counts"] == metrics.confusion_matrix(y, predicted, labels=range(8)).tolist()
+    table, _ = found.figures
+    assert table.rows == table.columns == list(NAMES)
+    assert table.values == metrics.confusion_matrix(y, predicted, labels=range(8)).tolist()
     wanted = metrics.precision_recall_fscore_support(y, predicted, labels=range(8), zero_division=np.nan)
-    for k, row in enumerate(found.tables["per class"]):
+    for k, row in enumerate(table.details):
         assert (row["class"], row["n"]) == (NAMES[k], wanted[3][k])
         for name, values in zip(("precision", "recall", "F1"), wanted, strict=False):
             assert row[name] == (None if np.isnan(values[k]) else pytest.approx(values[k]))
-    assert found.tables["per class"][5]["recall"] is None
-    json.dumps(found.tables, allow_nan=False)
+    assert table.details[5]["recall"] is None
+    json.dumps([to_json(figure) for figure in found.figures], allow_nan=False)
 
 
 def test_top_k_of_every_k():
@@ -144,9 +145,9 @@ def test_calibration_is_torchmetrics():
     wanted = functional.multiclass_calibration_error(p, torch.from_numpy(y), num_classes=8, n_bins=15, norm="l1")
     found = found_of(z, y)
     assert found["calibration error"].value == pytest.approx(100 * wanted.item(), rel=1e-6)
-    table = found.tables["calibration"]
-    gaps = np.abs(np.subtract(table["confidence"], table["accuracy"]))
-    assert 100 * np.average(gaps, weights=table["n"]) == pytest.approx(found["calibration error"].value)
+    _, curve = found.figures
+    gaps = np.abs(np.subtract(curve.x, curve.y))
+    assert 100 * np.average(gaps, weights=curve.sizes) == pytest.approx(found["calibration error"].value)
 
 
 @pytest.mark.parametrize(("sharpness", "true"), [(1.0, 0.0), (2.0, None)])
@@ -220,7 +221,7 @@ def test_one_example_has_no_calibration():
     ]
 
 
-def test_a_group_asks_for_logits_and_labels():
+def test_a_group_asks_for_labels():
     z, y = drawn()
     z = z.astype(np.float32)
     spec = Spec(name="z", kind="vector", shape=(8,), mean=(0.0,) * 8, std=(1.0,) * 8, classes=NAMES)
@@ -237,4 +238,3 @@ def test_a_group_asks_for_logits_and_labels():
     assert {e.varies for e in found.estimates} == {"test examples"}
     assert found["calibration error"].protocol == {"split": "test", "bins": 15}
     assert not classification_measures(Same(), reference(None)).estimates
-    assert not classification_measures(object(), reference(y)).estimates

@@ -89,7 +89,7 @@ def test_the_error_is_a_twelfth_of_the_steps_square_and_falls_with_it():
     errors, rates = ([getattr(p, name).value for p in points] for name in ("error", "rate"))
     assert errors == sorted(errors, reverse=True)
     assert rates == sorted(rates)
-    assert [p.knob for p in points] == steps
+    assert [p.setting for p in points] == steps
     assert errors[2:] == pytest.approx([step**2 / 12 for step in steps[2:]], rel=0.03)
     assert all(p.rate.low < p.rate.value < p.rate.high for p in points)
 

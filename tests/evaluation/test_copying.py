@@ -191,16 +191,16 @@ def test_half_of_the_classes_missing_is_seen(measured):
 
 
 def test_the_nearest_are_pictured(measured, digits):
-    found = measured["copies"].pictures
-    assert found["nearest"].shape == (8, 2, 1, 8, 8)
-    assert (found["nearest"][:, 0] == found["nearest"][:, 1]).all()
-    assert found["samples"].shape == (64, 1, 8, 8)
-    apart = np.abs(measured["held out"].pictures["nearest"].astype(float)).reshape(8, 2, -1)
+    nearest = measured["copies"].figure("nearest")
+    assert (nearest.values.shape, nearest.layout) == ((8, 2, 1, 8, 8), "pairs")
+    assert (nearest.values[:, 0] == nearest.values[:, 1]).all()
+    assert measured["copies"].figure("samples").values.shape == (64, 1, 8, 8)
+    apart = np.abs(measured["held out"].figure("nearest").values.astype(float)).reshape(8, 2, -1)
     lengths = np.linalg.norm(np.diff(apart, axis=1)[:, 0], axis=1)
     assert (np.diff(lengths) >= 0).all()
     assert lengths[0] > 0
     known = {image.tobytes() for image in digits.train.x}
-    assert all(image.tobytes() in known for image in measured["held out"].pictures["nearest"][:, 1])
+    assert all(image.tobytes() in known for image in measured["held out"].figure("nearest").values[:, 1])
 
 
 def test_training_examples_are_no_held_out_ones():

@@ -29,11 +29,11 @@ def normal(n, d=2, seed=0, mean=0.0, std=1.0):
 
 
 def test_of_two_gaussians():
-    a = Moments.given(torch.tensor([1.0, 2.0]), torch.diag(torch.tensor([4.0, 9.0])))
-    b = Moments.given(torch.tensor([0.0, 4.0]), torch.diag(torch.tensor([1.0, 25.0])))
+    a = Moments.known(torch.tensor([1.0, 2.0]), torch.diag(torch.tensor([4.0, 9.0])))
+    b = Moments.known(torch.tensor([0.0, 4.0]), torch.diag(torch.tensor([1.0, 25.0])))
     assert frechet(a, b) == pytest.approx(1 + 4 + (2 - 1) ** 2 + (3 - 5) ** 2, rel=1e-12)
     turn = torch.linalg.qr(normal(2)).Q.float().double()
-    turned = [Moments.given(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b)]
+    turned = [Moments.known(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b)]
     assert frechet(*turned) == pytest.approx(frechet(a, b), rel=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_of_a_plane_and_a_full_law():
     wanted = 6.0 + b.trace().item() - 2 * np.trace(root)
     zero = torch.zeros(d)
     for pair in ((a, b), (b, a)):
-        assert frechet(*(Moments.given(zero, c) for c in pair)) == pytest.approx(wanted, rel=1e-12)
+        assert frechet(*(Moments.known(zero, c) for c in pair)) == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("decay", [0.0, 3.0, 12.0, 40.0])
@@ -85,7 +85,7 @@ def test_where_a_covariance_is_nearly_singular(decay):
     t = s * torch.linspace(0.5, 1.5, d, dtype=torch.float64)
     turn = torch.linalg.qr(normal(d, d)).Q
     a, b = ((turn * z.square()) @ turn.T for z in (s, t))
-    found = frechet(Moments.given(torch.zeros(d), a), Moments.given(torch.zeros(d), b))
+    found = frechet(Moments.known(torch.zeros(d), a), Moments.known(torch.zeros(d), b))
     assert found == pytest.approx((s - t).square().sum().item(), rel=1e-9)
     quick = _trace_of_root(a, b, 1e-9 * float(a.trace() + b.trace()))
     assert (quick is None) == (decay > 5)  # where it can be told to be exact, and only there
@@ -249,7 +249,7 @@ def test_few_examples_have_no_limit():
 
 def test_very_many_features_are_not_squared(monkeypatch):
     for room in (draws, frechet_distance):
-        monkeypatch.setattr(room, "WIDEST", 20)
+        monkeypatch.setattr(room, "MAX_FEATURES", 20)
     monkeypatch.setattr(frechet_distance, "FEW", 22)
     x, y = normal(60, 21), normal(60, 21, seed=1)
     made = draws_from(x, y)

@@ -40,7 +40,7 @@ def levels():
     )
 
 
-@pytest.mark.parametrize("law", [gaussian, levels])
+@pytest.mark.parametrize("quantity", [gaussian, levels])
 def test_the_interval_of_bits_covers_the_truth_in_95_of_100(law):
     draw, log_prob, truth, observation = law()
     covered = 0

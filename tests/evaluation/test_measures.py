@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.abilities import ABILITIES, abilities_of, names_of
 from thalweg.data import Dataset, Spec, Split
 from thalweg.evaluation import evaluate
+from thalweg.evaluation.groups import GROUPS, group_of
 
 
 def images(levels=256, shape=(1, 4, 4), n=300, seed=0, labels=False):
@@ -35,7 +37,7 @@ def reasons(found):
 
 
 class Uniform(nn.Module):
-    """The uniform law on whole-number levels, or its density on dequantized ones."""
+    """The uniform law on integer levels, or its density on dequantized ones."""
 
     def __init__(self, levels, observation):
         super().__init__()
@@ -110,7 +112,7 @@ def test_binarized_and_image_densities_have_no_bits():
         found = by_name(evaluate(Uniform(2, observation), images()))
         assert set(found) == {"log-likelihood"}
     laws = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
-    with pytest.raises(ValueError, match="law is"):
+    with pytest.raises(ValueError, match="quantity is"):
         laws["binarized"].beats(laws["discrete"])
 
 
@@ -285,3 +287,27 @@ def test_the_split_is_said():
     judged = [e for e in found if e.name != "parameters"]
     assert {e.varies for e in judged} == {"validation examples"}
     assert {e.protocol["split"] for e in judged} == {"validation"}
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_a_group_applies_to_models_with_one_of_its_alternatives(group):
+    for wanted in group.needs:
+        names = names_of(wanted)
+        assert group.applies(SimpleNamespace(**dict.fromkeys(names, lambda *a: None)))
+        assert abilities_of(SimpleNamespace(**dict.fromkeys(names, lambda *a: None))) == tuple(
+            name for name in ABILITIES if name in names
+        )
+        for name in names:
+            less = SimpleNamespace(**{n: (lambda *a: None) for n in names if n != name})
+            assert group.applies(less) == any(set(names_of(other)) < set(names) - {name} for other in group.needs)
+
+
+def test_every_ability_is_of_some_model_and_some_group():
+    needed = {name for group in GROUPS for wanted in group.needs for name in names_of(wanted)}
+    assert needed | {"observe"} == set(ABILITIES)
+
+
+def test_an_unexplained_measure_is_refused():
+    with pytest.raises(KeyError, match="beauty: no group of measures explains it, wanted one of log-likelihood"):
+        group_of("beauty")
+    assert group_of("anomaly AUROC: noise").name == "anomaly"

@@ -54,7 +54,7 @@ def test_images_are_pixels_in_the_unit_interval():
     sigma = found.method["σ"]
     kernel = KernelDensity(bandwidth=sigma).fit(samples.reshape(200, 6) / 16)
     assert found.value == pytest.approx(kernel.score_samples(dataset.test.x.reshape(-1, 6) / 16).mean(), abs=1e-6)
-    assert "pixels in [0, 1]" in found.protocol["law"]
+    assert "pixels in [0, 1]" in found.protocol["quantity"]
     assert (found.kind, found.protocol["samples"], found.n) == ("estimate", 200, 30)
     # the width is the best on the validation examples, to 1 %
     fitted = {
@@ -94,7 +94,7 @@ def test_it_ranks_k_means_centers_above_the_truth():
     truth, fake = (parzen_measures(Replay(x), reference)["Parzen window"] for x in (draw(100), centers))
     assert fake.beats(truth)
     assert fake.value > truth.value + 1
-    assert "mis-rank" in MEANINGS["Parzen window"]
+    assert "ranks models wrongly" in MEANINGS["Parzen window"]
 
 
 def test_who_has_none():
@@ -106,4 +106,3 @@ def test_who_has_none():
     without = Dataset(spec, dataset.train, Split(x[:0]), dataset.test)
     with pytest.raises(ValueError, match="validation: got no examples"):
         parzen_measures(Replay(x), reference_of(without))
-    assert not parzen_measures(object(), reference_of(dataset)).estimates

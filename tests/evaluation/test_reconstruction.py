@@ -76,13 +76,13 @@ def images(n=20, size=8):
 def test_an_invertible_model_has_no_error_and_no_reconstructions():
     exact = reconstruction_measures(Flow(1e-3), reference_of(images()))  # what float32 leaves
     assert not exact.estimates
-    assert set(exact.pictures) == {"interpolations"}
+    assert [f.section for f in exact.figures] == ["interpolations"]
     broken = reconstruction_measures(Flow(2.0), reference_of(images()))  # its inverse is none
     assert broken["squared error"].value == pytest.approx(4.0)
     exact = reconstruction_measures(Coder(), reference_of(images()))  # without log_prob it is no flow
     assert exact["squared error"].value == 0.0
     assert exact["PSNR"].value == math.inf
-    assert "reconstructions" in exact.pictures
+    assert exact.figure("reconstructions").layout == "pairs"
 
 
 def test_measures_and_pictures_of_an_autoencoder():
@@ -91,19 +91,19 @@ def test_measures_and_pictures_of_an_autoencoder():
     assert {e.name for e in found.estimates} == set(MEANINGS)
     assert found["squared error"].value == pytest.approx(3.4**2, rel=1e-5)
     assert found["PSNR"].value == pytest.approx(20 * math.log10(255 / 3.4), rel=1e-5)
-    pairs = found.pictures["reconstructions"]
+    pairs = found.figure("reconstructions").values
     assert pairs.shape == (8, 2, 1, 8, 8)
     assert pairs.dtype == np.uint8
     wanted = np.clip(pairs[:, 0].astype(int) + 3, 0, 255)  # 3.4 rounded, and within the levels
     np.testing.assert_array_equal(pairs[:, 1], wanted)
     assert all(any(np.array_equal(one, x) for x in dataset.test.x) for one in pairs[:, 0])
     again = reconstruction_measures(Coder(3.4), reference_of(dataset, batch_size=7))
-    np.testing.assert_array_equal(again.pictures["reconstructions"], pairs)
+    np.testing.assert_array_equal(again.figure("reconstructions").values, pairs)
 
 
 def test_interpolations_begin_and_end_at_examples():
     dataset = images()
-    found = reconstruction_measures(Coder(), reference_of(dataset)).pictures["interpolations"]
+    found = reconstruction_measures(Coder(), reference_of(dataset)).figure("interpolations").values
     assert found.shape == (4, 8, 1, 8, 8)
     ends = found[:, [0, -1]].reshape(8, 1, 8, 8)
     assert all(any(np.array_equal(one, x) for x in dataset.test.x) for one in ends)
@@ -121,10 +121,9 @@ def test_a_decoder_without_encoder_goes_between_draws_of_its_prior():
 
     found = reconstruction_measures(Generator(), reference_of(images()))
     assert not found.estimates
-    rows = found.pictures["interpolations"][:, :, 0, 0, 0] / 10.0
+    rows = found.figure("interpolations").values[:, :, 0, 0, 0] / 10.0
     assert rows.shape == (4, 8)
     assert rows.min() > 6  # a straight line would pass at 8/√2, where no draw is
-    assert not reconstruction_measures(object(), reference_of(images())).pictures
 
 
 def test_great_circles():
@@ -141,7 +140,7 @@ def test_a_vae_on_digits():
     with frozen(model):
         found = reconstruction_measures(model, reference_of(dataset))
     assert [e.name for e in found.estimates] == ["squared error", "PSNR", "SSIM"]
-    assert found.pictures["reconstructions"].max() <= 16
+    assert found.figure("reconstructions").values.max() <= 16
     assert -0.2 < found["SSIM"].value < 0.5  # untrained: the mean of the data
     assert found["SSIM"].protocol["window"] == "7×7 Gaussian, σ = 0.955"
 

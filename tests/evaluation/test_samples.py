@@ -171,7 +171,7 @@ def test_digits_with_a_networks_features():
     noise = measured(Sampler((1, 8, 8), mean=5.0, std=6.0, levels=17), digits, features=features)
     assert all(found[name].beats(noise[name]) for name in [*NEAR, "C2ST accuracy"])
     assert found["C2ST accuracy"].low < 50
-    assert found.pictures["samples"].shape == (64, 1, 8, 8)
+    assert found.figure("samples").values.shape == (64, 1, 8, 8)
 
 
 # how many, and of which seed
@@ -219,7 +219,6 @@ def reasons(found):
 
 
 def test_what_has_no_measure():
-    assert not measured(SimpleNamespace(), cloud(30)).missing
     found = sample_measures(Sampler(), SimpleNamespace(spec=SimpleNamespace(kind="tokens"), density=None))
     assert (found.estimates, found.missing) == ([], [])
 
@@ -237,7 +236,7 @@ def test_without_samples_every_measure_is_missing(model, settings, examples, rea
     found = measured(model, cloud(examples), **settings)
     assert found.estimates == []
     assert reasons(found) == dict.fromkeys(ALWAYS, reason)
-    assert found.pictures == {}
+    assert found.figures == []
 
 
 def test_a_few_samples_that_are_not_finite():

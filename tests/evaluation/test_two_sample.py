@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from thalweg.evaluation import jackknifed, mmd2
-from thalweg.evaluation.measures.two_sample import told_apart
+from thalweg.evaluation.measures.two_sample import classify
 from thalweg.evaluation.statistics.distances import kid
 
 
@@ -147,7 +147,7 @@ def test_constant_features():
 
 
 def test_the_classifier_guesses_where_the_laws_are_one():
-    found = [told_apart(normal(60, seed=2 * s), normal(60, seed=2 * s + 1), s) for s in range(12)]
+    found = [classify(normal(60, seed=2 * s), normal(60, seed=2 * s + 1), s) for s in range(12)]
     assert {f.n for f in found} == {60}
     accuracy = np.mean([f.hits / f.n for f in found])
     assert accuracy == pytest.approx(0.5, abs=3 * 0.5 / math.sqrt(12 * 60))
@@ -155,11 +155,11 @@ def test_the_classifier_guesses_where_the_laws_are_one():
 
 
 def test_the_classifiers_p_value_is_binomial():
-    found = told_apart(normal(101, mean=0.5), normal(101, seed=1))
+    found = classify(normal(101, mean=0.5), normal(101, seed=1))
     assert found.n == 2 * (101 - 50)
     wanted = stats.binomtest(found.hits, found.n, 0.5, alternative="greater").pvalue
     assert found.p_value == pytest.approx(wanted, rel=1e-9)
-    assert told_apart(normal(101, mean=0.5), normal(101, seed=1)) == found
+    assert classify(normal(101, mean=0.5), normal(101, seed=1)) == found
 
 
 @pytest.mark.parametrize("what", ["mean", "spread", "correlation", "mode"])
@@ -174,14 +174,14 @@ def test_the_classifier_sees(what):
         y = torch.cat([y[:, :3], y[:, :1] + 0.3 * y[:, 3:]], dim=1)
     else:  # one of two is lost
         x[::2] += 4.0
-    found = told_apart(x, y)
+    found = classify(x, y)
     assert found.p_value < 1e-4
     assert found.hits / found.n > 0.6
 
 
 def test_the_classifier_says_what_it_cannot():
     with pytest.raises(ValueError, match=r"got shapes \(10, 2\) and \(8, 2\)"):
-        told_apart(normal(10), normal(8))
+        classify(normal(10), normal(8))
 
 
 @pytest.mark.parametrize("far", [1e4, 1e8, 1e12])

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 import fake_report
+from thalweg.evaluation.estimates.figures import Curve, Matrix, from_json, to_json
 from thalweg.report.html import html
 
 # what the program itself chooses from a list; all other text may come from outside
-OWN = {"schema", "version", "kind", "family", "better", "state", "group"}
-NAMED = {"versions", "options", "protocol", "method", "ROC", "cells", "tables"}  # whose keys come from outside
+OWN = {"schema", "version", "kind", "family", "better", "state", "group", "type", "section", "scale"}
+NAMED = {"versions", "options", "protocol", "method", "cells", "tables"}  # whose keys come from outside
 HOSTILE = {
     "element": "<b>x</b>",
     "script": "</title></style></pre><script>document.title='changed'</script>",
@@ -77,6 +78,10 @@ def page_with(change: Callable[[str], str], plane: bool) -> Structure:
     report["measures"][0]["protocol"]["classes"] = ["of a list"]
     names = {model["name"] for model in report["models"]}
     pictures = (fake_report.plane if plane else fake_report.pictures)(report)
+    for figures in pictures.values():
+        for i, figure in enumerate(figures):
+            if isinstance(figure, (Curve, Matrix)):
+                figures[i] = from_json(changed(to_json(figure), set(), change))
     curves = fake_report.curves(report)
     for seeds in curves.values():
         for seed in seeds:

@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from PIL import Image
 
 import fake_report
 import thalweg.report.html as module
+from thalweg.data import Spec
+from thalweg.evaluation.estimates.figures import Curve, ImageGrid, Matrix, drawable
 from thalweg.report.charts import thinned
 from thalweg.report.forest import window
 from thalweg.report.html import html
@@ -61,7 +64,7 @@ class Page(HTMLParser):
 
 
 def page_of(report: dict[str, Any], pictures: Any = None, curves: Any = None) -> Page:
-    return Page(html(report, pictures or {}, curves or {}))
+    return Page(html(report, fake_report.figures(report) if pictures is None else pictures, curves or {}))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def image_of(element: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def test_every_section_model_and_measure_is_there(report, page):
     sections = [e["id"] for e in page.find("section")]
-    assert sections == ["glance", *module.LEADS]
+    assert sections == ["summary", *module.LEADS]
     assert [link["href"] for link in page.find("a") if any(up["tag"] == "nav" for up in link["up"])] == [
         f"#{anchor}" for anchor in module.LEADS
     ]
@@ -136,11 +139,11 @@ def test_names_reasons_and_paths_are_text():
     report["versions"][NASTY] = NASTY
     report["models"][1]["options"] = {NASTY: NASTY}
     report |= {"title": NASTY, "command": NASTY, "warnings": [NASTY], "made": NASTY}
-    report["tables"]["vae"]["ROC"][NASTY] = report["tables"]["vae"]["ROC"].pop("noise")
-    report["tables"]["lenet5"]["confusion matrix"]["classes"][3] = NASTY
     pictures, curves = fake_report.pictures(report), fake_report.curves(report)
+    pictures["vae"] = [replace(f, panel=NASTY) if isinstance(f, Curve) else f for f in pictures["vae"]]
+    next(f for f in pictures["lenet5"] if isinstance(f, Matrix)).columns[3] = NASTY
     curves["vae"][0]["records"][0][f"{NASTY}/loss"] = 1.0
-    for known in (pictures, curves, report["tables"]):
+    for known in (pictures, curves):
         known[NASTY] = known.pop("wgan")
     for measure in report["measures"]:
         measure["cells"][NASTY] = measure["cells"].pop("wgan")
@@ -207,16 +210,18 @@ def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, 
 
 
 def test_the_summary_in_words(page):
-    lines = [e["text"] for e in page.find("li", under="glance")]
+    lines = [e["text"] for e in page.find("li", under="summary")]
     assert lines == [
         "wgan copies the training data, by precision.",
         "vae is best, and separated from the others, in bits/dim (upper bound) and log-likelihood.",
         "wgan is best, and separated from the others, in Fréchet distance and MMD².",
-        "Ahead together, none separated from the best value: vae, real-nvp and wgan in precision and recall; vae and "
+        "Best together, not separated from each other: vae, real-nvp and wgan in precision and recall; vae and "
         "real-nvp in anomaly AUROC: noise.",
     ]
-    caveat = page.find("p", under="glance")[0]["text"]
-    assert caveat.startswith("Intervals are at 95 % and cover the chance in test examples and samples. None says")
+    caveat = page.find("p", under="summary")[0]["text"]
+    assert caveat.startswith(
+        "Intervals are at 95 % and account for the variation of test examples and samples. They do"
+    )
 
 
 def test_the_summary_counts_what_remains_after_holms_adjustment():
@@ -225,8 +230,8 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
     separated = [cell for cell in cells if cell["separated"]]
     for i, cell in enumerate(separated):
         cell["separated_holm"] = i < 2
-    caveat = page_of(report).find("p", under="glance")[0]["text"]
-    told = f"Of {len(separated)} separated differences, 2 remain so after Holm's adjustment by rows."
+    caveat = page_of(report).find("p", under="summary")[0]["text"]
+    told = f"Of {len(separated)} separated differences, 2 remain separated after Holm's adjustment within rows."
     assert len(separated) > 2
     assert caveat.endswith(told)
 
@@ -236,16 +241,16 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
     [
         ([], False, "Nothing was measured."),
         (["vae", "wgan"], False, "Nothing was measured."),
-        (["vae"], True, "14 measures, none of two models: there is nothing to rank."),
-        (["vae", "real", "gaussian"], True, "14 measures, none of two models: there is nothing to rank."),
+        (["vae"], True, "14 measures, none with two models: there is nothing to rank."),
+        (["vae", "real", "gaussian"], True, "14 measures, none with two models: there is nothing to rank."),
     ],
 )
 def test_little_to_say(models, measures, told):
     report = fake_report.report(models)
     if not measures:
-        report["measures"], report["tables"] = [], {}
-    page = page_of(report)
-    assert page.find("p", under="glance")[0]["text"] == told
+        report["measures"] = []
+    page = page_of(report, {})
+    assert page.find("p", under="summary")[0]["text"] == told
     assert bool(page.find("table", "results")) == measures
     assert "★" not in "".join(e["text"] for e in page.find("table", "results"))
 
@@ -255,7 +260,7 @@ def test_unknown_standing_is_no_defeat():
     report["measures"][3]["cells"]["vae"]["separated"] = None
     page = page_of(report)
     assert "?8.61 ± 0.92" in [" ".join(e["text"].split()) for e in page.find("td", under="numbers")]
-    lines = [e["text"] for e in page.find("li", under="glance")]
+    lines = [e["text"] for e in page.find("li", under="summary")]
     assert lines[2] == "wgan is best, and separated from the others, in MMD²."
     assert "vae and wgan in Fréchet distance;" in lines[3]
 
@@ -326,18 +331,18 @@ def test_sample_sheets_hold_the_samples_in_one_layout():
     ]  # fmt: skip
     assert len({(e["width"], e["height"]) for e in images}) == 1
     sheet = image_of(images[1])
-    for i, sample in enumerate(pictures["vae"]["samples"]):
+    for i, sample in enumerate(fake_report.shown(pictures["vae"], "samples")):
         top, left = i // 8 * 9, i % 8 * 9
         place = sheet[top : top + 8, left : left + 8]
         np.testing.assert_array_equal(place[..., 0], np.rint(sample[0] * 255.0 / 16))
         assert (place[..., 1] == 255).all()
     assert (sheet[8] == 0).all()  # the gap is see-through
     pairs = image_of(page.find("img", under="nearest")[1])
-    first = pictures["vae"]["nearest"][0]
+    first = fake_report.shown(pictures["vae"], "nearest")[0]
     np.testing.assert_array_equal(pairs[:8, :8, 0], np.rint(first[0, 0] * 255.0 / 16))
     np.testing.assert_array_equal(pairs[9:17, :8, 0], np.rint(first[1, 0] * 255.0 / 16))
     steps = image_of(page.find("img", under="interpolations")[0])
-    last = pictures["vae"]["interpolations"][1, -1, 0]
+    last = fake_report.shown(pictures["vae"], "interpolations")[1, -1, 0]
     np.testing.assert_array_equal(steps[9:17, -8:, 0], np.rint(last * 255 / 16))
 
 
@@ -345,7 +350,7 @@ def test_color_images_and_broken_pixels():
     report = fake_report.report(["vae"], shape=(3, 12, 20))
     x = np.zeros((5, 3, 12, 20))
     x[0, 0], x[1] = 300.0, np.nan
-    page = page_of(report, {"vae": {"samples": x}})
+    page = page_of(report, {"vae": [ImageGrid("samples", x)]})
     sheet = image_of(page.find("img")[0])
     assert sheet.shape[2] == 4
     assert sheet[0, 0].tolist() == [255, 0, 0, 255]
@@ -355,7 +360,7 @@ def test_color_images_and_broken_pixels():
 def test_points_of_the_plane_share_their_axes():
     report = fake_report.of_plane()
     pictures = fake_report.plane(report)
-    pictures["wgan"]["samples"][0] = [50.0, math.nan]
+    fake_report.shown(pictures["wgan"], "samples")[0] = [50.0, math.nan]
     page = page_of(report, pictures)
     assert not page.find("img")
     assert "Nearest training examples" in [e["text"] for e in page.find("h2")]
@@ -374,7 +379,8 @@ def test_points_of_the_plane_share_their_axes():
 def test_what_cannot_be_drawn_is_left_out(kind, shape):
     report = fake_report.report(["vae"])
     report["data"] |= {"kind": kind, "shape": shape, "levels": None, "classes": None}
-    page = page_of(report, {"vae": {"samples": np.zeros((9, *shape))}})
+    spec = Spec(name="none", kind=kind, shape=tuple(shape))
+    page = page_of(report, {"vae": drawable("samples", np.zeros((9, *shape)), spec)})
     assert "samples" not in [e["id"] for e in page.find("section")]
 
 
@@ -419,27 +425,29 @@ def test_what_a_game_showed_is_drawn(report):
         for i in range(1, 40)
     ]
     page = page_of(report, curves={"wgan": [{"seed": s, "records": records} for s in (0, 1)]})
-    figures = page.find("figure", under="watched")
+    figures = page.find("figure", under="diagnostics")
     assert [f["text"][:4] for f in figures] == ["wgan"] * 3
     shown = [("W1", "gap", "distance of a batch"), ("coverage", "spread"), ("0.weight", "4.weight", "log₁₀ ‖gradient‖")]
     for figure, words in zip(figures, shown, strict=True):
         assert all(word in figure["text"] for word in words)
-    assert len(page.find("path", "line", "watched")) == 2 * (2 + 2 + 3)
-    assert "−4" in [e["text"] for e in page.find("text", under="watched")]  # of the last layer, 10⁻⁴; a 0 is left out
+    assert len(page.find("path", "line", "diagnostics")) == 2 * (2 + 2 + 3)
+    assert "−4" in [
+        e["text"] for e in page.find("text", under="diagnostics")
+    ]  # of the last layer, 10⁻⁴; a 0 is left out
     none = page_of(report, curves={"vae": [{"seed": 0, "records": [{"step": 1, "loss": 1.0}]}]})
-    assert "watched" not in [e["id"] for e in none.find("section")]
+    assert "diagnostics" not in [e["id"] for e in none.find("section")]
 
 
 def test_confusion_counts_and_many_classes(report, page):
-    counts = np.array(report["tables"]["lenet5"]["confusion matrix"]["counts"])
+    counts = np.array(next(f.values for f in fake_report.figures(report)["lenet5"] if isinstance(f, Matrix)))
     cells = [e["text"] for e in page.find("td") if any("matrix" in up.get("class", "").split() for up in e["up"])]
     np.testing.assert_array_equal([int(c.replace("·", "0")) for c in cells if c], counts.ravel())
     many = fake_report.report(["lenet5"])
     rng = np.random.default_rng(0)
-    many["tables"]["lenet5"]["confusion matrix"] = {
-        "classes": [str(i) for i in range(100)], "counts": rng.integers(0, 9, (100, 100)).tolist()
-    }  # fmt: skip
-    drawn = page_of(many)
+    classes = [str(i) for i in range(100)]
+    large = Matrix(section="classifiers", panel="confusion matrix", rows=classes, columns=classes,
+                   values=rng.integers(0, 9, (100, 100)).tolist(), details=[])  # fmt: skip
+    drawn = page_of(many, {"lenet5": [large]})
     assert image_of(drawn.find("img", under="classifiers")[0]).shape == (100, 100)
     assert drawn.find("img")[0]["alt"] == "Confusion matrix of lenet5, 100 classes"
 
@@ -455,8 +463,8 @@ def test_the_same_report_makes_the_same_page(report, text):
 
 
 def test_other_versions_are_refused(report):
-    with pytest.raises(ValueError, match="got 'thalweg-report' 2, wanted thalweg-report 1"):
-        html(report | {"version": 2}, {}, {})
+    with pytest.raises(ValueError, match="got 'thalweg-report' 1, wanted thalweg-report 2"):
+        html(report | {"version": 1}, {}, {})
     with pytest.raises(ValueError, match="got None None"):
         html({}, {}, {})
 

@@ -10,7 +10,7 @@ from thalweg.report.document import document
 def told(found):
     dataset = load(DataConfig(source="moons", examples=60))
     models = [{"name": name, "seeds": []} for name in found if name != "real"]
-    return document(title="", command="", dataset=dataset, budget={}, models=models, found=found)["warnings"]
+    return document(title="", command="", dataset=dataset, budget={}, models=models, findings_of=found)["warnings"]
 
 
 def test_why_no_model_has_a_measure_is_said_where_no_row_can_say_it():

@@ -7,7 +7,8 @@ import pytest
 
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.evaluation import Estimate, Findings, Missing, jackknifed, mean_of, rate
-from thalweg.evaluation.measures.cost import told
+from thalweg.evaluation.estimates.figures import ImageGrid
+from thalweg.evaluation.measures.cost import known_value
 from thalweg.report.rows import averaged, rows
 
 RANDOM = np.random.default_rng(0)
@@ -69,7 +70,8 @@ def test_a_cell_without_a_number_says_why():
 
 def test_over_seeds_the_interval_is_over_trainings():
     seeds = [
-        Findings([bits(EASY + shift), told("parameters", 7)], tables={"t": i}) for i, shift in enumerate((0, 0.1, 0.2))
+        Findings([bits(EASY + shift), known_value("parameters", 7)], tables={"t": i})
+        for i, shift in enumerate((0, 0.1, 0.2))
     ]
     one = averaged(seeds)
     assert one["bits/dim"].value == pytest.approx(EASY.mean() + 0.1)
@@ -99,7 +101,7 @@ def test_a_rate_over_seeds_stays_one():
 
 
 def test_costs_are_not_ranked():
-    found = {"a": Findings([told("parameters", 7)]), "b": Findings([told("parameters", 9)])}
+    found = {"a": Findings([known_value("parameters", 7)]), "b": Findings([known_value("parameters", 9)])}
     row = by_name(found)["parameters", "exact"]
     assert row["better"] is None
     assert not any(cell["best"] for cell in row["cells"].values())
@@ -115,17 +117,24 @@ def test_every_cell_is_json_with_an_interval():
 
 
 def test_findings_survive_the_disk(tmp_path):
-    estimates = [bits(EASY), jackknifed("MMD²", -0.1, [-0.2, 0.0, 0.1], n=9, better="lower"), told("parameters", 3)]
+    estimates = [
+        bits(EASY),
+        jackknifed("MMD²", -0.1, [-0.2, 0.0, 0.1], n=9, better="lower"),
+        known_value("parameters", 3),
+    ]
     picture = RANDOM.integers(0, 255, (4, 1, 8, 8)).astype(np.uint8)
     found = Findings(
-        estimates, [Missing("AIS", "too slow", "likelihood")], {"ROC": {"noise": [0.5]}}, {"samples": picture}
+        estimates,
+        [Missing("AIS", "too slow", "likelihood")],
+        {"ROC": {"noise": [0.5]}},
+        [ImageGrid("samples", picture)],
     )
     save_findings(found, tmp_path / "deep" / "vae-0", "key")
     read = load_findings(tmp_path / "deep" / "vae-0", "key")
     assert read.estimates == found.estimates
     assert all(np.array_equal(a.parts, b.parts) for a, b in zip(read, found, strict=True) if a.parts is not None)
     assert (read.missing, read.tables) == (found.missing, found.tables)
-    assert np.array_equal(read.pictures["samples"], picture)
+    assert np.array_equal(read.figure("samples").values, picture)
     assert load_findings(tmp_path / "deep" / "vae-0", "another key") is None
     (tmp_path / "deep" / "vae-0.npz").write_bytes(b"cut")
     assert load_findings(tmp_path / "deep" / "vae-0", "key") is None

@@ -1,4 +1,4 @@
-"""Samples and codes as files: a picture, raw values, or text. Each is written whole or not at all."""
+"""Writes samples and codes to files: a picture, raw values, or text. Each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from thalweg.files import atomic_path
 
 __all__ = ["check_fits", "grid", "label_column", "suffix_for", "write_codes", "write_rows", "write_values"]
 
-SHOWN = 100_000  # points of a scatter
+MAX_POINTS = 100_000  # of a scatter plot
 
 
 def check_fits(path: Path, spec: Any) -> None:
-    """Raise ValueError if examples of that kind cannot be written to a file of that suffix."""
+    """Raise ValueError if examples of that kind cannot be written to a file with that suffix."""
     kind, suffix = spec.kind, path.suffix.lower()
     fits = {
         ".png": kind == "image" or (kind == "vector" and spec.size <= 2),
@@ -31,14 +31,14 @@ def check_fits(path: Path, spec: Any) -> None:
 
 
 def suffix_for(spec: Any) -> str:
-    """Return the suffix by which samples of that kind are best seen: a picture where one can be drawn."""
+    """Return the suffix that suits samples of that kind best: a picture if one can be drawn."""
     if spec.kind == "tokens":
         return ".txt"
     return ".png" if spec.kind == "image" or spec.size <= 2 else ".csv"
 
 
 def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
-    """Write examples `x` (n, *shape) as the suffix says."""
+    """Write examples `x` (n, *shape) in the format of the suffix."""
     suffix = path.suffix.lower()
     with atomic_path(path) as temporary:
         if suffix == ".npz":
@@ -61,15 +61,15 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
 
 
 def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a .csv file as RFC 4180 says: what has a comma, quote or line break is quoted; numbers keep all digits.
+    """Write a .csv file as in RFC 4180: cells with a comma, quote or line break are quoted; numbers keep all digits.
 
-    Text that a spreadsheet would compute, which begins with = + - or @ and is no number, gets an apostrophe before it,
-    which reading a table takes away again from names of columns.
+    Text that a spreadsheet would evaluate, which begins with = + - or @ and is not a number, gets a leading apostrophe;
+    reading a table removes it from the names of columns.
     """
     import csv
 
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)  # lines end with \r\n, and a name that holds either is quoted
+        writer = csv.writer(file)  # lines end with \r\n, and cells that contain either are quoted
         writer.writerow(map(_cell, names))
         writer.writerows(map(_cell, row) for row in rows)
 
@@ -85,7 +85,7 @@ def _cell(value: Any) -> Any:
 
 
 def label_column(y: np.ndarray[Any, Any], classes: Sequence[str] | None) -> list[Any]:
-    """Return labels `y` (n,) as a table has them: the names of their classes, where there are any."""
+    """Return labels `y` (n,) for a table: the names of their classes, if there are any."""
     return [classes[label] for label in y.tolist()] if classes else y.tolist()
 
 
@@ -96,9 +96,9 @@ def _text(row: np.ndarray[Any, Any], vocabulary: tuple[str, ...] | None) -> str:
 
 
 def grid(x: np.ndarray[Any, Any], levels: int) -> np.ndarray[Any, Any]:
-    """Return images (n, C, H, W) of whole numbers 0..levels−1 side by side, uint8 (H', W') or (H', W', 3).
+    """Return images (n, C, H, W) of integers 0..levels−1 side by side, uint8 (H', W') or (H', W', 3).
 
-    Small images are magnified by a whole factor, so that they are at least 28 dots high.
+    Small images are magnified by an integer factor, so that they are at least 28 pixels high.
 
     >>> grid(np.full((4, 1, 28, 28), 16), levels=17).shape
     (62, 62)
@@ -126,7 +126,7 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
         axes.hist(x[:, 0], bins=max(10, min(200, len(x) // 10)), density=True)
         axes.set_ylabel("density")
     else:
-        axes.scatter(x[:SHOWN, 0], x[:SHOWN, 1], s=min(max(8000 / len(x), 1), 20), linewidths=0)
+        axes.scatter(x[:MAX_POINTS, 0], x[:MAX_POINTS, 1], s=min(max(8000 / len(x), 1), 20), linewidths=0)
         axes.set_aspect("equal")
     axes.set_title(f"{len(x):,} samples")
     figure.savefig(path, dpi=120)
@@ -135,7 +135,7 @@ def _scatter(path: Path, x: np.ndarray[Any, Any]) -> None:
 def write_codes(
     path: Path, z: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None, classes: Sequence[str] | None = None
 ) -> None:
-    """Write codes `z` (n, d) and labels `y` (n,) as .npz or, by the names of their classes, as .csv."""
+    """Write codes `z` (n, d) and labels `y` (n,) as .npz or, with the names of their classes, as .csv."""
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".npz":
             arrays: dict[str, Any] = {"z": z} if y is None else {"z": z, "y": y}

@@ -1,8 +1,8 @@
-"""The command line: `thalweg VERB ...`. One file a verb; torch is imported when a verb works, never for `-h`.
+"""The command line: `thalweg VERB ...`. There is one file per verb; torch is imported when a verb runs, never for `-h`.
 
-A verb's file has `HELP` (one line), `parser(arguments)`, `run(given)`, which does the work and returns the document
-that `--json` prints, and `show(document)`, which prints the same for people. A document with a true `failed` (a
-training of a comparison) ends with exit code 1 after it is printed.
+A verb's file has `HELP` (one line), `parser(arguments)`, `run(arguments)`, which does the work and returns the document
+that `--json` prints, and `show(document)`, which prints it for people. A document with a true `failed` (a training of a
+comparison failed) is printed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from thalweg.cli.terminal import prepare_streams
 __all__ = ["VERBS", "main"]
 
 VERBS = {
-    "compare": "train models of different families under one budget, and measure all alike",
-    "train": "train a recipe on data, into a run folder",
+    "compare": "train models of different families under one budget, and evaluate them alike",
+    "train": "train a model, in a run folder",
     "resume": "resume a run exactly where it stopped",
-    "sample": "draw from a trained model, into a picture, table or text",
-    "evaluate": "measure a trained model: every measure that its abilities allow",
-    "score": "write how strange a trained model finds examples: anomaly scores",
-    "encode": "write the codes that a trained model gives examples",
-    "cluster": "group examples by the codes that a trained model gives them: k-means",
-    "compress": "measure what a trained model's codes of images cost in bits, and their error, beside JPEG",
-    "models": "list the recipes: what they are, can do, and come from",
-    "data": "list, describe or fetch data sets",
+    "sample": "draw samples from a trained model, into a picture, a table or text",
+    "evaluate": "evaluate a trained model by all measures that its abilities allow",
+    "score": "write the anomaly scores that a trained model gives examples",
+    "encode": "write the latent codes that a trained model gives examples",
+    "cluster": "group examples by the latent codes that a trained model gives them, with k-means",
+    "compress": "measure how many bits a trained model's codes of images take, and at what error, beside JPEG",
+    "models": "list the recipes with their abilities and papers",
+    "data": "list, describe or download data sets",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `thalweg` with these arguments and return the exit code: 0; 2 for a user's mistake; 1 for a failure.
+    """Run `thalweg` with these arguments and return the exit code: 0; 2 for a mistake of the user; 1 for a failure.
 
     >>> main(["--version"])
     thalweg 0.1.0
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help
         return int(stop.code or 0)
     except BrokenPipeError:
-        # what reads our output has gone; the interpreter must not complain when it flushes
+        # the reader of our output has ended; the interpreter must not fail when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except BaseException as error:
@@ -70,12 +70,12 @@ def _answer(arguments: list[str], flags: dict[str, str]) -> int:
     module = _verb(arguments[0])
     parser: Parser = module.parser(arguments[1:])
     flags.update(parser.flags)
-    given = parser.parse(arguments[1:])
-    as_json = given.pop("json")
-    given["command"] = shlex.join(["thalweg", *arguments])
-    document: dict[str, Any] = module.run(given)
+    parsed = parser.parse(arguments[1:])
+    as_json = parsed.pop("json")
+    parsed["command"] = shlex.join(["thalweg", *arguments])
+    document: dict[str, Any] = module.run(parsed)
     if os.environ.get("RANK", "0") != "0":
-        return 0  # under torchrun the first process speaks
+        return 0  # under torchrun only the first process prints
     if as_json:
         import json
 

@@ -1,4 +1,4 @@
-"""argparse, with every error as this command line says it."""
+"""An argparse parser whose errors are ValueErrors of one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thalweg.cli.options import Option, plain, read
 
 __all__ = ["Parser"]
 
-# What other programs call an option, and what it is called here.
+# Names of options in other programs, and their names here.
 SYNONYMS = {
     "--learning-rate": "--lr", "--epochs": "--examples or --steps", "--iterations": "--steps", "--max-steps": "--steps",
     "--batch": "--batch-size", "--output": "--out", "--name": "--run", "--dataset": "--data", "--gpu": "--device",
@@ -23,9 +23,9 @@ JSON = "print one JSON document on stdout and nothing else"
 
 
 class Parser:
-    """argparse, with every error as this command line says it: a ValueError of one line that names the option.
+    """A parser whose errors are ValueErrors of one line that name the option.
 
-    `hint(flag)` may tell more of an unknown option than the nearest known one.
+    `hint(flag)` may explain an unknown option if it resembles none of the known ones.
     """
 
     def __init__(self, verb: str, about: str, *, usage: str, hint: Callable[[str], str] | None = None) -> None:
@@ -46,19 +46,19 @@ class Parser:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The options as typed, by the name Python has for them."""
+        """The options as they are typed, by their names in Python."""
         flags = {name: option.typed[-1] for name, option in self.options.items()}
         return flags | {name: name.upper() for name in self.positionals} | self.aliases
 
     def positional(self, name: str, about: str, *, required: bool = True, many: bool = False) -> None:
-        """Take an argument, or `many`, by its place, called NAME in help and errors."""
+        """Add a positional argument, or `many`, called NAME in help texts and errors."""
         self.positionals[name] = (about, required)
         self.many = self.many or many
         nargs = "*" if many else "?"
         self.parser.add_argument(name, nargs=nargs, metavar=name.upper(), help=_escaped(about) or argparse.SUPPRESS)
 
     def group(self, title: str, options: Iterable[Option]) -> None:
-        """Take options, shown together under a title."""
+        """Add options under a common title."""
         group = self.parser.add_argument_group(title)
         for option in options:
             assert option.name not in self.options, f"two options are called {option.typed[-1]}"
@@ -75,7 +75,7 @@ class Parser:
                 group.add_argument(*option.typed, dest=option.name, metavar=metavar, help=about)
 
     def parse(self, arguments: list[str]) -> dict[str, Any]:
-        """Return the options that were given, converted, by Python's names; `json` always."""
+        """Return the options that were given, converted, by their names in Python; `json` is always included."""
         parse = self.parser.parse_known_intermixed_args if self.many else self.parser.parse_known_args
         known, extra = parse(self._joined(arguments))
         for token in extra:
@@ -85,22 +85,22 @@ class Parser:
             typed = [flag for option in self.options.values() for flag in option.typed]
             hint = (self.hint(flag) if self.hint else "") or _synonym(flag, typed) or suggestion(flag, typed)
             raise ValueError(f"{flag}: no such option of thalweg {self.verb}, wanted one that its -h lists{hint}")
-        given = {"json": False, **vars(known)}
+        values = {"json": False, **vars(known)}
         for name, (about, required) in self.positionals.items():
-            if not given.get(name):
-                given.pop(name, None)
+            if not values.get(name):
+                values.pop(name, None)
                 if required:
                     raise ValueError(f"{name.upper()}: got nothing, wanted {about}")
-        for name, value in given.items():
+        for name, value in values.items():
             if name in self.options and isinstance(value, str):
-                given[name] = read(name, value, self.options[name].hint)
-        return given
+                values[name] = read(name, value, self.options[name].hint)
+        return values
 
-    def require(self, given: dict[str, Any], name: str) -> Any:
-        """Return what was given for an option that has no default, or raise ValueError."""
-        if name not in given:
+    def require(self, values: dict[str, Any], name: str) -> Any:
+        """Return the value of an option without a default, or raise ValueError."""
+        if name not in values:
             raise ValueError(f"{name}: got nothing, wanted {self.options[name].help}")
-        return given[name]
+        return values[name]
 
     def _joined(self, arguments: list[str]) -> list[str]:
         """`--lr -1e-3` → `--lr=-1e-3`: argparse would take the number for an option."""
@@ -115,19 +115,19 @@ class Parser:
 
 
 def _synonym(flag: str, typed: list[str]) -> str:
-    """Return a hint where an option has another name here, one that this verb takes."""
+    """Return a hint if the option has another name here that this verb knows."""
     own = SYNONYMS.get(flag, "")
     return f" (did you mean {own}?)" if own and own.split(" ")[0] in typed else ""
 
 
 class _Quiet(argparse.ArgumentParser):
-    """argparse's own complaints, in our words."""
+    """Converts the errors of argparse to ValueErrors."""
 
     def error(self, message: str) -> NoReturn:
-        told = re.fullmatch(r"argument (\S+): (.*)", message)
-        if not told:
+        match = re.fullmatch(r"argument (\S+): (.*)", message)
+        if not match:
             raise ValueError(message)
-        flag, what = told[1].split("/")[0], told[2]
+        flag, what = match[1].split("/")[0], match[2]
         value = re.fullmatch(r"ignored explicit argument '?(.*?)'?", what)
         if value:
             raise ValueError(f"{flag}: got '{value[1]}', wanted no value")

@@ -1,4 +1,4 @@
-"""`thalweg compare RECIPE... --data D`: models of different families, side by side. The main job."""
+"""`thalweg compare RECIPE... --data D`: train models of different families, and evaluate them side by side."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from thalweg.comparison.plan import Candidate, Measuring, Plan
 from thalweg.config import TrainConfig
 from thalweg.recipes import FAMILIES
 
-HELP = "train models of different families on the same data under the same budget, and measure all alike"
+HELP = "train models of different families on the same data under the same budget, and evaluate them alike"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The recipes, the data, the budget, and how to measure."""
+    """Return the parser: the recipes, the data, the budget, and the settings of the evaluation."""
     listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
-    made = Parser(
+    result = Parser(
         "compare",
         f"{HELP}\n\nA recipe may have options of its own: vae:latent_dim=2,lr=1e-3\n\nrecipes:\n{listed}",
         usage="compare RECIPE... --data D",
     )
-    made.positional("recipe", "one or more recipes", many=True)
-    add_data(made)
+    result.positional("recipe", "one or more recipes", many=True)
+    add_data(result)
     fields = {option.name: option for option in options_of_dataclass(TrainConfig)}
-    made.group(
-        "budget (what is not given, each recipe chooses)",
+    result.group(
+        "budget (by default, that of each recipe)",
         [
             Option("minutes", float, None, "of training, for each model and seed"),
             Option("steps", int, None, fields["steps"].help),
             Option("examples", int, None, fields["examples"].help),
-            Option("seeds", int, 1, "trainings of each model, from seed 0; from 2 on intervals are over seeds"),
+            Option("seeds", int, 1, "trainings of each model, from seed 0; with 2 or more, intervals are over seeds"),
             fields["device"],
         ],
     )
-    made.group("measuring", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
-    made.group(
+    result.group("evaluation", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
+    result.group(
         "comparison",
         [
             Option("out", str, None, "folder of the comparison (default: runs/compare-RECIPES-DATA)"),
-            Option("overwrite", bool, False, "begin again, in place of the comparison that is in the folder"),
-            Option("ray", str, None, "address of a Ray cluster to spread the trainings over: auto, local, host:port"),
+            Option("overwrite", bool, False, "replace the comparison in the folder"),
+            Option("ray", str, None, "address of a Ray cluster for the trainings: auto, local, host:port"),
         ],
     )
-    return made
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Train, measure, and return the report."""
-    data = data_config(given)
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Train, evaluate, and return the report."""
+    data = data_config(arguments)
     if data is None:
         raise ValueError("source: got nothing, wanted data to compare on (see thalweg data list)")
-    models = tuple(Candidate.read(text) for text in given.get("recipe", []))
-    train = TrainConfig(**{f: given[f] for f in ("minutes", "steps", "examples", "device") if f in given})
-    measuring = Measuring(**{f: given[f] for f in Measuring.__dataclass_fields__ if f in given})
-    plan = Plan(models=models, data=data, seeds=given.get("seeds", 1), train=train, measuring=measuring)
-    folder = Path(given["out"]) if "out" in given else plan.default_folder()
+    models = tuple(Candidate.read(text) for text in arguments.get("recipe", []))
+    train = TrainConfig(**{f: arguments[f] for f in ("minutes", "steps", "examples", "device") if f in arguments})
+    measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
+    plan = Plan(models=models, data=data, seeds=arguments.get("seeds", 1), train=train, measuring=measuring)
+    folder = Path(arguments["out"]) if "out" in arguments else plan.default_folder()
 
     from thalweg.comparison import compare
 
@@ -67,9 +67,9 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         report = compare(
             plan,
             folder,
-            command=given["command"],
-            overwrite=given.get("overwrite", False),
-            ray=given.get("ray"),
+            command=arguments["command"],
+            overwrite=arguments.get("overwrite", False),
+            ray=arguments.get("ray"),
         )
     except (KeyboardInterrupt, Terminated) as stop:
         raise type(stop)("interrupted; the same command resumes") from None
@@ -78,7 +78,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
 
 class Terminated(BaseException):
-    """SIGTERM: the training that runs writes a checkpoint and stops, as at an interrupt."""
+    """Raised by SIGTERM: the current training writes a checkpoint and stops, as after an interrupt."""
 
     signum = signal.SIGTERM
 
@@ -88,10 +88,10 @@ def _terminate(signum: int, frame: object) -> None:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the table, and where the report is."""
+    """Print the table, and the path of the report."""
     from thalweg.cli.tables import print_report
 
     print_report(document)
     print(f"report: {document['folder']}/report.html")
     if document["failed"]:
-        print(f"trainings that failed: {document['failed']}; the same command tries them again")
+        print(f"trainings that failed: {document['failed']}; the same command trains them again")

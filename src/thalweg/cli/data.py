@@ -1,4 +1,4 @@
-"""`thalweg data list | info D | fetch NAME`: what there is to train on."""
+"""`thalweg data list | info D | fetch NAME`: the available data sets."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any
 from thalweg.cli.arguments import Parser
 from thalweg.cli.shared import add_data, data_config, print_table
 
-HELP = "list, describe or fetch data sets"
+HELP = "list, describe or download data sets"
 ACTIONS = ("list", "info", "fetch")
 
 
 def parser(arguments: list[str]) -> Parser:
-    """What to do, and with which data."""
-    made = Parser(
+    """Return the parser: the action, and the data set."""
+    result = Parser(
         "data",
         f"{HELP}\n\nlist: the names; info D: shape, splits, classes of a name or a path; fetch NAME",
         usage="data list | info D | fetch NAME",
     )
-    made.positional("action", "one of list, info, fetch")
-    made.positional("source", "name or path", required=False)
-    made.aliases["data"] = "SOURCE"
-    add_data(made, source=False)
-    return made
+    result.positional("action", "one of list, info, fetch")
+    result.positional("source", "name or path", required=False)
+    result.aliases["data"] = "SOURCE"
+    add_data(result, source=False)
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """List, describe or fetch."""
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """List, describe or download data."""
     from thalweg.checks import choice
 
-    action, source = choice("action", given["action"], ACTIONS), given.get("source")
+    action, source = choice("action", arguments["action"], ACTIONS), arguments.get("source")
     if action != "list" and source is None:
         raise ValueError(f"SOURCE: got nothing, wanted data to {action} (see thalweg data list)")
     if action == "list" and source is not None:
         raise ValueError(f"SOURCE: got '{source}', wanted nothing after list")
-    config = data_config(given, source)
+    config = data_config(arguments, source)
 
     from thalweg import data
 
@@ -53,7 +53,7 @@ def show(document: dict[str, Any]) -> None:
         print_table("data", columns, [[row[c] for c in columns] for row in document["data"]])
         print("Or a path: a folder of images, .npz, IDX files, .csv, .parquet, .txt")
     elif "files" in document:
-        print("\n".join(document["files"]) or f"{document['name']}: needs no files")
+        print("\n".join(document["files"]) or f"{document['name']}: no files needed")
     else:
         for name, value in document["info"].items():
             if value not in (None, [], ""):

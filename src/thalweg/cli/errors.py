@@ -1,4 +1,4 @@
-"""What went wrong, in one line on stderr, and the exit code that says whose fault it was."""
+"""Prints an error in one line on stderr, and chooses the exit code: a mistake of the user, or a failure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["BROKEN_PIPE", "report"]
 MISTAKE, FAILURE, SIGNAL, BROKEN_PIPE = 2, 1, 128, 141
 LONGEST = 600
 
-# system errors which the user mends by other arguments; a full disk or a dead device is not among them
+# system errors that the user can correct by other arguments; a full disk is not among them
 WANTED = {
     errno.ENOENT: "a path that exists",
     errno.EEXIST: "a new name",
     errno.ENOTDIR: "a folder where there is a file",
     errno.EISDIR: "a file where there is a folder",
-    errno.EACCES: "a place that this user may read and write",
-    errno.EPERM: "a place that this user may read and write",
+    errno.EACCES: "a path that this user may read and write",
+    errno.EPERM: "a path that this user may read and write",
     errno.EROFS: "a place that can be written",
     errno.ENAMETOOLONG: "a shorter name",
     errno.ELOOP: "a path without a loop of links",
@@ -32,10 +32,10 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def report(error: BaseException, flags: Mapping[str, str]) -> int:
-    """Print `thalweg: error: ...` for the error and return the exit code.
+    """Print `thalweg: error: ...` and return the exit code.
 
-    `flags` are the options by Python's name: a message that begins with such a name gets the option's. With
-    THALWEG_DEBUG=1 the traceback comes first.
+    `flags` are the options by their names in Python: if the message begins with such a name, it is replaced by the
+    option. With THALWEG_DEBUG=1 the traceback is printed first.
     """
     if os.environ.get("THALWEG_DEBUG") == "1":
         traceback.print_exception(error)
@@ -58,7 +58,9 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
-        full = "; the last checkpoint stands: make room, then `thalweg resume`" if error.errno in FULL else ""
+        full = (
+            "; the last checkpoint is kept: free some space, then use `thalweg resume`" if error.errno in FULL else ""
+        )
         return f"{where}{error.strerror}{wanted}{full}"
     expected = (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)
     if isinstance(error, expected) and not (isinstance(error, ValueError) and _foreign(error)):
@@ -68,10 +70,11 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
 
 
 def _foreign(error: BaseException) -> bool:
-    """Return whether a library raised the error: what it complains of is ours to get right, not the user's.
+    """Return whether a library raised the error, which is then an internal error and not the user's.
 
     Our own ValueErrors come from a `raise` statement of this package; those of a user's model from the user's files.
-    What compiled code raises, as `bytes.decode` or an operation of numpy, ends at a line of ours that is no `raise`.
+    Errors of compiled code, such as `bytes.decode` or an operation of numpy, end at a line of this package that is not
+    a `raise`.
     """
     import dis
     import sysconfig

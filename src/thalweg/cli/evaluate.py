@@ -1,4 +1,4 @@
-"""`thalweg evaluate DIR`: every measure that the model's abilities allow, beside the baselines."""
+"""`thalweg evaluate DIR`: all measures that the model's abilities allow, beside the baselines."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ if TYPE_CHECKING:
     from thalweg.data import Dataset
     from thalweg.recipes.runs import Opened
 
-HELP = "measure a trained model: every measure that its abilities allow, beside the baselines"
+HELP = "evaluate a trained model by all measures that its abilities allow, beside baselines"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The run folder, what to measure it on, and how."""
-    made = Parser(
+    """Return the parser: the run folder, the data, and the settings of the evaluation."""
+    result = Parser(
         "evaluate",
         f"{HELP}\n\nAlso writes report.json and report.html into the run folder.",
         usage="evaluate DIR [--data D]",
     )
-    made.aliases["run"] = "DIR"
-    made.positional("dir", "a run folder")
-    add_data(made)
-    made.group("measuring", [*options_of_dataclass(Measuring), device_option()])
-    return made
+    result.aliases["run"] = "DIR"
+    result.positional("dir", "a run folder")
+    add_data(result)
+    result.group("measuring", [*options_of_dataclass(Measuring), device_option()])
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Measure the run's model on its own data, or on others of the same kind, and return the report."""
-    measuring = Measuring(**{f: given[f] for f in Measuring.__dataclass_fields__ if f in given})
-    other = data_config(given)
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate the run's model on its own data, or on other data of the same kind, and return the report."""
+    measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
+    other = data_config(arguments)
 
-    from thalweg.comparison.measure import Bench
+    from thalweg.comparison.measure import Evaluator
     from thalweg.comparison.side_by_side import evaluate_run
     from thalweg.data.dataset import same_kind
     from thalweg.recipes.runs import open_run
 
-    opened = open_run(given["dir"], device="cpu")
+    opened = open_run(arguments["dir"], device="cpu")
     dataset = opened.data(other)
     same_kind(dataset.spec, opened.spec)
     if other is not None:
         dataset = replace(dataset, own=_own(opened, dataset))
-    bench = Bench(dataset, measuring, device=given.get("device", "auto"), say=warn)
-    report = evaluate_run(given["dir"], bench, opened.config, command=given["command"], say=warn)
-    return report | {"folder": str(given["dir"])}
+    evaluator = Evaluator(dataset, measuring, device=arguments.get("device", "auto"), log=warn)
+    report = evaluate_run(arguments["dir"], evaluator, opened.config, command=arguments["command"], log=warn)
+    return report | {"folder": str(arguments["dir"])}
 
 
 def _own(opened: Opened, other: Dataset) -> Dataset:
-    """Return the data that the model was trained on; without examples where they cannot be read any more."""
+    """Return the data that the model was trained on, or a data set without examples if they can no longer be read."""
     try:
         return opened.data()
     except (ValueError, OSError) as error:
@@ -62,7 +62,7 @@ def _own(opened: Opened, other: Dataset) -> Dataset:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the table, and where the report is."""
+    """Print the table, and the path of the report."""
     from thalweg.cli.tables import print_report
 
     print_report(document)

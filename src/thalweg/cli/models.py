@@ -1,4 +1,4 @@
-"""`thalweg models`: what there is to train, what it can do, and where it comes from."""
+"""`thalweg models`: the recipes, their abilities and their papers."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from thalweg.cli.options import Option, options_of_function
 from thalweg.cli.shared import print_table
 from thalweg.recipes import FAMILIES, recipe
 
-HELP = "list the recipes: what they are, can do, and come from"
-ABILITIES = ("logits", "log_prob", "elbo", "sample", "encode", "decode", "restore", "score")
+HELP = "list the recipes with their abilities and papers"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """Nothing but --family."""
-    made = Parser(
+    """Return the parser, which only has --family."""
+    result = Parser(
         "models",
-        f"{HELP}\n\nParameters are of the defaults, on 28×28 gray images or points of the plane (else the line).",
+        f"{HELP}\n\nThe number of parameters is that of the defaults, for 28×28 gray images or points of the plane.",
         usage="models",
     )
-    made.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
-    return made
+    result.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Build each recipe's model on standard data, and ask what it can do."""
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Build each recipe's model for standard data, and list its abilities."""
     from thalweg.checks import choice
 
-    asked = [choice("family", given["family"], FAMILIES)] if "family" in given else list(FAMILIES)
+    asked = [choice("family", arguments["family"], FAMILIES)] if "family" in arguments else list(FAMILIES)
     return {"models": [describe(f, name) for f in asked for name in FAMILIES[f]]}
 
 
 def describe(family: str, name: str) -> dict[str, Any]:
-    """Return what is known of a recipe."""
+    """Return the description of a recipe."""
+    from thalweg.abilities import ABILITIES, abilities_of
+
     function = recipe(name)
     doc = inspect.getdoc(function) or ""
     paper = re.search(r"^References?: ((?:.+\n?)+)", doc, re.MULTILINE)
@@ -45,15 +46,15 @@ def describe(family: str, name: str) -> dict[str, Any]:
             continue
         try:
             model = function(spec).model
-        except ValueError:  # the recipe says that it is not for such data
+        except ValueError:  # the recipe does not support such data
             continue
         count = sum(p.numel() for p in model.parameters())
-        built[spec.kind] = {"parameters": count, "abilities": [a for a in ABILITIES if hasattr(model, a)]}
+        built[spec.kind] = {"parameters": count, "abilities": list(abilities_of(model))}
     return {
         "name": name,
         "family": family,
         "about": doc.split("\n\n")[0].replace("\n", " "),
-        "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=ABILITIES.index),
+        "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=list(ABILITIES).index),
         "parameters": {kind: b["parameters"] for kind, b in built.items()},
         "options": {o.name: o.default for o in options_of_function(function)},
         "paper": " ".join(paper[1].split()) if paper else None,
@@ -61,7 +62,7 @@ def describe(family: str, name: str) -> dict[str, Any]:
 
 
 def standard_specs() -> list[Any]:
-    """Specs of 28×28 gray images with ten classes, of points of the plane with two, and of the line."""
+    """Return Specs of 28×28 gray images with ten classes, of points of the plane with two, and of single values."""
     from thalweg.data import Spec
 
     digits = tuple("0123456789")
@@ -82,4 +83,4 @@ def show(document: dict[str, Any]) -> None:
         ]
         for m in document["models"]
     ]
-    print_table("recipes", ["name", "family", "can", "parameters", "paper"], rows)
+    print_table("recipes", ["name", "family", "abilities", "parameters", "paper"], rows)

@@ -1,4 +1,4 @@
-"""Options made from what the library already says: fields of dataclasses and signatures of functions."""
+"""Options of the command line, from the fields of dataclasses and the signatures of functions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Option", "options_of_dataclass", "options_of_function", "plain", "re
 
 @dataclass(frozen=True)
 class Option:
-    """An option of the command line: what Python calls it, its annotation, its default and its help."""
+    """An option of the command line: its name in Python, its annotation, its default and its help text."""
 
     name: str
     hint: Any = str
     default: Any = None
     help: str = ""
-    flags: tuple[str, ...] = ()  # as typed; by default --the-name
+    flags: tuple[str, ...] = ()  # as it is typed; by default --the-name
 
     @property
     def typed(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def plain(hint: Any) -> Any:
 
 
 def read(name: str, text: str, hint: Any) -> Any:
-    """Return what `text` says as the annotation wants it, or raise ValueError naming the option.
+    """Return the value of `text` according to the annotation, or raise ValueError with the option's name.
 
     >>> read("steps", "1e3", int | None)
     1000
@@ -70,9 +70,9 @@ def read(name: str, text: str, hint: Any) -> Any:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or (hint is int and number != int(number)):
-        raise ValueError(f"{name}: got '{text}', wanted {'a whole number' if hint is int else 'a number'}")
+        raise ValueError(f"{name}: got '{text}', wanted {'an integer' if hint is int else 'a number'}")
     if hint is int and re.fullmatch(r"[+-]?\d+", text):
-        return int(text)  # exact beyond 2⁵³
+        return int(text)  # integers beyond 2⁵³ are exact
     return hint(number)
 
 

@@ -1,4 +1,4 @@
-"""`thalweg resume DIR`: resume a run exactly where it stopped."""
+"""`thalweg resume DIR`: continue a run exactly where it stopped."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ HELP = "resume a run exactly where it stopped"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The run folder, and how far to go."""
-    made = Parser("resume", f"{HELP}, from its saved configuration", usage="resume DIR")
-    made.aliases["run"] = "DIR"
-    made.positional("dir", "a run folder")
+    """Return the parser: the run folder, and the new budget."""
+    result = Parser("resume", f"{HELP}, from its saved configuration", usage="resume DIR")
+    result.aliases["run"] = "DIR"
+    result.positional("dir", "a run folder")
     budget = [
-        Option("steps", int, None, "steps to reach in all (default: what the run was to have)"),
-        Option("minutes", float, None, "minutes of training in all, in place of steps"),
+        Option("steps", int, None, "total number of steps (default: that of the run)"),
+        Option("minutes", float, None, "total minutes of training, in place of steps"),
     ]
-    made.group("run", budget)
-    made.group("data", [Option("data", str, None, "where the run's data are now, if they were moved", ("--data",))])
-    return made
+    result.group("run", budget)
+    result.group("data", [Option("data", str, None, "new path of the run's data, if they were moved", ("--data",))])
+    return result
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Go on, and say what the run came to."""
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Continue the run, and return its summary."""
     from thalweg.checks import positive
     from thalweg.recipes import runs
     from thalweg.training.progress import progress
 
-    budget = {name: positive(name, given[name]) for name in ("steps", "minutes") if name in given}
+    budget = {name: positive(name, arguments[name]) for name in ("steps", "minutes") if name in arguments}
     if len(budget) > 1:
-        raise ValueError(f"minutes: got {given['minutes']} beside steps, wanted one of them")
-    folder = Path(given["dir"])
+        raise ValueError(f"minutes: got {arguments['minutes']} beside steps, wanted one of them")
+    folder = Path(arguments["dir"])
     with resumable(folder):
-        runs.resume(folder, **budget, data=given.get("data"), progress=progress(), warn=warn)
+        runs.resume(folder, **budget, data=arguments.get("data"), progress=progress(), warn=warn)
     return summary(folder)

@@ -1,4 +1,4 @@
-"""What several verbs share: the options of data and device, run folders, tables."""
+"""Functions for several verbs: options of the data and the device, output files, tables."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from thalweg.config import DataConfig
 
 __all__ = [
     "add_data",
+    "add_run_and_input",
     "data_config",
     "device_option",
     "out_file",
@@ -25,12 +26,12 @@ __all__ = [
 ]
 
 DATA = "embedded or downloadable name, or a path (see thalweg data list)"
-# --seed and --examples are those of training
+# --seed and --examples are options of the training
 RENAMED = {"source": "data", "seed": "data_seed", "examples": "data_examples"}
 
 
 def add_data(parser: Parser, *, source: bool = True) -> None:
-    """Take the options that say which data, and how they are read."""
+    """Add the options of the data."""
     options = []
     if source:
         parser.aliases["data"] = "--data"
@@ -45,38 +46,53 @@ def add_data(parser: Parser, *, source: bool = True) -> None:
     parser.group("data", options)
 
 
-def data_config(given: dict[str, Any], source: str | None = None) -> DataConfig | None:
-    """Return the data that were asked for, or None where no source was named."""
+def add_run_and_input(parser: Parser, what: str) -> None:
+    """Add the run folder, and the data that its model is applied to."""
+    parser.aliases["run"] = "DIR"
+    parser.positional("dir", "a run folder")
+    parser.positional("input", f"{what}: a name or a path (default: the run's own data)", required=False)
+    parser.aliases["data"] = "INPUT"
+    add_data(parser, source=False)
+
+
+def data_config(arguments: dict[str, Any], source: str | None = None) -> DataConfig | None:
+    """Return the data that the arguments ask for, or None if no source is given."""
     fields = {f: f if f == "source" else RENAMED.get(f, f) for f in DataConfig.__dataclass_fields__}
-    found = {field: given[name] for field, name in fields.items() if name in given}
+    settings = {field: arguments[name] for field, name in fields.items() if name in arguments}
     if source is not None:
-        found["source"] = source
-    if "source" not in found:
-        if found:
-            first = next(iter(found))
-            name, value = RENAMED.get(first, first), found[first]
-            raise ValueError(f"{name}: got {value!r} without data to read so, wanted a source beside it")
+        settings["source"] = source
+    if "source" not in settings:
+        if settings:
+            first = next(iter(settings))
+            name, value = RENAMED.get(first, first), settings[first]
+            raise ValueError(f"{name}: got {value!r} without data, wanted the data that it applies to")
         return None
     try:
-        return DataConfig(**found)
+        return DataConfig(**settings)
     except ValueError as error:
         field, colon, rest = str(error).partition(":")
         raise ValueError(f"{RENAMED.get(field, field)}{colon}{rest}") from None
 
 
 def device_option() -> Option:
-    """--device."""
+    """Return the option --device."""
     return Option("device", str, "auto", "auto, cpu, cuda, cuda:1, mps ...")
 
 
 def seed_option(what: str) -> Option:
-    """--seed."""
+    """Return the option --seed."""
     return Option("seed", int, 0, f"of {what}")
 
 
-def out_file(text: str, suffixes: Iterable[str]) -> Path:
-    """Return the path to write to; raise ValueError for a suffix that is not known, or a place that is not there."""
-    path, suffixes = Path(text), list(suffixes)
+def out_file(text: str | None, suffixes: Iterable[str]) -> Path:
+    """Return the path to write to.
+
+    Raises ValueError where none is given, for an unknown suffix, and for a folder that does not exist.
+    """
+    suffixes = list(suffixes)
+    if text is None:
+        raise ValueError(f"out: got nothing, wanted a file name ending in {', '.join(suffixes)}")
+    path = Path(text)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"out: got '{text}', wanted a file name ending in {', '.join(suffixes)}")
     if path.is_dir():
@@ -99,7 +115,7 @@ def split_choice(name: str) -> str:
 
 
 def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *, caption: str = "") -> None:
-    """Print a table on stdout, as wide as what it holds where stdout is no terminal."""
+    """Print a table on stdout; if stdout is not a terminal, it is as wide as its content."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -117,5 +133,5 @@ def print_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], *
 
 
 def warn(message: str) -> None:
-    """Say something on stderr, in one line."""
+    """Write a message to stderr, in one line."""
     print(f"thalweg: {' '.join(message.split())}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A report on the terminal: rows of measures, columns of models, the best marked and who is not told from it."""
+"""The table of a report on the terminal: rows of measures, columns of models, with marks for the best values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 __all__ = ["print_report"]
 
 LEGEND = (
-    "★ best of the models   ≈ not separated from the best: 0 is in the 95 % interval of the single difference; "
-    "Holm-adjusted: report.json   "
-    "≥ ≤ bounds   – why: report.html"
+    "★ best model   ≈ not separated from the best (the 95 % interval of the difference contains 0)   ≥ ≤ bounds   "
+    "– missing; report.html has the reasons, report.json the Holm-adjusted tests"
 )
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Print the table of a report on stdout; intervals are 95 %."""
+    """Print the table of a report on stdout; intervals are at 95 %."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

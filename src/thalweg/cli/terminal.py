@@ -1,4 +1,4 @@
-"""Standard streams that can take whatever is printed: closed ones, and encodings without our signs."""
+"""Prepares the standard streams: closed ones, and encodings that lack some of our characters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import unicodedata
 
 __all__ = ["prepare_streams"]
 
-# What stands for a sign where the encoding of the terminal does not have it.
+# Replacements for characters that the encoding of the terminal lacks.
 ASCII = {
     "★": "*", "≈": "~", "≥": ">=", "≤": "<=", "±": "+/-", "×": "x", "–": "-", "−": "-", "—": "-", "→": "->", "←": "<-",
     "↑": "^", "↓": "v", "∞": "inf", "…": "...", "·": ".", "▸": ">", "✓": "+", "✗": "x", "²": "^2", "³": "^3",
@@ -20,7 +20,7 @@ ASCII = {
 
 
 def ascii_fallback(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Replace what cannot be encoded by signs that can: an error handler for `codecs`.
+    """Replace characters that cannot be encoded: an error handler for `codecs`.
 
     >>> codecs.register_error("thalweg", ascii_fallback)
     >>> "72.1 ± 0.3 %, ≥ 3 ★".encode("ascii", "thalweg")
@@ -38,15 +38,16 @@ def _plain(sign: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Open the null device in place of closed standard streams, and let open ones fall back to ASCII signs.
+    """Open the null device in place of closed standard streams, and let open ones replace characters they cannot
+    encode.
 
-    A closed descriptor would be given to the next file that is opened, which prints would then destroy.
+    A closed descriptor would be reused by the next file that is opened, which prints would then overwrite.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
+            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor, which is this one
     codecs.register_error("thalweg", ascii_fallback)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -1,4 +1,4 @@
-"""`thalweg train RECIPE --data D`: one run, in a folder of its own."""
+"""`thalweg train RECIPE --data D`: train a model, in a run folder of its own."""
 
 from __future__ import annotations
 
@@ -18,60 +18,62 @@ from thalweg.recipes import FAMILIES, recipe, recipe_names
 if TYPE_CHECKING:
     from thalweg.recipes.runs import Opened
 
-HELP = "train a recipe on data, into a run folder"
+HELP = "train a model, in a run folder"
 
 
 def parser(arguments: list[str]) -> Parser:
-    """The options of training, of the data, and of the recipe that the first argument names."""
+    """Return the parser: the options of the training, of the data, and of the recipe that the first argument names."""
     name = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if name is None:
         if not {"-h", "--help"} & set(arguments):
             got = f"'{arguments[0]}'" if arguments else "nothing"
             raise ValueError(f"RECIPE: got {got} first, wanted a recipe: {', '.join(recipe_names())}")
         listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
-        made = Parser(
+        result = Parser(
             "train",
-            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h adds the recipe's own options",
+            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h lists the recipe's own options",
             usage="train RECIPE --data D",
         )
-        made.positional("recipe", "recipe")
+        result.positional("recipe", "recipe")
     else:
         function = recipe(name)
         about = (function.__doc__ or name).split("\n\n")[0]
-        made = Parser(f"train {name}", about, usage=f"train {name} --data D", hint=lambda flag: _elsewhere(name, flag))
-        made.positional("recipe", "")
-        made.group(f"options of {name}", options_of_function(function))
-    add_data(made)
+        result = Parser(
+            f"train {name}", about, usage=f"train {name} --data D", hint=lambda flag: _elsewhere(name, flag)
+        )
+        result.positional("recipe", "")
+        result.group(f"options of {name}", options_of_function(function))
+    add_data(result)
     run = [
-        Option("run", str, None, "run folder to make (default: runs/RECIPE-DATA-N)"),
-        Option("overwrite", bool, False, "replace the run that is in the folder"),
+        Option("run", str, None, "new run folder (default: runs/RECIPE-DATA-N)"),
+        Option("overwrite", bool, False, "replace the run in the folder"),
     ]
-    made.group("run", run)
-    made.group("training (what is not given, the recipe chooses)", options_of_dataclass(TrainConfig))
-    return made
+    result.group("run", run)
+    result.group("training (by default, the settings of the recipe)", options_of_dataclass(TrainConfig))
+    return result
 
 
 def _elsewhere(name: str, flag: str) -> str:
-    """Say which other recipes have an option."""
+    """Return which other recipes have an option."""
     option = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
     have = [other for other in recipe_names() if option in {o.name for o in options_of_function(recipe(other))}]
     return f" (it is an option of {', '.join(have)}, not of {name})" if have else ""
 
 
-def configuration(given: dict[str, Any]) -> RunConfig:
-    """Return the settings that the arguments ask for; what was not given is left to the recipe."""
-    name = given["recipe"]
-    data = data_config(given)
+def configuration(arguments: dict[str, Any]) -> RunConfig:
+    """Return the configuration that the arguments ask for; settings that are not given are left to the recipe."""
+    name = arguments["recipe"]
+    data = data_config(arguments)
     if data is None:
         raise ValueError("source: got nothing, wanted data to train on (see thalweg data list)")
     own = [option.name for option in options_of_function(recipe(name))]
-    train = {field: given[field] for field in TrainConfig.__dataclass_fields__ if field in given}
-    options = {option: given[option] for option in own if option in given}
+    train = {field: arguments[field] for field in TrainConfig.__dataclass_fields__ if field in arguments}
+    options = {option: arguments[option] for option in own if option in arguments}
     return RunConfig(recipe=name, data=data, options=options, train=TrainConfig(**train))
 
 
 def default_folder(config: RunConfig) -> Path:
-    """Return runs/RECIPE-DATA-N with the least N that is free."""
+    """Return runs/RECIPE-DATA-N with the smallest unused N."""
     stem = f"{config.recipe}-{Path(config.data.source).stem or 'data'}"
     n = 1
     while (folder := Path("runs") / f"{stem}-{n}").exists():
@@ -79,24 +81,24 @@ def default_folder(config: RunConfig) -> Path:
     return folder
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Train, and say where the run is and what it came to."""
-    config = configuration(given)
-    if "run" not in given and os.environ.get("WORLD_SIZE", "1") != "1":
+def run(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Train, and return where the run is and its summary."""
+    config = configuration(arguments)
+    if "run" not in arguments and os.environ.get("WORLD_SIZE", "1") != "1":
         raise ValueError("run: got nothing, wanted a folder that all processes share")
-    folder = Path(given["run"]) if "run" in given else default_folder(config)
+    folder = Path(arguments["run"]) if "run" in arguments else default_folder(config)
 
     from thalweg.recipes import runs
     from thalweg.training.progress import progress
 
     with resumable(folder):
-        runs.train(config, folder, overwrite=given.get("overwrite", False), progress=progress(), warn=warn)
+        runs.train(config, folder, overwrite=arguments.get("overwrite", False), progress=progress(), warn=warn)
     return summary(folder)
 
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say how to resume a run that a signal stops."""
+    """Print how to resume a run that a signal stops."""
     from thalweg.training import Interrupted
 
     try:
@@ -107,7 +109,7 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return where a run is, the last of its records, and commands that come next; nothing in a later process."""
+    """Return the path of a run, its last record, and next commands; nothing in other processes than the first."""
     if os.environ.get("RANK", "0") != "0":
         return {}
     from thalweg.recipes.runs import open_run
@@ -125,27 +127,30 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def picture(opened: Opened) -> str | None:
-    """Draw samples into the run folder, where the model can sample and its samples can be seen; return their path.
+    """Draw samples into the run folder, if the model can sample and its samples can be drawn; return the picture's
+    path.
 
-    A picture that cannot be drawn is a warning: the training has ended well.
+    A picture that cannot be drawn is only a warning, since the training has succeeded.
     """
+    from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for, write_values
-    from thalweg.cli.sample import draw
+    from thalweg.applications.sample import draw
 
     path = opened.path / "samples" / "samples.png"
-    if not hasattr(opened.model, "sample") or suffix_for(opened.spec) != ".png":
+    if not isinstance(opened.model, Samples) or suffix_for(opened.spec) != ".png":
         return None
     try:
         path.parent.mkdir(exist_ok=True)
         write_values(path, draw(opened.model, 64 if opened.spec.kind == "image" else 5000, 0), opened.spec)
-    except Exception as error:  # whatever a model or a drawing library raises
+    except Exception as error:  # any exception of a model or a drawing library
         warn(f"no picture of samples: {' '.join(str(error).split()) or type(error).__name__}")
         return None
     return str(path)
 
 
 def next_commands(opened: Opened) -> list[str]:
-    """Return commands that work word for word on this run: to measure it, to draw from it, to train it for longer."""
+    """Return commands that work on this run as they are: to evaluate it, to sample from it, to train it for longer."""
+    from thalweg.abilities import Samples
     from thalweg.applications.files import suffix_for
     from thalweg.recipes.runs import build
     from thalweg.training.updates import Solved
@@ -153,17 +158,17 @@ def next_commands(opened: Opened) -> list[str]:
     folder, data = str(opened.path), opened.config.data
     without = [part for part, share in (("test", data.test), ("validation", data.validation)) if share == 0]
     split = next(part for part in ("test", "validation", "train") if part not in without)
-    found = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
-    if hasattr(opened.model, "sample"):
-        found.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
+    commands = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
+    if isinstance(opened.model, Samples):
+        commands.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
     if not any(isinstance(stage.update, Solved) for stage in build(opened.config, opened.spec).stages):
         done = max((record["step"] for record in opened.records()), default=1)
-        found.append(["resume", "--steps", str(2 * done)])
-    return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in found]
+        commands.append(["resume", "--steps", str(2 * done)])
+    return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in commands]
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print the run folder and what one can do with it."""
+    """Print the run folder and the next commands."""
     print(f"run: {document['run']}")
     if document["picture"]:
         print(f"samples: {document['picture']}")

@@ -1,4 +1,4 @@
-"""Comparison: models of different families, trained under one budget, judged by the same measures, side by side."""
+"""Comparison: models of different families, trained under one budget and evaluated by the same measures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Measuring", "Plan", "compare", "evaluate_run"]
 
-# Found when asked for: a plan is made without importing torch.
+# Imported on first use: a plan is made without importing torch.
 _WHERE = {
     "Candidate": "plan",
     "Measuring": "plan",

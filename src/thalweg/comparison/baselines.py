@@ -43,13 +43,14 @@ def baselines(dataset: Dataset, seed: int = 0) -> dict[str, Any]:
     if dataset.spec.kind == "tokens":
         return {"real": real}
     spec, fit = dataset.spec, Fit(dataset, seed)
-    made: dict[str, Any] = {"real": real} | ({"uniform": Uniform(spec.shape, spec.levels)} if spec.levels else {})
-    made["gaussian"], mixture = fit.gaussian(), fit.mixture()
-    return made | ({"gaussian-mixture": mixture} if len(mixture.means) > 1 else {})
+    models: dict[str, Any] = {"real": real} | ({"uniform": Uniform(spec.shape, spec.levels)} if spec.levels else {})
+    models["gaussian"], mixture = fit.gaussian(), fit.mixture()
+    return models | ({"gaussian-mixture": mixture} if len(mixture.means) > 1 else {})
 
 
 class Uniform:
-    """P(x) = levels^(−D) of every image: log₂ levels bits/dim, what a code of fixed length costs.
+    """Independent uniform levels: P(x) = levels^(−D) for every image, log₂ levels bits/dim, as a code of fixed length
+    has.
 
     >>> coin = Uniform((1, 2, 2), levels=2)
     >>> coin.log_prob(torch.zeros(1, 1, 2, 2)).exp().item(), coin.sample(3).shape
@@ -73,10 +74,10 @@ class Uniform:
 
 
 class Real:
-    """Held-out examples as samples, each once, in an order drawn from the seed.
+    """Held-out examples as samples, each once, in a random order that depends on the seed.
 
-    A call goes on where the last one stopped, so a draw in several batches repeats nothing; after the last example it
-    begins again with the first.
+    Each call continues where the last one stopped, so a sample drawn in several batches contains no example twice;
+    after the last example it starts again with the first.
 
     >>> real = Real(np.arange(5), seed=0)
     >>> sorted([*real.sample(2).tolist(), *real.sample(3).tolist()])
@@ -88,7 +89,7 @@ class Real:
         self.order = np.random.default_rng(fold(seed, "real")).permutation(len(x))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return `n` examples, raw, on the generator's device. Raises ValueError for more than there are."""
+        """Return `n` raw examples on the generator's device. Raises ValueError if there are fewer."""
         if n > len(self.x):
             raise ValueError(f"real: got {n} samples asked for, wanted at most the {len(self.x)} validation examples")
         rows = self.order[np.arange(self.next, self.next + n) % max(len(self.x), 1)]

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians on raw data: densities that can be sampled."""
+"""Mixtures of Gaussians over raw data: densities that can be sampled."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Gaussians(nn.Module):
         self.observation = "dequantized" if levels or any(discrete) else "continuous"
         self.log_weights, self.means = _fixed(np.log(weights)), _fixed(means)
         lower = np.tril_indices(means.shape[1])
-        self.factors = _fixed(factors[:, *lower])  # the lower triangles, row by row: as many numbers as were fitted
+        # the lower triangles, row by row: as many numbers as there are fitted parameters
+        self.factors = _fixed(factors[:, *lower])
         self.basis = None if basis is None else _fixed(basis)
         origin = torch.zeros(math.prod(shape), dtype=torch.float64) if center is None else _fixed(center).data
         self.register_buffer("center", origin)
@@ -68,7 +69,7 @@ class Gaussians(nn.Module):
         return factor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density (B,) of raw data in nats; of levels and discrete columns with noise drawn here."""
+        """Return the log-density (B,) of raw data in nats; levels and discrete columns get noise that is drawn here."""
         y = x.double()
         beside = y.new_zeros(())
         if self.observation == "dequantized":

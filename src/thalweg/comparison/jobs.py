@@ -1,4 +1,4 @@
-"""Trainings side by side: each in a process of its own, one after another, or spread over a Ray cluster."""
+"""Trainings of a comparison: each in a process of its own, one after another, or distributed over a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any, Literal, Protocol
 from thalweg.config import RunConfig, to_json
 from thalweg.files import LOCK
 
-__all__ = ["Board", "Job", "train_here", "train_on_ray"]
+__all__ = ["Job", "ProgressDisplay", "train_here", "train_on_ray"]
 
 State = Literal["waiting", "training", "done", "failed"]
 
 
 @dataclass
 class Job:
-    """One training: where it goes, what became of it, and why if it failed."""
+    """One training: its configuration and folders, its state, and the reason if it failed."""
 
     name: str
     config: RunConfig
@@ -32,33 +32,33 @@ class Job:
     reason: str | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """Take what the worker says."""
+    def handle_message(self, message: Mapping[str, Any]) -> None:
+        """Update the job with a message of its worker."""
         if "failed" in message:
             self.state, self.reason = "failed", str(message["failed"])
         if "warning" in message:
             self.warnings.append(str(message["warning"]))
 
     def end(self) -> None:
-        """Note whether there is a model."""
+        """Set the final state: done if there is a model."""
         if (self.folder / "model.safetensors").is_file() and self.state != "failed":
             self.state, self.reason = "done", None
         else:
             self.state, self.reason = "failed", self.reason or f"no model was written; see {self.log}"
 
 
-class Board(Protocol):
-    """Shows where each training is."""
+class ProgressDisplay(Protocol):
+    """Shows the state of each training."""
 
     def show(self, job: Job, message: Mapping[str, Any]) -> None:
-        """`job` changed, or its worker said something."""
+        """Called after `job` changed or its worker sent a message."""
 
 
-def train_here(jobs: Sequence[Job], board: Board) -> None:
-    """Train the jobs one after another: side by side they would take the time budget from each other.
+def train_here(jobs: Sequence[Job], board: ProgressDisplay) -> None:
+    """Train the jobs one after another, since trainings at the same time would share the time budget.
 
-    A job that fails takes no other down. On an interrupt the one that trains writes a checkpoint, and goes on from it
-    when asked for again.
+    A job that fails does not stop the others. After an interrupt, the running job writes a checkpoint, from which the
+    same command resumes it.
     """
     for job in jobs:
         job.state = "training"
@@ -67,9 +67,10 @@ def train_here(jobs: Sequence[Job], board: Board) -> None:
         board.show(job, {})
 
 
-def _in_a_process(job: Job, board: Board) -> None:
+def _in_a_process(job: Job, board: ProgressDisplay) -> None:
     work = json.dumps({"config": to_json(job.config), "folder": str(job.folder)})
-    command = [sys.executable, "-P", "-m", "thalweg.comparison.worker", work]  # no file of the current folder runs
+    # -P: no file of the current folder is imported
+    command = [sys.executable, "-P", "-m", "thalweg.comparison.worker", work]
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "a") as log:
         child = subprocess.Popen(
@@ -78,13 +79,13 @@ def _in_a_process(job: Job, board: Board) -> None:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            start_new_session=True,  # an interrupt reaches us alone; the end of its stdin tells the child, once
+            start_new_session=True,  # the interrupt reaches only this process; closing the child's stdin stops it, once
         )
         try:
             assert child.stdout is not None
             for line in child.stdout:
                 message = _read(line)
-                job.hear(message)
+                job.handle_message(message)
                 board.show(job, message)
             code = child.wait()
         except BaseException:  # an interrupt
@@ -98,23 +99,23 @@ def _in_a_process(job: Job, board: Board) -> None:
                     pipe.close()
     if code and job.state != "failed":
         died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        job.state, job.reason = "failed", f"the process ended by {died}; see {job.log}"
+        job.state, job.reason = "failed", f"the process was ended by {died}; see {job.log}"
     job.end()
 
 
 def _read(line: str) -> dict[str, Any]:
     try:
         message = json.loads(line)
-    except json.JSONDecodeError:  # something that a library printed
+    except json.JSONDecodeError:  # printed by a library
         return {}
     return message if isinstance(message, dict) else {}
 
 
-def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
-    """Spread the trainings over a Ray cluster: each takes one core, or one GPU where the run asks for it.
+def train_on_ray(jobs: Sequence[Job], board: ProgressDisplay, address: str) -> None:
+    """Distribute the trainings over a Ray cluster: each takes one core, or one GPU if the run asks for it.
 
-    A node that sees the job's folder trains in it; another trains in a folder of its own, whose files come back at
-    the end. `address` is Ray's: "auto", "local", "host:port" or "ray://host:port".
+    A node that has access to the job's folder trains in it; another trains in a temporary folder, whose files are
+    copied back at the end. `address` is Ray's: "auto", "local", "host:port" or "ray://host:port".
     """
     try:
         import ray
@@ -125,7 +126,7 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
     if started:
         here, runs = os.getcwd(), jobs[0].folder.parent
         runs.mkdir(parents=True, exist_ok=True)
-        os.chdir(runs)  # Ray puts the driver's current folder on its workers' path: one that holds no Python files
+        os.chdir(runs)  # Ray puts the driver's current folder on its workers' path: use one that holds no Python files
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -158,7 +159,7 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
                     break
                 job = by_name[name]
                 job.state = "training" if job.state == "waiting" else job.state
-                job.hear(message)
+                job.handle_message(message)
                 board.show(job, message)
             for reference in done:
                 _fetch(waiting.pop(reference), reference, board)
@@ -169,8 +170,8 @@ def train_on_ray(jobs: Sequence[Job], board: Board, address: str) -> None:
             ray.shutdown()
 
 
-def _fetch(job: Job, reference: Any, board: Board) -> None:
-    """Take a task's result: the files of a folder that is not here."""
+def _fetch(job: Job, reference: Any, board: ProgressDisplay) -> None:
+    """Take a task's result, and write the files of a folder that is not on this machine."""
     import ray
 
     try:
@@ -178,7 +179,7 @@ def _fetch(job: Job, reference: Any, board: Board) -> None:
             path = job.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-    except Exception as error:  # whatever the task raised, in Ray's wrapping
+    except Exception as error:  # any exception of the task, wrapped by Ray
         cause = getattr(error, "cause", None) or error
         reason = " ".join(str(cause).split())[:300]
         job.state, job.reason = "failed", job.reason or (reason or type(cause).__name__)
@@ -189,9 +190,9 @@ def _fetch(job: Job, reference: Any, board: Board) -> None:
 def _on_a_node(
     config: dict[str, Any], current: str, folder: str, token: str, files: dict[str, bytes], name: str, queue: Any
 ) -> dict[str, bytes] | None:
-    """Train on the node of a cluster; return the files of the run where its folder is not seen from there.
+    """Train on a node of the cluster; return the files of the run if its folder is not on that node.
 
-    Relative paths of data are relative to the folder `current` of the process that asked.
+    Relative paths of data are relative to `current`, the folder of the process that submitted the task.
     """
     import tempfile
 
@@ -220,6 +221,6 @@ def _on_a_node(
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """Return a folder's files by their path in it, without its lock."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
-    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in found}
+    """Return a folder's files by their path within it, without its lock."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
+    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in paths}

@@ -1,4 +1,4 @@
-"""All models of a comparison measured alike: the same examples, features, anomalies and draws."""
+"""Evaluation of all models of a comparison on the same examples, features and anomalies, with the same seeds."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from thalweg.data import Dataset, load
 from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
-from thalweg.evaluation.measures.cost import told
+from thalweg.evaluation.measures.cost import known_value
 from thalweg.randomness import fold
 from thalweg.recipes.runs import cost, open_run
 
-__all__ = ["Bench"]
+__all__ = ["Evaluator"]
 
 
-class Bench:
-    """Where models are measured: a data set, its features and anomalies, the baselines.
+class Evaluator:
+    """Evaluates models on one data set, with its features, anomalies and baselines.
 
-    Raises ValueError for settings that cannot be followed, before anything is measured.
+    Raises ValueError for settings that do not fit the data, before anything is evaluated.
     """
 
     def __init__(
-        self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", say: Callable[[str], None]
+        self, dataset: Dataset, measuring: Measuring, *, device: str = "auto", log: Callable[[str], None]
     ) -> None:
         from thalweg.devices import resolve_device
         from thalweg.evaluation.measures.anomaly import simple_anomalies
         from thalweg.recipes.features import features_for
 
-        self.device, self.measuring, self.say = resolve_device(device), measuring, say
+        self.device, self.measuring, self.log = resolve_device(device), measuring, log
         self.dataset, self.warnings = dataset, warnings_of(dataset)
         spec = self.dataset.spec
         part = self.dataset.split(measuring.split)
@@ -48,11 +48,11 @@ class Bench:
             self.anomalies[other.spec.name] = other.split(measuring.split).x
         made = None
         if len(dataset.trained_on.train):
-            made = features_for(dataset.trained_on, measuring.features, device=self.device, log=say)
+            made = features_for(dataset.trained_on, measuring.features, device=self.device, log=log)
         else:
             self.warnings.append(
-                "the data that the model was trained on are not at hand: what compares with training or validation"
-                " examples is missing, and images are compared by their pixels"
+                "the data that the model was trained on cannot be read: measures that need training or validation"
+                " examples are missing, and the features of images are their pixels"
             )
         if dataset.own is not None:
             own = dataset.own.spec
@@ -62,7 +62,9 @@ class Bench:
         self.features = raw_features(spec) if made is None else Features(made.name, made.extract)
 
     def measure(self, model: Any, *, validation: bool = True) -> Findings:
-        """Return all that the model's abilities allow, and, without `validation`, what needs no such examples."""
+        """Return all measures that the model's abilities allow; without `validation`, only those that need no
+        validation examples.
+        """
         settings, own = self.measuring, self.dataset.trained_on
         held_out, dataset = len(own.validation), self.dataset
         if not validation:
@@ -85,21 +87,22 @@ class Bench:
         )
 
     def _samples(self, held_out: int) -> int:
-        from thalweg.evaluation.measures.samples import MOST
+        from thalweg.evaluation.measures.samples import MAX_SAMPLES
 
-        n = min(self.settings_examples(), MOST)
-        return min(n, held_out) if held_out else n  # as many as the held-out examples that set the floor
+        n = min(self.settings_examples(), MAX_SAMPLES)
+        # as many as the held-out examples, whose distances are the limit for a perfect model
+        return min(n, held_out) if held_out else n
 
     def settings_examples(self) -> int:
-        """How many examples models are measured on."""
+        """The number of examples that models are evaluated on."""
         there = len(self.dataset.split(self.measuring.split))
         return min(there, self.measuring.limit or there)
 
     def run(self, folder: Path, stem: Path) -> Findings:
-        """Return the findings of a trained run, kept as STEM.json and STEM.npz, with what its training cost."""
+        """Return the findings of a trained run, cached as STEM.json and STEM.npz, with the cost of its training."""
         key = self._key((folder / "model.safetensors").read_bytes())
-        found = load_findings(stem, key, self.say)
-        if found is None:
+        findings_of = load_findings(stem, key, self.log)
+        if findings_of is None:
             opened = open_run(folder, device=str(self.device))
             got, wanted = self.dataset.trained_on.spec.fingerprint, opened.spec.fingerprint
             if got != wanted:
@@ -107,38 +110,40 @@ class Bench:
                     f"data: got {self.dataset.spec.name} with fingerprint {got}, wanted {wanted}, which {folder} was"
                     " trained on"
                 )
-            found = self.measure(opened.model)
-            found.add(_spent(cost(opened.records())))
-            save_findings(found, stem, key)
-        return found
+            findings_of = self.measure(opened.model)
+            findings_of.add(_spent(cost(opened.records())))
+            save_findings(findings_of, stem, key)
+        return findings_of
 
-    def baselines(self, stem: Path, found: Mapping[str, Findings], say: Callable[[str], None]) -> dict[str, Findings]:
+    def baselines(
+        self, stem: Path, findings_of: Mapping[str, Findings], log: Callable[[str], None]
+    ) -> dict[str, Findings]:
         """Return the findings of the baselines that share a measure with any of the models."""
         from thalweg.comparison.baselines import baselines
         from thalweg.evaluation.groups import group_of
 
-        rooms = {group_of(e.name).room for findings in found.values() for e in findings}
+        rooms = {group_of(e.name).section for findings in findings_of.values() for e in findings}
         if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
             return {}
         made: dict[str, Any] = {}
         measured: dict[str, Findings] = {}
         spec = self.dataset.spec
         without = set() if spec.levels else {"uniform"}
-        if spec.kind == "tokens":  # no Gaussian of letters
+        if spec.kind == "tokens":  # tokens have no Gaussian
             without = {"uniform", "gaussian", "gaussian-mixture"}
         if self.measuring.split in ("validation", "all") and self.dataset.own is None:
-            without = without | {"real"}  # its samples are the validation examples, which are measured on here
+            without = without | {"real"}  # its samples are the validation examples, which are also those evaluated on
         for name in BASELINES:
             if name in without:
                 continue
             place, key = stem / name, self._key(name.encode())
-            kept = load_findings(place, key, say)
+            kept = load_findings(place, key, log)
             if kept is None:
                 made = made or baselines(self.dataset.trained_on, self.measuring.seed)
                 if name in made:
-                    say(f"measuring the baseline {name}")
+                    log(f"evaluating the baseline {name}")
                     kept = self.measure(made[name], validation=name != "real")  # its samples are those examples
-                else:  # a mixture of one: kept, so that it is not fitted again
+                else:  # a mixture of one component: stored, so that it is not fitted again
                     kept = measured["gaussian"]
                 save_findings(kept, place, key)
             measured[name] = kept
@@ -158,14 +163,14 @@ class Bench:
 
 
 def _alike(a: Findings, b: Findings) -> bool:
-    """Return whether two models have equal estimates, to the last digit, in every measure."""
-    first, second = ([(e.name, e.value, e.low, e.high) for e in found] for found in (a, b))
+    """Return whether two models have exactly equal estimates of every measure."""
+    first, second = ([(e.name, e.value, e.low, e.high) for e in findings_of] for findings_of in (a, b))
     return first == second
 
 
 def _spent(spent: Mapping[str, float]) -> list[Estimate]:
     return [
-        told("training time", spent["seconds"], "s"),
-        told("training steps", spent["steps"]),
-        told("peak memory", spent["memory"], "MiB"),
+        known_value("training time", spent["seconds"], "s"),
+        known_value("training steps", spent["steps"]),
+        known_value("peak memory", spent["memory"], "MiB"),
     ]

@@ -1,4 +1,4 @@
-"""What a comparison is: which models on which data, under which budget, measured how."""
+"""The plan of a comparison: models, data, budget, and the settings of the evaluation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from thalweg.recipes import recipe
 
 __all__ = ["Candidate", "Measuring", "Plan"]
 
-MAX_NAME = 120  # bytes of a folder's name; file systems take 255
+MAX_NAME = 120  # bytes of a folder's name; file systems allow 255
 BASELINES = ("real", "uniform", "gaussian", "gaussian-mixture")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
-    """How trained models are measured, all alike."""
+    """Settings of the evaluation, the same for all models."""
 
     split: str = "test"  # train, validation, test or all
     limit: int | None = None  # how many examples, drawn by the seed (default: all)
@@ -47,7 +47,7 @@ class Measuring:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A recipe with its options, and training settings of its own; `name` is how the comparison calls it.
+    """A recipe with its options and its own training settings; `name` is its name in the comparison.
 
     >>> Candidate.read("vae:latent_dim=2,lr=1e-3").train
     {'lr': 0.001}
@@ -60,7 +60,7 @@ class Candidate:
 
     @classmethod
     def read(cls, text: str) -> Candidate:
-        """Read `RECIPE` or `RECIPE:option=value,...`, the options being the recipe's or those of training."""
+        """Parse `RECIPE` or `RECIPE:option=value,...` with options of the recipe or of the training."""
         name, _, rest = text.partition(":")
         own = keyword_options(recipe(name))
         shared = {f: (hint, None) for f, hint in _train_hints().items()}
@@ -74,13 +74,14 @@ class Candidate:
             hint = own[key][0] if key in own else shared[key][0]
             (options if key in own else train)[key] = coerce(key, _plain(value), hint)
         if "seed" in train:
-            raise ValueError(f"seed: got it of {text}, wanted --seeds, the number of trainings of every model")
+            raise ValueError(f"seed: got it in {text}, wanted --seeds, the number of trainings of every model")
         return cls(name=text, recipe=name, options=options, train=train)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A comparison: candidates on data, `seeds` trainings of each, a budget and device in `train`, and how to measure.
+    """A comparison: candidates, data, `seeds` trainings of each, budget and device in `train`, and the evaluation's
+    settings.
 
     >>> plan = Plan(models=(Candidate(name="vae", recipe="vae"),), data=DataConfig(source="digits"), seeds=2)
     >>> [name for name, _ in plan.runs()]
@@ -103,28 +104,28 @@ class Plan:
                 raise ValueError(f"RECIPE: got '{name}' twice, wanted different models (see RECIPE:option=value)")
 
     def runs(self) -> list[tuple[str, RunConfig]]:
-        """Return every training by the name of its folder: model by model, seed by seed."""
-        found = []
+        """Return the configuration of every training by the name of its folder, ordered by model and seed."""
+        fields = []
         for model in self.models:
             for seed in range(self.seeds):
-                train = TrainConfig(**{**_given(self.train), **model.train, "seed": seed})
+                train = TrainConfig(**{**_changed(self.train), **model.train, "seed": seed})
                 config = RunConfig(recipe=model.recipe, data=self.data, options=dict(model.options), train=train)
-                found.append((f"{folder_name(model.name)}-{seed}", config))
-        return found
+                fields.append((f"{folder_name(model.name)}-{seed}", config))
+        return fields
 
     def digest(self) -> str:
-        """Return a hash of all that decides the comparison."""
+        """Return a hash of all settings of the comparison."""
         return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()[:16]
 
     def default_folder(self) -> Path:
-        """Return runs/compare-MODELS-DATA: the same for the same models and data, so that it is gone on with."""
+        """Return runs/compare-MODELS-DATA, so that the same models and data resume the same comparison."""
         stem = Path(self.data.source).stem or "data"
         name = "-".join(["compare", *(folder_name(m.name) for m in self.models), stem])
         return Path("runs") / _short(name)
 
 
 def folder_name(name: str) -> str:
-    """Return the name of a model as a name of a folder.
+    """Return a model's name as the name of a folder.
 
     >>> folder_name("vae:latent_dim=2,lr=1e-3")
     'vae_latent_dim=2_lr=1e-3'
@@ -133,13 +134,13 @@ def folder_name(name: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Return the name, or its beginning and a hash of it where file systems might not take it."""
+    """Return the name; if it is too long for file systems, its beginning and a hash."""
     if len(name.encode()) <= MAX_NAME:
         return name
     return f"{name[: MAX_NAME // 4]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
-def _given(train: TrainConfig) -> Mapping[str, Any]:
+def _changed(train: TrainConfig) -> Mapping[str, Any]:
     default = TrainConfig()
     return {f: getattr(train, f) for f in _train_hints() if getattr(train, f) != getattr(default, f)}
 
@@ -151,7 +152,7 @@ def _train_hints() -> dict[str, Any]:
 
 
 def _plain(text: str) -> Any:
-    """Return what the text is as JSON, or the text."""
+    """Return the value of the text as JSON, or the text itself."""
     try:
         return json.loads({"True": "true", "False": "false"}.get(text, text))
     except json.JSONDecodeError:

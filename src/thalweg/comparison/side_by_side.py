@@ -1,4 +1,4 @@
-"""Models of different families on the same data under the same budget, side by side."""
+"""Train models of different families on the same data under the same budget, and evaluate them alike."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from thalweg.comparison.board import board
+import numpy as np
+
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
-from thalweg.comparison.measure import Bench
+from thalweg.comparison.measure import Evaluator
 from thalweg.comparison.plan import Plan, folder_name
+from thalweg.comparison.progress import progress_display
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.files import LOCK, lock_folder, write_atomic
 from thalweg.recipes.runs import build
 from thalweg.report.document import curves_of, document, family, train_command
@@ -46,42 +49,42 @@ def compare(
     folder = Path(folder)
     check(plan, folder, overwrite=overwrite)
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
-    with board(jobs) as shown, ExitStack() as stack:
-        shown.say("reading the data, and the features that images are compared by")
-        bench = Bench(load(plan.data), plan.measuring, device=plan.train.device, say=shown.say)
+    with progress_display(jobs) as shown, ExitStack() as stack:
+        shown.log("reading the data and preparing the features")
+        evaluator = Evaluator(load(plan.data), plan.measuring, device=plan.train.device, log=shown.log)
         for _, config in plan.runs():
-            if config.train.seed == 0:  # every model, whatever its name: nothing is trained where one cannot be built
-                build(config, bench.dataset.spec)
-        lock = begin(plan, folder, bench.dataset.spec.fingerprint, overwrite=overwrite)
+            if config.train.seed == 0:  # seed 0 of every model: nothing is trained unless all can be built
+                build(config, evaluator.dataset.spec)
+        lock = begin(plan, folder, evaluator.dataset.spec.fingerprint, overwrite=overwrite)
         stack.callback(lock.close)
-        shown.say("training")
+        shown.log("training")
         if ray is None:
             train_here(jobs, shown)
         else:
             train_on_ray(jobs, shown, ray)
-        found = _measured(plan, jobs, bench, folder / "measured", shown.say)
-        shown.say("writing the report")
+        findings_of = _measured(plan, jobs, evaluator, folder / "measured", shown.log)
+        shown.log("writing the report")
         budget = {
             b: getattr(plan.train, b) for b in ("minutes", "steps", "examples") if getattr(plan.train, b) is not None
         }
         report = document(
-            title=f"{', '.join(m.name for m in plan.models)} on {bench.dataset.spec.name}",
+            title=f"{', '.join(m.name for m in plan.models)} on {evaluator.dataset.spec.name}",
             command=command,
-            dataset=bench.dataset,
+            dataset=evaluator.dataset,
             budget=budget,
-            models=[_told(plan, model.name, jobs, folder) for model in plan.models],
-            found=found,
-            warnings=[*bench.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
+            models=[_describe(plan, model.name, jobs, folder) for model in plan.models],
+            findings_of=findings_of,
+            warnings=[*evaluator.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
         )
         seeds = {
             m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
             for m in plan.models
         }
-        return _write(report, found, curves_of(seeds), bench, folder)
+        return _write(report, findings_of, curves_of(seeds), evaluator, folder)
 
 
 def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
-    """Raise ValueError unless the folder is new, or the one where the same plan was begun, or may be overwritten."""
+    """Raise ValueError unless the folder is new, belongs to the same plan, or may be overwritten."""
     path = folder / "compare.json"
     if path.is_file() and overwrite:
         return
@@ -90,15 +93,15 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
         changed = [name for name in now if begun.get(name) != now[name]]
         if changed:
             raise ValueError(
-                f"out: got {folder}, which holds a comparison with other {', '.join(changed)}; "
+                f"out: got {folder}, which contains a comparison with other values of {', '.join(changed)}; "
                 "wanted the same, another --out, or --overwrite"
             )
     elif folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
-        raise ValueError(f"out: got {folder}, which holds other files; wanted a new or empty folder")
+        raise ValueError(f"out: got {folder}, which contains other files; wanted a new or empty folder")
 
 
 def _begun(path: Path) -> dict[str, Any]:
-    """Return what compare.json holds: the plan, and the fingerprint of its data."""
+    """Return the content of compare.json: the plan, and the fingerprint of its data."""
     try:
         begun = json.loads(path.read_text())
     except ValueError:
@@ -109,9 +112,9 @@ def _begun(path: Path) -> dict[str, Any]:
 
 
 def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[str]:
-    """Make the comparison's folder, or keep the one where the same plan was begun; return its lock, held.
+    """Create the comparison's folder, or continue in that of the same plan; return its lock, acquired.
 
-    Raises ValueError where the data are no longer those that the comparison was begun with.
+    Raises ValueError if the data have changed since the comparison began.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(folder, "comparison")
@@ -128,8 +131,8 @@ def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[
         known = _begun(path).get("fingerprint")
         if known != fingerprint:
             raise ValueError(
-                f"data: got {plan.data.source} with fingerprint {fingerprint}, wanted {known}, which the comparison in"
-                f" {folder} was begun with: the data have changed; wanted another --out, or --overwrite"
+                f"data: got {plan.data.source} with fingerprint {fingerprint}, wanted {known}, with which the"
+                f" comparison in {folder} began: the data have changed; wanted another --out, or --overwrite"
             )
     except BaseException:
         lock.close()
@@ -138,22 +141,22 @@ def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[
 
 
 def _measured(
-    plan: Plan, jobs: Sequence[Job], bench: Bench, folder: Path, say: Callable[[str], None]
+    plan: Plan, jobs: Sequence[Job], evaluator: Evaluator, folder: Path, log: Callable[[str], None]
 ) -> dict[str, Findings]:
     """Return the findings of each model and baseline by name."""
-    found: dict[str, Findings] = {}
+    findings_of: dict[str, Findings] = {}
     for model in plan.models:
         seeds = []
         for job in _jobs_of(plan, model.name, jobs):
             if job.state == "done":
-                say(f"measuring {job.name}")
+                log(f"evaluating {job.name}")
                 try:
-                    seeds.append(bench.run(job.folder, folder / job.name))
-                except ValueError as error:  # a damaged model takes no other down
+                    seeds.append(evaluator.run(job.folder, folder / job.name))
+                except ValueError as error:  # a damaged model does not stop the others
                     job.state, job.reason = "failed", str(error)
         if seeds:
-            found[model.name] = averaged(seeds)
-    return found | bench.baselines(folder, found, say)
+            findings_of[model.name] = averaged(seeds)
+    return findings_of | evaluator.baselines(folder, findings_of, log)
 
 
 def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
@@ -161,8 +164,8 @@ def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
     return list(jobs[first : first + plan.seeds])
 
 
-def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
-    """Return what the report says of a model and its trainings."""
+def _describe(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """Return the report's description of a model and its trainings."""
     from thalweg.recipes.runs import cost
     from thalweg.training.records import read_metrics
 
@@ -178,42 +181,44 @@ def _told(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str,
 
 
 def evaluate_run(
-    folder: Path | str, bench: Bench, config: RunConfig, *, command: str = "", say: Callable[[str], None]
+    folder: Path | str, evaluator: Evaluator, config: RunConfig, *, command: str = "", log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return the report of one trained run, beside the baselines, also written into its folder."""
+    """Return the report of one trained run, beside the baselines; it is also written into the run's folder."""
     from thalweg.recipes.runs import cost
     from thalweg.training.records import read_metrics
 
     folder = Path(folder)
-    say(f"measuring {config.recipe}")
-    found = {config.recipe: bench.run(folder, folder / "measured" / "model")}
-    found |= bench.baselines(folder / "measured", found, say)
+    log(f"evaluating {config.recipe}")
+    findings_of = {config.recipe: evaluator.run(folder, folder / "measured" / "model")}
+    findings_of |= evaluator.baselines(folder / "measured", findings_of, log)
     spent = cost(read_metrics(folder))
     seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
             "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip
     name = config.recipe
     report = document(
-        title=f"{name} on {bench.dataset.spec.name}",
+        title=f"{name} on {evaluator.dataset.spec.name}",
         command=command,
-        dataset=bench.dataset,
+        dataset=evaluator.dataset,
         budget={},
         models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
-        found=found,
-        warnings=bench.warnings,
+        findings_of=findings_of,
+        warnings=evaluator.warnings,
     )
-    return _write(report, found, curves_of({name: [(config.train.seed, folder)]}), bench, folder)
+    return _write(report, findings_of, curves_of({name: [(config.train.seed, folder)]}), evaluator, folder)
 
 
 def _write(
-    report: dict[str, Any], found: dict[str, Findings], curves: dict[str, Any], bench: Bench, folder: Path
+    report: dict[str, Any], findings_of: dict[str, Findings], curves: dict[str, Any], evaluator: Evaluator, folder: Path
 ) -> dict[str, Any]:
-    """Write report.json and report.html, and return the report: with null for what is not finite, and a warning."""
-    pictures = {name: dict(findings.pictures) for name, findings in found.items()}
-    part = bench.dataset.split(bench.measuring.split)
-    pictures.setdefault("real", {}).setdefault("samples", part.x[:64])
-    report["warnings"] += [f"{where}, written as null: no number of JSON" for where in not_finite(report)]
+    """Write report.json and report.html, and return the report; values that are not finite become null."""
+    figures = {name: list(findings.figures) for name, findings in findings_of.items()}
+    real = figures.setdefault("real", [])
+    if not any(figure.section == "samples" for figure in real):
+        part = evaluator.dataset.split(evaluator.measuring.split)
+        real += drawable("samples", np.asarray(part.x[:64]), evaluator.dataset.spec)
+    report["warnings"] += [f"{where}, written as null: JSON has no such number" for where in not_finite(report)]
     report = finite(report)
-    page = html(report, pictures, curves)
+    page = html(report, figures, curves)
     written(folder / "report.json", report)
     write_atomic(folder / "report.html", page.encode())
     return report

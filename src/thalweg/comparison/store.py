@@ -1,4 +1,4 @@
-"""Findings on disk: what was measured once is not measured again."""
+"""Findings on disk, so that no measure is computed twice."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, Missing
+from thalweg.evaluation.estimates.figures import Curve, ImageGrid, Matrix, Scatter, from_json, to_json
 from thalweg.files import write_atomic
 
 __all__ = ["finite", "load_findings", "not_finite", "save_findings", "written"]
 
+SHOWN: dict[str, type[ImageGrid | Scatter]] = {"ImageGrid": ImageGrid, "Scatter": Scatter}
+
 
 def written(path: Path, document: Any) -> None:
-    """Write a JSON document, atomically; numbers that are not finite as null."""
+    """Write a JSON document atomically; numbers that are not finite become null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
@@ -36,7 +39,7 @@ def finite(document: Any) -> Any:
 
 
 def not_finite(document: Any, path: str = "") -> list[str]:
-    """Return where a JSON document has a number that is not finite, as "a, b: nan".
+    """Return the paths of all numbers in a JSON document that are not finite, as "a, b: nan".
 
     >>> not_finite({"a": [1.0, float("nan")]})
     ['a, 1: nan']
@@ -49,32 +52,35 @@ def not_finite(document: Any, path: str = "") -> list[str]:
     return [f"{path.removesuffix(', ')}: {document}"] if bad else []
 
 
-def save_findings(found: Findings, stem: Path, key: str) -> None:
-    """Write findings as STEM.npz, the arrays, and then STEM.json with the key of what they are findings of."""
+def save_findings(findings: Findings, stem: Path, key: str) -> None:
+    """Write findings as STEM.npz, the arrays, and then STEM.json, with a key of what was evaluated."""
     import numpy as np
 
-    arrays = {f"picture {name}": array for name, array in found.pictures.items()}
-    arrays |= {f"parts {i}": e.parts for i, e in enumerate(found.estimates) if e.parts is not None}
+    shown = [figure for figure in findings.figures if isinstance(figure, (ImageGrid, Scatter))]
+    arrays = {f"figure {i}": figure.values for i, figure in enumerate(shown)}
+    arrays |= {f"parts {i}": e.parts for i, e in enumerate(findings.estimates) if e.parts is not None}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(stem.with_name(stem.name + ".npz"), buffer.getvalue())
     document: dict[str, Any] = {
         "arrays": hashlib.blake2b(buffer.getvalue(), digest_size=16).hexdigest(),
         "key": key,
-        "estimates": [e.to_json() for e in found.estimates],
-        "missing": [vars(m) for m in found.missing],
-        "tables": found.tables,
+        "estimates": [e.to_json() for e in findings.estimates],
+        "missing": [vars(m) for m in findings.missing],
+        "tables": findings.tables,
+        "curves": [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))],
+        "shown": [[type(figure).__name__, figure.section, figure.layout] for figure in shown],
     }
     document = finite(document)
     written(stem.with_name(stem.name + ".json"), document | {"checksum": _checksum(document)})
 
 
-def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text: None) -> Findings | None:
-    """Return what `save_findings` wrote, or None where there is nothing of that key.
+def load_findings(stem: Path, key: str, log: Callable[[str], None] = lambda text: None) -> Findings | None:
+    """Return the findings that `save_findings` wrote with this key, or None.
 
-    A file whose checksum or types of fields are wrong is reported by `say`, and None is returned, so that the caller
-    measures again.
+    If the checksum or the type of a field is wrong, `say` reports the file, and None is returned, so that the caller
+    computes the measures again.
     """
     text_file, array_file = (stem.with_name(stem.name + suffix) for suffix in (".json", ".npz"))
     try:
@@ -89,20 +95,20 @@ def load_findings(stem: Path, key: str, say: Callable[[str], None] = lambda text
         if document["key"] != key:
             return None
         intact = document["arrays"] == hashlib.blake2b(data, digest_size=16).hexdigest()
-        found = _findings(document, data) if intact else None
-    except (ValueError, KeyError, AttributeError, TypeError):  # of whatever JSON may hold in place of our fields
-        say(f"{text_file} is damaged: its measures are computed again")
+        findings = _findings(document, data) if intact else None
+    except (ValueError, KeyError, AttributeError, TypeError):  # raised by JSON values of other types than our fields
+        log(f"{text_file} is damaged: its measures are computed again")
         return None
-    if found is None:
-        say(f"{array_file} is damaged: its measures are computed again")
-    return found
+    if findings is None:
+        log(f"{array_file} is damaged: its measures are computed again")
+    return findings
 
 
 def _findings(document: Mapping[str, Any], data: bytes) -> Findings:
     """Return the findings of a document and the bytes of its arrays; raise TypeError for fields of other types."""
     import numpy as np
 
-    for name, kind in (("estimates", list), ("missing", list), ("tables", dict)):
+    for name, kind in (("estimates", list), ("missing", list), ("tables", dict), ("curves", list), ("shown", list)):
         if not isinstance(document[name], kind):
             raise TypeError(name)
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -111,7 +117,13 @@ def _findings(document: Mapping[str, Any], data: bytes) -> Findings:
         [Estimate.from_json(e, arrays.get(f"parts {i}")) for i, e in enumerate(document["estimates"])],
         [Missing(**m) for m in document["missing"]],
         document["tables"],
-        {name.removeprefix("picture "): a for name, a in arrays.items() if name.startswith("picture ")},
+        [
+            *(from_json(figure) for figure in document["curves"]),
+            *(
+                SHOWN[kind](section, arrays[f"figure {i}"], layout)
+                for i, (kind, section, layout) in enumerate(document["shown"])
+            ),
+        ],
     )
 
 

@@ -1,7 +1,7 @@
-"""One training in a process of its own: `python -m thalweg.comparison.worker JOB`, JOB a JSON object.
+"""One training in a process of its own: `python -m thalweg.comparison.worker JOB`, with JOB a JSON object.
 
-It trains, or resumes, the run of the folder, and says where it is on stdout, a JSON object a line. When whoever
-started it is gone, its stdin ends: it finishes the step, writes a checkpoint and stops.
+It trains or resumes the run in the job's folder, and writes its progress to stdout, one JSON object per line. When the
+parent process ends, its stdin closes: it then finishes the step, writes a checkpoint and stops.
 """
 
 from __future__ import annotations
@@ -23,59 +23,59 @@ __all__ = ["train_or_resume"]
 Tell = Callable[[dict[str, Any]], None]
 
 
-class Teller:
-    """Progress, told at most twice a second."""
+class ProgressReporter:
+    """Sends the progress, at most twice per second."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell, self.told = tell, 0.0
+    def __init__(self, send: Tell) -> None:
+        self.send, self.sent = send, 0.0
 
     def start(self, label: str, step: int, steps: int) -> None:
         self.label, self.begun, self.first = label, time.monotonic(), step
-        self.tell({"stage": label, "step": step, "steps": steps})
+        self.send({"stage": label, "step": step, "steps": steps})
 
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         now = time.monotonic()
-        if now - self.told < 0.5 and step < steps:
+        if now - self.sent < 0.5 and step < steps:
             return
-        self.told = now
+        self.sent = now
         rate = (step - self.first) / max(now - self.begun, 1e-9)
-        told = {
+        message = {
             "stage": self.label,
             "step": step,
             "steps": steps,
             "rate": rate,
             "left": (steps - step) / max(rate, 1e-9),
         }
-        self.tell(told | {"metrics": dict(metrics)})
+        self.send(message | {"metrics": dict(metrics)})
 
     def close(self) -> None: ...
 
 
-def train_or_resume(config: RunConfig, folder: Path, tell: Tell) -> None:
-    """Train the run, or resume what is in the folder; one that has ended is left as it is."""
+def train_or_resume(config: RunConfig, folder: Path, send: Tell) -> None:
+    """Train the run, or resume the one in the folder; a finished run is left unchanged."""
     from thalweg.recipes import runs
 
     def warn(message: str) -> None:
-        tell({"warning": " ".join(message.split())})
+        send({"warning": " ".join(message.split())})
 
     if (folder / "model.safetensors").is_file():
         return
     if (folder / "run.json").is_file():
-        runs.resume(folder, progress=Teller(tell), warn=warn)
+        runs.resume(folder, progress=ProgressReporter(send), warn=warn)
     else:
-        runs.train(config, folder, progress=Teller(tell), warn=warn)
+        runs.train(config, folder, progress=ProgressReporter(send), warn=warn)
 
 
 def main(job: str) -> int:
-    """Do the job and return the exit code."""
-    given = json.loads(job)
+    """Run the job and return the exit code."""
+    settings = json.loads(job)
 
-    def tell(message: dict[str, Any]) -> None:
+    def send(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)
 
     threading.Thread(target=_stop_with_starter, daemon=True).start()
     try:
-        train_or_resume(from_json(RunConfig, given["config"]), Path(given["folder"]), tell)
+        train_or_resume(from_json(RunConfig, settings["config"]), Path(settings["folder"]), send)
     except BaseException as error:
         from thalweg.training import Interrupted
 
@@ -83,7 +83,7 @@ def main(job: str) -> int:
             return 128 + error.signum
         reason = " ".join(str(error).split()) or type(error).__name__
         expected = isinstance(error, (ValueError, RuntimeError)) and not isinstance(error, NotImplementedError)
-        tell({"failed": reason if expected else f"{type(error).__name__}: {reason}"})
+        send({"failed": reason if expected else f"{type(error).__name__}: {reason}"})
         if not isinstance(error, ValueError):
             raise
         return 2
@@ -91,7 +91,7 @@ def main(job: str) -> int:
 
 
 def _stop_with_starter() -> None:
-    while os.read(0, 1):  # not sys.stdin: a reader that waits in its lock would break the interpreter's end
+    while os.read(0, 1):  # not sys.stdin: a reader thread that holds its lock would crash the interpreter at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

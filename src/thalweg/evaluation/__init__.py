@@ -1,6 +1,6 @@
-"""Measures: what a model is worth, each number an `Estimate` with its interval, unit, kind and protocol.
+"""Measures of models, each value an `Estimate` with its interval, unit, kind and protocol.
 
-The room stands alone: it takes callables, or any module, and asks for abilities, never for a class.
+The measures take callables, or any module, and ask for abilities, never for a class.
 """
 
 from thalweg.evaluation.estimates.estimate import Estimate, comparable, difference, differences

@@ -1,4 +1,4 @@
-"""A model's samples and the held-out examples beside them: moments of all, features of the first ones kept."""
+"""Samples of a model and held-out examples: the moments of all, and the features of the first ones."""
 
 from __future__ import annotations
 
@@ -11,26 +11,40 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thalweg.abilities import Samples
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.examples import Examples, frozen, seeded
 from thalweg.evaluation.reference import Features, Reference
 from thalweg.evaluation.statistics.moments import Moments
 from thalweg.randomness import fold, generator
 
-__all__ = ["BLOCKS", "FEWEST", "KEPT", "MOST", "WIDEST", "Draws", "Stream", "drawn", "draws_of", "streamed"]
+__all__ = [
+    "BLOCKS",
+    "MAX_FEATURES",
+    "MAX_KEPT",
+    "MAX_SAMPLES",
+    "MIN_EXAMPLES",
+    "Draws",
+    "Stream",
+    "drawn",
+    "draws_of",
+    "streamed",
+]
 
-FEWEST = 20  # below, a tenth of them is not worth leaving out
-MOST = 10_000  # drawn unless others are asked for
-KEPT = 5_000  # for measures that compare each with each
-WIDEST = 2_048  # features: above, the moments of twenty blocks are gigabytes, and their distances take minutes
+MIN_EXAMPLES = 20  # with fewer, leaving out a tenth of them says little
+MAX_SAMPLES = 10_000  # by default
+MAX_KEPT = 5_000  # for measures that compare all pairs
+MAX_FEATURES = 2_048  # features: with more, moments of twenty blocks take gigabytes, and their distances minutes
 BLOCKS = 10
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What is kept of a stream of `count` raw examples.
+    """A summary of a stream of `count` raw examples.
 
-    `moments` of ten consecutive blocks; and of the first `KEPT` the `raw` examples and their `features` (k, d), in
-    float64. `moments` is empty where examples are fewer than features, or these are more than `WIDEST`.
+    It has the `moments` of ten consecutive blocks and, of the first `MAX_KEPT` examples, the `raw` values and their
+    `features` (k, d) in float64. `moments` is empty if there are fewer examples than features, or more than
+    `MAX_FEATURES` features.
     """
 
     count: int
@@ -49,38 +63,39 @@ class Draws:
 
     @property
     def seed(self) -> int:
-        """Of every draw."""
+        """The seed of all random draws."""
         return self.reference.seed
 
-    def told(self, n_real: int, n_fake: int, **protocol: Any) -> dict[str, Any]:
-        """Return the fields of an estimate made of that many, with what else must agree."""
+    def fields(self, n_real: int, n_fake: int, **protocol: Any) -> dict[str, Any]:
+        """Return the fields of an estimate from so many examples and samples; `protocol` adds what must agree."""
         own = {"features": self.reference.features.name, "n_real": n_real, "n_fake": n_fake, "seed": self.seed}
         return {
             "varies": "samples",
             "n": n_fake,
-            "protocol": {**(self.reference.test.protocol or {}), **own, **protocol},
+            "protocol": {**self.reference.test.protocol, **own, **protocol},
         }
 
     def few(self, most: int) -> tuple[Tensor, Tensor]:
-        """Return features of as many real as fake ones, at most `most`."""
+        """Return equally many features of real examples and samples, at most `most`."""
         n = min(most, len(self.real.features), len(self.fake.features))
         return self.real.features[:n], self.fake.features[:n]
 
 
-def draws_of(model: Any, reference: Reference) -> Draws:
+def draws_of(model: Samples, reference: Reference) -> Draws:
     """Return samples of the model and test examples: `reference.samples` of them, or as many as the test split has.
 
-    Of either at most `MOST` unless more are asked for. A function of the seed and the batch size.
+    There are at most `MAX_SAMPLES` of either unless more are asked for. The result is a function of the seed and the
+    batch size.
 
-    Raises ValueError for fewer than `FEWEST` and for samples of another shape, FloatingPointError where samples are not
-    finite.
+    Raises ValueError for fewer than `MIN_EXAMPLES` and for samples of a wrong shape, FloatingPointError if samples are
+    not finite.
     """
     test, seed = reference.test, reference.seed
-    n_fake = min(len(test.x), MOST) if reference.samples is None else reference.samples
+    n_fake = min(len(test.x), MAX_SAMPLES) if reference.samples is None else reference.samples
     for name, count in (("test examples", len(test.x)), ("samples", n_fake)):
-        if count < FEWEST:
-            raise ValueError(f"{name}: got {count}, wanted at least {FEWEST}")
-    n_real = min(len(test.x), max(n_fake, MOST))
+        if count < MIN_EXAMPLES:
+            raise ValueError(f"{name}: got {count}, wanted at least {MIN_EXAMPLES}")
+    n_real = min(len(test.x), max(n_fake, MAX_SAMPLES))
     order = np.random.default_rng(fold(seed, "real")).permutation(len(test.x))[:n_real]
     size, fewest = test.batch_size, min(n_real, n_fake)
 
@@ -91,21 +106,22 @@ def draws_of(model: Any, reference: Reference) -> Draws:
     return Draws(real, fake, reference)
 
 
-def drawn(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Tensor:
-    """Return `n` samples (n, *shape) of the model, raw, on the CPU: a function of the seed and the batch size."""
+def drawn(model: Samples, n: int, spec: Spec, reference: Examples, seed: int) -> Tensor:
+    """Return `n` raw samples (n, *shape) of the model on the CPU, a function of the seed and the batch size."""
     x = torch.cat(list(_batches(model, n, spec, reference, seed)))
     _refuse(_broken(x), n, "sample")
     return x
 
 
 def streamed(
-    batches: Iterable[Tensor], count: int, features: Features, *, fewest: int, name: str, kept: int = KEPT
+    batches: Iterable[Tensor], count: int, features: Features, *, fewest: int, name: str, kept: int = MAX_KEPT
 ) -> Stream:
-    """Return what is kept of raw `batches`, `count` examples in all; memory grows with the ones kept, not with `count`.
+    """Return the summary of raw `batches` with `count` examples in all; memory grows with the number kept, not with
+    `count`.
 
-    Moments are made where `fewest` examples are more than the features.
+    Moments are computed if `fewest` exceeds the number of features.
 
-    Raises FloatingPointError where examples are not finite, saying how many of all.
+    Raises FloatingPointError, with the number of examples, if some are not finite.
     """
     kept = min(count, kept)
     moments: list[Moments | None] = [None] * BLOCKS
@@ -115,15 +131,15 @@ def streamed(
         broken, start, at = broken + _broken(x), at, at + len(x)
         if broken:
             continue
-        found = features.of(x)
+        extracted_part = features.of(x)
         if start == 0:
-            raw, extracted = x.new_empty(kept, *x.shape[1:]), found.new_empty(kept, found.shape[1])
-        if start < kept:  # copied: what is drawn is let go
-            raw[start:at], extracted[start:at] = x[: kept - start], found[: kept - start]
-        if found.shape[1] < fewest and found.shape[1] <= WIDEST:
+            raw, extracted = x.new_empty(kept, *x.shape[1:]), extracted_part.new_empty(kept, extracted_part.shape[1])
+        if start < kept:  # copied, so that the batch can be freed
+            raw[start:at], extracted[start:at] = x[: kept - start], extracted_part[: kept - start]
+        if extracted_part.shape[1] < fewest and extracted_part.shape[1] <= MAX_FEATURES:
             for block in range(start * BLOCKS // count, (at - 1) * BLOCKS // count + 1):
                 first, last = (-(-edge * count // BLOCKS) for edge in (block, block + 1))
-                part = Moments.of(found[max(first - start, 0) : last - start])
+                part = Moments.of(extracted_part[max(first - start, 0) : last - start])
                 known = moments[block]
                 moments[block] = part if known is None else known + part
     _refuse(broken, count, name)
@@ -140,7 +156,7 @@ def _refuse(broken: int, count: int, name: str) -> None:
         raise FloatingPointError(f"{name}: {broken} of {count} {what} are not finite")
 
 
-def _batches(model: Any, n: int, spec: Any, reference: Examples, seed: int) -> Iterator[Tensor]:
+def _batches(model: Samples, n: int, spec: Spec, reference: Examples, seed: int) -> Iterator[Tensor]:
     """Yield `n` raw samples in batches, on the CPU."""
     still: Callable[[Any], AbstractContextManager[Any]] = frozen if isinstance(model, nn.Module) else nullcontext
     for start in range(0, n, reference.batch_size):

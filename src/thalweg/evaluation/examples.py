@@ -1,14 +1,15 @@
-"""The examples that are measured, in batches, and the model held still meanwhile."""
+"""The examples that a model is evaluated on, in batches, and the context in which it is evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thalweg.checks import positive
@@ -20,18 +21,18 @@ __all__ = ["Examples", "frozen", "per_example", "seeded"]
 
 @dataclass(frozen=True)
 class Examples:
-    """Raw examples `x` (N, *shape) to measure on, with labels `y` (N,) where there are any; numpy or memory-mapped.
+    """Raw examples `x` (N, *shape), optionally with labels `y` (N,); arrays in memory or memory-mapped.
 
-    `protocol` says which they are, for the estimates made of them. `factors` are known causes, (N,) each, by name.
+    `protocol` describes them in the estimates; `factors` are known generative factors, (N,) each, by name.
     """
 
-    x: Any
-    y: Any = None
-    protocol: Any = None
+    x: NDArray[Any]
+    y: NDArray[Any] | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 500
     seed: int = 0
     device: torch.device | str = "cpu"
-    factors: Any = None
+    factors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         positive("batch_size", self.batch_size)
@@ -40,24 +41,24 @@ class Examples:
 
     @property
     def varies(self) -> str:
-        """What varies in a mean over them."""
-        return f"{(self.protocol or {}).get('split', 'test')} examples"
+        """What varies in a mean over these examples."""
+        return f"{self.protocol.get('split', 'test')} examples"
 
     def batches(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the examples in order: their rows, and the raw tensor (B, *shape) on the device."""
+        """Yield the rows and the raw tensor (B, *shape) of each batch, in order, on the device."""
         for start in range(0, len(self.x), self.batch_size):
             rows = slice(start, min(start + self.batch_size, len(self.x)))
             yield rows, torch.from_numpy(np.array(self.x[rows])).to(self.device)
 
     def noise(self, name: str, rows: slice) -> AbstractContextManager[None]:
-        """Within, torch's generators are seeded by (seed, name, first row)."""
+        """Seed torch's generators by (seed, name, first row) within the context."""
         return seeded(self.seed, name, rows.start, device=self.device)
 
 
-def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tensor]) -> np.ndarray[Any, Any]:
-    """Return `measure(batch)` (B,) of every example, float64 (N,), its noise drawn from (seed, name, first row).
+def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:
+    """Return `measure(batch)` (B,) for all examples, float64 (N,), with noise from (seed, name, first row).
 
-    Raises ValueError if the measure gives anything but one value an example.
+    Raises ValueError if the measure does not return one value per example.
     """
     values = np.empty(len(examples.x))
     for rows, x in examples.batches():
@@ -71,7 +72,7 @@ def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tenso
 
 @contextmanager
 def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Within, torch's global generators start from `fold(seed, *names)`; afterwards they are as they were."""
+    """Seed torch's global generators by `fold(seed, *names)` within the context, and restore them afterwards."""
     device = torch.device(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(fold(seed, *names))
@@ -79,10 +80,10 @@ def seeded(seed: int, *names: str | int, device: torch.device | str = "cpu") -> 
 
 
 @contextmanager
-def frozen(model: Any, device: torch.device | str | None = None) -> Iterator[torch.device]:
-    """Within, `model` is on `device`, in eval mode, without gradients, with fast products; afterwards all is as it was.
+def frozen(model: object, device: torch.device | str | None = None) -> Iterator[torch.device]:
+    """Put `model` on `device`, in evaluation mode, without gradients and with fast products, and restore it afterwards.
 
-    Gives the device; None leaves the model where it is. What is no module is left alone.
+    Yields the device; None leaves the model where it is. Objects that are not modules are not changed.
     """
     if not isinstance(model, nn.Module):
         with torch.no_grad():

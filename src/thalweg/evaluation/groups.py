@@ -1,16 +1,30 @@
-"""Every measure that a model's abilities allow, on a split of a data set."""
+"""All measures that a model's abilities allow, on a split of a data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from thalweg.abilities import (
+    Classifies,
+    Decodes,
+    Encodes,
+    HasElbo,
+    HasLogLikelihood,
+    HasLogProb,
+    HasPosterior,
+    HasPrior,
+    Samples,
+    names_of,
+)
 from thalweg.checks import positive
+from thalweg.data.dataset import Dataset, Split
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.examples import Examples, frozen
 from thalweg.evaluation.measures import (
@@ -34,57 +48,107 @@ __all__ = ["evaluate", "reference_of"]
 
 
 class Group(NamedTuple):
-    """Measures that belong together: who takes them, what each means, what a model needs, and where a report has them.
+    """Measures that belong together: their function, their explanations, what they need, and the report's section.
 
-    `measures(model, reference)` asks the model for abilities, and gives nothing where it has none.
+    A model needs all abilities of one of the alternatives in `needs`; `beside` says what else is needed.
     """
 
     name: str
-    room: str
-    needs: str
+    section: str
+    needs: tuple[tuple[type, ...], ...]
     measures: Callable[[Any, Reference], Findings]
     meanings: Mapping[str, str]
+    beside: str = ""
+
+    def applies(self, model: object) -> bool:
+        """Return whether the model has the abilities."""
+        return any(all(isinstance(model, ability) for ability in abilities) for abilities in self.needs)
+
+    @property
+    def wanted(self) -> str:
+        """What the measures need: "log_prob or elbo", "logits, and labels"."""
+        of_model = " or ".join(" and ".join(names_of(abilities)) for abilities in self.needs if abilities)
+        return ", and ".join(filter(None, (of_model, self.beside)))
 
 
-# fmt: off
 GROUPS = (
-    Group("likelihood", "likelihood", "log_prob or elbo",
-          likelihood.likelihood_measures, likelihood.MEANINGS),
-    Group("importance sampling", "likelihood", "prior, posterior and log_likelihood",
-          importance.importance_measures, importance.MEANINGS),
-    Group("annealing", "likelihood", "a prior with log_likelihood or decode",
-          annealing.annealing_measures, annealing.MEANINGS),
-    Group("Parzen window", "likelihood", "sample",
-          parzen.parzen_measures, parzen.MEANINGS),
-    Group("samples", "samples", "sample",
-          samples.sample_measures, samples.MEANINGS),
-    Group("reconstruction", "reconstruction", "encode and decode",
-          reconstruction.reconstruction_measures, reconstruction.MEANINGS),
-    Group("latents", "latents", "encode",
-          latents.latent_measures, latents.MEANINGS),
-    Group("aggregate posterior", "latents", "encode and a prior",
-          aggregate.aggregate_measures, aggregate.MEANINGS),
-    Group("disentanglement", "latents", "encode, and factors that are known",
-          disentanglement.disentanglement_measures, disentanglement.MEANINGS),
-    Group("classification", "classification", "logits, and labels",
-          classification.classification_measures, classification.MEANINGS),
-    Group("anomaly", "anomaly", "a score: score, log_prob, elbo, encode and decode, or logits",
-          anomaly.anomaly_measures, anomaly.MEANINGS),
-    Group("cost", "cost", "parameters, or a training",
-          cost.cost_measures, cost.MEANINGS),
+    Group(
+        "likelihood",
+        "likelihood",
+        ((HasLogProb,), (HasElbo,)),
+        likelihood.likelihood_measures,
+        likelihood.MEANINGS,
+    ),
+    Group(
+        "importance sampling",
+        "likelihood",
+        ((HasPrior, HasPosterior, HasLogLikelihood),),
+        importance.importance_measures,
+        importance.MEANINGS,
+    ),
+    Group(
+        "annealing",
+        "likelihood",
+        ((HasPrior, HasLogLikelihood), (HasPrior, Decodes)),
+        annealing.annealing_measures,
+        annealing.MEANINGS,
+    ),
+    Group("Parzen window", "likelihood", ((Samples,),), parzen.parzen_measures, parzen.MEANINGS),
+    Group("samples", "samples", ((Samples,),), samples.sample_measures, samples.MEANINGS),
+    Group(
+        "reconstruction",
+        "reconstruction",
+        ((Encodes, Decodes), (HasPrior, Decodes)),
+        reconstruction.reconstruction_measures,
+        reconstruction.MEANINGS,
+    ),
+    Group("latents", "latents", ((Encodes,),), latents.latent_measures, latents.MEANINGS, "a prior or labels"),
+    Group(
+        "aggregate posterior",
+        "latents",
+        ((Encodes, HasPrior),),
+        aggregate.aggregate_measures,
+        aggregate.MEANINGS,
+    ),
+    Group(
+        "disentanglement",
+        "latents",
+        ((Encodes,),),
+        disentanglement.disentanglement_measures,
+        disentanglement.MEANINGS,
+        "known factors of the data",
+    ),
+    Group(
+        "classification",
+        "classification",
+        ((Classifies,),),
+        classification.classification_measures,
+        classification.MEANINGS,
+        "labels",
+    ),
+    Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
+    Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),
 )
-# fmt: on
+_GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
 
 
 def group_of(name: str) -> Group:
-    """Return the group of a measure; what follows a colon in its name says against what it was measured."""
+    """Return the group of a measure; a part of the name after a colon says what the measure compares with.
+
+    Raises KeyError for a measure that no group explains.
+
+    >>> group_of("anomaly AUROC: noise").section
+    'anomaly'
+    """
     known = name.partition(":")[0]
-    return next(group for group in GROUPS if known in group.meanings)
+    if known not in _GROUP_OF:
+        raise KeyError(f"{name}: no group of measures explains it, wanted one of {', '.join(_GROUP_OF)}")
+    return _GROUP_OF[known]
 
 
 def evaluate(
-    model: Any,
-    dataset: Any,
+    model: object,
+    dataset: Dataset,
     *,
     split: str = "test",
     batch_size: int = 500,
@@ -93,13 +157,15 @@ def evaluate(
     limit: int | None = None,
     **settings: Any,
 ) -> Findings:
-    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and why others are missing.
+    """Return the estimates that the abilities of `model` allow on a split of `dataset`, and the reasons for missing
+    ones.
 
-    `logits` gives the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, where
-    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, of images
-    or vectors, distances and neighbors. The model is measured in eval mode and left as it was. A measure that cannot be
-    had, or a model that raises in one, takes no other down: it is in `missing`, with the reason. Noise is a function of
-    `seed` and the batch. `limit` keeps that many examples, drawn by `seed`. `settings` are fields of `Reference`.
+    `logits` allows the measures of classifiers; `log_prob` or `elbo` the log-likelihood in nats and bits/dim and, if
+    the data's density is known, the KL divergence from it; `encode` with `decode` reconstruction; `sample`, for images
+    or vectors, distances and neighbors. The model is evaluated in evaluation mode and restored afterwards. If a measure
+    cannot be computed, or the model raises an exception in it, the other measures are not affected: it is in `missing`,
+    with the reason. Noise is a function of `seed` and the batch. `limit` chooses that many examples by `seed`.
+    `settings` are fields of `Reference`.
 
     Raises ValueError for a model without any of these abilities, and for an empty split.
 
@@ -117,23 +183,24 @@ def evaluate(
     reference = reference_of(
         dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
     )
-    found = Findings()
+    findings = Findings()
     with frozen(model, place):
-        for group in GROUPS:
+        for group in (group for group in GROUPS if group.applies(model)):
             part = Findings()
-            part.attempt(group.name, lambda group=group: group.measures(model, reference))  # type: ignore[misc]
+            part.attempt(group.name, partial(group.measures, model, reference))
+            assert all(group_of(e.name) is group for e in part), f"{group.name}: a measure is not in its MEANINGS"
             part.missing = [replace(m, group=group.name) for m in part.missing]
-            found.add(part)
-    if not found.missing and all(group_of(e.name).room == "cost" for e in found):
+            findings.add(part)
+    if not findings.missing and all(group_of(e.name).section == "cost" for e in findings):
         raise ValueError(
             f"model: {type(model).__name__} has nothing to measure on {dataset.spec.name}, "
-            "wanted log_prob, elbo, encode and decode, sample, or logits with labels"
+            f"wanted {'; '.join(dict.fromkeys(group.wanted for group in GROUPS if group.name != 'cost'))}"
         )
-    return found
+    return findings
 
 
 def reference_of(
-    dataset: Any,
+    dataset: Dataset,
     *,
     split: str = "test",
     batch_size: int = 500,
@@ -144,7 +211,7 @@ def reference_of(
     anomalies: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Reference:
-    """Return what models are measured against: a split of `dataset`, its other splits, and raw examples of anomalies.
+    """Return the reference of an evaluation: a split of `dataset`, its other splits, and raw examples of anomalies.
 
     `features` are by default the data themselves.
     """
@@ -152,28 +219,32 @@ def reference_of(
     chosen = np.arange(len(part))
     if limit is not None and positive("limit", limit) < len(part):
         chosen = np.sort(np.random.default_rng(fold(seed, "limit")).permutation(len(part))[:limit])
-    protocol = {"data": spec.name, "fingerprint": spec.fingerprint, "split": split, "examples": len(chosen)}
+    protocol: dict[str, Any] = {
+        "data": spec.name,
+        "fingerprint": spec.fingerprint,
+        "split": split,
+        "examples": len(chosen),
+    }
     if len(chosen) < len(part):
         protocol |= {"of": len(part), "chosen by seed": seed}
-    own = getattr(dataset, "own", None)
-    if own is not None:
-        protocol["trained on"] = own.spec.name
-    trained_on = dataset if own is None else own
+    trained_on = dataset.trained_on
+    if trained_on is not dataset:
+        protocol["trained on"] = trained_on.spec.name
     whole = len(chosen) == len(part)
     x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
-    factors = {name: values[chosen] for name, values in getattr(part, "factors", {}).items()}
+    factors = {name: values[chosen] for name, values in part.factors.items()}
 
-    def examples(other: Any, name: str) -> Examples | None:
+    def examples(other: Split, name: str) -> Examples | None:
         beside = {"data": trained_on.spec.name, "split": name}
         return Examples(other.x, other.y, beside, batch_size, seed, device) if len(other) else None
 
     against = {
-        name: Examples(other, None, {"data": name, "split": split}, batch_size, seed, device)
+        name: Examples(np.asarray(other), None, {"data": name, "split": split}, batch_size, seed, device)
         for name, other in (anomalies or {}).items()
     }
     return Reference(
         spec=spec,
-        test=Examples(x, y, protocol, batch_size, seed, device, factors or None),
+        test=Examples(x, y, protocol, batch_size, seed, device, factors),
         training=examples(trained_on.train, "train"),
         validation=examples(trained_on.validation, "validation"),
         features=features or raw_features(spec),
@@ -183,7 +254,7 @@ def reference_of(
     )
 
 
-def _place(model: Any, device: torch.device | str | None) -> torch.device:
+def _place(model: object, device: torch.device | str | None) -> torch.device:
     if device is not None:
         return torch.device(device)
     first = next(model.parameters(), None) if isinstance(model, nn.Module) else None

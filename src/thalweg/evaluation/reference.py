@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from thalweg.abilities import HasLogProb
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.examples import Examples
 
 __all__ = ["Features", "Reference", "raw_features"]
@@ -29,10 +30,12 @@ class Features:
         parts = []
         with torch.no_grad():
             for part in x.split(batch_size):
-                found = self.extract(part)
-                if found.ndim != 2 or len(found) != len(part):
-                    raise ValueError(f"features: got shape {tuple(found.shape)} of {len(part)} examples, wanted (B, d)")
-                parts.append(found.double().cpu())
+                values = self.extract(part)
+                if values.ndim != 2 or len(values) != len(part):
+                    raise ValueError(
+                        f"features: got shape {tuple(values.shape)} of {len(part)} examples, wanted (B, d)"
+                    )
+                parts.append(values.double().cpu())
         features = torch.cat(parts)
         broken = int((~features.isfinite()).any(dim=1).sum())
         if broken:
@@ -40,7 +43,7 @@ class Features:
         return features
 
 
-def raw_features(spec: Any) -> Features:
+def raw_features(spec: Spec) -> Features:
     """Return the data themselves as features: columns standardized by the training split, or pixels / (levels − 1)."""
     if spec.kind == "image":
         scale = spec.levels - 1 if spec.levels else 1
@@ -62,12 +65,12 @@ class Reference:
     0 for none, None for 300 where a CPU bears them.
     """
 
-    spec: Any
+    spec: Spec
     test: Examples
     features: Features
     training: Examples | None = None
     validation: Examples | None = None
-    density: Any = None
+    density: HasLogProb | None = None
     anomalies: Mapping[str, Examples] = field(default_factory=dict)
     draws: int = 1
     samples: int | None = None

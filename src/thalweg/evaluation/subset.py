@@ -1,4 +1,4 @@
-"""Fewer examples, drawn by the seed, for what is too slow for all."""
+"""A subset of the examples, chosen by the seed, for measures that are too slow for all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["subset"]
 
 
 def subset(examples: Examples, most: int) -> Examples:
-    """Return at most `most` of the examples, and say so in their protocol; all of them where there are no more.
+    """Return at most `most` of the examples, and record it in their protocol; all of them if there are no more.
 
-    A smaller subset is part of a larger one of the same seed.
+    A smaller subset is contained in a larger one of the same seed.
 
     >>> few = subset(Examples(np.arange(100.0)[:, None], protocol={"split": "test"}), 3)
     >>> few.x.shape, few.protocol
@@ -25,6 +25,6 @@ def subset(examples: Examples, most: int) -> Examples:
     if count <= most:
         return examples
     rows = np.random.default_rng(fold(examples.seed, "subset")).permutation(count)[:most]
-    protocol = {**(examples.protocol or {}), "examples": most, "of": count, "chosen by seed": examples.seed}
+    protocol = {**examples.protocol, "examples": most, "of": count, "chosen by seed": examples.seed}
     y = None if examples.y is None else np.asarray(examples.y)[rows]
     return replace(examples, x=examples.x[rows], y=y, protocol=protocol)

@@ -1,4 +1,4 @@
-"""Charts of what a game showed while it was played: the critic beside the exact distance, coverage, and gradients."""
+"""Charts of the diagnostics of GAN training: the critic beside the exact distance, coverage, and gradients."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from thalweg.report.charts import Line, thinned
 from thalweg.report.markup import Markup, tag
-from thalweg.report.svg import Face, frame, key, spread
+from thalweg.report.svg import Style, frame, key, spread
 
-__all__ = ["watched"]
+__all__ = ["diagnostics"]
 
 BATCH, GRADIENT = "batch/", "critic/gradient/"
 SHARES = ("batch/coverage", "batch/spread")
 
 
-def watched(known: Mapping[str, Sequence[Mapping[str, Any]]], faces: Mapping[str, Face]) -> Markup:
-    """Return three charts of each model whose records tell of batches: distances, coverage and spread, gradients."""
+def diagnostics(known: Mapping[str, Sequence[Mapping[str, Any]]], styles: Mapping[str, Style]) -> Markup:
+    """Return up to three charts per model: distances, coverage and spread, gradient norms."""
     figures = []
-    for name, face in faces.items():
+    for name, style in styles.items():
         seeds = [seed["records"] for seed in known.get(name, [])]
         every = dict.fromkeys(field for records in seeds for record in records for field in record)
         fields = [field for field in every if field.startswith((BATCH, GRADIENT))]
@@ -28,9 +28,9 @@ def watched(known: Mapping[str, Sequence[Mapping[str, Any]]], faces: Mapping[str
         shares = {f.removeprefix(BATCH): lines[f] for f in SHARES if f in fields}
         layers = {f.removeprefix(GRADIENT): _log(lines[f]) for f in fields if f.startswith(GRADIENT)}
         figures += [
-            _chart(face, distances, "distance of a batch"),
-            _chart(face, shares, "share"),
-            _chart(face, layers, "log₁₀ ‖gradient‖"),
+            _chart(style, distances, "distance of a batch"),
+            _chart(style, shares, "share"),
+            _chart(style, layers, "log₁₀ ‖gradient‖"),
         ]
     return tag("div", figures, class_="panels") if any(figures) else Markup()
 
@@ -40,20 +40,20 @@ def _log(lines: Sequence[Line]) -> list[Line]:
     return [([x for x, _ in points], [y for _, y in points]) for points in above if points]
 
 
-def _chart(face: Face, lines: Mapping[str, Sequence[Line]], label: str) -> Markup:
-    """Return the lines over the steps, of each name some seeds: the first dark, the others ever paler."""
-    every = [line for found in lines.values() for line in found]
+def _chart(style: Style, lines: Mapping[str, Sequence[Line]], label: str) -> Markup:
+    """Return a chart of lines over the steps, several seeds per name: the first name is dark, the others are paler."""
+    every = [line for seeds_of in lines.values() for line in seeds_of]
     if not every:
         return Markup()
     last, ends = max(xs[-1] for xs, _ in every), spread(y for _, ys in every for y in ys)
-    chart = frame((0, max(last, 1), "step"), (*ends, label), f"{label} of {face.name} over the steps")
+    chart = frame((0, max(last, 1), "step"), (*ends, label), f"{label} of {style.name} over the steps")
     marks, legend = [], []
-    for i, (name, found) in enumerate(lines.items()):
+    for i, (name, seeds_of) in enumerate(lines.items()):
         opacity = round(1 - 0.75 * i / max(len(lines) - 1, 1), 2)
-        look = {"class_": f"line {face.color}{' thin' if len(found) > 1 else ''}", "stroke_opacity": opacity}
-        marks += [tag("path", d=chart.path(*line), **look) for line in found]
-        if i in (0, len(lines) - 1):  # those between lie between
+        look = {"class_": f"line {style.color}{' thin' if len(seeds_of) > 1 else ''}", "stroke_opacity": opacity}
+        marks += [tag("path", d=chart.path(*line), **look) for line in seeds_of]
+        if i in (0, len(lines) - 1):  # interpolated shades
             sample = tag("svg", tag("line", x1=0, y1=7, x2=26, y2=7, **look), class_="key", width=26, height=14)
             legend.append(tag("span", sample, name, class_="entry"))
-    title = [key(face), tag("b", face.name)]
+    title = [key(style), tag("b", style.name)]
     return tag("figure", tag("figcaption", title, tag("div", legend, class_="legend")), chart.drawn(marks))

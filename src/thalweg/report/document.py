@@ -13,6 +13,7 @@ from typing import Any
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.data import Dataset
 from thalweg.evaluation import Findings
+from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
 from thalweg.recipes import FAMILIES
 from thalweg.report.rows import rows
@@ -20,7 +21,7 @@ from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
 
-SCHEMA, VERSION = "thalweg-report", 1
+SCHEMA, VERSION = "thalweg-report", 2
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -31,24 +32,25 @@ def document(
     dataset: Dataset,
     budget: Mapping[str, float],
     models: Sequence[Mapping[str, Any]],
-    found: Mapping[str, Findings],
+    findings_of: Mapping[str, Findings],
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return report.json: what was compared, and every measure of every model as an estimate or the reason for none.
+    """Return report.json: the models, and every measure of every model as an estimate or the reason why it is missing.
 
-    `found` is by model, baselines among them; `models` say what each is and what became of its trainings.
+    `findings_of` is by model, baselines included; `models` describe the trained models and the states of their
+    trainings.
     """
     import datetime
 
     spec = dataset.spec
     sizes = {name: len(dataset.split(name)) for name in ("train", "validation", "test")}
     trained = {model["name"] for model in models}
-    baselines = [name for name in found if name not in trained]
-    told = [
+    baselines = [name for name in findings_of if name not in trained]
+    listed = [
         *models,
         *({"name": n, "family": "baseline", "options": {}, "parameters": None, "seeds": []} for n in baselines),
     ]
-    measures = rows(found, baselines)
+    measures = rows(findings_of, baselines)
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -66,19 +68,25 @@ def document(
         },
         "budget": dict(budget),
         "versions": versions(),
-        "models": [dict(model) | {"parameters": _parameters(found.get(model["name"]))} for model in told],
+        "models": [dict(model) | {"parameters": _parameters(findings_of.get(model["name"]))} for model in listed],
         "measures": measures,
-        "tables": {name: findings.tables for name, findings in found.items() if findings.tables},
-        "warnings": [*warnings, *_without_a_row({n: f for n, f in found.items() if n in trained}, measures)],
+        "tables": {name: findings.tables for name, findings in findings_of.items() if findings.tables},
+        "figures": {name: _figures(findings) for name, findings in findings_of.items() if _figures(findings)},
+        "warnings": [*warnings, *_without_a_row({n: f for n, f in findings_of.items() if n in trained}, measures)],
     }
 
 
-def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return why measures that none of the models has are missing: there is no row whose cells would say it."""
+def _figures(findings: Findings) -> list[dict[str, Any]]:
+    """Return the figures that consist of numbers; images and points are only in the page."""
+    return [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))]
+
+
+def _without_a_row(findings_of: Mapping[str, Findings], measures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why measures are missing that no model has, so that no row of the table could show the reason."""
     names = {row["name"] for row in measures}
     groups = {group_of(name).name for name in names}
     models: dict[str, list[str]] = {}
-    for model, findings in found.items():
+    for model, findings in findings_of.items():
         for missing in findings.missing:
             if missing.name not in names and missing.group not in groups:
                 models.setdefault(f"{missing.name}: {missing.reason}", []).append(model)
@@ -86,7 +94,7 @@ def _without_a_row(found: Mapping[str, Findings], measures: Sequence[Mapping[str
 
 
 def versions() -> dict[str, str]:
-    """Return what the numbers depend on beside the seeds."""
+    """Return the versions of software that numbers may depend on."""
     from thalweg import __version__
 
     own = {"thalweg": __version__, "python": platform.python_version(), "platform": platform.platform()}
@@ -99,7 +107,7 @@ def family(recipe: str) -> str:
 
 
 def train_command(config: RunConfig, folder: Path | str) -> str:
-    """Return the `thalweg train` that makes the same run.
+    """Return the `thalweg train` command that reproduces the run.
 
     >>> from thalweg.config import DataConfig
     >>> config = RunConfig(recipe="vae", data=DataConfig(source="digits"), train=TrainConfig(seed=1, minutes=0.5))
@@ -107,7 +115,7 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
     'thalweg train vae --data digits --seed 1 --minutes 0.5 --run runs/vae-1'
     """
     words = ["thalweg", "train", config.recipe, "--data", config.data.source]
-    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # alone they are those of training
+    flags = {"seed": "--data-seed", "examples": "--data-examples"}  # --seed and --examples are options of the training
     changed = dict(config.options)
     for field in fields(DataConfig):
         if field.name != "source" and getattr(config.data, field.name) != field.default:
@@ -122,15 +130,15 @@ def train_command(config: RunConfig, folder: Path | str) -> str:
 
 
 def curves_of(folders: Mapping[str, Sequence[tuple[int, Path]]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the training records of each model: its seeds, and the lines of their metrics.jsonl."""
+    """Return the training records of each model: its seeds and the lines of their metrics.jsonl."""
     return {
         name: [{"seed": seed, "records": read_metrics(folder)} for seed, folder in seeds]
         for name, seeds in folders.items()
     }
 
 
-def _parameters(found: Findings | None) -> int | None:
-    for estimate in found or ():
+def _parameters(findings_of: Findings | None) -> int | None:
+    for estimate in findings_of or ():
         if estimate.name == "parameters":
             return int(estimate.value)
     return None

@@ -1,4 +1,4 @@
-"""The report page: one file with everything in it, that asks nothing of the network and runs no script."""
+"""The report page: one self-contained file without network access and scripts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thalweg.report.charts import bounds, calibration, confusion, curves, roc
-from thalweg.report.diagnostics import watched
+from thalweg.evaluation.estimates.figures import Figure
+from thalweg.report.charts import charts, curves
+from thalweg.report.diagnostics import diagnostics
 from thalweg.report.forest import forest
 from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
-from thalweg.report.svg import faces
+from thalweg.report.svg import styles
 from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
@@ -21,59 +22,59 @@ __all__ = ["html"]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 LEADS = {
     "numbers": "",
-    "forest": "Each number as a point in its 95 % interval. An arrow points to where the quantity itself lies, where "
-    "the number only bounds it. A number far from all others is written at the edge. Each panel has its own axis.",
-    "samples": "As they came, none picked. The real examples are the goal.",
-    "reconstructions": "Each example above what the model makes of it: encoded and decoded.",
-    "interpolations": "Paths between the codes of two examples, or two draws from the prior, decoded.",
-    "nearest": "Each sample above the training image nearest to it. Where the two are alike, the model may be copying; "
-    "real examples, where shown, say how alike is to be expected.",
-    "curves": "The loss of each player over its steps; validation dotted. Losses of different models are not on one "
-    "scale: the table is.",
-    "watched": "What a critic makes of a batch and as many samples, beside the exact distance between the two, which "
-    "is above 0 even of one law; which share of the batch samples cover (7/8 where the laws are alike), and how far "
-    "samples lie apart over how far examples do (near 0: collapse); and the gradients of the critic's layers, the "
-    "first dark, the last pale.",
-    "bounds": "The mean log of the mean of K importance weights: a lower bound on the log-likelihood, tighter as K "
-    "grows. A curve that still rises has not arrived.",
-    "roc": "Of examples of another data set, told apart by the anomaly score: the share found, against the share of "
-    "false alarms. The dotted diagonal is guessing.",
-    "classifiers": "How often each class was taken for each other one; and how often answers of each confidence are "
-    "right, larger marks for more examples: on the dotted diagonal a classifier is as sure as it should be.",
+    "forest": "Each value as a point in its 95 % interval. If the value is only a bound, an arrow points to the side "
+    "of the bounded quantity. A value far from all others is written at the edge. Each panel has its own axis.",
+    "samples": "Samples in the order in which they were drawn, without selection, beside real examples.",
+    "reconstructions": "Each example above its reconstruction: encoded and decoded by the model.",
+    "interpolations": "Decoded interpolations between the latent codes of two examples, or between two draws of the "
+    "prior.",
+    "nearest": "Each sample above its nearest training image. If the two are alike, the model may have memorized the "
+    "image; real examples, if shown, are the standard of comparison.",
+    "curves": "The loss of each player over the steps; validation losses are dotted. Losses of different models are "
+    "not comparable: use the table.",
+    "diagnostics": "The critic's estimate of the distance between a batch and as many samples, beside the exact "
+    "distance, which is above 0 even for equal distributions; the share of the batch that the samples cover (7/8 for "
+    "equal distributions) and the spread of the samples relative to that of the examples (near 0: mode collapse); and "
+    "the gradient norms of the critic's layers, from the first (dark) to the last (pale).",
+    "bounds": "The mean log of the average of K importance weights: a lower bound on the log-likelihood that becomes "
+    "tighter as K grows. If the curve still rises, more samples would give a higher bound.",
+    "roc": "Detection of examples of another data set by their anomaly score: the true positive rate over the false "
+    "positive rate. The legend gives the area under the curve; the dotted diagonal is chance level.",
+    "classifiers": "The counts of labels and predicted classes; and the accuracy of predictions over their confidence, "
+    "with larger marks for more examples: on the dotted diagonal, a classifier is calibrated.",
     "meanings": "",
     "origin": "",
 }
 
 
-PLANE = {  # of data with two columns
-    "reconstructions": "From each example (dot) a line to what the model makes of it: encoded and decoded.",
-    "interpolations": "Paths between the codes of two examples, decoded; the dot is the first.",
-    "nearest": "From each sample (dot) a line to the training example nearest to it. Where all lines are much shorter "
-    "than those of real examples, the model may be copying.",
+PLANE = {  # for data with two columns
+    "reconstructions": "A line from each example (dot) to its reconstruction.",
+    "interpolations": "Decoded interpolations between the latent codes of two examples; the dot is the first.",
+    "nearest": "A line from each sample (dot) to its nearest training example. If all lines are much shorter than "
+    "those of real examples, the model may have memorized the training data.",
 }
 
 
 def html(
     report: Mapping[str, Any],
-    pictures: Mapping[str, Mapping[str, Any]],
+    figures: Mapping[str, Sequence[Figure]],
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> str:
-    """Return the page of a report (what `report.json` holds) as one self-contained HTML document.
+    """Return the page of a report, with the content of `report.json`, as one self-contained HTML document.
 
-    `pictures[model]` are raw arrays by key, "samples" (n, *shape), "nearest" and "reconstructions" (m, 2, *shape),
-    "interpolations" (rows, steps, *shape), and `pictures["real"]["samples"]` held-out examples. `curves[model]` are
-    the lines of `metrics.jsonl` of each seed. A section without content is left out.
+    `figures[model]` are those of its measures, each with the section it belongs to; those of "real" are held-out
+    examples. `curves[model]` are the lines of `metrics.jsonl` of each seed. A section without content is omitted.
 
-    Raises ValueError for what is no report of this version.
+    Raises ValueError for a document that is not a report of this version.
     """
-    if (report.get("schema"), report.get("version")) != ("thalweg-report", 1):
-        raise ValueError(f"report: got {report.get('schema')!r} {report.get('version')!r}, wanted thalweg-report 1")
-    body = [section for section in _sections(report, pictures, curves) if section[2]]
+    if (report.get("schema"), report.get("version")) != ("thalweg-report", 2):
+        raise ValueError(f"report: got {report.get('schema')!r} {report.get('version')!r}, wanted thalweg-report 2")
+    body = [section for section in _sections(report, figures, curves) if section[2]]
     links = tag("ul", (tag("li", tag("a", title, href=f"#{anchor}")) for anchor, title, _ in body))
     page = rich(
         head(report),
         _failures(report),
-        tag("section", tag("h2", "At a glance"), summary(report), id="glance", class_="prose"),
+        tag("section", tag("h2", "Summary"), summary(report), id="summary", class_="prose"),
         tag("nav", links, aria_label="Contents"),
         (_section(*section, LEADS | (PLANE if report["data"]["kind"] == "vector" else {})) for section in body),
     )
@@ -91,27 +92,32 @@ def html(
     return "<!doctype html>\n" + tag("html", tag("head", above), tag("body", tag("main", page)), lang="en") + "\n"
 
 
-def _sections(report: Mapping[str, Any], drawn: Any, known: Any) -> list[tuple[str, str, Markup]]:
-    looks, data, tables = faces(report), report["data"], report["tables"]
-    answers = rich(confusion(tables, looks), calibration(tables, looks))
+def _sections(
+    report: Mapping[str, Any], drawn: Mapping[str, Sequence[Figure]], known: Any
+) -> list[tuple[str, str, Markup]]:
+    looks, data = styles(report), report["data"]
+
+    def shown(section: str) -> Markup:
+        return pictures(section, drawn, data, looks)
+
     return [
-        ("numbers", "The numbers", table(report, looks)),
-        ("forest", "Intervals side by side", forest(report, looks)),
-        ("samples", "Samples", pictures("samples", drawn, data, looks)),
-        ("reconstructions", "Reconstructions", pictures("reconstructions", drawn, data, looks)),
-        ("interpolations", "Latent interpolations", pictures("interpolations", drawn, data, looks)),
+        ("numbers", "All measures", table(report, looks)),
+        ("forest", "Intervals", forest(report, looks)),
+        ("samples", "Samples", shown("samples")),
+        ("reconstructions", "Reconstructions", shown("reconstructions")),
+        ("interpolations", "Latent interpolations", shown("interpolations")),
         (
             "nearest",
             "Nearest training images" if data["kind"] == "image" else "Nearest training examples",
-            pictures("nearest", drawn, data, looks),
+            shown("nearest"),
         ),
         ("curves", "Training curves", curves(known, looks)),
-        ("watched", "While games were played", watched(known, looks)),
-        ("bounds", "The bound as K grows", bounds(tables, looks)),
-        ("roc", "Anomalies", roc(tables, looks)),
-        ("classifiers", "Classifiers", tag("div", answers, class_="panels wide") if answers else answers),
-        ("meanings", "What each number means", meanings(report)),
-        ("origin", "How it was made", origin(report)),
+        ("diagnostics", "Diagnostics of GAN training", diagnostics(known, looks)),
+        ("bounds", "Importance-weighted bounds", charts("bounds", drawn, looks)),
+        ("roc", "Anomaly detection", charts("roc", drawn, looks)),
+        ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
+        ("meanings", "What each measure means", meanings(report)),
+        ("origin", "How to reproduce this report", origin(report)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Markup by functions: what is not markup already is escaped, so no name, reason or path can become a tag."""
+"""HTML from functions: everything but `Markup` is escaped, so no name, reason or path can become a tag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Markup(str):
 
 
 def rich(*children: Child) -> Markup:
-    """Return the children side by side, everything but Markup escaped.
+    """Return the children concatenated; everything but Markup is escaped.
 
     >>> rich("a < b", Markup("<br>"), ["c", 1])
     'a &lt; b<br>c1'
@@ -31,17 +31,18 @@ def rich(*children: Child) -> Markup:
 
 
 def tag(name: str, /, *children: Child, **attributes: Any) -> Markup:
-    """Return an element. `class_` is class, `stroke_width` is stroke-width; an attribute that is None is left out.
+    """Return an element. `class_` becomes class, `stroke_width` becomes stroke-width; attributes that are None are
+    omitted.
 
     >>> tag("p", "1 < 2", class_="note", id=None)
     '<p class="note">1 &lt; 2</p>'
     """
-    told = "".join(
+    text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_piece(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{told}>" if name in VOID else f"<{name}{told}>{rich(*children)}</{name}>")
+    return Markup(f"<{name}{text}>" if name in VOID else f"<{name}{text}>{rich(*children)}</{name}>")
 
 
 def _piece(child: Child) -> str:
@@ -55,7 +56,7 @@ def _piece(child: Child) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number as a reader wants it: thousands apart, a real minus, no more than so many digits.
+    """Return a number as text: with thousands separators, a minus sign, and at most `digits` significant digits.
 
     >>> number(12345678), number(-0.000012345), number("-inf"), number(None)
     ('12,345,678', '−1.234×10⁻⁵', '−∞', '–')
@@ -69,13 +70,13 @@ def number(value: Any, digits: int = 4) -> str:
         return "–"
     if math.isinf(known):
         return "∞" if known > 0 else "−∞"
-    told = f"{known:.{digits}g}"
-    if "e" in told:
-        base, power = told.split("e")
+    text = f"{known:.{digits}g}"
+    if "e" in text:
+        base, power = text.split("e")
         if 0 <= int(power) < 9:
             return f"{round(known):,}".replace("-", "−")
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         return ("" if base == "1" else f"{base}×").replace("-", "−") + f"10{raised}"
     if abs(known) >= 1e4:
-        told = f"{known:,.0f}"
-    return told.replace("-", "−")
+        text = f"{known:,.0f}"
+    return text.replace("-", "−")

@@ -1,4 +1,4 @@
-"""How the page came about: exact commands, runs, versions, the data's fingerprint."""
+"""How to reproduce the report: commands, runs, versions, the data's fingerprint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["head", "origin"]
 
 
 def head(report: Mapping[str, Any]) -> Markup:
-    """Return the title and the facts below it."""
+    """Return the title and the main facts below it."""
     data, trained = report["data"], [m for m in report["models"] if m["family"] != "baseline"]
     seeds = sorted({len(model["seeds"]) for model in trained})
     facts = {
@@ -22,13 +22,13 @@ def head(report: Mapping[str, Any]) -> Markup:
         "Budget": budget(report["budget"]),
         "Trainings": " to ".join(map(str, seeds[:: max(1, len(seeds) - 1)])) + " of each model" if seeds else "none",
     }
-    listed = tag("dl", (tag("div", tag("dt", name), tag("dd", told)) for name, told in facts.items()), class_="facts")
-    made = tag("time", report["made"].replace("T", " ")[:16] + " UTC", datetime=report["made"])
-    return tag("header", tag("p", "Thalweg comparison, ", made, class_="kicker"), tag("h1", report["title"]), listed)
+    listed = tag("dl", (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()), class_="facts")
+    when = tag("time", report["made"].replace("T", " ")[:16] + " UTC", datetime=report["made"])
+    return tag("header", tag("p", "Thalweg comparison, ", when, class_="kicker"), tag("h1", report["title"]), listed)
 
 
 def origin(report: Mapping[str, Any]) -> Markup:
-    """Return what it takes to make the page again."""
+    """Return what is needed to reproduce the report."""
     data = report["data"]
     facts = {
         "Data": f"{data['name']}, {about(data)}",
@@ -36,7 +36,7 @@ def origin(report: Mapping[str, Any]) -> Markup:
         "Budget": budget(report["budget"]),
         **{name: tag("span", version) for name, version in report["versions"].items()},
     }
-    listed = tag("dl", (tag("div", tag("dt", name), tag("dd", told)) for name, told in facts.items()), class_="facts")
+    listed = tag("dl", (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()), class_="facts")
     command = [tag("p", "The whole comparison:"), tag("pre", tag("code", report["command"]), tabindex=0)]
     return rich(command, _runs(report), listed)
 
@@ -45,7 +45,7 @@ def _runs(report: Mapping[str, Any]) -> Markup:
     rows, commands = [], []
     for model in report["models"]:
         for run in model["seeds"]:
-            told = [
+            value = [
                 tag("th", model["name"], tag("small", pairs(model["options"])), scope="row"),
                 tag("td", run["seed"]),
                 tag("td", run["state"]),
@@ -53,7 +53,7 @@ def _runs(report: Mapping[str, Any]) -> Markup:
                 tag("td", duration(run["seconds"])),
                 tag("td", tag("code", run["run"])),
             ]
-            rows.append(tag("tr", told))
+            rows.append(tag("tr", value))
             commands.append(run["command"])
     if not rows:
         return Markup()

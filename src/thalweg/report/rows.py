@@ -1,4 +1,6 @@
-"""The table of a comparison: a row a measure and protocol, a cell a model, who is best and who is not told from him."""
+"""The rows of a comparison: one per measure and protocol, with a cell per model, the best value, and what differs from
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,58 +14,58 @@ from thalweg.evaluation.groups import GROUPS, group_of
 
 __all__ = ["averaged", "holm", "rows"]
 
-LEVEL = 0.05  # of Holm's test over the models of a row
+LEVEL = 0.05  # level of Holm's test over the models of a row
 
 
 def averaged(seeds: Sequence[Findings]) -> Findings:
-    """Return the findings of several trainings of one model as one: estimates over seeds, pictures of the first."""
+    """Return the findings of several trainings of one model as one: estimates over seeds, figures of the first."""
     if len(seeds) == 1:
         return seeds[0]
-    found = Findings([], list(seeds[0].missing), dict(seeds[0].tables), dict(seeds[0].pictures))
+    findings_of = Findings([], list(seeds[0].missing), dict(seeds[0].tables), list(seeds[0].figures))
     for estimate in seeds[0].estimates:
         same = [e for e in (_same(estimate, other) for other in seeds) if e is not None]
         if estimate.varies == "nothing" and len({e.value for e in same}) == 1:
-            found.add(estimate)
+            findings_of.add(estimate)
         elif len(same) == len(seeds):
-            found.add(over_seeds(same))
+            findings_of.add(over_seeds(same))
         else:
-            found.add(estimate)
-    return found
+            findings_of.add(estimate)
+    return findings_of
 
 
-def _same(estimate: Estimate, found: Findings) -> Estimate | None:
-    return next((e for e in found.estimates if not differences(e, estimate)), None)
+def _same(estimate: Estimate, findings_of: Findings) -> Estimate | None:
+    return next((e for e in findings_of.estimates if not differences(e, estimate)), None)
 
 
-def rows(found: Mapping[str, Findings], baselines: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return the rows of report.json's `measures`; `found` has the findings of each model, by name.
+def rows(findings_of: Mapping[str, Findings], baselines: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the rows of report.json's `measures` from the findings of each model, by name.
 
-    Estimates share a row if they may share a column: name, unit, kind and every field of the protocol. Of a measure
-    with several rows each says what keeps it apart. The best is told among models, not baselines; another is
-    separated from it where 0 is outside the interval of their difference.
+    Estimates share a row if their name, unit, kind and every field of the protocol are equal. If a measure has several
+    rows, each says in which fields it differs. The best value is chosen among models, not baselines; another model is
+    separated from it if the interval of their difference does not contain 0.
     """
-    made: list[dict[str, Any]] = []
-    for name in _names(found):
-        held: list[dict[str, Estimate]] = []
-        for model, findings in found.items():
+    result: list[dict[str, Any]] = []
+    for name in _names(findings_of):
+        groups: list[dict[str, Estimate]] = []
+        for model, findings in findings_of.items():
             for estimate in findings.estimates:
                 if estimate.name == name:
-                    row = next((row for row in held if _may_join(estimate, next(iter(row.values())))), None)
+                    row = next((row for row in groups if _may_join(estimate, next(iter(row.values())))), None)
                     if row is None:
-                        held.append({model: estimate})
+                        groups.append({model: estimate})
                     else:
                         row[model] = estimate
-        made += [_row(name, row, held, found, baselines) for row in held]
-    return made
+        result += [_row(name, row, groups, findings_of, baselines) for row in groups]
+    return result
 
 
 def _may_join(a: Estimate, b: Estimate) -> bool:
-    # what varies may differ: a baseline is not trained, and each cell says what its own interval is over
+    # `varies` may differ: a baseline has no training seeds, and each cell states its own
     return not [d for d in differences(a, b) if d != "varies"]
 
 
-def _names(found: Mapping[str, Findings]) -> list[str]:
-    names = dict.fromkeys(e.name for findings in found.values() for e in findings.estimates)
+def _names(findings_of: Mapping[str, Findings]) -> list[str]:
+    names = dict.fromkeys(e.name for findings in findings_of.values() for e in findings.estimates)
     order = [group.name for group in GROUPS]
     return sorted(names, key=lambda name: order.index(group_of(name).name))  # stable within a group
 
@@ -71,59 +73,59 @@ def _names(found: Mapping[str, Findings]) -> list[str]:
 def _row(
     name: str,
     row: Mapping[str, Estimate],
-    held: Sequence[Mapping[str, Estimate]],
-    found: Mapping[str, Findings],
+    groups: Sequence[Mapping[str, Estimate]],
+    findings_of: Mapping[str, Findings],
     baselines: Sequence[str],
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
-    rivals = {m: e for m, e in row.items() if m not in baselines} if group.room != "cost" else {}
+    rivals = {m: e for m, e in row.items() if m not in baselines} if group.section != "cost" else {}
     limit = _limit(name, row)
     rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
     if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
-        rivals = {}  # one model, or all alike, or each on examples of its own: nobody is best
+        rivals = {}  # a single model, or equal values, or different examples: there is no best value
     best = _best(rivals)
     adjusted = holm({m: _p_value(e, rivals[best]) for m, e in rivals.items() if m != best}) if best else {}
     cells: dict[str, Any] = {}
-    for model, findings in found.items():
+    for model, findings in findings_of.items():
         if model in row:
             flag = row[model].method.get("flag")
-            told = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
+            content = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
             first_of = best is not None and model in rivals and rivals[model].value == rivals[best].value
             ranked = best is not None and model in rivals and not first_of
             separated = _separated(rivals[model], rivals[best]) if ranked and best else None
             p = adjusted.get(model) if ranked and separated is not None else None
-            cells[model] = told | {"best": first_of, "separated": separated}
+            cells[model] = content | {"best": first_of, "separated": separated}
             cells[model]["separated_holm"] = None if p is None else p < LEVEL
         else:
-            elsewhere = any(model in other for other in held)
+            elsewhere = any(model in other for other in groups)
             cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}
     return {
         "name": name,
-        "group": group.room,
+        "group": group.section,
         "unit": first.unit,
         "kind": first.kind,
-        "better": None if group.room == "cost" or first.varies == "simulated examples" else first.better,
+        "better": None if group.section == "cost" or first.varies == "simulated examples" else first.better,
         "varies": first.varies,
         "meaning": group.meanings[name.partition(":")[0]],
         "protocol": dict(first.protocol),
-        "note": _note(first, [next(iter(other.values())) for other in held if other is not row]),
+        "note": _note(first, [next(iter(other.values())) for other in groups if other is not row]),
         "cells": cells,
     }
 
 
 def _limit(name: str, row: Mapping[str, Estimate]) -> float | None:
-    """Return the value that the data themselves have, of measures in which nothing beyond it is better; else None."""
+    """Return the value of the data themselves for measures that cannot be better than that; otherwise None."""
     if name == "copied samples":
         return row["real"].value if "real" in row else None
     if name == "C2ST accuracy":
-        return 50.0  # guessing
+        return 50.0  # chance level
     if name == "good samples":
         return next(iter(row.values())).method.get("of the truth itself, %")
     return None
 
 
 def _limited(e: Estimate, limit: float) -> Estimate:
-    """Return the estimate as it counts beside others: no better than the limit."""
+    """Return the estimate as it is compared with others: not better than the limit."""
     bound = min if e.better == "higher" else max
     return replace(e, value=bound(e.value, limit), low=bound(e.low, limit), high=bound(e.high, limit))
 
@@ -137,15 +139,16 @@ def _best(rivals: Mapping[str, Estimate]) -> str | None:
 
 def _separated(a: Estimate, best: Estimate) -> bool | None:
     if differences(a, best):
-        return None  # an interval over seeds beside one over examples
+        return None  # an interval over seeds and one over examples cannot be compared
     apart = difference(a, best)
     return not apart.low <= 0 <= apart.high
 
 
 def _p_value(a: Estimate, best: Estimate) -> float:
-    """Return the two-sided p-value of the difference: below 0.05 where 0 is outside its 95 % interval.
+    """Return the two-sided p-value of the difference: below 0.05 if its 95 % interval does not contain 0.
 
-    Student's with its degrees of freedom for paired differences, else of the normal distribution that has the interval.
+    It is Student's, with the degrees of freedom of paired differences, or that of the normal distribution with the
+    interval.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -160,20 +163,21 @@ def _p_value(a: Estimate, best: Estimate) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values adjusted for their number: the i-th smallest of k times k − i + 1, never below one before it.
+    """Return p-values adjusted by Holm's method: the i-th smallest of k, times k − i + 1, never below the one before
+    it.
 
-    Where each of the adjusted values below 0.05 is called a difference, the chance of any false one is at most 5 %.
+    If adjusted values below 0.05 are called differences, the probability of any false one is at most 5 %.
 
-    Reference: A simple sequentially rejective multiple test procedure, S. Holm, 1979.
+    Reference: *A simple sequentially rejective multiple test procedure*, S. Holm, 1979.
 
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'c': 0.06, 'b': 0.06}
     """
-    found: dict[str, float] = {}
+    findings_of: dict[str, float] = {}
     before = 0.0
     for i, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        before = found[name] = min(1.0, max(before, (len(p_values) - i) * p_values[name]))
-    return found
+        before = findings_of[name] = min(1.0, max(before, (len(p_values) - i) * p_values[name]))
+    return findings_of
 
 
 def _reason(name: str, group: Any, findings: Findings) -> str:
@@ -182,13 +186,13 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
             if missing.name == wanted:
                 return missing.reason
     inside = [m.reason for m in findings.missing if m.group == group.name]
-    return inside[0] if inside else f"needs {group.needs}"
+    return inside[0] if inside else f"needs {group.wanted}"
 
 
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
-    """Say what keeps a row apart from the others of its name, and that simulated examples are not the data."""
+    """Return in which fields a row differs from others of its name, and whether its examples are simulated."""
     fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
-    told = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
+    content = [f"{f}: {getattr(first, f) if hasattr(first, f) else first.protocol.get(f)}" for f in fields]
     if first.varies == "simulated examples":
-        told.append("of examples that each model itself simulated, not of the data: do not compare with AIS")
-    return ", ".join(told) or None
+        content.append("of examples that each model itself simulated, not of the data: do not compare with AIS")
+    return ", ".join(content) or None

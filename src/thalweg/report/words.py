@@ -1,4 +1,4 @@
-"""What the page says in words: who is best at what, what is not separated, what failed."""
+"""The summary of the report in sentences: the best models, what is not separated, what failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.report.markup import Markup, rich, tag
-from thalweg.report.svg import Face
+from thalweg.report.svg import Style
 
 __all__ = [
     "ARROWS",
@@ -47,23 +47,23 @@ def estimated(measure: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def contested(measure: Mapping[str, Any]) -> bool:
-    """Whether a measure ranks: it has a better side and a best model, and another was judged against it."""
+    """Return whether a measure ranks models: it has a direction and a best model, and another was compared with it."""
     cells = estimated(measure).values()
-    judged = any(cell["best"] for cell in cells) and any(cell["separated"] is not None for cell in cells)
-    return measure["better"] is not None and judged
+    compared = any(cell["best"] for cell in cells) and any(cell["separated"] is not None for cell in cells)
+    return measure["better"] is not None and compared
 
 
-def standing(cell: Mapping[str, Any], face: Face) -> str | None:
-    """Return where a number of a measure that ranks stands: best, near (not separated), open (not judged), or worse."""
+def standing(cell: Mapping[str, Any], style: Style) -> str | None:
+    """Return the status of a value: best, near (not separated from the best), open (not compared), or None (worse)."""
     if cell["best"]:
         return "best"
     if cell["separated"] is None:
-        return None if face.baseline else "open"
+        return None if style.baseline else "open"
     return None if cell["separated"] else "near"
 
 
 def listed(names: Sequence[Any]) -> Markup:
-    """Return names as a list in a sentence.
+    """Return names as an enumeration in a sentence.
 
     >>> listed(["vae", "wgan", "real-nvp"])
     'vae, wgan and real-nvp'
@@ -74,7 +74,7 @@ def listed(names: Sequence[Any]) -> Markup:
 
 
 def counted(n: int, what: str, plural: str = "") -> str:
-    """Return a number of things, in the plural where there are several.
+    """Return a count with its noun, in the plural if needed.
 
     >>> counted(1, "model"), counted(1437, "example")
     ('1 model', '1,437 examples')
@@ -83,7 +83,7 @@ def counted(n: int, what: str, plural: str = "") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in the unit that a reader would choose.
+    """Return a duration in a suitable unit.
 
     >>> duration(58.2), duration(190), duration(7200)
     ('58 s', '3.2 min', '2 h')
@@ -92,15 +92,15 @@ def duration(seconds: float | None) -> str:
         return "–"
     if seconds < 100:
         return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
-    told = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-    return told.replace(".0 ", " ")
+    text = f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return text.replace(".0 ", " ")
 
 
 def budget(known: Mapping[str, Any]) -> str:
     """Return the budget of a report in words.
 
     >>> budget({"minutes": 1.0}), budget({})
-    ('1 minute of training each', 'as long as each recipe says')
+    ('1 minute of training each', 'the default steps of each recipe')
     """
     if "minutes" in known:
         return f"{known['minutes']:g} minute{'' if known['minutes'] == 1 else 's'} of training each"
@@ -108,11 +108,11 @@ def budget(known: Mapping[str, Any]) -> str:
         return f"{counted(known['steps'], 'step')} each"
     if "examples" in known:
         return f"{counted(known['examples'], 'example')} seen in training each"
-    return "as long as each recipe says"
+    return "the default steps of each recipe"
 
 
 def about(data: Mapping[str, Any]) -> str:
-    """Return what the data are, in words."""
+    """Return a description of the data."""
     shape = " × ".join(str(side) for side in data["shape"])
     levels = f" of {data['levels']:,} levels" if data.get("levels") else ""
     classes = f", {counted(len(data['classes']), 'class', 'classes')}" if data.get("classes") else ""
@@ -120,7 +120,7 @@ def about(data: Mapping[str, Any]) -> str:
 
 
 def failed(report: Mapping[str, Any]) -> list[Markup]:
-    """Return a line for each training that failed, and each warning."""
+    """Return one line for each failed training, and each warning."""
     lines = [
         rich(tag("b", f"{model['name']}, seed {run['seed']}"), f" failed: {run['reason'] or 'no reason given'}")
         for model in report["models"]
@@ -131,13 +131,13 @@ def failed(report: Mapping[str, Any]) -> list[Markup]:
 
 
 def summary(report: Mapping[str, Any]) -> Markup:
-    """Return the findings as a list of sentences, and what they do not say."""
+    """Return the main results as a list of sentences, and their limits."""
     measures = report["measures"]
     if not measures:
         return tag("p", "Nothing was measured.")
     ranked = [measure for measure in measures if contested(measure)]
     if not ranked:
-        return tag("p", f"{counted(len(measures), 'measure')}, none of two models: there is nothing to rank.")
+        return tag("p", f"{counted(len(measures), 'measure')}, none with two models: there is nothing to rank.")
     baselines = {model["name"] for model in report["models"] if model["family"] == "baseline"}
     alone: dict[str, list[Markup]] = {}
     together: dict[tuple[str, ...], list[Markup]] = {}
@@ -153,37 +153,39 @@ def summary(report: Mapping[str, Any]) -> Markup:
     lines += [rich(tag("b", n), " is best, and separated from the others, in ", listed(alone[n]), ".") for n in order]
     undecided = [rich(tag("b", listed(top)), " in ", listed(rows)) for top, rows in together.items()]
     if undecided:
-        lines.append(rich("Ahead together, none separated from the best value: ", Markup("; ".join(undecided)), "."))
+        lines.append(rich("Best together, not separated from each other: ", Markup("; ".join(undecided)), "."))
     return rich(tag("ul", (tag("li", line) for line in lines), class_="findings"), _caveat(ranked))
 
 
 def _flags(measures: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    found: dict[tuple[str, str], list[Markup]] = {}
+    groups: dict[tuple[str, str], list[Markup]] = {}
     for measure in measures:
         for name, cell in estimated(measure).items():
             if cell["flag"]:
-                found.setdefault((name, cell["flag"]), []).append(label(measure, measures))
+                groups.setdefault((name, cell["flag"]), []).append(label(measure, measures))
     return [
         rich(tag("b", name), " ", tag("strong", flag), ", by ", listed(rows), ".")
-        for (name, flag), rows in found.items()
+        for (name, flag), rows in groups.items()
     ]
 
 
 def label(measure: Mapping[str, Any], measures: Sequence[Mapping[str, Any]]) -> Markup:
-    """Return a measure's name, with what tells it from others of the same name."""
+    """Return a measure's name, with its kind where others have the same name."""
     same = [other for other in measures if other["name"] == measure["name"]]
     return rich(measure["name"], f" ({measure['kind']})" if len(same) > 1 else None)
 
 
 def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     varies = list(dict.fromkeys(part for measure in ranked for part in measure["varies"].split(" and ")))
-    told = [f"Intervals are at 95 % and cover the chance in {listed(varies)}."]
+    text = [f"Intervals are at 95 % and account for the variation of {listed(varies)}."]
     if "training seeds" not in varies:
-        told.append("None says what another training run would have given.")
-    told.append(
-        "Each difference was judged by itself: of equally good models, one in 20 or more looks separated by chance."
+        text.append("They do not account for the variation between trainings.")
+    text.append(
+        "Each difference is tested separately: at least one in 20 equally good models appears separated by chance."
     )
     cells = [cell for measure in ranked for cell in estimated(measure).values()]
     alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))
-    told.append(f"Of {counted(alone, 'separated difference')}, {together} remain so after Holm's adjustment by rows.")
-    return tag("p", Markup(" ".join(rich(line) for line in told)), class_="small")
+    text.append(
+        f"Of {counted(alone, 'separated difference')}, {together} remain separated after Holm's adjustment within rows."
+    )
+    return tag("p", Markup(" ".join(rich(line) for line in text)), class_="small")

@@ -1,4 +1,4 @@
-"""A number with its interval, its unit, what varies in it, and whether it is exact or a bound."""
+"""A value with its interval, its unit, what varies in it, and whether it is exact or a bound."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SIGNS = {"lower bound": "≥ ", "upper bound": "≤ "}
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A measured number: `value` with a 95 % interval [`low`, `high`] over what `varies` in it.
+    """A measured `value` with a 95 % interval [`low`, `high`] over what `varies`.
 
-    `kind` says what the value is to the quantity named: the quantity itself ("exact"), a bound on it, or a biased or
-    sampled "estimate" of it. `protocol` is what must agree for two numbers to share a column; `method` is how this
-    one was reached, which may differ. Lengths of intervals say nothing of `kind`: a bound may be known precisely.
+    `kind` relates the value to the quantity named: the quantity itself ("exact"), a bound on it, or a biased or sampled
+    "estimate" of it. `protocol` holds what must agree if two values share a column; `method` is how this value was
+    computed, which may differ. The length of an interval is independent of `kind`: a bound may be known precisely.
 
     >>> print(Estimate(name="log-likelihood", value=-86.7612, low=-87.0012, high=-86.5212, unit="nats",
     ...                kind="lower bound", varies="test examples", n=10000, better="higher"))
@@ -43,7 +43,7 @@ class Estimate:
     better: Literal["higher", "lower"]
     protocol: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
-    # what the interval was made of: a value an example, or a pseudo-value a block; pairs two models' numbers
+    # what the interval was computed from: one value per example or block; they pair the estimates of two models
     parts: np.ndarray[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +57,8 @@ class Estimate:
         return f"{SIGNS.get(self.kind, '')}{self.interval()}{unit}"
 
     def interval(self) -> str:
-        """Return `value ± half-width`, or `value [low, high]` where it is lopsided, to two digits of the width.
+        """Return `value ± half-width`, or `value [low, high]` if the interval is asymmetric, with two digits of the
+        width.
 
         >>> from thalweg.evaluation.estimates.intervals import rate
         >>> rate("accuracy", 991, 1000).interval()
@@ -75,15 +76,15 @@ class Estimate:
         power = 0 if -4 <= power < 9 else power
         places = max(0, 1 - math.floor(math.log10(width)) + power)
 
-        def told(number: float) -> str:
+        def text(number: float) -> str:
             return f"{number / 10.0**power:.{places}f}" + (f"e{power}" if power else "")
 
         if abs(self.high + self.low - 2 * self.value) > 0.1 * width:
-            return f"{told(self.value)} [{told(self.low)}, {told(self.high)}]"
-        return f"{told(self.value)} ± {told(width)}"
+            return f"{text(self.value)} [{text(self.low)}, {text(self.high)}]"
+        return f"{text(self.value)} ± {text(width)}"
 
     def beats(self, other: Estimate) -> bool:
-        """Whether this number is better than `other` beyond the interval of their `difference`.
+        """Return whether this value is better than `other` beyond the interval of their `difference`.
 
         >>> from thalweg.evaluation.estimates.intervals import rate
         >>> rate("accuracy", 99, 100).beats(rate("accuracy", 60, 100))
@@ -102,21 +103,23 @@ class Estimate:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], parts: np.ndarray[Any, Any] | None = None) -> Estimate:
-        """Return the estimate that `to_json` gave."""
+        """Return the estimate that `to_json` described."""
         numbers = {name: float(fields[name]) for name in ("value", "low", "high")}
         known = {f.name: fields[f.name] for f in dataclasses.fields(cls) if f.name in fields}
         return cls(**{**known, **numbers, "parts": parts})
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """Return a − b with its interval: Student's of the differences where both have the same parts, else of two samples.
+    """Return a − b with its interval: Student's of paired differences if both have the same parts, else of independent
+    samples.
 
-    Parts are paired example by example or block by block, so what two models share cancels. Without them the ends are
-    (a − b) ∓ √(l² + u²) of the half-widths towards each other, the method of variance estimates recovery.
+    Parts are paired by example or by block, so what the two models share cancels. Without parts, the ends are (a − b) ∓
+    √(l² + u²), with the half-widths towards each other: the method of variance estimates recovery.
 
-    Raises ValueError naming what differs in their protocols.
+    Raises ValueError if their protocols differ, with the fields.
 
-    Reference: Construction of confidence limits about effect measures: a general approach, G. Y. Zou, A. Donner, 2008.
+    Reference: *Construction of confidence limits about effect measures: a general approach*, G. Y. Zou, A. Donner,
+    2008.
 
     >>> from thalweg.evaluation.estimates.intervals import mean_of
     >>> one, two = (mean_of("error", x, unit="", better="lower") for x in ([1.0, 5.0], [1.5, 5.5]))
@@ -126,7 +129,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     -0.5
     """
     comparable([a, b])
-    value = 0.0 if a.value == b.value else a.value - b.value  # two infinities are not apart
+    value = 0.0 if a.value == b.value else a.value - b.value  # two infinities do not differ
     paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts)
     freedom: dict[str, int] = {}
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
@@ -152,7 +155,8 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 
 def differences(a: Estimate, b: Estimate) -> list[str]:
-    """Name what keeps two estimates out of one column: fields that say what is measured, and protocol fields.
+    """Return the names of the fields, also of the protocol, in which two estimates differ, so that they cannot share a
+    column.
 
     >>> from thalweg.evaluation.estimates.intervals import rate
     >>> differences(rate("accuracy", 1, 2, protocol={"split": "test"}), rate("accuracy", 1, 2))
@@ -164,7 +168,7 @@ def differences(a: Estimate, b: Estimate) -> list[str]:
 
 
 def comparable(estimates: list[Estimate]) -> list[Estimate]:
-    """Return the estimates if they may share a column; else raise ValueError naming what differs.
+    """Return the estimates if they may share a column; otherwise raise ValueError with what differs.
 
     >>> from thalweg.evaluation.estimates.intervals import rate
     >>> comparable([rate("accuracy", 1, 2, protocol={"split": "test"}), rate("accuracy", 1, 2)])
@@ -173,9 +177,9 @@ def comparable(estimates: list[Estimate]) -> list[Estimate]:
     """
     for other in estimates[1:]:
         first = estimates[0]
-        told = [f"{name} is {_field(first, name)!r} and {_field(other, name)!r}" for name in differences(first, other)]
-        if told:
-            raise ValueError(f"{first.name}: got two protocols, wanted one: {', '.join(told)}")
+        text = [f"{name} is {_field(first, name)!r} and {_field(other, name)!r}" for name in differences(first, other)]
+        if text:
+            raise ValueError(f"{first.name}: got two protocols, wanted one: {', '.join(text)}")
     return estimates
 
 

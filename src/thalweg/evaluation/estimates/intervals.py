@@ -1,4 +1,4 @@
-"""From values to an estimate with its 95 % interval: rates, means, left-out blocks, training seeds."""
+"""Estimates with 95 % intervals: rates, means, jackknifed statistics, means over training seeds."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["jackknifed", "mean_of", "over_seeds", "rate"]
 
-Z95 = 1.959963984540054  # the 97.5 % point of the standard normal law
+Z95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 def rate(
     name: str, hits: int, n: int, *, varies: str = "test examples", better: str = "higher", **rest: Any
 ) -> Estimate:
-    """Return the rate `hits`/`n` in %, with Wilson's interval: right for rates near 0 and 100 % too.
+    """Return the rate `hits`/`n` in % with Wilson's interval, which is valid near 0 and 100 % as well.
 
-    The centre is (p + z²/2n) / (1 + z²/n) and the half-width z √(p(1−p)/n + z²/4n²) / (1 + z²/n).
+    The center is (p + z²/2n) / (1 + z²/n) and the half-width z √(p(1−p)/n + z²/4n²) / (1 + z²/n).
 
     Raises ValueError unless 0 ≤ hits ≤ n and n ≥ 1.
 
-    Reference: Probable inference, the law of succession, and statistical inference, E. B. Wilson, 1927.
+    Reference: *Probable inference, the law of succession, and statistical inference*, E. B. Wilson, 1927.
 
     >>> print(rate("accuracy", 9, 10))
     90 [60, 98] %
@@ -37,7 +37,7 @@ def rate(
     p, shrink = hits / n, 1 + Z95**2 / n
     centre = (p + Z95**2 / (2 * n)) / shrink
     half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / shrink
-    low, high = min(centre - half, p), max(centre + half, p)  # at p = 0 and 1 they meet but for rounding
+    low, high = min(centre - half, p), max(centre + half, p)  # equal at p = 0 and 1 except for rounding
     fields: dict[str, Any] = {"unit": "%", "kind": "exact", "varies": varies, "n": n, "better": better, **rest}
     fields["method"] = {"interval": "Wilson", **fields.get("method", {})}
     return Estimate(name=name, value=100 * p, low=100 * max(low, 0.0), high=100 * min(high, 1.0), **fields)
@@ -53,10 +53,9 @@ def mean_of(
     varies: str = "test examples",
     **rest: Any,
 ) -> Estimate:
-    """Return the mean of `values` (n,), with Student's interval: mean ± t₀.₉₇₅(n−1) s / √n. Sums are in float64.
+    """Return the mean of `values` (n,) with Student's interval, mean ± t₀.₉₇₅(n−1) s / √n. Sums are in float64.
 
-    One value gives an infinite interval, an infinite value an infinite mean. A NaN is never dropped from the mean:
-    it raises FloatingPointError.
+    A single value has an infinite interval, and an infinite value an infinite mean. A NaN raises FloatingPointError.
 
     >>> print(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
     2.0 ± 2.5
@@ -94,14 +93,15 @@ def jackknifed(
     most: float = math.inf,
     **rest: Any,
 ) -> Estimate:
-    """Return `value` ± t₀.₉₇₅(B−1) √((B−1)/B Σ(θ_b − θ̄)²), θ_b the value with block b of B left out, within limits.
+    """Return `value` ± t₀.₉₇₅(B−1) √((B−1)/B Σ(θ_b − θ̄)²), where θ_b is the value without block b of B, within limits.
 
-    For what is no mean, as a distance of two samples: a bootstrap's repeated examples would shift it, leaving out does
-    not. The pseudo-values Bθ − (B−1)θ_b are its `parts`: two models measured on the same blocks are compared by them.
+    It is for statistics that are not means, such as a distance between two samples, which the repeated examples of a
+    bootstrap would bias. The pseudo-values Bθ − (B−1)θ_b are the `parts`: they pair the estimates of two models on the
+    same blocks.
 
-    Raises FloatingPointError where a value is not finite.
+    Raises FloatingPointError if a value is not finite.
 
-    Reference: The jackknife, the bootstrap and other resampling plans, B. Efron, 1982.
+    Reference: *The jackknife, the bootstrap and other resampling plans*, B. Efron, 1982.
 
     >>> print(jackknifed("mean", 2.0, [2.5, 2.0, 1.5], n=3, better="lower"))  # of 1, 2, 3: as Student's
     2.0 ± 2.5
@@ -120,9 +120,9 @@ def jackknifed(
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of one measure of several trainings, with Student's interval over the training seeds.
+    """Return the mean of one measure over several trainings, with Student's interval over the training seeds.
 
-    Raises ValueError where they may not share a column, or are fewer than two.
+    Raises ValueError if the estimates may not share a column, or if there are fewer than two.
 
     >>> seeds = [rate("accuracy", hits, 100) for hits in (90, 92, 94)]
     >>> print(over_seeds(seeds), over_seeds(seeds).varies)
@@ -141,6 +141,6 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
         protocol=first.protocol,
         method={**first.method, "interval": f"Student, over {len(estimates)} trainings"},
     )
-    if first.unit == "%":  # a rate stays one
+    if first.unit == "%":  # a rate stays within 0 and 100 %
         return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 100.0))
     return mean

@@ -1,4 +1,4 @@
-"""Measures of classifiers: what `logits(x)` (B, K) is worth against labels."""
+"""Measures of classifiers, from `logits(x)` (B, K) and labels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Classifies
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import Axis, Curve, Matrix
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
@@ -23,19 +25,21 @@ __all__ = ["Answers", "answers", "classification", "classification_measures", "c
 Array = np.ndarray[Any, Any]
 TOP = 5
 
-MEANINGS: dict[str, str] = {
-    "accuracy": "Share of examples whose likeliest class is the right one; with rare classes, look at each class, too.",
-    "top-5 accuracy": "Share of examples whose right class is among the five likeliest; of few classes it says little.",
-    "label loss": "Mean of minus the log of the probability given to the right class: 0 is perfect, the log of the "
-    "number of classes is guessing; a few sure mistakes can outweigh the rest.",
-    "calibration error": "Mean gap between how sure the classifier is and how often it is right (ECE): 0 is honest; "
-    "it comes out too large by chance, the more so the fewer the examples.",
+MEANINGS = {
+    "accuracy": "The share of examples whose most probable class is the label. If classes are rare, see the measures "
+    "of each class, too.",
+    "top-5 accuracy": "The share of examples whose label is among the five most probable classes; with few classes it "
+    "says little.",
+    "label loss": "The mean negative log-probability of the label: 0 is perfect, the log of the number of classes is "
+    "chance level. A few confident mistakes can dominate it.",
+    "calibration error": "The mean difference between confidence and accuracy (ECE): 0 is perfect calibration. It is "
+    "biased upwards, more so with fewer examples.",
 }
 
 
-def classification_measures(model: Any, reference: Reference) -> Findings:
-    """Return what `classification` gives of a model with `logits`, where the examples have labels."""
-    if not hasattr(model, "logits") or reference.test.y is None:
+def classification_measures(model: Classifies, reference: Reference) -> Findings:
+    """Return the measures of a classifier, if the examples have labels."""
+    if reference.test.y is None:
         return Findings()
     return classification(model.logits, reference.test, reference.spec.classes)
 
@@ -43,12 +47,12 @@ def classification_measures(model: Any, reference: Reference) -> Findings:
 def classification(
     logits: Callable[[Tensor], Tensor], examples: Examples, classes: tuple[str, ...] | None = None
 ) -> Findings:
-    """Return accuracy, label loss and calibration error, and the tables they come from.
+    """Return accuracy, label loss and calibration error, and the figures they come from.
 
     Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
-    log-probability of the label in nats; the calibration error in %. Tables are "confusion matrix" (counts, true ×
-    predicted), "per class" (precision, recall and F1 as fractions, None where nothing is to be divided by) and
-    "calibration" (the bins that hold examples). `classes` are the names of the K logits.
+    log-probability of the label in nats; the calibration error in %. Figures are the confusion matrix (counts, true ×
+    predicted, with precision, recall and F1 of each class as fractions, None where the denominator is 0) and the
+    calibration curve (the bins that hold examples, sized by their number). `classes` are the names of the K logits.
 
     Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
 
@@ -58,29 +62,45 @@ def classification(
     """
     got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
-    shared: dict[str, Any] = {"varies": examples.varies, "protocol": dict(examples.protocol or {})}
-    found = Findings()
-    found.add(top_k(got.rank, 1, **shared))
+    shared: dict[str, Any] = {"varies": examples.varies, "protocol": examples.protocol}
+    findings = Findings()
+    findings.add(top_k(got.rank, 1, **shared))
     if got.classes > TOP:
-        found.add(top_k(got.rank, TOP, **shared))
-    found.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
-    found.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
+        findings.add(top_k(got.rank, TOP, **shared))
+    findings.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
+    findings.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
     bins = calibration(got.confidence, hits)
     counts = confusion(got.y, got.predicted, got.classes)
-    found.tables = {
-        "confusion matrix": {"classes": list(names), "counts": counts.tolist()},
-        "per class": _per_class(names, counts),
-        "calibration": {"confidence": bins.confidence, "accuracy": bins.accuracy, "n": bins.n},
-    }
-    return found
+    findings.figures = [
+        Matrix(
+            section="classifiers",
+            panel="confusion matrix",
+            rows=list(names),
+            columns=list(names),
+            values=counts.tolist(),
+            caption="rows: the label; columns: the predicted class",
+            details=_per_class(names, counts),
+        ),
+        Curve(
+            section="classifiers",
+            panel="calibration",
+            x_axis=Axis(label="confidence", range=(0, 1)),
+            y_axis=Axis(label="accuracy", range=(0, 1)),
+            x=[float(c) for c in bins.confidence],
+            y=[float(a) for a in bins.accuracy],
+            sizes=[float(n) for n in bins.n],
+            diagonal=True,
+        ),
+    ]
+    return findings
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of each of N examples with label `y`, all (N,).
+    """The predictions for N examples with labels `y`, all (N,).
 
-    The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 where it is the likeliest; and
-    the `loss`, its negative log-probability in nats. A tie goes to the first class.
+    The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 if it is the most probable class;
+    and the `loss`, its negative log-probability in nats. Of equal logits the first class counts.
     """
 
     y: Array
@@ -92,7 +112,7 @@ class Answers:
 
 
 def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int | None = None) -> Answers:
-    """Return what the `logits` (B, K) say of the examples; K has to be `classes` where that is given.
+    """Return the predictions from the `logits` (B, K); K must be `classes` if that is given.
 
     >>> x = np.array([[2.0, 0.0], [0.0, 3.0]])
     >>> answers(lambda x: x, Examples(x, np.array([0, 0]))).rank
@@ -129,9 +149,9 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
 
 
 def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
-    """Return the share of labels whose `rank` is below `k`, in %: "accuracy", or "top-k accuracy" for k above 1.
+    """Return the share of labels with a `rank` below `k`, in %: "accuracy", or "top-k accuracy" for k above 1.
 
-    Its parts are 100 a hit and 0 a miss, so two classifiers of the same examples are compared one by one.
+    Its parts are 100 for a correct and 0 for a wrong prediction, which pair two classifiers of the same examples.
 
     >>> print(top_k(np.array([0, 3, 1, 0]), k=2))
     75 [30, 95] %
@@ -141,7 +161,7 @@ def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
 
 
 def confusion(y: Array, predicted: Array, classes: int) -> Array:
-    """Return how many examples of each class (row) were taken for each class (column).
+    """Return the number of examples of each class (row) that were predicted as each class (column).
 
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2).tolist()
     [[1, 1], [0, 1]]

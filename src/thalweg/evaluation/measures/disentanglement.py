@@ -1,4 +1,4 @@
-"""Whether each factor that made the data is alone in one number of the code, where the factors are known."""
+"""Whether each generative factor of the data corresponds to one latent dimension, where the factors are known."""
 
 from __future__ import annotations
 
@@ -9,98 +9,92 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thalweg.abilities import Encodes, HasPosterior
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import jackknifed, rate
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures.latents import codes_of
+from thalweg.evaluation.measures.latents import Drawn, codes_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.information import levels_of, mutual_information
 from thalweg.randomness import fold
 
 __all__ = ["MEANINGS", "disentanglement_measures"]
 
-BINS, LEVELS, BLOCKS = 20, 10, 10  # of a number of the code; of a continuous factor; of the jackknife
-POINTS, PAIRS, LEAST = 1000, 64, 200  # of the β-VAE score; pairs of a point; examples, below which bins are empty
+BINS, LEVELS, BLOCKS = 20, 10, 10  # of a latent dimension; of a continuous factor; of the jackknife
+# of the β-VAE score; pairs per point; minimum number of examples, below which bins are empty
+POINTS, PAIRS, MIN_EXAMPLES = 1000, 64, 200
 
 MEANINGS = {
-    "MIG": "Mutual information gap: how much more the best number of the code knows of a factor than the second best, "
-    "as a share of all there is to know, averaged over factors. 1 is one number a factor, 0 none or many; higher is "
-    "better. A code may be useful without being aligned, and one number may still serve several factors.",
-    "beta-VAE score": "How often a linear classifier tells which factor pairs of examples share, from the mean "
-    "distance of their codes, number by number; higher is better, and chance is 100 % over the number of factors. "
-    "Easier than MIG: a factor may be spread over several numbers.",
+    "MIG": "The mutual information gap: the difference between the mutual information of a factor with the best and "
+    "with the second best latent dimension, divided by the factor's entropy, averaged over factors. 1 means one "
+    "latent dimension per factor, 0 none or several; higher is better. One latent dimension can still describe "
+    "several factors, and a code can be useful without being aligned with them.",
+    "beta-VAE score": "The accuracy of a linear classifier that predicts which factor is shared by pairs of examples, "
+    "from the mean absolute difference of their codes in each latent dimension; higher is better, and chance level is "
+    "100 % divided by the number of factors. It is easier to satisfy than MIG: a factor may be spread over several "
+    "latent dimensions.",
 }
 
 
-def disentanglement_measures(model: Any, reference: Reference) -> Findings:
-    """Return the mutual information gap and the β-VAE score of a model with `encode`, on data with known factors.
+def disentanglement_measures(model: Encodes, reference: Reference) -> Findings:
+    """Return the mutual information gap and the β-VAE score, on data with known factors.
 
-    Nothing without `encode(x)`, or where the test examples have no `factors`.
+    There is no result if the test examples have no `factors`.
     """
-    found, test = Findings(), reference.test
-    factors = getattr(test, "factors", None)
-    if not (hasattr(model, "encode") and factors):
-        return found
+    findings, test, factors = Findings(), reference.test, reference.test.factors
+    if not factors:
+        return findings
 
     def measured() -> Findings:
         codes = codes_of(model, test)
-        drawn = codes_of(_Drawn(model), test) if hasattr(model, "posterior") else codes
+        drawn = codes_of(Drawn(model), test) if isinstance(model, HasPosterior) else codes
         return _measure(codes, drawn, factors, test)
 
-    found.attempt("MIG", measured)
-    return found
-
-
-class _Drawn:
-    """Encodes by a draw of q(z|x): the mean of a number that is all noise may still follow a factor, unseen by z."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def encode(self, x: Any) -> Any:
-        return self.model.posterior(x).sample()
+    findings.attempt("MIG", measured)
+    return findings
 
 
 def _measure(
     codes: NDArray[np.float64], drawn: NDArray[np.float64], factors: Mapping[str, Any], test: Examples
 ) -> Findings:
-    found = Findings()
-    if len(codes) < LEAST:
-        raise ValueError(f"factors: got {len(codes)} examples, wanted at least {LEAST} to fill {BINS} bins")
+    findings = Findings()
+    if len(codes) < MIN_EXAMPLES:
+        raise ValueError(f"factors: got {len(codes)} examples, wanted at least {MIN_EXAMPLES} to fill {BINS} bins")
     known = {name: levels_of(np.asarray(values), LEVELS) for name, values in factors.items()}
     known = {name: levels for name, levels in known.items() if len(np.unique(levels)) > 1}
     if codes.shape[1] < 2 or not known:
         raise ValueError(f"MIG: got codes of {codes.shape[1]} and {len(known)} factors that vary, wanted 2 and 1")
-    found.attempt("MIG", lambda: _gap(drawn, known, test, found.tables))
+    findings.attempt("MIG", lambda: _gap(drawn, known, test, findings.tables))
     if len(known) > 1:
-        found.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
-    return found
+        findings.attempt("beta-VAE score", lambda: _pairs(codes, known, test))
+    return findings
 
 
 def _gap(
     codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples, tables: dict[str, Any]
 ) -> Estimate:
-    """Mutual information gap, (1/F) Σ_f (I(z_best; v_f) − I(z_second; v_f)) / H(v_f), of one z an example.
+    """Return the mutual information gap, (1/F) Σ_f (I(z_best; v_f) − I(z_second; v_f)) / H(v_f), with one z per
+    example.
 
-    z is a draw of q(z|x), or the code where an encoder is deterministic.
+    z is a draw of q(z|x), or the code of a deterministic encoder.
 
-    Numbers of the code and continuous factors are cut into bins with equally many examples each, so that what is
-    measured does not change where a number is replaced by an increasing function of it.
+    Latent dimensions and continuous factors are divided into bins with equally many examples, so that increasing
+    functions of a latent dimension do not change the measure.
 
-    Reference: Isolating sources of disentanglement in variational autoencoders, T. Q. Chen, X. Li, R. Grosse,
-    D. Duvenaud, 2018, arXiv:1802.04942. Binned as in: Challenging common assumptions in the unsupervised learning of
-    disentangled representations, F. Locatello et al., 2019, arXiv:1811.12359.
+    Reference: *Isolating sources of disentanglement in variational autoencoders*, T. Q. Chen, X. Li, R. Grosse, D.
+    Duvenaud, 2018, arXiv:1802.04942. Bins as in *Challenging common assumptions in the unsupervised learning of
+    disentangled representations*, F. Locatello et al., 2019, arXiv:1811.12359.
     """
     binned = np.stack([levels_of(column, BINS) for column in codes.T])
 
     def shares(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """I(z_j; v_f) / H(v_f), (factors, numbers)."""
-        found = []
+        """Return I(z_j; v_f) / H(v_f), (factors, latent dimensions)."""
+        findings = []
         for levels in factors.values():
             v = levels[rows]
-            found.append(np.array([mutual_information(z[rows], v) for z in binned]) / mutual_information(v, v))
-        return np.stack(found)
+            findings.append(np.array([mutual_information(z[rows], v) for z in binned]) / mutual_information(v, v))
+        return np.stack(findings)
 
     def mean_gap(known: NDArray[np.float64]) -> float:
         top = np.sort(known, axis=1)
@@ -112,7 +106,8 @@ def _gap(
     top = np.sort(whole, axis=1)
     tables["disentanglement"] = {
         "factors": list(factors),
-        "information": whole.tolist(),  # shares of each factor's entropy, one row a factor, one column a number
+        # shares of each factor's entropy, one row per factor, one column per latent dimension
+        "information": whole.tolist(),
         "gaps": (top[:, -1] - top[:, -2]).tolist(),
     }
     return jackknifed(
@@ -124,18 +119,19 @@ def _gap(
         varies=test.varies,
         least=0.0,
         most=1.0,
-        protocol={**(test.protocol or {}), "factors": list(factors), "bins": BINS, "levels": LEVELS},
+        protocol={**test.protocol, "factors": list(factors), "bins": BINS, "levels": LEVELS},
         method={"of": "a draw of q(z|x) an example, or the code of a deterministic encoder", "seed": test.seed},
     )
 
 
 def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]], test: Examples) -> Estimate:
-    """The β-VAE score: accuracy of a linear classifier of the factor that 64 pairs of examples share.
+    """Return the β-VAE score: the accuracy of a linear classifier of the factor that 64 pairs of examples share.
 
-    A point is mean |z − z′| over pairs that agree in the level of one factor, all others as they come; the classifier
-    is fitted on points of one half of the examples and scored on points of the other. The interval is of the points.
+    A point is the mean |z − z′| over pairs with equal level of one factor and all others arbitrary. The classifier is
+    fitted on points of one half of the examples and tested on points of the other. The interval is over the points.
 
-    Reference: β-VAE: learning basic visual concepts with a constrained variational framework, I. Higgins et al., 2017.
+    Reference: *β-VAE: learning basic visual concepts with a constrained variational framework*, I. Higgins et al.,
+    2017.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -151,7 +147,7 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
     (x, y), (x_test, y_test) = points
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one that has not converged is still a linear classifier
+        warnings.simplefilter("ignore")  # a classifier that has not converged is still linear
         classifier.fit(x, y)
     hits = int((classifier.predict(x_test) == y_test).sum())
     return rate(
@@ -159,7 +155,7 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
         hits,
         POINTS,
         varies=test.varies,
-        protocol={**(test.protocol or {}), "factors": list(factors), "levels": LEVELS, "pairs of a point": PAIRS},
+        protocol={**test.protocol, "factors": list(factors), "levels": LEVELS, "pairs of a point": PAIRS},
         method={"classifier": "logistic regression, C = 1, on standardized distances", "seed": test.seed},
     )
 
@@ -167,9 +163,9 @@ def _pairs(codes: NDArray[np.float64], factors: Mapping[str, NDArray[np.int64]],
 def _distances(
     codes: NDArray[np.float64], factors: list[NDArray[np.int64]], shared: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Mean |z − z′| of pairs that share the factor numbered `shared` (points,), each number of the code for itself."""
+    """Return the mean |z − z′| of pairs with equal factor number `shared` (points,), for each latent dimension."""
     orders, starts, counts = [], [], []
-    for levels in factors:  # examples sorted by level: those of one level are neighbors
+    for levels in factors:  # examples sorted by level, so that those of one level are consecutive
         size = np.bincount(levels)
         orders.append(np.argsort(levels, kind="stable"))
         starts.append(np.cumsum(size) - size)
@@ -181,4 +177,5 @@ def _distances(
         level = levels[first[rows]]
         at = starts[f][level] + (rng.random(level.shape) * counts[f][level]).astype(np.int64)
         second[rows] = orders[f][at]
-    return np.abs(codes[first] - codes[second]).mean(axis=1)
+    distances: NDArray[np.float64] = np.abs(codes[first] - codes[second]).mean(axis=1)
+    return distances

@@ -1,73 +1,81 @@
-"""Importance-weighted bounds: from one draw of the posterior, the ELBO, to 64, ever nearer to log p(x)."""
+"""Importance-weighted bounds: from the ELBO with one draw of the posterior to a tighter bound with 64 draws."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import HasLogLikelihood, HasPosterior, HasPrior
+from thalweg.evaluation.estimates.figures import Axis, Curve
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures.likelihood import bits_of, law_of, nats_and_bits, observation_of
+from thalweg.evaluation.measures.likelihood import bits_of, nats_and_bits, observation_of, quantity_of
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
-__all__ = ["MEANINGS", "importance_curve", "importance_measures", "log_weights"]
+__all__ = ["MEANINGS", "LatentVariableModel", "importance_curve", "importance_measures", "log_weights"]
 
-MOST, DRAWS = 500, 64  # examples and draws of each; a decoder is run on all of them
+MAX_EXAMPLES, DRAWS = 500, 64  # examples, and draws of each; the decoder runs on all draws
 
 MEANINGS = {
-    "IWAE-64": "A lower bound on the log-likelihood from 64 draws of q(z|x) an example, tighter than the ELBO; higher "
-    "is better. How far it is from the truth depends on q: a poor encoder makes a good decoder look bad.",
-    "IWAE-64 bits/dim": "The same bound in bits for one value of an example; lower is better, and an upper bound.",
+    "IWAE-64": "A lower bound on the log-likelihood from 64 importance samples of q(z|x) per example, tighter than "
+    "the ELBO; higher is better. The gap depends on q: with a poor encoder, a good decoder gets a low value.",
+    "IWAE-64 bits/dim": "The same bound in bits per value of an example; lower is better. It is an upper bound on "
+    "bits/dim.",
 }
 
 
-def importance_measures(model: Any, reference: Reference) -> Findings:
-    """Return the importance-weighted bound of 64 draws, and of 1, 2, 4 ... draws in the table "IWAE-K".
+@runtime_checkable
+class LatentVariableModel(HasPrior, HasPosterior, HasLogLikelihood, Protocol):
+    """A prior, an approximate posterior and an observation model."""
 
-    Nothing for a model without `prior`, `posterior(x)` and `log_likelihood(x, z)`.
-    """
-    found = Findings()
-    if not all(hasattr(model, ability) for ability in ("prior", "posterior", "log_likelihood")):
-        return found
-    examples, observation = subset(reference.test, MOST), observation_of(model, reference.spec)
-    law, curve = law_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
+
+def importance_measures(model: LatentVariableModel, reference: Reference) -> Findings:
+    """Return the importance-weighted bound of 64 draws, and the curve of the bound over 1, 2, 4 ... draws."""
+    findings = Findings()
+    examples, observation = subset(reference.test, MAX_EXAMPLES), observation_of(model, reference.spec)
+    quantity, curve = quantity_of(observation, reference.spec), importance_curve(log_weights(model, examples, DRAWS))
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "varies": examples.varies}
     means = {k: mean_of(f"IWAE-{k}", values, **shared) for k, values in curve.items()}
-    found.tables["IWAE-K"] = {
-        "K": list(means),
-        "value": [m.value for m in means.values()],
-        "low": [m.low for m in means.values()],
-        "high": [m.high for m in means.values()],
-        "n": len(examples.x),
-        "law": law,
-    }
+    findings.figures = [
+        Curve(
+            section="bounds",
+            panel=quantity,
+            x_axis=Axis(label="K", scale="log2"),
+            y_axis=Axis(label="bound, nats"),
+            x=[float(k) for k in means],
+            y=[m.value for m in means.values()],
+            low=[m.low for m in means.values()],
+            high=[m.high for m in means.values()],
+            sizes=[1.0] * len(means),
+        )
+    ]
     method = {"by": "posterior", "observation": observation, "seed": examples.seed, "batch size": examples.batch_size}
     if observation == "dequantized":
         method["noise"] = "drawn anew with each z"
     bits = bits_of(observation, reference.spec)
-    found.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, law=law, bits=bits, method=method))
-    return found
+    findings.add(nats_and_bits(f"IWAE-{DRAWS}", curve[DRAWS], examples, quantity=quantity, bits=bits, method=method))
+    return findings
 
 
 @torch.no_grad()
-def log_weights(model: Any, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
-    """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), of `draws` z from q = `model.posterior(x)` each.
+def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> np.ndarray[Any, Any]:
+    """Return log p(x|z) + log p(z) − log q(z|x), nats (N, draws), for `draws` z from q = `model.posterior(x)` each.
 
-    Each weight is an unbiased estimate of p(x). The noise of a dequantized observation counts as one more latent,
-    uniform under p and q alike, that `log_likelihood` draws anew with each z: the weight is unbiased for the
-    probability of the levels themselves, not of one dequantized image.
+    Each weight is an unbiased estimate of p(x). The noise of dequantization is one more latent variable, uniform under
+    p and q, which `log_likelihood` draws anew for each z: the weight is unbiased for the probability of the levels, not
+    of one dequantized image.
 
-    The decoder is run on one draw of a batch at a time.
+    The decoder runs on one draw of a batch at a time.
 
-    Raises ValueError if a law gives anything but one value an example.
+    Raises ValueError if a distribution does not return one value per example.
     """
-    found = np.empty((len(examples.x), draws))
+    findings = np.empty((len(examples.x), draws))
     for rows, x in examples.batches():
         with examples.noise("importance", rows):
             posterior, prior = model.posterior(x), model.prior
@@ -78,8 +86,8 @@ def log_weights(model: Any, examples: Examples, draws: int) -> np.ndarray[Any, A
                     "prior": prior.log_prob(z),
                     "posterior": posterior.log_prob(z),
                 }
-                found[rows, k] = _one_each(parts, len(x)).cpu().numpy()
-    return found
+                findings[rows, k] = _one_each(parts, len(x)).cpu().numpy()
+    return findings
 
 
 def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:
@@ -91,12 +99,12 @@ def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:
 
 
 def importance_curve(weights: np.ndarray[Any, Any]) -> dict[int, np.ndarray[Any, Any]]:
-    """Return log 1/K Σ w_k, (N,) nats, for K = 1, 2, 4 ... up to the draws there are, from log w (N, draws).
+    """Return log 1/K Σ w_k, (N,) nats, for K = 1, 2, 4 ... up to the number of draws, from log w (N, draws).
 
-    For each K the mean over the disjoint groups of K draws: every value has the expectation of K fresh draws, which
-    grows with K towards log p(x), and the curve of a power of two draws, made of one set, never falls.
+    For each K it is the mean over disjoint groups of K draws. Its expectation, that of K new draws, grows with K
+    towards log p(x), and the curve of a power of two draws never falls, since all K use the same draws.
 
-    Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
+    Reference: *Importance weighted autoencoders*, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
 
     >>> curve = importance_curve(np.log([[1.0, 3.0]]))
     >>> {k: round(float(v[0]), 4) for k, v in curve.items()}  # (log 1 + log 3) / 2, and log of (1 + 3) / 2

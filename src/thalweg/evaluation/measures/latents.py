@@ -1,13 +1,14 @@
-"""What the codes of an encoder are worth: how many vary with the data, and how well they tell labels apart."""
+"""Measures of latent codes: how many dimensions vary with the data, and how well the codes predict labels."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from thalweg.abilities import Encodes, HasPosterior, HasPrior
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import rate
@@ -15,47 +16,55 @@ from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.subset import subset
 
-__all__ = ["MEANINGS", "active_units", "codes_of", "latent_measures"]
+__all__ = ["MEANINGS", "Drawn", "active_units", "codes_of", "latent_measures"]
 
-FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors that vote; variance of an active unit
+MAX_FITTED, NEIGHBORS, ACTIVE = 5000, 5, 0.01  # training examples; neighbors; minimum variance of an active unit
 
 MEANINGS = {
-    "active units": "How many numbers of the code vary with the example at all; the rest carry nothing, which is "
-    "posterior collapse. Higher is better where the codes have equally many; the threshold supposes a prior of unit "
-    "variance.",
-    "linear-probe accuracy": "How often a linear classifier, fitted on the codes of training examples, tells the label "
-    "of a test example; higher is better. A code may keep the labels and yet hide them from a line, or be good for "
-    "other ends.",
-    "kNN accuracy": "How often the 5 nearest codes of training examples agree on the label of a test example; higher "
-    "is better. It depends on the scale of each number of the code.",
+    "active units": "The number of latent dimensions whose code varies with the example; the others carry no "
+    "information, which is called posterior collapse. Higher is better for codes of equal length. The threshold "
+    "assumes a prior of unit variance.",
+    "linear-probe accuracy": "The accuracy of a linear classifier of the labels, fitted on the codes of training "
+    "examples; higher is better. A code can contain the labels in a form that is not linearly separable.",
+    "kNN accuracy": "The accuracy of the majority label of the 5 nearest codes of training examples; higher is "
+    "better. It depends on the scale of each latent dimension.",
 }
 
 
-def latent_measures(model: Any, reference: Reference) -> Findings:
-    """Return the number of active units of a model with `encode` and `prior`, and with labels how codes tell them.
-
-    Nothing for a model without `encode(x)`.
+def latent_measures(model: Encodes, reference: Reference) -> Findings:
+    """Return the number of active units of a model with a prior and, if there are labels, how well the codes predict
+    them.
     """
-    found, test, training = Findings(), reference.test, reference.training
-    if not hasattr(model, "encode"):
-        return found
+    findings, test, training = Findings(), reference.test, reference.training
     labeled = test.y is not None and training is not None and training.y is not None
-    if not (labeled or hasattr(model, "prior")):
-        return found
+    if not (labeled or isinstance(model, HasPrior)):
+        return findings
     codes = codes_of(model, test)
-    if hasattr(model, "prior"):
-        found.attempt("active units", lambda: active_units(codes, test))
-        found.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
+    if isinstance(model, HasPrior):
+        findings.attempt("active units", lambda: active_units(codes, test))
+        findings.tables["latents"] = {"dimensions": codes.shape[1], "variances": codes.var(axis=0).tolist()}
     if labeled and training is not None:
-        few = subset(training, FITTED)
-        found.attempt("linear-probe accuracy", lambda: _probes(codes, test, codes_of(model, few), few))
-    return found
+        few = subset(training, MAX_FITTED)
+        findings.attempt("linear-probe accuracy", lambda: _probes(codes, test, codes_of(model, few), few))
+    return findings
 
 
-def codes_of(model: Any, examples: Examples) -> NDArray[np.float64]:
+class Drawn:
+    """Encodes by a draw of q(z|x); the mean of q would hide how noisy a latent dimension is."""
+
+    def __init__(self, model: HasPosterior) -> None:
+        self.model = model
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return one draw of the approximate posterior of each example."""
+        codes: Tensor = self.model.posterior(x).sample()
+        return codes
+
+
+def codes_of(model: Encodes, examples: Examples) -> NDArray[np.float64]:
     """Return `encode(x)`, flattened to (N, d), of every example.
 
-    Raises ValueError where there is not one code an example, FloatingPointError where one is not finite.
+    Raises ValueError unless there is one code per example, FloatingPointError if one is not finite.
     """
     parts = []
     for rows, x in examples.batches():
@@ -74,14 +83,14 @@ def codes_of(model: Any, examples: Examples) -> NDArray[np.float64]:
 def active_units(codes: NDArray[np.float64], examples: Examples) -> Estimate:
     """Return how many columns of `codes` (N, d), E[z|x] of each example, have a variance over examples above 0.01.
 
-    The interval counts the columns whose variance is above and not below it beyond doubt: s² ± z √((m₄ − s⁴)/N), with
-    z so that all d intervals hold together in 95 % (Bonferroni).
+    The interval counts the columns whose variance is above 0.01 at both ends of s² ± z √((m₄ − s⁴)/N), with z so that
+    all d intervals hold simultaneously with 95 % (Bonferroni).
 
-    Reference: Importance weighted autoencoders, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
+    Reference: *Importance weighted autoencoders*, Y. Burda, R. Grosse, R. Salakhutdinov, 2016, arXiv:1509.00519.
 
     >>> codes = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 0.1, 0.0]
-    >>> found = active_units(codes, Examples(codes))
-    >>> found.value, found.low, found.high, found.unit
+    >>> findings = active_units(codes, Examples(codes))
+    >>> findings.value, findings.low, findings.high, findings.unit
     (1, 1, 2, 'units')
     """
     from scipy.special import ndtri
@@ -103,7 +112,7 @@ def active_units(codes: NDArray[np.float64], examples: Examples) -> Estimate:
         varies=examples.varies,
         n=n,
         better="higher",
-        protocol={**(examples.protocol or {}), "threshold": ACTIVE},
+        protocol={**examples.protocol, "threshold": ACTIVE},
         method={"interval": "normal, of each unit's variance, Bonferroni", "of": size},
     )
 
@@ -124,16 +133,16 @@ def _probes(
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     neighbors = KNeighborsClassifier(NEIGHBORS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a probe that has not converged says so below
+        warnings.simplefilter("ignore")  # a probe that has not converged is reported below
         probe.fit(known, labels)
     iterations = int(np.max(probe[-1].n_iter_))
     neighbors.fit(known, labels)
-    protocol = {**(test.protocol or {}), "fitted on": len(known)}
+    protocol = {**test.protocol, "fitted on": len(known)}
     linear = {**protocol, "probe": "logistic regression, C = 1, on standardized codes"}
     nearest = {**protocol, "neighbors": NEIGHBORS, "distance": "Euclidean, of the codes as they are"}
-    told = {"converged": iterations < 500}
+    method = {"converged": iterations < 500}
     hits = [int((fitted.predict(codes) == y).sum()) for fitted in (probe, neighbors)]
     return [
-        rate("linear-probe accuracy", hits[0], len(y), varies=test.varies, protocol=linear, method=told),
+        rate("linear-probe accuracy", hits[0], len(y), varies=test.varies, protocol=linear, method=method),
         rate("kNN accuracy", hits[1], len(y), varies=test.varies, protocol=nearest),
     ]

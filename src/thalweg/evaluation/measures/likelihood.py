@@ -1,4 +1,4 @@
-"""Log-likelihood of the raw data, in nats and bits/dim: exact or a bound, and of which law."""
+"""Log-likelihood of the raw data in nats and bits/dim: exact or a bound, and of which quantity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import HasElbo, HasLogProb
 from thalweg.checks import choice, positive
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -21,24 +23,26 @@ __all__ = [
     "MEANINGS",
     "bits_of",
     "divergence",
-    "law_of",
     "likelihood",
     "likelihood_measures",
     "nats_and_bits",
     "observation_of",
+    "quantity_of",
 ]
 
 MEANINGS = {
-    "log-likelihood": "How probable the model finds the held-out examples, in nats an example; higher is better. Only "
-    "numbers of one law and one kind compare: a bound sits below the truth by an unknown gap, and a density of raw "
-    "values changes with their units.",
-    "bits/dim": "Bits that a lossless code made of the model would spend on one value of an example; lower is better, "
-    "and 8 is no compression of 256 levels. An upper bound unless it is said to be exact. Only discrete data have it.",
-    "KL from truth": "How many nats an example the model loses to the law that made the data, where that is known; 0 "
-    "is perfect. It may come out below 0 by chance, never by more than its interval.",
+    "log-likelihood": "The mean log-likelihood of held-out examples, in nats per example; higher is better. Only "
+    "values of the same quantity and kind are comparable: a lower bound differs from the true value by an unknown "
+    "gap, and a density of raw values depends on their units.",
+    "bits/dim": "The mean number of bits per value that a lossless code built from the model would use; lower is "
+    "better. 8 means no compression of images with 256 levels. It is an upper bound unless it is marked as exact. "
+    "Only discrete data have it.",
+    "KL from truth": "The KL divergence from the distribution that generated the data, where that is known, to the "
+    "model, in nats per example; 0 is perfect. The estimate can be below 0 by chance, but its interval then contains "
+    "0.",
 }
 
-# What log_prob is about, by what the model says of its observation. Values of two of them are not comparable.
+# The quantity of log_prob, by the model's observation. Different quantities are not comparable.
 OBSERVATIONS = {
     "discrete": "probability of the raw levels",
     "dequantized": "probability of the raw levels",
@@ -48,34 +52,34 @@ OBSERVATIONS = {
 MIXED = "probability of the discrete columns and density of the others"
 
 
-def likelihood_measures(model: Any, reference: Reference) -> Findings:
-    """Return what `likelihood` gives of a model with `log_prob`, or else `elbo`, and its divergence from the truth."""
-    found, spec, exact = Findings(), reference.spec, hasattr(model, "log_prob")
-    if not (exact or hasattr(model, "elbo")):
-        return found
-    law = model.log_prob if exact else model.elbo
+def likelihood_measures(model: HasLogProb | HasElbo, reference: Reference) -> Findings:
+    """Return the log-likelihood by `log_prob`, or otherwise by `elbo`, and the divergence from a known density."""
+    findings, spec, exact = Findings(), reference.spec, isinstance(model, HasLogProb)
+    quantity = model.log_prob if isinstance(model, HasLogProb) else model.elbo
     observation = observation_of(model, spec)
     shared: dict[str, Any] = {"bound": not exact, "draws": reference.draws}
     bits = bits_of(observation, spec)
-    about = law_of(observation, spec)
-    found.add(likelihood(law, reference.test, observation=observation, bits=bits, law=about, **shared))
+    about = quantity_of(observation, spec)
+    findings.add(likelihood(quantity, reference.test, observation=observation, bits=bits, quantity=about, **shared))
     if reference.density is not None and observation == "continuous":
-        found.add(divergence(reference.density.log_prob, law, reference.test, **shared))
-    return found
+        findings.add(divergence(reference.density.log_prob, quantity, reference.test, **shared))
+    return findings
 
 
-def observation_of(model: Any, spec: Any) -> str:
-    """Return what the model's log_prob or elbo speaks of: what it says, or what the kind of data makes certain."""
+def observation_of(model: object, spec: Spec) -> str:
+    """Return the observation that log_prob or elbo refers to: the model's own, or the one that the kind of data
+    implies.
+    """
     told = getattr(model, "observation", None) or {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
     if told is None:
         raise ValueError(f"observation: {type(model).__name__} says nothing, wanted discrete, dequantized or binarized")
     return str(told)
 
 
-def bits_of(observation: str, spec: Any) -> bool:
-    """Return whether a log-probability of that observation is one of the raw data, so that it has bits/dim.
+def bits_of(observation: str, spec: Spec) -> bool:
+    """Return whether a log-probability of that observation is of the raw data, so that bits/dim are defined.
 
-    Vectors have bits/dim only where every column is discrete and the model dequantizes them.
+    Vectors have bits/dim only if every column is discrete and the model dequantizes them.
     """
     # A density has no bits: at discrete values it can be arbitrarily high, and elsewhere it depends on the unit.
     if spec.kind == "vector":
@@ -83,18 +87,18 @@ def bits_of(observation: str, spec: Any) -> bool:
     return observation != "binarized" and not (spec.levels and observation == "continuous")
 
 
-def law_of(observation: str, spec: Any) -> str:
-    """Return what a log-probability of that observation is about, in words: the `law` of a protocol.
+def quantity_of(observation: str, spec: Spec) -> str:
+    """Return the quantity that a log-probability of that observation measures, as protocols state it.
 
     >>> from thalweg.config import Discrete
     >>> from thalweg.data import Spec
-    >>> law_of("dequantized", Spec(name="table", kind="vector", shape=(2,), discrete=(None, Discrete())))
+    >>> quantity_of("dequantized", Spec(name="table", kind="vector", shape=(2,), discrete=(None, Discrete())))
     'probability of the discrete columns and density of the others'
     """
-    law = OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
+    quantity = OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
     if spec.kind == "vector" and observation in ("discrete", "dequantized"):
         return "probability of the raw values" if all(spec.discrete) else MIXED
-    return law
+    return quantity
 
 
 def likelihood(
@@ -105,20 +109,20 @@ def likelihood(
     bound: bool = False,
     draws: int = 1,
     bits: bool = True,
-    law: str | None = None,
+    quantity: str | None = None,
 ) -> list[Estimate]:
-    """Return the mean of `log_prob(x)` (B,) in nats an example and, of the raw data, in bits/dim.
+    """Return the mean of `log_prob(x)` (B,) in nats per example and, for the raw data, in bits/dim.
 
-    bits/dim = −nats / (D ln 2), so a lower bound in nats is an upper bound in bits/dim. `observation` says what
-    log_prob speaks of: "discrete", the probability of raw whole-number levels; "continuous", a density of raw values;
-    "dequantized", a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the
-    discrete log-probability (Jensen); "binarized", the probability of the data cut at half range, which says nothing
-    of the raw data and has no bits/dim. `bound`: log_prob is an evidence lower bound.
+    bits/dim = −nats / (D ln 2), so a lower bound in nats is an upper bound in bits/dim. `observation` is what log_prob
+    refers to: "discrete", the probability of raw integer levels; "continuous", a density of raw values; "dequantized",
+    a density of the levels plus uniform noise, whose mean over the noise is a lower bound on the discrete
+    log-probability (Jensen); "binarized", the probability of the data thresholded at half range, which has no bits/dim
+    of the raw data. `bound`: log_prob is an evidence lower bound.
 
-    `draws` of its noise are averaged; `method` has the standard deviation between the means of single draws, √draws
+    `draws` of the noise are averaged; `method` has the standard deviation between the means of single draws, √draws
     times that of the value.
 
-    Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
+    Reference: *A note on the evaluation of generative models*, L. Theis, A. van den Oord, M. Bethge, 2016,
     arXiv:1511.01844.
 
     >>> x = np.zeros((10, 4), dtype=np.uint8)
@@ -126,7 +130,7 @@ def likelihood(
     >>> [str(e) for e in likelihood(fair, Examples(x), observation="discrete")]
     ['-22.1807 nats', '8 bits/dim']
     """
-    law = law or OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
+    quantity = quantity or OBSERVATIONS[choice("observation", observation, OBSERVATIONS)]
     name = "elbo" if bound else "log_prob"
     values = _draws(log_prob, examples, name, draws)
     bounded = bound or observation == "dequantized"
@@ -138,7 +142,7 @@ def likelihood(
         "log-likelihood",
         values.mean(axis=0),
         examples,
-        law=law,
+        quantity=quantity,
         bound=bounded,
         bits=bits and observation != "binarized",
         spread=spread,
@@ -151,37 +155,37 @@ def nats_and_bits(
     values: np.ndarray[Any, Any],
     examples: Examples,
     *,
-    law: str,
+    quantity: str,
     bits: bool,
     method: Mapping[str, Any],
     bound: bool = True,
     spread: float | None = None,
     protocol: Mapping[str, Any] | None = None,
 ) -> list[Estimate]:
-    """Return the mean of log-probabilities `values` (n,) in nats and, where they have `bits`, in bits/dim.
+    """Return the mean of log-probabilities `values` (n,) in nats and, with `bits`, in bits/dim.
 
-    bits/dim = −nats / (D ln 2). `bound`: they are lower bounds, so the bits are upper bounds. `spread` is the standard
-    deviation between draws, in nats.
+    bits/dim = −nats / (D ln 2). `bound`: the values are lower bounds, so the bits are upper bounds. `spread` is the
+    standard deviation between draws, in nats.
     """
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
-        "protocol": {**(examples.protocol or {}), **(protocol or {}), "law": law},
+        "protocol": {**examples.protocol, **(protocol or {}), "quantity": quantity},
     }
 
     def told(scale: float) -> dict[str, Any]:
         return dict(method) if spread is None else {**method, "standard deviation between draws": spread * scale}
 
     kind = "lower bound" if bound else "exact"
-    found = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
+    findings = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
     if bits:
         kind, scale = "upper bound" if bound else "exact", 1 / (size * math.log(2))
         of_bits = "bits/dim" if name == "log-likelihood" else f"{name} bits/dim"
         method = told(scale)
-        found.append(
+        findings.append(
             mean_of(of_bits, -scale * values, unit="bits/dim", better="lower", kind=kind, method=method, **shared)
         )
-    return found
+    return findings
 
 
 def divergence(
@@ -194,8 +198,8 @@ def divergence(
 ) -> Estimate:
     """Return KL(truth‖model) in nats: the mean of log p(x) − log q(x) over examples x of the truth.
 
-    The interval is of the differences, example by example, so what p and q share cancels. Where log_prob is a lower
-    bound on log q, the value is an upper bound. It may come out below 0 by chance, never by more than the interval.
+    The interval is of the differences per example, so what p and q share cancels. If log_prob is a lower bound on log
+    q, the value is an upper bound. The estimate can be below 0 by chance.
 
     >>> x = np.zeros((5, 2), dtype=np.float32)
     >>> str(divergence(lambda x: torch.zeros(len(x)), lambda x: torch.full((len(x),), -0.5), Examples(x)))
@@ -211,13 +215,13 @@ def divergence(
         better="lower",
         varies=examples.varies,
         kind="upper bound" if bound else "exact",
-        protocol=dict(examples.protocol or {}),
+        protocol=examples.protocol,
         method={"by": name, "draws": draws, **_seeds(examples)},
     )
 
 
 def _draws(log_prob: Callable[[Tensor], Tensor], examples: Examples, name: str, draws: int) -> np.ndarray[Any, Any]:
-    """Return the values (draws, N), the noise of each draw its own."""
+    """Return the values (draws, N), each draw with its own noise."""
     positive("draws", draws)
     return np.stack([per_example(examples, name if i == 0 else f"{name} {i}", log_prob) for i in range(draws)])
 

@@ -1,37 +1,44 @@
-"""A law of the data for decoders that have none: a Gaussian around decode(z), its σ fitted on validation examples."""
+"""A Gaussian observation model for decoders that have none, with σ fitted on validation examples."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from thalweg.abilities import Decodes, HasPrior
 from thalweg.config import Discrete
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.hamiltonian import anneal
 from thalweg.evaluation.subset import subset
 
-__all__ = ["GaussianObservation", "fit_observation", "level_log_prob"]
+__all__ = ["DecoderWithPrior", "GaussianObservation", "fit_observation", "level_log_prob"]
 
-MOST, CHAINS = 16, 4  # validation examples, and chains of each, that choose σ
+MAX_EXAMPLES, CHAINS = 16, 4  # validation examples, and chains of each, for the choice of σ
+
+
+@runtime_checkable
+class DecoderWithPrior(Decodes, HasPrior, Protocol):
+    """A decoder, and the prior of its codes."""
 
 
 class GaussianObservation:
-    """x|z ~ N(decode(z), (σ·scale)²) for a model with `decode` and `prior`; z has the prior.
+    """x|z ~ N(decode(z), (σ·scale)²) for a model with `decode` and `prior`.
 
-    Of images with `levels`, the probability of each whole-number level: the Gaussian over [x − ½, x + ½], the lowest
-    and the highest level with the tails. So its `log_likelihood` is about the raw data, as a VAE's or a flow's is.
+    For images with `levels` it is the probability of each integer level: the Gaussian over [x − ½, x + ½], the lowest
+    and highest level with the tails. So its `log_likelihood` refers to the raw data, as that of a VAE or a flow.
 
-    `scale` is in raw units and broadcasts over an example: 1, or the standard deviation of each column. Of `discrete`
+    `scale` is in raw units and broadcasts over an example: 1, or the standard deviation of each column. For `discrete`
     columns of vectors it is the probability of each value: the Gaussian over the cell of width step around it.
     """
 
     def __init__(
         self,
-        model: Any,
+        model: DecoderWithPrior,
         sigma: float,
         *,
         scale: Tensor,
@@ -44,18 +51,19 @@ class GaussianObservation:
         self.steps = torch.tensor(steps, dtype=torch.float64, device=scale.device)
 
     @property
-    def prior(self) -> Any:
-        """The law of z."""
+    def prior(self) -> Distribution:
+        """The prior distribution of z."""
         return self.model.prior
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z) of raw `x`, nats (B,), float64."""
+    def log_likelihood(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x|z) of raw `x`, nats (B,), float64; there is no noise of dequantization."""
         mean, width = self.model.decode(z).double(), self.sigma * self.scale
         if self.levels:
             return level_log_prob(x, mean, width, self.levels).flatten(1).sum(dim=1)
-        density = torch.distributions.Normal(mean, width, validate_args=False).log_prob(x)
+        normal: Distribution = torch.distributions.Normal(mean, width, validate_args=False)
+        density = normal.log_prob(x)
         if len(self.steps):
-            half = self.steps.clamp(min=1e-300) / 2  # of a continuous column it is not used
+            half = self.steps.clamp(min=1e-300) / 2  # not used for a continuous column
             cell = interval_log_prob((x - half - mean) / width, (x + half - mean) / width)
             density = torch.where(self.steps > 0, cell, density)
         return density.flatten(1).sum(dim=1)
@@ -66,7 +74,7 @@ class GaussianObservation:
         x = mean + self.sigma * self.scale * torch.randn_like(mean)
         if self.levels:
             return x.round().clamp(0, self.levels - 1)
-        if len(self.steps):  # of a column of uneven values, the grid of its cells
+        if len(self.steps):  # a column of unequal steps is rounded to the grid of its cells
             x = torch.where(self.steps > 0, (x / self.steps.clamp(min=1e-300)).round() * self.steps, x)
         return x
 
@@ -76,7 +84,7 @@ class GaussianObservation:
 
 
 def level_log_prob(x: Tensor, mean: Tensor, sigma: Tensor, levels: int) -> Tensor:
-    """Return log P(x) of levels x in 0..levels−1 under N(mean, σ²) cut into bins, the edge bins with the tails.
+    """Return log P(x) of levels x in 0..levels−1 under N(mean, σ²) divided into bins, the outer bins with the tails.
 
     It is log(Φ(b) − Φ(a)) with a, b = (x ∓ ½ − mean)/σ.
 
@@ -94,7 +102,7 @@ def level_log_prob(x: Tensor, mean: Tensor, sigma: Tensor, levels: int) -> Tenso
 def interval_log_prob(a: Tensor, b: Tensor) -> Tensor:
     """Return log(Φ(b) − Φ(a)) for a < b, as log Φ(b) + log(1 − Φ(a)/Φ(b)) on the side where Φ is small.
 
-    So no digits are lost, however far a and b are from 0.
+    This loses no digits, however far a and b are from 0.
 
     >>> interval_log_prob(torch.tensor(40.0).double(), torch.tensor(41.0).double()).isfinite().item()
     True
@@ -102,29 +110,30 @@ def interval_log_prob(a: Tensor, b: Tensor) -> Tensor:
     right = a + b > 0
     near, far = torch.where(right, -a, b), torch.where(right, -b, a)  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b)
     edge = torch.special.log_ndtr(near)
-    return edge + torch.log(-torch.expm1(torch.special.log_ndtr(far) - edge))
+    value: Tensor = edge + torch.log(-torch.expm1(torch.special.log_ndtr(far) - edge))
+    return value
 
 
-def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
-    """Return the Gaussian observation whose σ gives validation examples the highest bound on log p(x).
+def fit_observation(model: DecoderWithPrior, reference: Reference) -> GaussianObservation:
+    """Return the Gaussian observation model with the σ that gives validation examples the highest bound on log p(x).
 
-    For a Gaussian, to anneal p(x|z)^β is to anneal σ: one run of annealed importance sampling from σ = ∞ down gives a
-    lower bound on log p(x) at every σ of its schedule, and the best of them is taken. Levels are dequantized by uniform
-    noise meanwhile. (Wu et al. also choose σ by annealing on validation examples, one run a candidate.)
+    For a Gaussian, annealing p(x|z)^β means annealing σ: one run of annealed importance sampling from σ = ∞ downwards
+    gives a lower bound on log p(x) at every σ of its schedule, and the best σ is taken. Levels are dequantized by
+    uniform noise. (Wu et al. also choose σ by annealing on validation examples, with one run per candidate.)
 
-    The schedule is geometric in σ, from where the data hardly tell prior draws apart to 1/300 of the distance between
-    examples and prior draws a value, for levels not below 0.3. Sizes of steps are adapted on the way: what little this
-    biases the bounds moves the choice of σ only, and any σ makes a law.
+    The schedule is geometric in σ, from where the likelihood hardly distinguishes draws of the prior to 1/300 of the
+    distance per value between examples and draws of the prior, and for levels at least 0.3. Step sizes are adapted
+    during the run: the small bias only affects the choice of σ, and any σ is valid.
 
-    Raises ValueError where there are no validation examples, or decode changes the shape.
+    Raises ValueError if there are no validation examples, or if decode changes the shape.
 
-    Reference: On the quantitative analysis of decoder-based generative models, Y. Wu, Y. Burda, R. Salakhutdinov,
-    R. Grosse, 2017, arXiv:1611.04273.
+    Reference: *On the quantitative analysis of decoder-based generative models*, Y. Wu, Y. Burda, R. Salakhutdinov, R.
+    Grosse, 2017, arXiv:1611.04273.
     """
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to fit the observation's σ on")
     assert reference.temperatures
-    spec, examples = reference.spec, subset(reference.validation, MOST)
+    spec, examples = reference.spec, subset(reference.validation, MAX_EXAMPLES)
     levels = spec.levels if spec.kind == "image" else None
     discrete = spec.discrete if spec.kind == "vector" else ()
     x = torch.from_numpy(examples.x[:]).to(examples.device)
@@ -153,7 +162,7 @@ def fit_observation(model: Any, reference: Reference) -> GaussianObservation:
         run = anneal(model.prior.log_prob, closeness, z, betas, chains=CHAINS)
 
     bounds = run.log_weights.view(len(sigmas), CHAINS, -1).logsumexp(dim=1).mean(dim=1).cpu()
-    bounds = bounds - spec.size * sigmas.double().log()  # what does not depend on σ is left out
+    bounds = bounds - spec.size * sigmas.double().log()  # without terms that do not depend on σ
     if not bounds.isfinite().any():
         raise FloatingPointError("decode: no σ gives the validation examples a finite density")
     best = int(bounds.nan_to_num(nan=-math.inf).argmax())

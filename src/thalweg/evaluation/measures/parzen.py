@@ -1,4 +1,4 @@
-"""The Parzen window: samples smoothed to a density, by which generative models were once ranked."""
+"""The Parzen window estimate: a kernel density of samples, an outdated measure of generative models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Samples
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of
@@ -19,36 +20,36 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "parzen_log_density", "parzen_measures"]
 
-SAMPLES, MOST, CHOOSING = 10_000, 1000, 200  # samples of the papers; test examples, and those that choose σ
+# samples, as in the papers; test examples; validation examples for the choice of σ
+SAMPLES, MAX_EXAMPLES, CHOOSING = 10_000, 1000, 200
 
 MEANINGS = {
-    "Parzen window": "The log-density of held-out examples under Gaussian kernels around samples, in nats; higher is "
-    "better. Printed in many GAN papers and known to mis-rank models: k-means centers of the training data beat the "
-    "true law. Only to compare with such papers.",
+    "Parzen window": "The log-density of held-out examples under Gaussian kernels centered at samples, in nats; "
+    "higher is better. Many GAN papers report it although it ranks models wrongly: k-means centers of the training "
+    "data get a higher value than the true distribution. Use it only for comparison with such papers.",
 }
 
 
-def parzen_measures(model: Any, reference: Reference) -> Findings:
+def parzen_measures(model: Samples, reference: Reference) -> Findings:
     """Return the mean log-density of test examples under Gaussian kernels around 10,000 samples of the model.
 
-    The kernel's width is the one that suits validation examples best. Images are pixels in [0, 1], as in the papers;
-    the columns of vectors are divided by their standard deviation for the kernel, and the density is of raw values.
+    The kernel's width maximizes the density of validation examples. Images are pixels in [0, 1], as in the papers;
+    columns of vectors are divided by their standard deviation for the kernel, and the density is of raw values. There
+    is no result for tokens.
 
-    Nothing for a model without `sample(count, generator)`, and for tokens.
-
-    Reference: A note on the evaluation of generative models, L. Theis, A. van den Oord, M. Bethge, 2016,
-    arXiv:1511.01844: section 3.2, why not to use it.
+    Reference: *A note on the evaluation of generative models*, L. Theis, A. van den Oord, M. Bethge, 2016,
+    arXiv:1511.01844: section 3.2, against its use.
     """
-    found, spec = Findings(), reference.spec
-    if not hasattr(model, "sample") or spec.kind == "tokens":
-        return found
+    findings, spec = Findings(), reference.spec
+    if spec.kind == "tokens":
+        return findings
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to choose the kernel's width on")
     if spec.kind == "vector" and any(spec.discrete):
         reason = "of discrete columns: a density of kernels around samples grows without bound as kernels narrow"
-        found.missing.append(Missing("Parzen window", reason))
-        return found
-    count, test = reference.samples or SAMPLES, subset(reference.test, MOST)
+        findings.missing.append(Missing("Parzen window", reason))
+        return findings
+    count, test = reference.samples or SAMPLES, subset(reference.test, MAX_EXAMPLES)
     scale = torch.ones(1, dtype=torch.float64)
     if spec.kind == "image":
         scale = scale * (spec.levels - 1 if spec.levels else 1)
@@ -60,14 +61,14 @@ def parzen_measures(model: Any, reference: Reference) -> Findings:
     sigma = _best_width(choosing, samples, scale)
     values = parzen_log_density(x, samples, sigma, scale)
     if spec.kind == "image":
-        law = "Parzen window: kernel density of pixels in [0, 1]"
+        quantity = "Parzen window: kernel density of pixels in [0, 1]"
     else:
-        law, values = "Parzen window: kernel density of the raw values", values - float(scale.log().sum())
-    protocol = {**(test.protocol or {}), "law": law, "samples": count}
+        quantity, values = "Parzen window: kernel density of the raw values", values - float(scale.log().sum())
+    protocol = {**test.protocol, "quantity": quantity, "samples": count}
     method = {"by": "sample", "σ": sigma, "σ chosen on": "validation examples", "seed": reference.seed}
     shared: dict[str, Any] = {"unit": "nats", "better": "higher", "kind": "estimate", "varies": test.varies}
-    found.add(mean_of("Parzen window", values, protocol=protocol, method=method, **shared))
-    return found
+    findings.add(mean_of("Parzen window", values, protocol=protocol, method=method, **shared))
+    return findings
 
 
 def parzen_log_density(
@@ -75,7 +76,7 @@ def parzen_log_density(
 ) -> np.ndarray[Any, Any]:
     """Return log 1/n Σ N(x; sample, σ² I), nats (N,), of `x` (N, d) under kernels around `samples` (n, d), in float64.
 
-    Both are divided by `scale` first, and the density is of what comes out.
+    Both are divided by `scale` first, and the density is of the quotient.
 
     >>> round(float(parzen_log_density(torch.zeros(1, 2), torch.zeros(5, 2), 1.0)[0]), 6)  # −log 2π
     -1.837877
@@ -85,14 +86,14 @@ def parzen_log_density(
 
 
 def _squared(x: Tensor, samples: Tensor, scale: Tensor | float, chunk: int = 1000) -> Tensor:
-    """Return squared distances (N, n); samples, which may be bytes, become float64 a chunk at a time."""
+    """Return squared distances (N, n); samples, which may be bytes, are converted to float64 in chunks."""
     x = x.double() / scale
     middle = x.mean(dim=0)  # near 0, products of rows lose fewer digits
-    x, found = x - middle, []
+    x, findings = x - middle, []
     for part in samples.split(chunk):
         y = part.double() / scale - middle
-        found.append(x.square().sum(dim=1)[:, None] + y.square().sum(dim=1) - 2 * x @ y.T)
-    return torch.cat(found, dim=1).clamp_(min=0)
+        findings.append(x.square().sum(dim=1)[:, None] + y.square().sum(dim=1) - 2 * x @ y.T)
+    return torch.cat(findings, dim=1).clamp_(min=0)
 
 
 def _smoothed(squared: Tensor, sigma: float, size: int) -> np.ndarray[Any, Any]:
@@ -101,20 +102,20 @@ def _smoothed(squared: Tensor, sigma: float, size: int) -> np.ndarray[Any, Any]:
 
 
 def _best_width(x: Tensor, samples: Tensor, scale: Tensor) -> float:
-    """Return the σ under which the mean log-density of `x` is highest, to 1 %."""
+    """Return the σ that maximizes the mean log-density of `x`, to 1 %."""
     from scipy.optimize import minimize_scalar
 
     squared = _squared(x, samples, scale)
     rms = math.sqrt(float(squared.mean()) / x.shape[1])
     if rms == 0:
         raise ValueError("Parzen window: got samples and examples that are all the same, wanted any spread")
-    found = minimize_scalar(
+    findings = minimize_scalar(
         lambda log_sigma: -float(_smoothed(squared, math.exp(log_sigma), x.shape[1]).mean()),
         bounds=(math.log(rms / 1000), math.log(2 * rms)),
         method="bounded",
         options={"xatol": 0.01},
     )
-    return math.exp(float(found.x))
+    return math.exp(float(findings.x))
 
 
 def _flat(examples: Examples) -> Tensor:

@@ -1,4 +1,4 @@
-"""How well a code keeps an example: decode(encode(x)) against x, in raw units, and what is drawn of it."""
+"""Reconstruction errors of decode(encode(x)) in raw units, with pictures of reconstructions and interpolations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.abilities import Decodes, Encodes, HasLogProb, HasPrior
+from thalweg.data.dataset import Spec
 from thalweg.evaluation.estimates.estimate import Estimate
+from thalweg.evaluation.estimates.figures import drawable
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.estimates.intervals import mean_of
 from thalweg.evaluation.examples import Examples, per_example
@@ -18,52 +21,53 @@ from thalweg.evaluation.subset import subset
 
 __all__ = ["MEANINGS", "between", "reconstruction", "reconstruction_measures", "similarity"]
 
-EXACT = 1e-3  # of the range of an image, or of the columns' standard deviation: what float32 leaves of an inverse
-SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
+EXACT = 1e-3  # relative to the range of an image, or the columns' standard deviation: the float32 error of an inverse
+PAIRS_SHOWN, ROWS, STEPS = 8, 4, 8  # reconstructions; interpolations and their steps
 
 MEANINGS = {
-    "squared error": "Mean squared difference of a value and its reconstruction, in squared raw units; 0 is perfect. "
-    "It grows with the units, so it compares models on one data set only.",
-    "PSNR": "Peak signal-to-noise ratio of reconstructions in dB, of each image, then averaged; higher is better, and "
-    "6 dB more is half the error. It rewards blur over detail in the wrong place.",
-    "SSIM": "Structural similarity of images and their reconstructions, of each image, then averaged: local means, "
-    "contrasts and correlations in a sliding window. 1 is perfect; on small images the window is smaller.",
+    "squared error": "The mean squared difference between a value and its reconstruction, in squared raw units; 0 is "
+    "perfect. It depends on the units: compare it only on one data set.",
+    "PSNR": "The peak signal-to-noise ratio of reconstructions in dB, computed per image and then averaged; higher is "
+    "better, and 6 dB more means half the error. It prefers blurred images to sharp details in the wrong place.",
+    "SSIM": "The structural similarity of images and their reconstructions, computed per image and then averaged: it "
+    "compares local means, contrasts and correlations in a sliding window. 1 is perfect. Small images have a smaller "
+    "window.",
 }
 
 
-def reconstruction_measures(model: Any, reference: Reference) -> Findings:
-    """Return what `reconstruction` and `similarity` give of a model with `encode` and `decode`, and pictures of images.
+def reconstruction_measures(model: Decodes, reference: Reference) -> Findings:
+    """Return the errors of `reconstruction` and `similarity` of a model with an encoder and a decoder, and pictures.
 
-    A model with `log_prob` that gives every example back, but for what float32 leaves, is invertible: it has no error
-    to measure and no reconstructions to show, and gets neither. Interpolations are between the codes of test examples
-    or, of a decoder with `prior` and no encoder, between draws of the prior.
+    A model with `log_prob` that reconstructs every example up to float32 rounding is invertible: it gets no errors and
+    no pictures of reconstructions. Interpolations are between the codes of test examples or, without an encoder,
+    between draws of the prior.
     """
-    found, spec, test = Findings(), reference.spec, reference.test
-    if not hasattr(model, "decode"):
-        return found
+    findings, spec, test = Findings(), reference.spec, reference.test
     if spec.kind == "image":
-        found.attempt("interpolations", lambda: _interpolations(model, reference))
-    if not hasattr(model, "encode"):
-        return found
+        findings.attempt("interpolations", lambda: _interpolations(model, reference))
+    if not isinstance(model, Encodes):
+        return findings
+    encode, decode = model.encode, model.decode
 
     def rebuild(x: Tensor) -> Tensor:
-        return model.decode(model.encode(x))
+        return decode(encode(x))
 
-    peak = spec.levels - 1 if spec.kind == "image" else None
+    peak = spec.levels - 1 if spec.kind == "image" and spec.levels else None
     errors = reconstruction(rebuild, test, peak=peak)
-    if hasattr(model, "log_prob") and _exact(errors[0], peak, spec):
-        return found
-    found.add(errors)
+    if isinstance(model, HasLogProb) and _exact(errors[0], peak, spec):
+        return findings
+    findings.add(errors)
     if peak is not None:
-        found.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
-        few = subset(test, SHOWN)
-        with few.noise("reconstruction", slice(0, SHOWN)):
+        findings.attempt("SSIM", lambda: similarity(rebuild, test, peak=peak))
+        few = subset(test, PAIRS_SHOWN)
+        with few.noise("reconstruction", slice(0, PAIRS_SHOWN)):
             rebuilt = rebuild(torch.from_numpy(np.array(few.x[:])).to(test.device))
-        found.pictures["reconstructions"] = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
-    return found
+        pairs = np.stack([few.x[:], _shown(rebuilt, spec)], axis=1)
+        findings.figures += drawable("reconstructions", pairs, spec, "pairs")
+    return findings
 
 
-def _exact(error: Estimate, peak: float | None, spec: Any) -> bool:
+def _exact(error: Estimate, peak: float | None, spec: Spec) -> bool:
     assert error.parts is not None
     scale = peak or (float(np.square(spec.std).mean()) ** 0.5 if spec.std else 1.0)
     return bool(error.parts.max() <= (EXACT * scale) ** 2)
@@ -72,10 +76,10 @@ def _exact(error: Estimate, peak: float | None, spec: Any) -> bool:
 def reconstruction(
     rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float | None = None
 ) -> list[Estimate]:
-    """Return the squared error of `rebuild(x)` a dimension, in squared raw units, and with a `peak` the PSNR in dB.
+    """Return the squared error of `rebuild(x)` per value, in squared raw units, and with a `peak` the PSNR in dB.
 
-    PSNR = 10 log₁₀(peak² / squared error) of each example, then averaged over examples, never of the pooled error.
-    An example rebuilt exactly has an infinite one. Nothing is clipped or rounded.
+    PSNR = 10 log₁₀(peak² / squared error) of each example, averaged over examples, never of the pooled error. It is
+    infinite for an exact reconstruction. Nothing is clipped or rounded.
 
     Raises ValueError if `rebuild` changes the shape.
 
@@ -88,25 +92,25 @@ def reconstruction(
         return (_same_shape(rebuild(x), x) - x.double()).square().flatten(1).mean(dim=1)
 
     errors = per_example(examples, "reconstruction", squared)
-    protocol, varies = dict(examples.protocol or {}), examples.varies
-    found = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
+    protocol, varies = examples.protocol, examples.varies
+    findings = [mean_of("squared error", errors, unit="", better="lower", varies=varies, protocol=protocol)]
     if peak is not None:
         with np.errstate(divide="ignore"):
             decibels = 10 * np.log10(peak**2 / errors)
         protocol = {**protocol, "peak": peak}
-        found.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
-    return found
+        findings.append(mean_of("PSNR", decibels, unit="dB", better="higher", varies=varies, protocol=protocol))
+    return findings
 
 
 def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak: float) -> Estimate:
-    """Return the structural similarity of `rebuild(x)` with images x (B, C, H, W), of each image, then averaged.
+    """Return the structural similarity of `rebuild(x)` and images x (B, C, H, W), per image and then averaged.
 
-    The window is Gaussian, 11×11 with σ = 1.5; on smaller images the largest odd one that fits, its σ shrunk with it.
+    The window is Gaussian, 11×11 with σ = 1.5; for smaller images the largest odd one that fits, with σ in proportion.
     The mean is over the windows that lie within the image, and over channels.
 
     Raises ValueError for images below 3×3, and if `rebuild` changes the shape.
 
-    Reference: Image quality assessment: from error visibility to structural similarity, Z. Wang et al., 2004.
+    Reference: *Image quality assessment: from error visibility to structural similarity*, Z. Wang et al., 2004.
     """
     side = min(11, *np.shape(examples.x)[2:])
     side -= 1 - side % 2
@@ -123,17 +127,18 @@ def similarity(rebuild: Callable[[Tensor], Tensor], examples: Examples, *, peak:
         return whole[..., edge : whole.shape[-2] - edge, edge : whole.shape[-1] - edge].flatten(1).mean(dim=1)
 
     values = per_example(examples, "reconstruction", ssim)
-    protocol = {**(examples.protocol or {}), "peak": peak, "window": f"{side}×{side} Gaussian, σ = {sigma:.3g}"}
+    protocol = {**examples.protocol, "peak": peak, "window": f"{side}×{side} Gaussian, σ = {sigma:.3g}"}
     return mean_of("SSIM", values, unit="", better="higher", varies=examples.varies, protocol=protocol)
 
 
 def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
-    """Return codes (n, steps, d) from `a` to `b` (n, d), both included, along lines or great circles.
+    """Return codes (n, steps, d) from `a` to `b` (n, d), both included, along straight lines or great circles.
 
-    Spherical: (sin((1−t)ω) a + sin(tω) b) / sin ω, ω the angle between them. Codes of a Gaussian law lie about √d from
-    0, where a line between two passes too near it; a great circle stays out there. Codes without a law get lines.
+    Spherical: (sin((1−t)ω) a + sin(tω) b) / sin ω, with ω the angle between them. Gaussian codes have norms near √d; a
+    straight line between two of them passes closer to 0, a great circle does not. Codes without a prior are
+    interpolated linearly.
 
-    Reference: Sampling generative networks, T. White, 2016, arXiv:1609.04468.
+    Reference: *Sampling generative networks*, T. White, 2016, arXiv:1609.04468.
 
     >>> between(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]]), 3, spherical=True).norm(dim=2).round().tolist()
     [[2.0, 2.0, 2.0]]
@@ -144,27 +149,28 @@ def between(a: Tensor, b: Tensor, steps: int, *, spherical: bool) -> Tensor:
         return lines
     angle = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()[:, None, None]
     arcs = (torch.sin((1 - t) * angle) * a[:, None] + torch.sin(t * angle) * b[:, None]) / torch.sin(angle)
-    return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on one line through 0 there is no one circle
+    return torch.where(torch.sin(angle) > 1e-3, arcs, lines)  # on a line through 0 there is no unique great circle
 
 
-def _interpolations(model: Any, reference: Reference) -> Findings:
-    found, test = Findings(), reference.test
+def _interpolations(model: Decodes, reference: Reference) -> Findings:
+    findings, test = Findings(), reference.test
     few = subset(test, 2 * ROWS)
     with few.noise("interpolations", slice(0, 2 * ROWS)):
-        if hasattr(model, "encode"):
+        if isinstance(model, Encodes):
             codes = model.encode(torch.from_numpy(np.array(few.x[:])).to(test.device))
-        elif hasattr(model, "prior"):
+        elif isinstance(model, HasPrior):
             codes = model.prior.sample((2 * ROWS,))
         else:
-            return found
+            return findings
         rows = len(codes) // 2
         if rows < 1 or not codes.is_floating_point():
             raise ValueError(f"codes: got {len(codes)} of {codes.dtype}, wanted at least two of real numbers")
-        flat, spherical = codes.flatten(1), hasattr(model, "prior") or hasattr(model, "log_prob")
+        flat, spherical = codes.flatten(1), isinstance(model, (HasPrior, HasLogProb))
         path = between(flat[:rows], flat[rows : 2 * rows], STEPS, spherical=spherical)
         x = _shown(model.decode(path.reshape(rows * STEPS, *codes.shape[1:])), reference.spec)
-    found.pictures["interpolations"] = x.reshape(rows, STEPS, *reference.spec.shape)
-    return found
+    paths = x.reshape(rows, STEPS, *reference.spec.shape)
+    findings.figures += drawable("interpolations", paths, reference.spec, "paths")
+    return findings
 
 
 def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:
@@ -173,7 +179,8 @@ def _same_shape(rebuilt: Tensor, x: Tensor) -> Tensor:
     return rebuilt.double()
 
 
-def _shown(x: Tensor, spec: Any) -> np.ndarray[Any, Any]:
-    """Return images as raw whole-number levels."""
-    levels = x.detach().nan_to_num().round().clamp(0, spec.levels - 1).cpu().numpy()
-    return levels.astype(np.uint8 if spec.levels <= 256 else np.int64)
+def _shown(x: Tensor, spec: Spec) -> np.ndarray[Any, Any]:
+    """Return images as raw integer levels."""
+    levels = spec.levels or 256
+    rounded = x.detach().nan_to_num().round().clamp(0, levels - 1).cpu().numpy()
+    return rounded.astype(np.uint8 if levels <= 256 else np.int64)

@@ -1,4 +1,4 @@
-"""Optimal transport between two samples of features: the exact Wasserstein distance, and along random directions."""
+"""Optimal transport between two samples of features: the exact and the sliced Wasserstein distance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thalweg.randomness import generator
 
 __all__ = ["Transport", "sliced_measures", "transport_measures", "wasserstein"]
 
-MOST = 2_000  # of each: the exact plan takes under a second, and time grows with more than the square
+MAX_EXAMPLES = 2_000  # of each: the exact plan takes less than a second, and time grows faster than the square
 DIRECTIONS = 128
 
 
@@ -32,9 +32,10 @@ class Transport:
 
 
 def wasserstein(x: Tensor, y: Tensor) -> Transport:
-    """Return the exact W₁ of `x` (n, d) and `y` (m, d), evenly weighted: the least mean distance |x − y| of a plan.
+    """Return the exact W₁ between `x` (n, d) and `y` (m, d) with equal weights: the minimum mean distance |x − y| of a
+    plan.
 
-    By `optimal_coupling`: time grows faster than nm. Of finite samples it is biased upwards, the more so in many
+    Computed by `optimal_coupling`: time grows faster than nm. Finite samples bias it upwards, more so in many
     dimensions.
 
     >>> x = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
@@ -50,40 +51,41 @@ def wasserstein(x: Tensor, y: Tensor) -> Transport:
 
 
 def transport_measures(draws: Draws) -> list[Estimate]:
-    """Return the exact W₁ of features, from as many examples as samples.
+    """Return the exact W₁ of features, from equally many examples and samples.
 
-    W₁ is the largest mean f(x) + g(y) of any potentials, so by the envelope theorem the best f(x) and g(y) are its
-    derivatives by the weights of the examples, and their variance is that of the infinitesimal jackknife, as in the
-    central limit theorem for transport costs. It covers the mean of W₁ of so many samples, not W₁ of the laws.
+    W₁ is the maximum of mean f(x) + mean g(y) over potentials, so by the envelope theorem the optimal f(x) and g(y) are
+    its derivatives with respect to the weights of the examples, and their variance is that of the infinitesimal
+    jackknife, as in the central limit theorem for transport costs. The interval is for the mean of W₁ at this sample
+    size, not for W₁ of the distributions.
 
-    Reference: Central limit theorems for empirical transportation cost in general dimension, E. del Barrio, J.-M.
-    Loubes, 2019, arXiv:1705.01299; The jackknife, the bootstrap and other resampling plans, B. Efron, 1982.
+    Reference: *Central limit theorems for empirical transportation cost in general dimension*, E. del Barrio, J.-M.
+    Loubes, 2019, arXiv:1705.01299. *The jackknife, the bootstrap and other resampling plans*, B. Efron, 1982.
     """
-    x, y = draws.few(MOST)
-    found = wasserstein(x, y)
+    x, y = draws.few(MAX_EXAMPLES)
+    result = wasserstein(x, y)
     method = {"interval": "Student, of the dual potentials", "bias": "upwards, by finite samples"}
     fields: dict[str, Any] = {
         "unit": "units",
         "kind": "estimate",
         "better": "lower",
         "method": method,
-        **draws.told(len(x), len(y)),
+        **draws.fields(len(x), len(y)),
     }
-    estimate = mean_of("W1", found.of_x + found.of_y, **fields)
-    value = max(estimate.value, 0.0)  # below by rounding alone
+    estimate = mean_of("W1", result.of_x + result.of_y, **fields)
+    value = max(estimate.value, 0.0)  # negative only by rounding
     return [replace(estimate, value=value, low=max(estimate.low, 0.0), high=max(estimate.high, value))]
 
 
 def sliced_measures(draws: Draws) -> list[Estimate]:
-    """Return the W₁ along random directions, averaged."""
+    """Return W₁ averaged over random directions."""
     x, y = draws.real.features, draws.fake.features
     turns = [torch.arange(len(z)) % BLOCKS for z in (x, y)]
 
     def sliced(out: int) -> float:
-        directions = generator(draws.seed, "directions")  # the same ones, whoever is left out
+        directions = generator(draws.seed, "directions")  # the same directions for all blocks
         return sliced_wasserstein(x[turns[0] != out], y[turns[1] != out], projections=DIRECTIONS, generator=directions)
 
     method = {"bias": "upwards, by finite samples"}
     fields: dict[str, Any] = {"unit": "units", "least": 0.0, "better": "lower", "method": method}
-    told = draws.told(len(x), len(y), directions=DIRECTIONS)
-    return [jackknifed("sliced W1", sliced(-1), [sliced(block) for block in range(BLOCKS)], **fields, **told)]
+    common = draws.fields(len(x), len(y), directions=DIRECTIONS)
+    return [jackknifed("sliced W1", sliced(-1), [sliced(block) for block in range(BLOCKS)], **fields, **common)]

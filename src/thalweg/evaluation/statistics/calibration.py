@@ -42,15 +42,15 @@ def calibration(confidence: Array, hits: Array, bins: int = BINS) -> Calibration
     Reference: On calibration of modern neural networks, C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, 2017,
     arXiv:1706.04599.
 
-    >>> found = calibration(np.array([0.9, 0.9, 0.5]), np.array([True, False, True]))
-    >>> found.accuracy, found.n, round(found.error, 4)
+    >>> estimate = calibration(np.array([0.9, 0.9, 0.5]), np.array([True, False, True]))
+    >>> estimate.accuracy, estimate.n, round(estimate.error, 4)
     ([1.0, 0.5], [1, 2], 0.4333)
     """
     where = _bins(confidence, bins)
     n = np.bincount(where, minlength=bins)
-    held = n > 0
-    sure, right = (np.bincount(where, weights=w, minlength=bins)[held] / n[held] for w in (confidence, hits))
-    return Calibration(sure.tolist(), right.tolist(), n[held].tolist())
+    filled = n > 0
+    sure, right = (np.bincount(where, weights=w, minlength=bins)[filled] / n[filled] for w in (confidence, hits))
+    return Calibration(sure.tolist(), right.tolist(), n[filled].tolist())
 
 
 def calibration_error(
@@ -75,7 +75,7 @@ def calibration_error(
     errors = [100 * calibration(confidence[turn != b], hits[turn != b]).error for b in range(-1, blocks)]
     variance = np.bincount(_bins(confidence, BINS), weights=confidence * (1 - confidence))
     chance = 100 * float(np.sqrt(np.maximum(variance, 0.0) * 2 / math.pi).sum()) / n
-    found = jackknifed(
+    estimate = jackknifed(
         "calibration error",
         errors[0],
         errors[1:],
@@ -88,8 +88,9 @@ def calibration_error(
         method={"bias": "upwards; the low end allows for it", "of a calibrated classifier, by chance": chance},
         **rest,
     )
-    return replace(found, low=max(found.low - chance, 0.0))
+    return replace(estimate, low=max(estimate.low - chance, 0.0))
 
 
 def _bins(confidence: Array, bins: int) -> Array:
-    return np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
+    indices: Array = np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
+    return indices

@@ -48,11 +48,11 @@ def k_means(codes: ArrayLike, clusters: int, *, seed: int = 0) -> Clusters:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            found = KMeans(clusters, n_init=STARTS, random_state=fold(seed, "k-means") % 2**32).fit(z)
+            fit = KMeans(clusters, n_init=STARTS, random_state=fold(seed, "k-means") % 2**32).fit(z)
         except ConvergenceWarning:
             different = len(np.unique(z, axis=0))
             raise ValueError(f"clusters: got {clusters}, wanted at most {different}, as many codes differ") from None
-    return Clusters(found.labels_.astype(np.int64), found.cluster_centers_, float(found.inertia_))
+    return Clusters(fit.labels_.astype(np.int64), fit.cluster_centers_, float(fit.inertia_))
 
 
 def matched(clusters: ArrayLike, labels: ArrayLike) -> dict[int, int]:

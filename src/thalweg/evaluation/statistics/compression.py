@@ -1,4 +1,4 @@
-"""Rate and distortion of codes: quantized, entropy-coded to real bytes, decoded back, beside JPEG."""
+"""Rate and distortion of latent codes that are quantized, entropy-coded to bytes, and decoded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ __all__ = ["Point", "curve", "distortion", "point", "quantize"]
 
 
 class Point(NamedTuple):
-    """One point of a rate-distortion curve: the knob that was turned, all bytes that were spent, and estimates.
+    """A point of a rate-distortion curve: the setting of the coder (step or quality), the number of bytes, and
+    estimates.
 
-    `rate` is in bits/pixel (of all channels together), `error` the mean squared error a value in squared
-    raw units, `psnr` in dB, of each image and then averaged. `parts` says where the bytes went.
+    `rate` is in bits/pixel (all channels together), `error` the mean squared error per value in squared raw units,
+    `psnr` in dB, per image and then averaged. `parts` is the number of bytes by purpose.
     """
 
-    knob: float
+    setting: float
     total: int
     rate: Estimate
     error: Estimate
@@ -32,7 +33,7 @@ class Point(NamedTuple):
 
 
 def quantize(z: NDArray[Any], step: float) -> NDArray[np.int64]:
-    """Return round(z / Δ), with Δ the `step` as float32: what stands for it is Δ times that.
+    """Return round(z / Δ), with Δ the `step` as float32; the reconstruction is Δ times that.
 
     >>> quantize(np.array([0.26, -1.0]), 0.5).tolist()
     [1, -2]
@@ -51,13 +52,14 @@ def curve(
     varies: str = "test examples",
     protocol: Any = None,
 ) -> list[Point]:
-    """Return a point for each step Δ: codes (N, d) quantized, packed, unpacked, and decoded beside the images.
+    """Return a point for each step Δ: codes (N, d) are quantized, packed, unpacked, decoded and compared with the
+    images.
 
-    `decode(z)` gives images (N, C, H, W) in raw units, which are clipped to [0, peak] and not rounded. What it needs to
-    know, a network's weights, is shared with the reader and not counted; all else is. A rate's interval is Student's
-    over what each image's own values cost.
+    `decode(z)` returns images (N, C, H, W) in raw units, which are clipped to [0, peak] and not rounded. The network's
+    weights, which the reader shares, are not counted; everything else is. The interval of a rate is Student's over the
+    bits of each image's own values.
 
-    Raises ValueError where a step is too fine, AssertionError if the bytes do not give the codes back.
+    Raises ValueError if a step is too small, AssertionError if the bytes do not reproduce the codes.
     """
     points = []
     for step in steps:
@@ -70,45 +72,46 @@ def curve(
         for column in symbols.T:
             _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
             own -= np.log2(counts[place] / len(column))
-        found = decode(back.astype(np.float64) * float(width))
+        decoded = decode(back.astype(np.float64) * float(width))
         shared: dict[str, Any] = {"varies": varies, "protocol": protocol or {}}
-        points.append(point(step, len(data), own, images, found, parts, peak=peak, **shared))
+        points.append(point(step, len(data), own, images, decoded, parts, peak=peak, **shared))
     return points
 
 
 def point(
-    knob: float,
+    setting: float,
     total: int,
     own: NDArray[np.float64],
     images: NDArray[Any],
-    found: NDArray[Any],
+    decoded: NDArray[Any],
     parts: dict[str, int],
     *,
     peak: float,
     varies: str,
     protocol: Any,
 ) -> Point:
-    """Return a point of `total` bytes, of which each image's `own` bits (N,) vary and the rest is shared alike."""
+    """Return a point with `total` bytes, of which the `own` bits (N,) vary by image and the rest is shared equally."""
     pixels = images.shape[2] * images.shape[3]
     bits = own + (8 * total - own.sum()) / len(own)
     shared: dict[str, Any] = {"varies": varies, "protocol": protocol}
     rate = mean_of("rate", bits / pixels, unit="bits/pixel", better="lower", **shared)
-    error, psnr = distortion(images, found, peak=peak, **shared)
-    return Point(knob, total, rate, error, psnr, parts)
+    error, psnr = distortion(images, decoded, peak=peak, **shared)
+    return Point(setting, total, rate, error, psnr, parts)
 
 
 def distortion(
-    images: NDArray[Any], found: NDArray[Any], *, peak: float, varies: str = "test examples", protocol: Any = None
+    images: NDArray[Any], decoded: NDArray[Any], *, peak: float, varies: str = "test examples", protocol: Any = None
 ) -> tuple[Estimate, Estimate]:
-    """Return the mean squared error a value, and the PSNR in dB of each image, averaged; `found` clipped to [0, peak].
+    """Return the mean squared error per value, and the PSNR in dB per image, averaged; reconstructions are clipped to
+    [0, peak].
 
-    PSNR = 10 log₁₀(peak² / squared error) of each image; infinite, and so the mean, where one is exact.
+    PSNR = 10 log₁₀(peak² / squared error) of each image; it is infinite, and so is the mean, if one image is exact.
 
     >>> x = np.zeros((3, 1, 2, 2), dtype=np.uint8)
     >>> [str(e) for e in distortion(x, x + 1.0, peak=10)]
     ['1', '20 dB']
     """
-    apart = np.clip(np.asarray(found, dtype=np.float64), 0, peak) - images
+    apart = np.clip(np.asarray(decoded, dtype=np.float64), 0, peak) - images
     errors = np.square(apart).reshape(len(images), -1).mean(axis=1)
     with np.errstate(divide="ignore"):
         decibels = 10 * np.log10(peak**2 / errors)

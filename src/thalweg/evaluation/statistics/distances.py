@@ -1,4 +1,4 @@
-"""Distances of two samples of features: maximum mean discrepancies and sliced Wasserstein."""
+"""Distances between two samples of features: maximum mean discrepancies and sliced Wasserstein distances."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ __all__ = [
     "wasserstein_1d",
 ]
 
-FLOAT32 = 1e4  # times the usual distance from the middle: as far as float32 tells distances apart to 0.1 %
+FLOAT32 = 1e4  # multiple of the usual distance from the center up to which float32 resolves distances to 0.1 %
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwoSample:
-    """An MMD², the values without each block; of a test, the `p_value` of "both have one law"; its `bandwidth`."""
+    """An MMD², its values without each block, the `p_value` of the hypothesis of equal distributions, and its
+    `bandwidth`.
+    """
 
     value: float
     left_out: tuple[float, ...] = ()
@@ -45,28 +47,29 @@ def mmd2(
     generator: torch.Generator | None = None,
     chunk: int = 256,
 ) -> TwoSample:
-    """Return the unbiased MMD² of `x` (n, d) and `y` (m, d) under the kernel k(x, y) = exp(−|x − y|² / 2σ²).
+    """Return the unbiased MMD² of `x` (n, d) and `y` (m, d) with the kernel k(x, y) = exp(−|x − y|² / 2σ²).
 
-    Σ_{i≠j} k(xᵢ, xⱼ)/n(n−1) + Σ_{i≠j} k(yᵢ, yⱼ)/m(m−1) − 2 Σ k(xᵢ, yⱼ)/nm. Where the laws are close it comes out
-    negative about as often as positive; it is never clipped. σ is the `bandwidth`, by default the median distance of
-    both together. The p-value is (1 + #{shuffled ≥ observed}) / (1 + permutations) over random relabelings, exact
-    under one law. `left_out` are the values without each of `blocks` blocks (every blocks-th example of both).
+    Σ_{i≠j} k(xᵢ, xⱼ)/n(n−1) + Σ_{i≠j} k(yᵢ, yⱼ)/m(m−1) − 2 Σ k(xᵢ, yⱼ)/nm. For similar distributions it is negative
+    about as often as positive; it is never clipped. σ is the `bandwidth`, by default the median distance of both
+    samples together. The p-value is (1 + #{shuffled ≥ observed}) / (1 + permutations) over random relabelings, which is
+    exact for equal distributions. `left_out` are the values without each of `blocks` blocks (every blocks-th example of
+    both).
 
     `objectives.mmd2` is the differentiable loss. This one is in float64 and yields the permutations and the blocks
     from the same pass over the kernel matrix, so the two share the distances only.
 
-    The kernel is made `chunk` rows at a time: memory grows with n + m, not its square.
+    The kernel is computed in `chunk` rows: memory grows with n + m, not with its square.
 
-    Reference: A kernel two-sample test, A. Gretton et al., 2012.
+    Reference: *A kernel two-sample test*, A. Gretton et al., 2012.
 
     >>> x = torch.tensor([[0.0], [1.0]])
-    >>> found = mmd2(x, x + 9, bandwidth=1.0, permutations=0)
-    >>> round(found.value, 4), found.p_value
+    >>> result = mmd2(x, x + 9, bandwidth=1.0, permutations=0)
+    >>> round(result.value, 4), result.p_value
     (1.2131, 1.0)
     """
     both, n = _joined(x, y), len(x)
     sigma = median_distance(both, generator=generator) if bandwidth is None else positive("bandwidth", bandwidth)
-    # in powers of two: exp2 is several times faster than exp on processors
+    # powers of two: exp2 is several times faster than exp on CPUs
     both = (both - middle(both)) / (sigma * math.sqrt(2 * math.log(2)))
 
     def kernel(rows: slice) -> Tensor:
@@ -76,7 +79,7 @@ def mmd2(
     for column in range(permutations):
         shuffled[torch.randperm(len(both), generator=generator)[:n], column] = 1.0
     values, others = discrepancies(kernel, n, len(both) - n, blocks, shuffled.to(both.device), chunk)
-    # rounding must not break a tie with the observed labeling itself
+    # rounding must not break a tie with the observed labeling
     above = int((others >= values[0] - 1e-12).sum())
     return TwoSample(
         value=values[0],
@@ -87,12 +90,14 @@ def mmd2(
 
 
 def kid(x: Tensor, y: Tensor, *, blocks: int = 0, chunk: int = 256) -> TwoSample:
-    """Return the kernel inception distance of features `x` (n, d) and `y` (m, d): the unbiased MMD² under (x·y/d + 1)³.
+    """Return the kernel inception distance of features `x` (n, d) and `y` (m, d): the unbiased MMD² with the kernel
+    (x·y/d + 1)³.
 
-    Over all pairs, not over random subsets of them: the same expectation, less variance, and no seed. It may be
-    negative and is never clipped. `left_out` are the values without each of `blocks` blocks, as in `mmd2`.
+    It uses all pairs instead of random subsets: the expectation is the same, the variance smaller, and there is no
+    seed. It may be negative and is never clipped. `left_out` are the values without each of `blocks` blocks, as in
+    `mmd2`.
 
-    Reference: Demystifying MMD GANs, M. Bińkowski et al., 2018, arXiv:1801.01401.
+    Reference: *Demystifying MMD GANs*, M. Bińkowski et al., 2018, arXiv:1801.01401.
 
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> kid(x, x + 1).value  # 1 + 27 − 2 (1 + 1 + 8 + 27) / 4
@@ -114,9 +119,9 @@ def _joined(x: Tensor, y: Tensor) -> Tensor:
 
 
 def median_distance(x: Tensor, *, limit: int = 1000, generator: torch.Generator | None = None) -> float:
-    """Return the median distance of pairs of `x` (n, d), of at most `limit` of them drawn by `generator`.
+    """Return the median distance between pairs of `x` (n, d), of at most `limit` examples chosen by `generator`.
 
-    Where most pairs coincide it is the mean distance, and 1 where all do: a bandwidth must be positive.
+    If most pairs coincide it is the mean distance, and 1 if all do, since a bandwidth must be positive.
 
     >>> median_distance(torch.tensor([[0.0], [1.0], [3.0]]))
     2.0
@@ -128,9 +133,9 @@ def median_distance(x: Tensor, *, limit: int = 1000, generator: torch.Generator 
 
 
 def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
-    """Return W₁ = ∫|F − G| of numbers `x` (n, ...) and `y` (m, ...), column by column, in their unit.
+    """Return W₁ = ∫|F − G| of values `x` (n, ...) and `y` (m, ...), column by column, in their unit.
 
-    Sizes may differ. Of finite samples it is biased upwards.
+    The numbers of values may differ. Finite samples bias it upwards.
 
     >>> wasserstein_1d(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0])).item()
     2.0
@@ -144,11 +149,11 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
 def sliced_wasserstein(
     x: Tensor, y: Tensor, *, projections: int = 128, generator: torch.Generator | None = None
 ) -> float:
-    """Return W₁ along a direction, averaged over `projections` random ones, of `x` (n, d) and `y` (m, d).
+    """Return W₁ along a direction, averaged over `projections` random directions, of `x` (n, d) and `y` (m, d).
 
-    SW₁ = E_θ W₁(⟨θ, x⟩, ⟨θ, y⟩), θ uniform on the unit sphere. Of finite samples it is biased upwards.
+    SW₁ = E_θ W₁(⟨θ, x⟩, ⟨θ, y⟩), θ uniform on the unit sphere. Finite samples bias it upwards.
 
-    Reference: Sliced and Radon Wasserstein barycenters of measures, N. Bonneel et al., 2015.
+    Reference: *Sliced and Radon Wasserstein barycenters of measures*, N. Bonneel et al., 2015.
 
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> sliced_wasserstein(x, x + 3)

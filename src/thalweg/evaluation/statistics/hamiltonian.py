@@ -1,4 +1,4 @@
-"""Annealed importance sampling: from a prior to a posterior through laws between them, by Hamiltonian Monte Carlo."""
+"""Annealed importance sampling by Hamiltonian Monte Carlo, from a prior to a posterior."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 __all__ = ["LEAPFROG", "WANTED", "Annealed", "Point", "anneal", "point", "sigmoid_schedule", "transition"]
 
-LEAPFROG = 3  # steps of a transition: the same time is better spent on more temperatures than on longer ways
-WANTED = 0.65  # of the proposals are to be accepted (Beskos et al., 2013, arXiv:1001.4460)
-FIRST, GAIN = 0.5, 0.2  # the first step's size, and how fast it follows the acceptance
+LEAPFROG = 3  # per transition: the same time is better spent on more temperatures than on longer trajectories
+WANTED = 0.65  # target acceptance rate (Beskos et al., 2013, arXiv:1001.4460)
+FIRST, GAIN = 0.5, 0.2  # initial step size, and its adaptation rate
 
 Law = Callable[[Tensor], Tensor]  # of z (B, d), (B,) nats
 
 
 class Annealed(NamedTuple):
-    """What came of the chains: log-weights (T, B) after each change of β, steps' sizes (T, B), and acceptance."""
+    """Result of the chains: log-weights (T, B) after each change of β, step sizes (T, B), and the acceptance rate."""
 
     log_weights: Tensor
     steps: Tensor
@@ -26,7 +26,7 @@ class Annealed(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Where the chains are: z (B, d), both log-laws there (B,), and their gradients (B, d)."""
+    """The state of the chains: z (B, d), both log-densities there (B,), and their gradients (B, d)."""
 
     z: Tensor
     prior: Tensor
@@ -39,32 +39,33 @@ class Point(NamedTuple):
         return self.prior + beta * self.likelihood
 
     def slope(self, beta: Tensor) -> Tensor:
-        """Return its gradient, (B, d)."""
+        """Return the gradient of `log_density`, (B, d)."""
         return self.prior_slope + beta[..., None].to(self.z) * self.likelihood_slope
 
 
 def point(log_prior: Law, log_likelihood: Law, z: Tensor) -> Point:
-    """Return the laws and their gradients at z; gradients of parameters are not made."""
+    """Return the log-densities and their gradients at z; gradients of parameters are not computed."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        found = []
+        parts = []
         for law in (log_prior, log_likelihood):
             value = law(z)
             if value.shape != (len(z),):
                 raise ValueError(f"log_likelihood: got shape {tuple(value.shape)}, wanted ({len(z)},), one a code")
-            found += [value.detach().double(), torch.autograd.grad(value.sum(), z)[0]]
-    return Point(z.detach(), found[0], found[2], found[1], found[3])
+            parts += [value.detach().double(), torch.autograd.grad(value.sum(), z)[0]]
+    return Point(z.detach(), parts[0], parts[2], parts[1], parts[3])
 
 
 def transition(
     log_prior: Law, log_likelihood: Law, at: Point, beta: Tensor, step: Tensor, leapfrog: int = LEAPFROG
 ) -> tuple[Point, Tensor]:
-    """Return the next point of chains that leave p(z) p(x|z)^β invariant, and the chance (B,) that it was a new one.
+    """Return the next state of chains with invariant density p(z) p(x|z)^β, and the acceptance probability (B,).
 
-    One Hamiltonian trajectory of `leapfrog` steps of size `step` (B,), from a fresh Gaussian momentum, accepted with
-    the chance min(1, e^−ΔH). What is not finite is rejected. Noise is from torch's global generator.
+    The proposal is a Hamiltonian trajectory of `leapfrog` steps of size `step` (B,) from a new Gaussian momentum,
+    accepted with probability min(1, e^−ΔH). States that are not finite are rejected. Noise is from torch's global
+    generator.
 
-    Reference: MCMC using Hamiltonian dynamics, R. M. Neal, 2011, arXiv:1206.1901.
+    Reference: *MCMC using Hamiltonian dynamics*, R. M. Neal, 2011, arXiv:1206.1901.
     """
     size = step[:, None].to(at.z)
     momentum = torch.randn_like(at.z)
@@ -84,18 +85,19 @@ def transition(
 def anneal(
     log_prior: Law, log_likelihood: Law, z: Tensor, betas: Tensor, *, steps: Tensor | None = None, chains: int = 1
 ) -> Annealed:
-    """Return the log-weights of chains from z (B, d) through the laws p(z) p(x|z)^β, `betas` (T + 1, B) or (T + 1, 1).
+    """Return the log-weights of chains from z (B, d) through densities p(z) p(x|z)^β, `betas` (T + 1, B) or (T + 1, 1).
 
     log w = Σ_t (β_t − β_{t−1}) log p(x|z_{t−1}), with one transition at β_t between two terms. From z of the prior and
-    β from 0 to 1, E[w] = p(x); from z of the posterior and β from 1 to 0, E[w] = 1/p(x): so in expectation the log of
-    a mean of such weights is a lower bound on log p(x), and minus that of the others an upper one.
+    β from 0 to 1, E[w] = p(x); from z of the posterior and β from 1 to 0, E[w] = 1/p(x). So in expectation the log of
+    an average of the former is a lower bound on log p(x), and minus the log of an average of the latter an upper bound.
 
-    `steps` (T, B) are the sizes of the steps at each β, fixed before: then this is exact. Without them they are found
-    on the way, to accept 65 %, one size for the `chains` of an example (rows are ordered chain by chain): these weights
-    are a little biased, as a chain's own past has chosen its steps, and good for a pilot only.
+    `steps` (T, B) are step sizes at each β that are fixed in advance; the bounds are then exact. Without them, step
+    sizes are adapted to an acceptance rate of 65 %, with one size for the `chains` of an example (rows are ordered by
+    chain). Such weights are slightly biased, because step sizes depend on the chain's past: use them only for pilot
+    runs.
 
-    Reference: Annealed importance sampling, R. M. Neal, 2001; On the quantitative analysis of decoder-based generative
-    models, Y. Wu et al., 2017, arXiv:1611.04273.
+    Reference: *Annealed importance sampling*, R. M. Neal, 2001. *On the quantitative analysis of decoder-based
+    generative models*, Y. Wu et al., 2017, arXiv:1611.04273.
 
     >>> prior = torch.distributions.Normal(0.0, 1.0)
     >>> log_prior, flat = lambda z: prior.log_prob(z)[:, 0], lambda z: z[:, 0] * 0 - 2.0
@@ -110,7 +112,7 @@ def anneal(
         total = total + (betas[t] - betas[t - 1]) * at.likelihood
         weights.append(total)
         sizes.append(step if steps is None else steps[t - 1])
-        if t == len(betas) - 1:  # the last law is reached: no weight is left to come
+        if t == len(betas) - 1:  # the last density is reached: no weight follows
             break
         at, chance = transition(log_prior, log_likelihood, at, betas[t], sizes[-1])
         chances.append(chance.mean())

@@ -1,4 +1,4 @@
-"""Mutual information of two columns, by counting: what one tells of the other, in nats."""
+"""Mutual information of two columns from counts, in nats."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["levels_of", "mutual_information"]
 
 
 def levels_of(values: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return whole-number levels 0, 1, ... of values (n,): their own where there are at most 2·`count` of them or they
-    are whole numbers, else `count` bins with equally many each (ties stay together).
+    """Return integer levels 0, 1, ... of values (n,): one per distinct value if there are at most 2·`count` or they are
+    integers; otherwise `count` bins with equally many values (ties stay together).
 
     >>> levels_of(np.array([0.3, 0.1, 0.2, 0.4, 0.6, 0.5]), 2).tolist(), levels_of(np.array([7, 5, 7]), 2).tolist()
     ([0, 0, 0, 1, 1, 1], [1, 0, 1])
@@ -25,12 +25,12 @@ def levels_of(values: NDArray[Any], count: int) -> NDArray[np.int64]:
 
 
 def mutual_information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Return I(a; b) = Σ p(i, j) log p(i, j) / p(i) p(j), nats, of two arrays of levels (n,), less its bias.
+    """Return I(a; b) = Σ p(i, j) log p(i, j) / p(i) p(j), nats, of two arrays of levels (n,), corrected for bias.
 
-    The p are frequencies, whose information is too high by about (m_ab − m_a − m_b + 1) / 2n, m the numbers of cells
-    that are not empty. Twenty bins of a thousand examples would else hide a tenth of a gap. I(a; a) is the entropy.
+    The p are relative frequencies, whose information is too high by about (m_ab − m_a − m_b + 1) / 2n, with m the
+    numbers of non-empty cells. I(a; a) is the entropy.
 
-    Reference: Note on the bias of information estimates, G. A. Miller, 1955.
+    Reference: *Note on the bias of information estimates*, G. A. Miller, 1955.
 
     >>> a, b = np.repeat([0, 1], 500), np.tile([0, 1], 500)
     >>> round(mutual_information(a, a), 4), round(mutual_information(a, b), 4)  # log 2 + 1/2000, and −1/2000

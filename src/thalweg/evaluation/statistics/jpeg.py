@@ -1,4 +1,4 @@
-"""JPEG's rate and distortion, beside which codes are measured: a file an image, and one file for all."""
+"""Rate and distortion of JPEG: one file per image, and one file for all images."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ BLOCK = 8
 def jpeg_curves(
     images: NDArray[Any], qualities: Iterable[int], *, peak: int, varies: str = "test examples", protocol: Any = None
 ) -> dict[str, list[Point]]:
-    """Return three curves of images (N, C, H, W) of levels 0..peak, C of 1 or 3, by what is counted:
+    """Return three curves of images (N, C, H, W) of levels 0..peak, C of 1 or 3, by which bytes are counted:
 
     - "JPEG, a file an image": all bytes of N files;
-    - "JPEG, without headers": of these, the entropy-coded data alone. No file has so few: headers hold the tables
-      that it takes to read them, hundreds of bytes, far more than the data of a small image;
-    - "JPEG, all images in one file": all bytes of one file of the images side by side, each in whole blocks of 8×8
-      filled up with its edge. Its header is shared by all.
+    - "JPEG, without headers": the entropy-coded data of these files. No real file is so small: the headers with the
+      tables that are needed for decoding take hundreds of bytes, far more than the data of a small image;
+    - "JPEG, all images in one file": all bytes of one file with the images side by side, each padded to whole blocks of
+      8×8 with its edge. All images share its header.
 
-    Huffman tables are made for each file, and colors keep their resolution (4:4:4), so that images side by side do not
-    run into each other. Levels are scaled to 0..255 for JPEG, and what it gives back is scaled again, not rounded.
+    Huffman tables are optimized for each file, and colors are not subsampled (4:4:4), so that neighboring images do not
+    mix. Levels are scaled to 0..255 for JPEG, and the decoded values are scaled back without rounding.
 
-    Raises ValueError for other numbers of channels, and levels above 255.
+    Raises ValueError for other numbers of channels, and for levels above 255.
 
     >>> x = np.tile(np.arange(16, dtype=np.uint8) * 16, (20, 1, 16, 1))
-    >>> found = jpeg_curves(x, [50], peak=255)
-    >>> found["JPEG, a file an image"][0].total > 10 * found["JPEG, without headers"][0].total
+    >>> result = jpeg_curves(x, [50], peak=255)
+    >>> result["JPEG, a file an image"][0].total > 10 * result["JPEG, without headers"][0].total
     True
     """
     n, channels, height, width = images.shape
@@ -63,9 +63,9 @@ def jpeg_curves(
 
 
 def scan_bytes(file: bytes) -> int:
-    """Return how many bytes of a JPEG file are entropy-coded data: those after the header of its one scan, but the end.
+    """Return the number of bytes of entropy-coded data in a JPEG file, after the header of its only scan.
 
-    Raises ValueError for what is no baseline JPEG file.
+    Raises ValueError for a file that is not baseline JPEG.
     """
     if file[:2] != b"\xff\xd8" or file[-2:] != b"\xff\xd9":
         raise ValueError("JPEG: got bytes that do not begin and end as such a file, wanted one")
@@ -95,7 +95,7 @@ def _read(file: bytes) -> NDArray[np.uint8]:
 
 
 def _raw(image: NDArray[np.uint8], peak: int) -> NDArray[np.float64]:
-    """From (N, H, W, C) of 0..255 to (N, C, H, W) of 0..peak."""
+    """Convert (N, H, W, C) of 0..255 to (N, C, H, W) of 0..peak."""
     return image.transpose(0, 3, 1, 2).astype(np.float64) * (peak / 255)
 
 
@@ -104,7 +104,7 @@ def _tile(height: int, width: int) -> tuple[int, int]:
 
 
 def _sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay images (N, H, W, C) side by side, each filled up to whole blocks with its edge."""
+    """Arrange images (N, H, W, C) side by side, each padded to whole blocks with its edge."""
     n, height, width, channels = images.shape
     high, wide = _tile(height, width)
     columns = math.ceil(math.sqrt(n))

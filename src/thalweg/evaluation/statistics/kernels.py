@@ -1,4 +1,4 @@
-"""Maximum mean discrepancies of a kernel, in tiles: of all, without each block, and under shuffled labels."""
+"""Maximum mean discrepancies of a kernel, in tiles: of all examples, without each block, for shuffled labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["discrepancies"]
 def discrepancies(
     kernel: Callable[[slice], Tensor], n: int, m: int, blocks: int, shuffled: Tensor, chunk: int
 ) -> tuple[list[float], Tensor]:
-    """Return the MMD² of all and without each block, and those (P,) where the columns of `shuffled` say who is first.
+    """Return the MMD² of all examples and without each block, and those (P,) for labels given by the columns of
+    `shuffled`.
 
-    `kernel(rows)` gives k of those rows with themselves and all later ones: each pair is made once. Sums over pairs of
-    blocks then give the value without any block in closed form.
+    `kernel(rows)` returns k of those rows with themselves and all later ones, so that each pair is computed once. Sums
+    over pairs of blocks then give the value without any block in closed form.
     """
     groups = max(blocks, 1)
     turn = torch.cat([torch.arange(n) % groups, groups + torch.arange(m) % groups]).to(shuffled.device)

@@ -1,4 +1,4 @@
-"""Mean and covariance of a stream, and the Fréchet distance of two of them."""
+"""Mean and covariance of a stream of examples, and the Fréchet distance between two of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Moments", "frechet", "frechet_of_few"]
 
 @dataclass(frozen=True)
 class Moments:
-    """The `count`, `mean` (d,) and `scatter` Σ(x−μ)(x−μ)ᵀ (d, d) of examples, in float64; streamed and mergeable.
+    """The `count`, `mean` (d,) and `scatter` Σ(x−μ)(x−μ)ᵀ (d, d) of examples, in float64; they can be merged.
 
-    The sum of two is the moments of both their examples (Chan, Golub, LeVeque): with δ = μ₂ − μ₁ and n = n₁ + n₂,
-    μ = μ₁ + δ n₂/n and S = S₁ + S₂ + δδᵀ n₁n₂/n. Memory does not grow with the count.
+    The sum of two is the moments of all their examples (Chan, Golub, LeVeque): with δ = μ₂ − μ₁ and n = n₁ + n₂, μ = μ₁
+    + δ n₂/n and S = S₁ + S₂ + δδᵀ n₁n₂/n. Memory does not grow with the count.
 
-    Reference: Updating formulae and a pairwise algorithm for computing sample variances, T. F. Chan, G. H. Golub,
-    R. J. LeVeque, 1979.
+    Reference: *Updating formulae and a pairwise algorithm for computing sample variances*, T. F. Chan, G. H. Golub, R.
+    J. LeVeque, 1979.
 
     >>> x = torch.tensor([[0.0], [1.0], [5.0]])
     >>> both = Moments.of(x[:1]) + Moments.of(x[1:])
@@ -41,7 +41,7 @@ class Moments:
         return cls(len(x), mean, centred.T @ centred)
 
     @classmethod
-    def given(cls, mean: Tensor, covariance: Tensor, count: int = 2) -> Moments:
+    def known(cls, mean: Tensor, covariance: Tensor, count: int = 2) -> Moments:
         """Return moments that are known: a `mean` (d,) and a `covariance` (d, d)."""
         return cls(count, mean.double(), covariance.double() * (count - 1))
 
@@ -51,7 +51,7 @@ class Moments:
         return Moments(count, self.mean + apart * (other.count / count), scatter)
 
     def __sub__(self, other: Moments) -> Moments:
-        """Return the moments of the rest, where `other` are the moments of some of these examples."""
+        """Return the moments of the remaining examples, where `other` are the moments of some of these examples."""
         count = self.count - other.count
         mean = self.mean + (self.mean - other.mean) * (other.count / count)
         apart = other.mean - mean
@@ -67,20 +67,20 @@ class Moments:
 
 
 def frechet(a: Moments, b: Moments) -> float:
-    """Return the squared Fréchet (2-Wasserstein) distance of the Gaussians with these moments, in squared units of x.
+    """Return the squared Fréchet (2-Wasserstein) distance between Gaussians with these moments, in squared units of x.
 
-    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ_a = LLᵀ (Cholesky), the trace of the root is the sum of the
-    roots of the eigenvalues of the symmetric LᵀΣ_bL: no root of a nonsymmetric matrix, nothing complex. A root of an
-    eigenvalue near 0 would lose half the digits; where that could show in the ninth digit of tr(Σ_a + Σ_b), as with a
-    singular covariance, the sum is that of the singular values of F_aᵀF_b, Σ = FFᵀ from the eigenvalues, instead. Of
-    finite samples it is biased upwards.
+    ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_aΣ_b)^½). With Σ_a = LLᵀ (Cholesky), the trace of the root is the sum of the roots
+    of the eigenvalues of the symmetric LᵀΣ_bL, which avoids the root of a nonsymmetric matrix. The root of an
+    eigenvalue near 0 would lose half the digits; if that could change the ninth digit of tr(Σ_a + Σ_b), as with a
+    singular covariance, the sum of the singular values of F_aᵀF_b is used instead, with Σ = FFᵀ from the eigenvalues.
+    Finite samples bias the distance upwards.
 
-    Reference: The Fréchet distance between multivariate normal distributions, D. C. Dowson, B. V. Landau, 1982; GANs
-    trained by a two time-scale update rule converge to a local Nash equilibrium, M. Heusel et al., 2017,
+    Reference: *The Fréchet distance between multivariate normal distributions*, D. C. Dowson, B. V. Landau, 1982. *GANs
+    trained by a two time-scale update rule converge to a local Nash equilibrium*, M. Heusel et al., 2017,
     arXiv:1706.08500.
 
     >>> one = torch.eye(1)
-    >>> frechet(Moments.given(torch.zeros(1), one), Moments.given(torch.ones(1), 4 * one))
+    >>> frechet(Moments.known(torch.zeros(1), one), Moments.known(torch.ones(1), 4 * one))
     2.0
     """
     if a.mean.shape != b.mean.shape:
@@ -90,14 +90,14 @@ def frechet(a: Moments, b: Moments) -> float:
     root = _trace_of_root(first, second, 1e-9 * total)
     if root is None:
         root = float(torch.linalg.svdvals(_factor(first).T @ _factor(second)).sum())
-    return max(float((a.mean - b.mean).square().sum()) + total - 2 * root, 0.0)  # below 0 by rounding alone
+    return max(float((a.mean - b.mean).square().sum()) + total - 2 * root, 0.0)  # negative only by rounding
 
 
 def frechet_of_few(x: Tensor, y: Tensor) -> float:
-    """Return `frechet` of the moments of `x` (n, d) and `y` (m, d) where d is large: no (d, d) matrix is made.
+    """Return `frechet` of the moments of `x` (n, d) and `y` (m, d) for large d, without a (d, d) matrix.
 
-    With the centred examples as factors, Σ = XᵀX/(n−1), the root's trace is the sum of the singular values of the
-    (n, m) matrix XYᵀ, over √((n−1)(m−1)).
+    With the centered examples as factors, Σ = XᵀX/(n−1), the trace of the root is the sum of the singular values of the
+    (n, m) matrix XYᵀ, divided by √((n−1)(m−1)).
 
     >>> frechet_of_few(torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[1.0, 3.0], [3.0, 3.0]]))
     10.0
@@ -108,19 +108,20 @@ def frechet_of_few(x: Tensor, y: Tensor) -> float:
     first, second = ((z.double() - c) / (len(z) - 1) ** 0.5 for z, c in zip((x, y), centres, strict=True))
     root = torch.linalg.svdvals(first @ second.T).sum()
     spread = first.square().sum() + second.square().sum() - 2 * root
-    return max(float((centres[0] - centres[1]).square().sum() + spread), 0.0)  # below 0 by rounding alone
+    return max(float((centres[0] - centres[1]).square().sum() + spread), 0.0)  # negative only by rounding
 
 
 def _trace_of_root(first: Tensor, second: Tensor, tolerance: float) -> float | None:
-    """Return tr (Σ_aΣ_b)^½ by Cholesky's factor, or None where rounding could move it by more than the tolerance."""
+    """Return tr (Σ_aΣ_b)^½ by a Cholesky factor, or None if rounding could change it by more than the tolerance."""
     from scipy.linalg.lapack import dsygst
 
     factor, singular = torch.linalg.cholesky_ex(first.cpu())
     if singular:
         return None
-    turned, _ = dsygst(second.cpu().numpy(), factor.numpy(), itype=2, lower=1)  # LᵀΣ_bL in a quarter of its products
+    # LᵀΣ_bL with a quarter of the multiplications
+    turned, _ = dsygst(second.cpu().numpy(), factor.numpy(), itype=2, lower=1)
     values = torch.linalg.eigvalsh(torch.from_numpy(turned), UPLO="L")
-    # an eigenvalue λ is off by ε‖Σ_a‖‖Σ_b‖ or less, its root by that / 2√λ
+    # an eigenvalue λ has an error of at most ε‖Σ_a‖‖Σ_b‖, its root of that / 2√λ
     noise = torch.finfo(values.dtype).eps * float(first.norm() * second.norm())
     if values[0] > 0 and noise * float((0.5 / values.sqrt()).sum()) <= tolerance:
         return float(values.sqrt().sum())
@@ -128,7 +129,8 @@ def _trace_of_root(first: Tensor, second: Tensor, tolerance: float) -> float | N
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """Return F (d, r) with FFᵀ the covariance, r its rank."""
+    """Return F (d, r) with FFᵀ the covariance, where r is its rank."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return factor

@@ -1,4 +1,4 @@
-"""How well scores rank the strange above the normal: the areas under two curves."""
+"""Areas under the ROC and precision-recall curves: how well scores rank anomalous examples above normal ones."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BLOCKS, POINTS = 10, 100
 VARIES = "test examples and anomalies"
 
 
-def auroc(name: str, normal: Array, strange: Array, **rest: Any) -> Estimate:
-    """Return P(strange > normal) + ½ P(equal) in % of scores, as many of each, with DeLong's interval on the logit.
+def auroc(name: str, normal: Array, anomalous: Array, **rest: Any) -> Estimate:
+    """Return P(anomalous > normal) + ½ P(equal) in % for equally many scores of both, with DeLong's interval on the
+    logit.
 
-    The `parts` are the structural components: what each example is worth, V_i = mean over the others of
-    1[strange > normal] + ½ 1[equal], stretched about their mean so that Student's variance of all 2n of them is
-    DeLong's, (s²_strange + s²_normal)/n. So the parts of two scores of the same examples pair as DeLong's covariance
-    has it.
+    The `parts` are the structural components V_i = mean over the other class of 1[anomalous > normal] + ½ 1[equal],
+    scaled about their mean so that Student's variance of all 2n of them is DeLong's, (s²_anomalous + s²_normal)/n. So
+    the parts of two scores of the same examples have DeLong's covariance.
 
-    Reference: Comparing the areas under two or more correlated receiver operating characteristic curves, E. R. DeLong,
-    D. M. DeLong, D. L. Clarke-Pearson, 1988. Fast implementation of DeLong's algorithm, X. Sun, W. Xu, 2014.
+    Reference: *Comparing the areas under two or more correlated receiver operating characteristic curves*, E. R.
+    DeLong, D. M. DeLong, D. L. Clarke-Pearson, 1988. *Fast implementation of DeLong's algorithm*, X. Sun, W. Xu, 2014.
 
     >>> print(auroc("AUROC", np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.5, 3.5, 4.5, 5.5])))
     94 [30, 100] %
@@ -36,18 +36,18 @@ def auroc(name: str, normal: Array, strange: Array, **rest: Any) -> Estimate:
     from scipy.stats import rankdata
     from sklearn.metrics import roc_auc_score
 
-    n = _as_many(normal, strange, 2)
-    both = rankdata(np.concatenate([normal, strange]))  # midranks; infinite scores have one, too
+    n = _as_many(normal, anomalous, 2)
+    both = rankdata(np.concatenate([normal, anomalous]))  # midranks, which infinite scores have as well
     area = float(roc_auc_score(np.repeat([0, 1], n), both))
-    worth = np.concatenate([1 - (both[:n] - rankdata(normal)) / n, (both[n:] - rankdata(strange)) / n])
+    worth = np.concatenate([1 - (both[:n] - rankdata(normal)) / n, (both[n:] - rankdata(anomalous)) / n])
     parts = area + (worth - area) * math.sqrt((4 * n - 2) / (n - 1))
     return _bounded(name, area, parts, n, "DeLong", kind="exact", **rest)
 
 
-def aupr(name: str, normal: Array, strange: Array, *, seed: int = 0, **rest: Any) -> Estimate:
-    """Return the average precision in % of telling strange from as many normal scores, with the jackknife's interval.
+def aupr(name: str, normal: Array, anomalous: Array, *, seed: int = 0, **rest: Any) -> Estimate:
+    """Return the average precision in % for anomalous and equally many normal scores, with a jackknife interval.
 
-    Blocks are of random examples of both. 50 % is chance.
+    Blocks contain random examples of both classes. 50 % is chance level.
 
     >>> print(aupr("AUPR", np.zeros(20), np.ones(20)))
     100.0 [83.9, 100.0] %
@@ -55,26 +55,29 @@ def aupr(name: str, normal: Array, strange: Array, *, seed: int = 0, **rest: Any
     from scipy.stats import rankdata
     from sklearn.metrics import average_precision_score
 
-    n = _as_many(normal, strange, 2 * BLOCKS)
-    values, truth = rankdata(np.concatenate([normal, strange])), np.repeat([0, 1], n)
+    n = _as_many(normal, anomalous, 2 * BLOCKS)
+    values, truth = rankdata(np.concatenate([normal, anomalous])), np.repeat([0, 1], n)
     draws = [np.random.default_rng(fold(seed, "blocks", name)) for name in ("normal", "strange")]
     turn = np.concatenate([draw.permutation(n) for draw in draws]) % BLOCKS
-    found = [float(average_precision_score(truth[turn != b], values[turn != b])) for b in range(-1, BLOCKS)]
-    parts = BLOCKS * found[0] - (BLOCKS - 1) * np.array(found[1:])
-    return _bounded(name, found[0], parts, n, f"delete-a-block jackknife, {BLOCKS} blocks", kind="estimate", **rest)
+    precision = [float(average_precision_score(truth[turn != b], values[turn != b])) for b in range(-1, BLOCKS)]
+    parts = BLOCKS * precision[0] - (BLOCKS - 1) * np.array(precision[1:])
+    return _bounded(name, precision[0], parts, n, f"delete-a-block jackknife, {BLOCKS} blocks", kind="estimate", **rest)
 
 
-def _as_many(normal: Array, strange: Array, least: int) -> int:
+def _as_many(normal: Array, anomalous: Array, least: int) -> int:
     n = len(normal)
-    if n != len(strange) or n < least:
-        raise ValueError(f"scores: got {n} normal and {len(strange)} strange, wanted as many of each, at least {least}")
+    if n != len(anomalous) or n < least:
+        raise ValueError(
+            f"scores: got {n} normal and {len(anomalous)} anomalous, wanted as many of each, at least {least}"
+        )
     return n
 
 
 def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies: str = VARIES, **rest: Any) -> Estimate:
-    """Return a value in [0, 1] as one in %, Student's interval of its parts taken on the logit: never beyond the ends.
+    """Return a value in [0, 1] in %, with Student's interval of its parts on the logit scale, which stays within 0 and
+    100 %.
 
-    Where the parts do not vary, as when every pair is in order, it is Wilson's of a share of n.
+    If the parts do not vary, as when every pair is ordered correctly, it is Wilson's interval of a share of n.
     """
     from scipy.special import expit, logit
 
@@ -94,16 +97,16 @@ def _bounded(name: str, value: float, parts: Array, n: int, how: str, *, varies:
     return Estimate(name=name, parts=100 * parts, **ends, **fields)
 
 
-def roc(normal: Array, strange: Array) -> dict[str, list[float]]:
-    """Return at most 100 points of the receiver operating characteristic: rates as fractions, from (0, 0) to (1, 1).
+def roc(normal: Array, anomalous: Array) -> tuple[list[float], list[float]]:
+    """Return false and true positive rates, as fractions, at up to 100 points of the ROC curve, from (0, 0) to (1, 1).
 
     >>> roc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
-    {'false positive rate': [0.0, 0.0, 0.5, 1.0], 'true positive rate': [0.0, 0.5, 1.0, 1.0]}
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0])
     """
     from scipy.stats import rankdata
     from sklearn.metrics import roc_curve
 
-    truth = np.repeat([0, 1], [len(normal), len(strange)])
-    false, true, _ = roc_curve(truth, rankdata(np.concatenate([normal, strange])))
+    truth = np.repeat([0, 1], [len(normal), len(anomalous)])
+    false, true, _ = roc_curve(truth, rankdata(np.concatenate([normal, anomalous])))
     kept = np.unique(np.linspace(0, len(false) - 1, POINTS).round().astype(int))
-    return {"false positive rate": false[kept].tolist(), "true positive rate": true[kept].tolist()}
+    return false[kept].tolist(), true[kept].tolist()

@@ -1,4 +1,4 @@
-"""What a person sees while models train: one line each on a terminal, a line now and then elsewhere; on stderr."""
+"""The progress of trainings on stderr: one line per training on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from thalweg.comparison.jobs import Job
 
-__all__ = ["LiveBoard", "PlainBoard", "board"]
+__all__ = ["LiveProgressDisplay", "PlainProgressDisplay", "progress_display"]
 
 
 def line_of(job: Job, last: Mapping[str, Any]) -> str:
-    """Return where a job is, in a line."""
+    """Return the progress of a job as one line."""
     if job.state == "failed":
         return f"failed: {job.reason}"
     if job.state == "training" and "step" in last:
@@ -24,11 +24,11 @@ def line_of(job: Job, last: Mapping[str, Any]) -> str:
     return job.state
 
 
-class PlainBoard:
-    """A line when a training begins and ends, and every few seconds between."""
+class PlainProgressDisplay:
+    """Writes a line when a training begins and ends, and every few seconds in between."""
 
     def __init__(self, jobs: Sequence[Job], every: float = 10.0) -> None:
-        self.every, self.told = every, {job.name: 0.0 for job in jobs}
+        self.every, self.printed = every, {job.name: 0.0 for job in jobs}
         self.states: dict[str, str] = {}
 
     def show(self, job: Job, message: Mapping[str, Any]) -> None:
@@ -36,15 +36,15 @@ class PlainBoard:
         if "warning" in message:
             print(f"{job.name}  warning: {message['warning']}", file=sys.stderr)
         changed = self.states.get(job.name) != job.state
-        if changed or ("metrics" in message and now - self.told[job.name] > self.every):
-            self.states[job.name], self.told[job.name] = job.state, now
+        if changed or ("metrics" in message and now - self.printed[job.name] > self.every):
+            self.states[job.name], self.printed[job.name] = job.state, now
             print(f"{job.name}  {line_of(job, message)}", file=sys.stderr)
 
-    def say(self, text: str) -> None:
-        """Tell of something that is no training."""
+    def log(self, text: str) -> None:
+        """Write a message that does not concern a training."""
         print(text, file=sys.stderr)
 
-    def __enter__(self) -> PlainBoard:
+    def __enter__(self) -> PlainProgressDisplay:
         return self
 
     def __exit__(
@@ -52,8 +52,8 @@ class PlainBoard:
     ) -> None: ...
 
 
-class LiveBoard:
-    """A line for every training, and one for what is done after."""
+class LiveProgressDisplay:
+    """Shows one line per training, and one line for the work after the trainings."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         from rich.console import Console
@@ -71,8 +71,8 @@ class LiveBoard:
             self.last[job.name] = message
         self._draw()
 
-    def say(self, text: str) -> None:
-        """Tell of something that is no training."""
+    def log(self, text: str) -> None:
+        """Show a message that does not concern a training."""
         self.text = text
         self._draw()
 
@@ -88,7 +88,7 @@ class LiveBoard:
             table.add_row("▸", "", self.text)
         self.live.update(table)
 
-    def __enter__(self) -> LiveBoard:
+    def __enter__(self) -> LiveProgressDisplay:
         self.live.start()
         self._draw()
         return self
@@ -99,6 +99,6 @@ class LiveBoard:
         self.live.stop()
 
 
-def board(jobs: Sequence[Job]) -> LiveBoard | PlainBoard:
-    """Return what fits stderr."""
-    return LiveBoard(jobs) if sys.stderr.isatty() else PlainBoard(jobs)
+def progress_display(jobs: Sequence[Job]) -> LiveProgressDisplay | PlainProgressDisplay:
+    """Return the display that fits stderr."""
+    return LiveProgressDisplay(jobs) if sys.stderr.isatty() else PlainProgressDisplay(jobs)
