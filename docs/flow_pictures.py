@@ -51,7 +51,7 @@ def flow_1d(runs: Path) -> Any:
                 row[0].plot(x, model.log_prob(x).exp(), style, color="black", linewidth=1, label=when)
                 row[1].plot(x, model.encode(x), style, color="black", linewidth=1)
                 panel.hist(model.encode(test)[:, 0].numpy(), bins=50, range=span, density=True, color="0.75")
-                panel.plot(axis, model.law.log_prob(axis).exp(), color="black", linewidth=1)
+                panel.plot(axis, model.base_distribution.log_prob(axis).exp(), color="black", linewidth=1)
             panel.set_title(f"z {when}, and {base}", fontsize=9)
         row[0].set_title("density of x", fontsize=9)
         row[1].set_title("z = f(x)", fontsize=9)

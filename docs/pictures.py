@@ -201,10 +201,11 @@ def vq_vae_2(runs: Path) -> Any:
     samples = model.sample(100, generator(0, "picture"))
     with torch.no_grad():
         pages = [x, model.reconstruct(x)]
-        top = model.codes(x)[:, : model.law.top.height * model.law.top.width]
+        top = model.codes(x)[:, : model.code_prior.top.height * model.code_prior.top.width]
         for i in range(4):
             source = generator(0, "bottom", i)
-            bottom = model.law.bottom.sample(len(x), source, context=model.law.above(top, None)).long().flatten(1)
+            above = model.code_prior.above(top, None)
+            bottom = model.code_prior.bottom.sample(len(x), source, context=above).long().flatten(1)
             pages.append(model.decode(model.autoencoder.vectors(torch.cat([top, bottom], 1))))
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), layout="constrained", width_ratios=[10, 6])
     title = "test images, reconstructions, 4 × resampled bottom codes"

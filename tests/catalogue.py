@@ -72,7 +72,7 @@ class Member:
             return recipe(self.recipe)(self.spec, **self.options)
 
     def moved(self, seed: int = 0) -> Run:
-        """Build the run with every parameter moved off its start, so that no zero start hides a mistake."""
+        """Build the run with noise added to every parameter, so that initial zeros do not hide errors."""
         run = self.run(seed)
         for stage in run.stages:
             if not stage.update.needs_gradients:
@@ -90,11 +90,11 @@ class Member:
 
     def examples(self, n: int, seed: int = 0) -> Tensor:
         """Return `n` raw examples like the Spec's: uniform levels, or Gaussian columns, rounded where discrete."""
-        law = generator(seed, "examples")
+        source = generator(seed, "examples")
         if self.spec.levels is not None:
             dtype = torch.uint8 if self.spec.kind == "image" else torch.int64
-            return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=law, dtype=dtype)
-        noise = torch.randn(n, *self.spec.shape, generator=law).double()
+            return torch.randint(0, self.spec.levels, (n, *self.spec.shape), generator=source, dtype=dtype)
+        noise = torch.randn(n, *self.spec.shape, generator=source).double()
         x = noise * torch.tensor(self.spec.std) + torch.tensor(self.spec.mean)
         return quantize(x, self.spec.discrete)
 

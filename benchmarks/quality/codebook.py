@@ -54,7 +54,7 @@ def main() -> None:
     uses = {name: torch.zeros(q.count) for name, q in model.autoencoder.quantizers.items()}
     with frozen(model), fast_matmul(torch.device("cpu")):
         for _, part in Examples(x, seed=0, batch_size=BATCH_SIZE).batches():
-            prior.append(-model.law.log_prob(model.codes(part).long()) * scale)
+            prior.append(-model.code_prior.log_prob(model.codes(part).long()) * scale)
             total.append(-model.elbo(part) * scale)
             for name, quantized in model.autoencoder(part, torch.rand(part.shape)).quantized.items():
                 uses[name] += torch.bincount(quantized.codes.flatten(), minlength=len(uses[name]))

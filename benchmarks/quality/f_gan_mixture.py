@@ -133,8 +133,8 @@ def trained(
     critic = mlp((1, 64, 64, 1), activation=nn.Tanh).append(nn.Flatten(0))
     gaussian = Gaussian()
     model = GAN(Networks(gaussian, critic), (1,), latent_dim=1, mean=[0.0], std=[1.0])
-    rules = adversarial.f_gan(f_divergence(name), saturating=loss == "bound")
-    game = AdversarialGame(model, adversarial.hinge() if loss == HINGE else rules)
+    gan_loss = adversarial.f_gan(f_divergence(name), saturating=loss == "bound")
+    game = AdversarialGame(model, adversarial.hinge() if loss == HINGE else gan_loss)
     rates, falling = {"critic": 5e-3, "generator": rate}, ScheduleConfig(name="cosine", floor=0.01)
     stage = Stage(
         problem=game,
@@ -149,17 +149,17 @@ def trained(
     train(Run(model, (stage,)), lambda stage, world: Sources(Draws(batch, seed), []), settings)
     seconds = time.process_time() - before
     mu, sigma = gaussian.mu.item(), gaussian.log_sigma.exp().item()
-    judge: Callable[[Tensor], Tensor] = model.judge
+    critic: Callable[[Tensor], Tensor] = model.discriminate
     if loss == HINGE:  # in the terms of the bound: ½ tanh r is half of the clamped score
-        judge = lambda x: model.judge(x).double().clamp(-1, 1).atanh()  # noqa: E731
-    return Fit(mu, sigma, divergence(name, mu, sigma), bound(name, mu, sigma, judge), seconds)
+        critic = lambda x: model.discriminate(x).double().clamp(-1, 1).atanh()  # noqa: E731
+    return Fit(mu, sigma, divergence(name, mu, sigma), bound(name, mu, sigma, critic), seconds)
 
 
 @torch.no_grad()
-def bound(name: str, mu: float, sigma: float, judge: Callable[[Tensor], Tensor]) -> float:
+def bound(name: str, mu: float, sigma: float, critic: Callable[[Tensor], Tensor]) -> float:
     """Return E_p ρ(r) − E_q f*(ρ(r)) of the scores r of a critic, by quadrature."""
     x = torch.linspace(LOW, HIGH, POINTS, dtype=torch.float64)
-    scores = judge(x.float()[:, None]).double()
+    scores = critic(x.float()[:, None]).double()
     real, fake = f_divergence(name).terms(scores, scores)
     p, q = MIXTURE.log_prob(x[:, None]).exp(), Normal(mu, sigma).log_prob(x).exp()
     return float(torch.trapezoid(p * real - q * fake, x))

@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -23,7 +23,9 @@ __all__ = [
     "TrainConfig",
     "coerce",
     "from_json",
+    "group_options",
     "keyword_options",
+    "option_groups",
     "setting",
     "to_json",
 ]
@@ -239,15 +241,65 @@ T = TypeVar("T")
 def keyword_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """Return the annotation and the default of each keyword-only parameter of a function.
 
+    In place of an option group (see `option_groups`) come the fields of its dataclass.
+
     >>> def recipe(spec, *, latent_dim: int = 20): ...
     >>> keyword_options(recipe)
     {'latent_dim': (<class 'int'>, 20)}
     """
-    parameters = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    # Only these annotations are read: the others may name types that are imported for type checkers alone.
-    holder = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in parameters.items()})
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    groups = option_groups(function)
+    # Only these annotations are read: the others may name what is imported for type checkers alone.
+    annotations = {p.name: p.annotation for p in parameters if p.name not in groups}
+    holder = types.SimpleNamespace(__annotations__=annotations)
     hints = typing.get_type_hints(holder, globalns=getattr(inspect.unwrap(function), "__globals__", {}))
-    return {name: (hints[name], p.default) for name, p in parameters.items()}
+    options: dict[str, tuple[Any, Any]] = {}
+    for parameter in parameters:
+        if parameter.name in groups:
+            group = groups[parameter.name]
+            types_of_fields = typing.get_type_hints(type(group))
+            options |= {f.name: (types_of_fields[f.name], getattr(group, f.name)) for f in dataclasses.fields(group)}
+        else:
+            options[parameter.name] = (hints[parameter.name], parameter.default)
+    return options
+
+
+def option_groups(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only parameters whose default is a dataclass, and that default.
+
+    Such a parameter is a group of options that several functions share. Types and help texts are those of the fields;
+    the defaults are the values of the default object, so each function may have its own.
+
+    >>> @dataclass(frozen=True)
+    ... class Network:
+    ...     hidden: int = 64
+    >>> def recipe(spec, *, network=Network(hidden=128)): ...
+    >>> option_groups(recipe)
+    {'network': Network(hidden=128)}
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and dataclasses.is_dataclass(p.default) and not isinstance(p.default, type)
+    }
+
+
+def group_options(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `function` for flat `options`: those of a group are set in the group's dataclass.
+
+    >>> @dataclass(frozen=True)
+    ... class Network:
+    ...     hidden: int = 64
+    >>> def recipe(spec, *, network=Network(), lr: float = 0.1): ...
+    >>> group_options(recipe, {"hidden": 8, "lr": 1.0})
+    {'lr': 1.0, 'network': Network(hidden=8)}
+    """
+    arguments = dict(options)
+    for name, default in option_groups(function).items():
+        fields = {f.name: arguments.pop(f.name) for f in dataclasses.fields(default) if f.name in arguments}
+        arguments[name] = dataclasses.replace(arguments.get(name, default), **fields)
+    return arguments
 
 
 def to_json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What every flow promises. Every flow of `tests/catalogue.py` is tested, and more shapes and settings of some."""
+"""The contract of flows: every flow of `tests/catalogue.py`, and further shapes and settings of some."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -10,8 +10,8 @@ from torch.autograd.functional import jacobian
 
 from catalogue import MEMBERS, Member
 from thalweg.data import class_target
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.models.flows.affine import AffineFlow
-from thalweg.models.flows.conditional import ClassConditional
 from thalweg.models.flows.ffjord import FFJORD, Continuous
 from thalweg.models.flows.flow_1d import Flow1D
 from thalweg.models.flows.glow import Glow, ImageGlow
@@ -25,7 +25,7 @@ from thalweg.recipes import FAMILIES
 
 @dataclass(frozen=True)
 class Case:
-    """A flow with tiny settings; `exact` is how well it inverts in float64, where that is up to a solver."""
+    """A flow with tiny settings; `exact` is the accuracy of its inverse in float64, where a solver limits it."""
 
     make: Any
     shape: tuple[int, ...]
@@ -33,11 +33,11 @@ class Case:
     exact: float = 1e-10
 
     def __str__(self) -> str:
-        told = [str(v.name if isinstance(v, Solver) else v) for k, v in self.settings.items() if k not in SMALL]
-        return "-".join([self.make.__name__, "x".join(map(str, self.shape)), *told])
+        labels = [str(v.name if isinstance(v, Solver) else v) for k, v in self.settings.items() if k not in SMALL]
+        return "-".join([self.make.__name__, "x".join(map(str, self.shape)), *labels])
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
-        """Build the flow with every parameter moved off its start, which would hide a wrong sign."""
+        """Build the flow with noise added to every parameter, since the identity would hide a wrong sign."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             if len(self.shape) == 3:
@@ -45,7 +45,7 @@ class Case:
             else:
                 data = {"mean": [0.5] * self.shape[0], "std": [1.5] * self.shape[0]}
             flow = self.make(self.shape, **self.settings, **data, context=context)
-        return moved_off_its_start(flow).to(dtype).eval()
+        return with_noise_on_parameters(flow).to(dtype).eval()
 
     def raw(self, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """Draw raw data, images with their noise."""
@@ -77,11 +77,11 @@ class OfCatalogue:
         return self.member.options
 
     def flow(self, context: int = 0, dtype: torch.dtype = torch.float64) -> Any:
-        """Build the flow with every parameter moved off its start."""
+        """Build the flow with noise added to every parameter."""
         spec = replace(self.member.spec, target=class_target(tuple(map(str, range(context))) or None), discrete=())
         options = self.member.options | {"conditional": context > 0}
         model: Any = replace(self.member, spec=spec, options=options).run().model
-        return moved_off_its_start(model.flow if context else model).to(dtype).eval()
+        return with_noise_on_parameters(model.density if context else model).to(dtype).eval()
 
     def raw(self, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """Draw raw data, images with their noise."""
@@ -92,8 +92,8 @@ class OfCatalogue:
         return (x * torch.tensor(spec.std) + torch.tensor(spec.mean)).to(dtype)
 
 
-def moved_off_its_start(flow: Any) -> Any:
-    """Add noise to every parameter: a start at the identity would hide a wrong sign."""
+def with_noise_on_parameters(flow: Any) -> Any:
+    """Add noise to every parameter: the identity would hide a wrong sign."""
     noise = generator(1, "moved")
     with torch.no_grad():
         for p in flow.parameters():
@@ -171,7 +171,7 @@ def test_log_det_is_that_of_the_autograd_jacobian(case: Case) -> None:
         matrix = jacobian(lambda p: flow.forward_and_log_det(p.reshape(1, *case.shape)).value[0], point.flatten())
         torch.testing.assert_close(torch.linalg.slogdet(matrix).logabsdet, value, rtol=case.exact, atol=case.exact)
     torch.testing.assert_close(flow.log_prob(x, torch.zeros_like(x) if flow.levels else None),
-                               moved.log_det + flow.law.log_prob(moved.value).sum(1))  # fmt: skip
+                               moved.log_det + flow.base_distribution.log_prob(moved.value).sum(1))  # fmt: skip
     back = flow.inverse_and_log_det(moved.value)
     torch.testing.assert_close(back.log_det, moved.log_det, rtol=10 * case.exact, atol=10 * case.exact)
 
@@ -247,32 +247,34 @@ def test_context_and_parameters_matter(case: Case) -> None:
 
 
 @every_flow
-def test_training_is_evaluation(case: Case) -> None:
+def test_training_and_evaluation_agree(case: Case) -> None:
     if case.settings.get("batch_norm"):
         pytest.skip("has statistics")
     flow, x = case.flow(), case.raw(5).floor()
     noise = torch.full_like(x, 0.5) if flow.levels else None
     train, evaluate = flow.train().log_prob(x, noise), flow.eval().log_prob(x, noise)
-    if isinstance(getattr(flow, "transform", None), Continuous):  # what is measured takes finer steps
+    if isinstance(getattr(flow, "transform", None), Continuous):  # evaluation takes finer steps
         torch.testing.assert_close(train, evaluate, rtol=1e-4, atol=1e-4)
     else:
         assert torch.equal(train, evaluate)
 
 
 @every_flow
-def test_temperature_draws_z_to_its_center(case: Case) -> None:
+def test_temperature_shrinks_z_to_its_center(case: Case) -> None:
     flow = case.flow()
-    z, half = (flow.draw(100, generator(0, "t"), t) - flow.law.center for t in (1.0, 0.5))
+    z, half = (flow.draw(100, generator(0, "t"), t) - flow.base_distribution.center for t in (1.0, 0.5))
     torch.testing.assert_close(half, z / 2)
     cold = flow.sample(3, generator(0, "t"), temperature=0.0)
-    expected = flow.to_levels(flow.inverse(torch.full((3, flow.size), flow.law.center, dtype=torch.float64)))
+    expected = flow.to_levels(
+        flow.inverse(torch.full((3, flow.size), flow.base_distribution.center, dtype=torch.float64))
+    )
     assert torch.equal(cold, expected)
 
 
 @every_flow
-def test_classes_are_mixed_and_told_apart(case: Case) -> None:
+def test_classes_form_a_mixture_and_a_classifier(case: Case) -> None:
     model, x = ClassConditional(case.flow(context=3)).double(), case.raw(5).floor()
-    noise = torch.full_like(x, 0.5) if model.flow.levels else None
+    noise = torch.full_like(x, 0.5) if model.density.levels else None
     logits = model.logits(x, noise)
     torch.testing.assert_close(model.log_prob(x, noise), logits.logsumexp(1))
     drawn = model.sample(4, generator(0, "c"), y=torch.tensor([0, 1, 2, 0]))

@@ -1,4 +1,4 @@
-"""What every likelihood promises: mixtures integrate to 1, autoregressive models sum to 1, bounds are below log p(x).
+"""The contract of likelihoods: mixtures integrate to 1, autoregressive models sum to 1, bounds are below log p(x).
 
 Every mixture, autoregressive model and VAE of `tests/catalogue.py` is tested.
 """
@@ -56,7 +56,8 @@ def test_autoregressive_probabilities_of_all_toy_images_sum_to_one(member: Membe
 
 @pytest.mark.parametrize("member", VARIATIONAL, ids=str)
 def test_bounds_are_ordered_and_below_the_exact_likelihood(member: Member) -> None:
-    """ELBO ≤ bound of 64 draws ≤ log p(x) in expectation, log p(x) by a fine sum over z of at most two numbers."""
+    """ELBO ≤ bound of 64 draws ≤ log p(x) in expectation, with log p(x) from a fine grid over at most two latent
+    dimensions."""
     options = member.options | {"latent_dim": 1}
     model: Any = replace(member, options=options).trained().eval()
     x, count = member.examples(3), 1024
@@ -77,7 +78,7 @@ def test_bounds_are_ordered_and_below_the_exact_likelihood(member: Member) -> No
     assert (elbo <= bound + 4 * (elbo_error + bound_error) + 1e-3).all()
     assert (bound <= exact + 4 * bound_error + 1e-3).all()
     assert (elbo < exact + 4 * elbo_error + 1e-3).all()
-    assert (exact - bound < 1.0).all()  # 64 draws of a posterior near the truth come close
+    assert (exact - bound < 1.0).all()  # 64 samples of a good approximate posterior are close
 
 
 def _repeat(x: Tensor, n: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every model promises, by the abilities it has: every member of the catalogue goes through all of it."""
+"""The contract of models by their abilities: every member of the catalogue is tested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ every_member = pytest.mark.parametrize("member", MEMBERS, ids=str)
 
 
 def ask(model: Any, ability: str, x: Tensor) -> Tensor:
-    """Ask for an ability about `x`, with noise that depends on nothing but the place in the whole batch."""
+    """Evaluate an ability on `x`, with noise that depends only on the position in the whole batch."""
     noise = {}
     wanted = inspect.signature(getattr(model, ability)).parameters
     if "eps" in wanted:
@@ -120,12 +120,12 @@ def test_loss_is_a_function_of_the_batch_and_its_seed(member: Member) -> None:
 
 
 @every_member
-def test_evaluation_is_training_where_there_are_no_statistics(member: Member) -> None:
+def test_training_and_evaluation_agree_without_batch_statistics(member: Member) -> None:
     model, x = member.trained(), member.examples(6)
     if any(isinstance(m, (nn.modules.batchnorm._BatchNorm, FlowBatchNorm, nn.Dropout)) for m in model.modules()):
         pytest.skip("has statistics")
     train, evaluate = answers(model.train(), x), answers(model.eval(), x)
-    solved = any(isinstance(m, Continuous) for m in model.modules())  # what is measured takes finer steps
+    solved = any(isinstance(m, Continuous) for m in model.modules())  # evaluation takes finer steps
     for ability, value in train.items():
         if solved:
             torch.testing.assert_close(value, evaluate[ability], rtol=1e-2, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Inference for each example alone, against closed forms; and what amortization costs."""
+"""Inference for single examples against closed forms, and the amortization gap."""
 
 import math
 
@@ -28,25 +28,26 @@ class Linear:
 @pytest.mark.system("S85")
 @pytest.mark.oracle("O34")
 def test_gap_of_a_bad_encoder_is_its_kl_from_the_posterior():
-    """q*(z|x) = N(x/2, ½) = p(z|x): individual inference reaches log p(x), and the encoder N(0, 1) lacks .4034 nats."""
+    """q*(z|x) = N(x/2, ½) = p(z|x): individual inference reaches log p(x), and the gap of the encoder N(0, 1) is .4034
+    nats."""
     x = torch.tensor([[1.0], [-2.0], [0.5]])
     best = individual_posterior(Linear(0.0, 1.0), x, steps=300, draws=64)
     torch.testing.assert_close(best.mean, x / 2, rtol=0, atol=0.02)
     torch.testing.assert_close(best.stddev, torch.full((3, 1), math.sqrt(0.5)), rtol=0, atol=0.02)
-    found = amortization_gap(Linear(0.0, 1.0), x, steps=300, draws=64)
+    result = amortization_gap(Linear(0.0, 1.0), x, steps=300, draws=64)
     log_p = Normal(0.0, math.sqrt(2.0)).log_prob(x)[:, 0]
-    torch.testing.assert_close(found.individual, log_p, rtol=0, atol=0.03)
+    torch.testing.assert_close(result.individual, log_p, rtol=0, atol=0.03)
     posterior, q = Normal(x / 2, math.sqrt(0.5)), Normal(0.0, 1.0)
     kl = torch.distributions.kl_divergence(q, posterior)[:, 0]
     assert kl[0].item() == pytest.approx(0.4034264, abs=1e-6)
-    torch.testing.assert_close(found.gap, kl, rtol=0.05, atol=0.03)
+    torch.testing.assert_close(result.gap, kl, rtol=0.05, atol=0.03)
 
 
 @pytest.mark.system("S85")
 def test_there_is_no_gap_where_the_encoder_is_the_posterior():
     x = torch.linspace(-2, 2, 5)[:, None]
-    found = amortization_gap(Linear(0.5, math.sqrt(0.5)), x, steps=100, draws=64)
-    assert found.gap.abs().max().item() < 1e-3
+    result = amortization_gap(Linear(0.5, math.sqrt(0.5)), x, steps=100, draws=64)
+    assert result.gap.abs().max().item() < 1e-3
 
 
 @pytest.mark.system("S85")
@@ -77,9 +78,9 @@ def test_gap_of_a_vae_is_positive_and_the_model_is_left_as_it_was(spec):
     frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
     model.register_parameter("frozen", frozen)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    found = amortization_gap(model, member.examples(4), steps=60, draws=8)
-    assert found.gap.min().item() > -0.01
-    assert found.gap.mean().item() > 0.01
+    result = amortization_gap(model, member.examples(4), steps=60, draws=8)
+    assert result.gap.min().item() > -0.01
+    assert result.gap.mean().item() > 0.01
     for name, p in model.named_parameters():
         assert torch.equal(p, before[name])
         assert p.requires_grad == (name != "frozen")

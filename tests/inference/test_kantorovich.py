@@ -19,15 +19,15 @@ def critic(width=64, activation=nn.ReLU, seed=0):
 
 
 class Sorted(nn.Module):
-    """Sorts pairs: of slope one everywhere, so that layers of norm one can make any such function."""
+    """Sort pairs: the slope is one everywhere, so that layers of norm one can represent any such function."""
 
     def forward(self, x):
         return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1)
 
 
 def gaussians():
-    law = torch.Generator().manual_seed(0)
-    return torch.randn(400, 2, generator=law) + torch.tensor([2.0, 1.0]), torch.randn(400, 2, generator=law)
+    source = torch.Generator().manual_seed(0)
+    return torch.randn(400, 2, generator=source) + torch.tensor([2.0, 1.0]), torch.randn(400, 2, generator=source)
 
 
 def segments():
@@ -38,17 +38,17 @@ def segments():
 @pytest.mark.parametrize("samples", [gaussians, segments])
 def test_with_a_gradient_penalty(samples):
     x, y = samples()
-    found = dual_distance(critic(), x, y, penalty=50.0, steps=600, lr=2e-3)
-    assert found.item() == pytest.approx(wasserstein(x, y).item(), rel=0.05)
+    result = dual_distance(critic(), x, y, penalty=50.0, steps=600, lr=2e-3)
+    assert result.item() == pytest.approx(wasserstein(x, y).item(), rel=0.05)
 
 
 @pytest.mark.parametrize("samples", [gaussians, segments])
 def test_with_spectral_norms_of_one(samples):
     x, y = samples()
     network = normalize_spectrally(critic(activation=Sorted))
-    found = dual_distance(network, x, y, steps=800, lr=5e-3)
+    result = dual_distance(network, x, y, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
-    assert 0.95 * exact < found.item() <= 1.005 * exact
+    assert 0.95 * exact < result.item() <= 1.005 * exact
 
 
 @pytest.mark.parametrize("samples", [gaussians, segments])
@@ -57,9 +57,10 @@ def test_with_projection(samples):
     network = critic(activation=Sorted)
     norms = track_spectral_norms(network)
     project = lambda: project_spectrally(network, norms)  # noqa: E731
-    found = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
+    result = dual_distance(network, x, y, project=project, steps=800, lr=5e-3)
     exact = wasserstein(x, y).item()
-    assert 0.9 * exact < found.item() <= 1.01 * exact  # here it ends at a linear function: how far the means are apart
+    # Here it converges to a linear function, and the distance of the means
+    assert 0.9 * exact < result.item() <= 1.01 * exact
 
 
 def test_a_negative_penalty():
@@ -75,9 +76,9 @@ def test_clipping_stays_within_its_constant():
         for p in network.parameters():
             p.clamp_(-c, c)
 
-    found = dual_distance(network, x, y, project=clip, steps=300, lr=5e-3).item()
+    result = dual_distance(network, x, y, project=clip, steps=300, lr=5e-3).item()
     weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
     constant = torch.stack([torch.linalg.matrix_norm(w, 2) for w in weights]).prod().item()
     exact = wasserstein(x, y).item()
-    assert 0 < found <= constant * exact
-    assert abs(found - exact) > 0.05 * exact  # what clipping finds is some multiple
+    assert 0 < result <= constant * exact
+    assert abs(result - exact) > 0.05 * exact  # clipping yields some multiple

@@ -26,14 +26,14 @@ def estimate(x, h):
 
 @pytest.mark.system("S73")
 def test_smoothed_gaussian_is_gaussian():
-    """Gaussian law, Gaussian kernel: p_h = N(0, σ² + h²)."""
-    law = smoothed(GaussianMixture.of([[0.0]], [1.5], [1.0]), 0.8)
+    """Gaussian density, Gaussian kernel: p_h = N(0, σ² + h²)."""
+    mixture = smoothed(GaussianMixture.of([[0.0]], [1.5], [1.0]), 0.8)
     expected = torch.from_numpy(norm(scale=math.hypot(1.5, 0.8)).pdf(GRID[:, 0].numpy()))
-    torch.testing.assert_close(law.prob(GRID), expected)
+    torch.testing.assert_close(mixture.prob(GRID), expected)
     x = 1.5 * torch.randn(40_000, 1, generator=generator(0, "x"), dtype=torch.float64)
     at = torch.tensor([[-2.0], [0.0], [1.0]], dtype=torch.float64)
-    found = estimate(x, 0.8).log_prob(at).double().exp()
-    torch.testing.assert_close(found, law.prob(at), rtol=0.03, atol=0)
+    result = estimate(x, 0.8).log_prob(at).double().exp()
+    torch.testing.assert_close(result, mixture.prob(at), rtol=0.03, atol=0)
 
 
 @pytest.mark.system("S73")
@@ -48,13 +48,13 @@ def test_exact_error_is_variance_and_bias_by_quadrature(h):
 
 
 @pytest.mark.system("S73")
-@pytest.mark.parametrize(("law", "slope"), [(UNEVEN, -4 / 5), (PLANE, -4 / 6)], ids=["d=1", "d=2"])
-def test_slope_of_the_best_error(law, slope):
+@pytest.mark.parametrize(("mixture", "slope"), [(UNEVEN, -4 / 5), (PLANE, -4 / 6)], ids=["d=1", "d=2"])
+def test_slope_of_the_best_error(mixture, slope):
     """MISE ≍ n^{−2β/(2β+d)}, β = 2, at h ≍ n^{−1/(2β+d)}."""
-    found = rate(law, [10**k for k in range(6, 11)])
-    assert found.slope == pytest.approx(slope, abs=0.01)
-    d = law.means.shape[1]
-    ratio = math.log(found.bandwidth[-1] / found.bandwidth[0]) / math.log(10**4)
+    result = rate(mixture, [10**k for k in range(6, 11)])
+    assert result.slope == pytest.approx(slope, abs=0.01)
+    d = mixture.means.shape[1]
+    ratio = math.log(result.bandwidth[-1] / result.bandwidth[0]) / math.log(10**4)
     assert ratio == pytest.approx(-1 / (4 + d), abs=0.005)
 
 

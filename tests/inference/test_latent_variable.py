@@ -40,27 +40,27 @@ def test_naive_draws_have_a_large_variance_and_draws_of_the_posterior_none():
     per_k = torch.stack([model.log_likelihood(x, torch.full((3,), k)).exp() for k in range(3)])
     variance = (model.prior.probs[:, None] * per_k**2).sum(0) - exact**2
     torch.testing.assert_close(naive.var(0), variance, rtol=0.1, atol=0)
-    assert (naive.var(0)[:2] > 10 * exact[:2] ** 2).all()  # of the rare centers: 20 draws for one hit
+    assert (naive.var(0)[:2] > 10 * exact[:2] ** 2).all()  # for the rare centers, one sample in 20 is close
     torch.testing.assert_close(posterior, exact.expand(1000, 3), rtol=1e-5, atol=0)
     assert (posterior.var(0) < 1e-9 * exact**2).all()
 
 
 @pytest.mark.system("S79")
-def test_any_proposal_is_unbiased_and_a_nearer_one_is_quieter():
+def test_every_proposal_is_unbiased_and_a_closer_one_has_less_variance():
     model, x = mixture((0.6, 0.2, 0.2), 1.5), torch.tensor([[1.0, 2.0]])
     exact = model.log_prob(x).exp()
     middle = Categorical(0.5 * (model.posterior(x).probs + model.prior.probs))
     far = Categorical(torch.tensor([[0.1, 0.8, 0.1]]))
-    found = {}
+    result = {}
     for name, q in (("prior", None), ("middle", middle), ("far", far)):
         w = log_weights(model, x, 50_000, proposal=q, seed=3).exp()[:, 0]
         assert abs(w.mean() - exact[0]) < 4 * w.std() / math.sqrt(50_000), name
-        found[name] = w.var()
-    assert found["middle"] < found["prior"] < found["far"]
+        result[name] = w.var()
+    assert result["middle"] < result["prior"] < result["far"]
 
 
 @pytest.mark.system("S79")
-def test_continuous_latents_and_one_law_for_all_examples():
+def test_continuous_latents_and_one_distribution_for_all_examples():
     """z ~ N(0, 1), x|z ~ N(z, 1): p(x) = N(x; 0, 2), and the posterior N(x/2, ½) has weights without variance."""
 
     class Toy:

@@ -1,4 +1,4 @@
-"""The affine flow is a Gaussian; compositions; the facts about determinants that flows rest on."""
+"""The affine flow is a Gaussian; compositions; the properties of determinants that flows use."""
 
 import pytest
 import torch
@@ -106,5 +106,5 @@ def test_a_context_moves_and_stretches():
     shift, log_scale = flow.transform.of_context(context)[0].detach().chunk(2)
     b, a = flow.transform.shift + shift, flow.transform.matrix() * log_scale.exp()[:, None]
     x = torch.randn(5, 2, dtype=torch.float64, generator=generator(0, "x"))
-    law = torch.distributions.MultivariateNormal(b, a @ a.T)
-    torch.testing.assert_close(flow.log_prob(x, None, context.expand(5, 2)), law.log_prob(x))
+    distribution = torch.distributions.MultivariateNormal(b, a @ a.T)
+    torch.testing.assert_close(flow.log_prob(x, None, context.expand(5, 2)), distribution.log_prob(x))

@@ -1,4 +1,4 @@
-"""The autoencoder: its error, its units, tied weights, and that it finds a low-dimensional structure."""
+"""The autoencoder: its error, units, tied weights, and learning a low-dimensional structure."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_depth_is_hidden_layers_each_way():
 
 
 @pytest.mark.system("S68")
-def test_finds_a_curve_and_scores_what_is_off_it():
+def test_learns_a_curve_and_scores_points_off_it():
     torch.manual_seed(0)
     t = torch.linspace(-1, 1, 256)[:, None]
     x = torch.cat([t, t * t, 0.5 * t], dim=1)

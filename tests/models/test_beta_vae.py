@@ -1,4 +1,4 @@
-"""The β-VAE: its objective, what of it is measured, and that β and σ² of a Gaussian are one knob."""
+"""The β-VAE: its objective, its ELBO, and the equivalence of β and σ² for a Gaussian likelihood."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_loss_is_kl_times_beta_minus_reconstruction_and_the_elbo_is_the_elbo(spe
     eps = batch.normal("eps", 2)
     loss, elbo = Variational(model).loss("model", batch), Variational(plain).loss("model", batch)
     torch.testing.assert_close(loss.values, beta * elbo.extras["kl"] - elbo.extras["reconstruction"])
-    for got in (loss.extras["elbo"], model.elbo(batch.x, eps)):  # what is measured never has β in it
+    for got in (loss.extras["elbo"], model.elbo(batch.x, eps)):  # the reported ELBO does not depend on β
         torch.testing.assert_close(got, -elbo.values)
     if beta == 1.0:
         assert torch.equal(loss.values, elbo.values)
@@ -39,12 +39,14 @@ def test_loss_is_kl_times_beta_minus_reconstruction_and_the_elbo_is_the_elbo(spe
 @pytest.mark.system("S80")
 @pytest.mark.parametrize("variance", [0.25, 4.0])
 def test_beta_is_the_variance_of_the_observation(variance: float):
-    """σ²·ELBO at σ, and reconstruction − β·KL at σ = 1 with β = σ², differ by a constant, and have one gradient."""
+    """σ²·ELBO at σ, and reconstruction − β·KL at σ = 1 with β = σ², differ by a constant and have the same gradient."""
     torch.manual_seed(0)
     encoder, decoder = nn.Linear(3, 4), nn.Linear(2, 3)
-    laws = [Gaussian((0.0,) * 3, (1.0,) * 3, (3,), sigma=s, learn_sigma=False) for s in (math.sqrt(variance), 1.0)]
-    vae = VAE(encoder, decoder, laws[0], latent_dim=2)
-    beta_vae = BetaVAE(encoder, decoder, laws[1], latent_dim=2, beta=variance)
+    likelihoods = [
+        Gaussian((0.0,) * 3, (1.0,) * 3, (3,), sigma=s, learn_sigma=False) for s in (math.sqrt(variance), 1.0)
+    ]
+    vae = VAE(encoder, decoder, likelihoods[0], latent_dim=2)
+    beta_vae = BetaVAE(encoder, decoder, likelihoods[1], latent_dim=2, beta=variance)
     x, eps = torch.randn(8, 3), torch.randn(8, 2)
     of_sigma, of_beta = variance * vae(x, eps).values, beta_vae(x, eps).values
     apart = of_sigma - of_beta
@@ -58,7 +60,8 @@ def test_beta_is_the_variance_of_the_observation(variance: float):
 @pytest.mark.oracle("O34")
 @pytest.mark.parametrize("beta", [0.5, 2.0, 4.0])
 def test_maximizer_of_the_linear_gaussian_model(beta: float):
-    """z ~ N(0, 1), x|z ~ N(z, 1), x = 1: mean 1/(1+β), variance β/(1+β). β = 2 is the KL whose ½ was lost."""
+    """z ~ N(0, 1), x|z ~ N(z, 1), x = 1: mean 1/(1+β), variance β/(1+β). β = 2 corresponds to a KL without its factor
+    ½."""
 
     class Heads(nn.Module):
         def __init__(self) -> None:
@@ -69,8 +72,8 @@ def test_maximizer_of_the_linear_gaussian_model(beta: float):
         def forward(self, y: Tensor) -> Tensor:
             return torch.cat([self.mean, self.log_sigma], dim=1).expand(len(y), 2)
 
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    model = BetaVAE(Heads(), nn.Identity(), law, latent_dim=1, beta=beta)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    model = BetaVAE(Heads(), nn.Identity(), likelihood, latent_dim=1, beta=beta)
     values = model(torch.ones(2, 1), torch.tensor([[-1.0], [1.0]])).values  # exact: the integrand is quadratic
     for gradient in gradients(model, values.mean()):
         assert gradient.abs().item() < 1e-6
@@ -80,7 +83,7 @@ def test_maximizer_of_the_linear_gaussian_model(beta: float):
 def test_refusals():
     with pytest.raises(ValueError, match=r"beta: got 0\.0, wanted a number greater than 0"):
         Member("beta-vae", PLANE, {"beta": 0.0}).run()
-    with pytest.raises(ValueError, match="depth: got 2 with the conv architecture, wanted 1, or dense networks"):
+    with pytest.raises(ValueError, match="depth: got 2 with the conv architecture, wanted 1, or dense"):
         Member("beta-vae", DIGITS, {"depth": 2}).run()
     with pytest.raises(ValueError, match="activation: got tanh with the conv"):
         Member("iwae", DIGITS, {"activation": "tanh"}).run()

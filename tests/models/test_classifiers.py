@@ -33,7 +33,7 @@ def test_softmax_regression_is_linear_in_scaled_pixels():
 
 
 @pytest.mark.system("S31")
-def test_lenet5_augments_what_it_is_told_to():
+def test_lenet5_augments_as_its_options_say():
     (plain,) = Member("lenet5", COLOR).run().stages
     assert plain.augment is None
     (shifted,) = Member("lenet5", COLOR, {"shift": 2, "rotate": 5.0}).run().stages
@@ -88,7 +88,8 @@ def test_partial_connections_are_those_of_the_table():
         used += len(inputs)
         torch.testing.assert_close(got[:, out : out + 1], nn.functional.conv2d(x[:, list(inputs)], kernels))
     assert used == 60
-    assert [sum(k in inputs for inputs in C3_TABLE) for k in range(6)] == [10] * 6  # every S2 map feeds ten of C3
+    # Every feature map of S2 is connected to ten of C3
+    assert [sum(k in inputs for inputs in C3_TABLE) for k in range(6)] == [10] * 6
 
 
 @pytest.mark.system("S16")
@@ -111,7 +112,7 @@ def test_rbf_output_is_nearest_code():
 
 @pytest.mark.system("S16")
 @pytest.mark.parametrize("kind", [LeNet5, OriginalLeNet5])
-def test_lenet5_learns_by_heart(kind: type):
+def test_lenet5_fits_its_training_examples(kind: type):
     torch.manual_seed(0)
     model = kind((1, 8, 8), 4, levels=17)
     batch = Batch(torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8), torch.arange(16) % 4)

@@ -1,4 +1,4 @@
-"""Denoising autoencoders: the damage has its law, the loss is of the undamaged, and layers are trained in turn."""
+"""Denoising autoencoders: the distribution of the corruption, the loss, and layer-wise training."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_gaussian_noise_has_its_level():
 
 @pytest.mark.system("S71")
 @pytest.mark.parametrize(("kind", "zeros", "ones"), [("masking", 0.3, 0.0), ("salt-and-pepper", 0.15, 0.15)])
-def test_shares_of_damaged_values(kind, zeros, ones):
+def test_shares_of_corrupted_values(kind, zeros, ones):
     y = torch.full((N, 2), 0.4)
     damaged = Corruption(kind, 0.3)(y, Batch(y, seed=1))
     shares = [(damaged == value).float().mean().item() for value in (0.0, 1.0, 0.4)]
@@ -34,17 +34,17 @@ def test_shares_of_damaged_values(kind, zeros, ones):
 
 @pytest.mark.system("S71")
 @pytest.mark.parametrize("kind", ["gaussian", "masking", "salt-and-pepper"])
-def test_the_damage_is_a_function_of_the_seed_and_of_the_row(kind):
-    law, y = Corruption(kind, 0.4), torch.rand(8, 1, 4, 4)
-    whole = law(y, Batch(y, seed=5))
-    assert torch.equal(whole, law(y, Batch(y, seed=5)))
-    assert not torch.equal(whole, law(y, Batch(y, seed=6)))
-    parts = [law(y[a:b], Batch(y[a:b], seed=5, rows=Rows(a, b, 8))) for a, b in ((0, 4), (4, 8))]
+def test_the_corruption_is_a_function_of_the_seed_and_of_the_row(kind):
+    corruption, y = Corruption(kind, 0.4), torch.rand(8, 1, 4, 4)
+    whole = corruption(y, Batch(y, seed=5))
+    assert torch.equal(whole, corruption(y, Batch(y, seed=5)))
+    assert not torch.equal(whole, corruption(y, Batch(y, seed=6)))
+    parts = [corruption(y[a:b], Batch(y[a:b], seed=5, rows=Rows(a, b, 8))) for a, b in ((0, 4), (4, 8))]
     assert torch.equal(whole, torch.cat(parts))
 
 
 @pytest.mark.system("S71")
-def test_the_loss_is_of_the_restored_against_the_undamaged():
+def test_the_loss_compares_with_the_uncorrupted_examples():
     member = DENOISING[1]
     run, batch = member.moved(), member.batch(7)
     problem = run.stages[0].problem
@@ -52,7 +52,7 @@ def test_the_loss_is_of_the_restored_against_the_undamaged():
     restored = run.model(problem.corruption(y, batch))
     values = problem.loss("model", batch).values
     torch.testing.assert_close(values, (restored - y).square().flatten(1).sum(1))
-    assert (values - run.model.score(batch.x)).abs().min() > 1e-3  # which damages nothing
+    assert (values - run.model.score(batch.x)).abs().min() > 1e-3  # which corrupts nothing
 
 
 @pytest.mark.system("S71")
@@ -73,26 +73,26 @@ def test_of_gaussian_data_the_best_linear_denoiser_is_wieners():
     expected = scale**2 / (scale**2 + sigma**2)
     torch.testing.assert_close(gains, torch.diag(expected), atol=0.04, rtol=0)
     x = torch.randn(N, 3) * scale
-    found = problem.loss("model", Batch(x, seed=-1)).values.mean()
-    assert found.item() == pytest.approx(float((expected * sigma**2).sum()), rel=0.03)
+    result = problem.loss("model", Batch(x, seed=-1)).values.mean()
+    assert result.item() == pytest.approx(float((expected * sigma**2).sum()), rel=0.03)
 
 
 @pytest.mark.system("S71")
-def test_a_layer_restores_the_codes_below_and_moves_itself_alone():
+def test_a_layer_denoises_the_codes_below_and_trains_only_itself():
     member = DENOISING[4]
     run, batch = member.moved(), member.batch(6)
     assert [stage.name for stage in run.stages] == ["layer-1", "layer-2", "layer-3", "fine-tuning"]
     model = run.model
     y = model.preprocess(batch.x).flatten(1)
     first, second = model.layers[0], model.layers[1]
-    law = run.stages[0].problem.corruption
-    noisy = law(y, batch)
+    corruption = run.stages[0].problem.corruption
+    noisy = corruption(y, batch)
     restored = first.decoder(torch.sigmoid(first.encoder(noisy)))
     torch.testing.assert_close(
         run.stages[0].problem.loss("layer", batch).values, (restored - y).square().sum(1), rtol=1e-4, atol=1e-4
     )
-    below = torch.sigmoid(first.encoder(y)).detach()  # of what is not damaged
-    logits = second.decoder(torch.sigmoid(second.encoder(law(below, batch))))
+    below = torch.sigmoid(first.encoder(y)).detach()  # of uncorrupted values
+    logits = second.decoder(torch.sigmoid(second.encoder(corruption(below, batch))))
     p = logits.sigmoid().double()
     expected = -(below * p.log() + (1 - below) * (1 - p).log()).sum(1)
     problem = run.stages[1].problem

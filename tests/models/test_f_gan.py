@@ -1,4 +1,4 @@
-"""f-GAN against what is known exactly: its best critic, its bound on two Gaussians, the best Gaussian for a mixture."""
+"""f-GAN against exact values: optimal critics, bounds for two Gaussians, the optimal Gaussian for a mixture."""
 
 import functools
 import math
@@ -28,12 +28,12 @@ best_gaussian = functools.cache(BENCHMARK["best"])
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_looks_like_a_sample_scores_higher(name):
-    """The best critic of reverse KL falls with p/q, those of the others rise: anomaly scores fall for all."""
-    model, law = recipe("f-gan")(PLANE, divergence=name, hidden=4).model, f_divergence(name)
+    """The optimal critic of the reverse KL decreases in p/q, the others increase; the anomaly scores all decrease."""
+    model, divergence = recipe("f-gan")(PLANE, divergence=name, hidden=4).model, f_divergence(name)
 
     class Best(nn.Module):
         def forward(self, x):
-            return law.score(x[:, 0])
+            return divergence.score(x[:, 0])
 
     model.critic = Best()
     sample, datum = model.score(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))  # log p/q
@@ -55,11 +55,11 @@ def test_what_looks_like_a_sample_scores_higher(name):
     ],
 )
 def test_a_free_critic_ends_at_the_divergence(name, best, value):
-    """One score a point, found by descending the critic's loss from 0 and not from the formula of the best."""
-    rules, scores = f_gan(f_divergence(name)), torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    """One free score per point, optimized from 0 without the formula of the optimum."""
+    gan_loss, scores = f_gan(f_divergence(name)), torch.zeros(3, dtype=torch.float64, requires_grad=True)
 
     def loss():
-        everywhere = rules.critic(scores[:, None].expand(3, 3).flatten(), scores.repeat(3))
+        everywhere = gan_loss.critic(scores[:, None].expand(3, 3).flatten(), scores.repeat(3))
         return (torch.outer(P, Q).flatten() * everywhere).sum()
 
     def closure():
@@ -77,43 +77,44 @@ def test_a_free_critic_ends_at_the_divergence(name, best, value):
 
 
 def critics():
-    """Networks as they begin, and critics that look only at the size of x, only at its sign, or at nothing."""
-    found = {f"network {seed}": None for seed in range(3)}
+    """Networks with initial weights, and critics that depend only on |x|, only on the sign of x, or on nothing."""
+    result = {f"network {seed}": None for seed in range(3)}
     for seed in range(3):
         torch.manual_seed(seed)
         network = mlp((1, 16, 1), activation=nn.Tanh).double()
-        found[f"network {seed}"] = lambda x, network=network: network(x[:, None])[:, 0].detach()
-    return found | {"size": lambda x: x.abs() - 1, "sign": torch.sign, "nothing": torch.zeros_like}
+        result[f"network {seed}"] = lambda x, network=network: network(x[:, None])[:, 0].detach()
+    return result | {"size": lambda x: x.abs() - 1, "sign": torch.sign, "nothing": torch.zeros_like}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_of_two_gaussians(name):
-    """Below the closed form for any critic, beyond sampling error, and equal to it for the best one."""
-    rules, one = f_gan(f_divergence(name)), torch.ones(1, dtype=torch.float64)
+    """Below the closed form for every critic, up to sampling error, and equal to it for the optimal critic."""
+    gan_loss, one = f_gan(f_divergence(name)), torch.ones(1, dtype=torch.float64)
     p, q = Normal(0 * one, one), Normal(0.5 * one, 0.95 * one)
-    real, fake = (law.sample((100_000,))[:, 0] for law in (p, q))
+    real, fake = (distribution.sample((100_000,))[:, 0] for distribution in (p, q))
     exact = gaussian_divergence(name, p, q).item()
 
     def estimated(critic):
-        values = rules.estimate(critic(real), critic(fake))
+        values = gan_loss.estimate(critic(real), critic(fake))
         return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
     def best(x):
         return f_divergence(name).score(p.log_prob(x) - q.log_prob(x))
 
-    found, error = estimated(best)
+    result, error = estimated(best)
     assert error < 0.05 * exact
-    assert found == pytest.approx(exact, abs=4 * error)
+    assert result == pytest.approx(exact, abs=4 * error)
     for critic in [*critics().values(), lambda x: 0.5 * best(x), lambda x: best(x + 0.5), lambda x: best(-x)]:
         below, error = estimated(critic)
         assert below < exact + 4 * error
-        assert below < found or (name == "tv" and below == found)  # on the same draws; TV's best is best by its sign
+        # On the same samples; for TV the sign of the critic is enough
+        assert below < result or (name == "tv" and below == result)
 
 
 def test_the_mixture_is_the_papers():
     """The best Gaussian of each divergence, table 3: moments for KL, elsewhere by quadrature."""
-    law = BENCHMARK["MIXTURE"]
-    weights, means, stds = (torch.tensor(a).flatten() for a in (law.weights, law.means, law.stds))
+    mixture = BENCHMARK["MIXTURE"]
+    weights, means, stds = (torch.tensor(a).flatten() for a in (mixture.weights, mixture.means, mixture.stds))
     mean = (weights * means).sum()
     variance = (weights * (stds**2 + means**2)).sum() - mean**2
     for name in ("kl", "reverse-kl"):
@@ -125,7 +126,7 @@ def test_the_mixture_is_the_papers():
 
 @pytest.mark.parametrize("name", ["kl", "reverse-kl"])
 def test_a_trained_gaussian_is_the_best_one(name):
-    """In 400 small rounds within 3 % of the best mean and deviation, and 1 % of its divergence."""
+    """After 400 steps within 3 % of the optimal mean and deviation, and 1 % of the optimal divergence."""
     best, fit = best_gaussian(name), BENCHMARK["trained"](name, steps=400, batch=100, rate=5e-2)
     assert fit.mu == pytest.approx(best.mu, rel=0.03)
     assert fit.sigma == pytest.approx(best.sigma, rel=0.03)

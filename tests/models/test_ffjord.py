@@ -1,4 +1,4 @@
-"""FFJORD: the linear flow in closed form, traces, the adjoint equation, solvers and how they fail."""
+"""FFJORD: the linear flow in closed form, traces, the adjoint equation, solvers and their errors."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.autograd.functional import jacobian
 
-from thalweg.models.flows.conditional import ClassConditional
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.models.flows.ffjord import FFJORD, Continuous
 from thalweg.models.flows.velocity import ConvVelocity, Velocity
 from thalweg.nn.ode import Solver, solve, solve_by_adjoint
@@ -22,7 +22,7 @@ both = pytest.mark.parametrize("solver", [FINE, ADAPTIVE], ids=["rk4", "dopri5"]
 
 
 class Linear(nn.Module):
-    """h(t, z) = Az times 1 or 2t, whose integral from 0 to 1 is A either way."""
+    """h(t, z) = Az times 1 or 2t, whose integral from 0 to 1 is A in both cases."""
 
     def __init__(self, a, timed=False):
         super().__init__()
@@ -85,7 +85,7 @@ def test_the_mean_over_all_probes_is_the_exact_trace():
 
 
 @pytest.mark.system("S91")
-def test_training_takes_its_probe_from_the_batch_and_measuring_takes_none():
+def test_training_takes_its_probe_from_the_batch_and_evaluation_uses_none():
     x = torch.randn(4, 3, generator=generator(0, "x")).double()
     model = flow(probed=True)
     batch = Batch(x, seed=5)
@@ -106,18 +106,18 @@ def test_products_with_the_jacobian_of_convolutions(context, monkeypatch):
     monkeypatch.setattr("thalweg.models.flows.velocity.VALUES", 3 * 2 * 12 * 5)  # five vectors at once
     h = alive(ConvVelocity((2, 3, 4), hidden=3, depth=2, context=context))
     z = torch.randn(2, 24, dtype=torch.float64, generator=generator(0, "z"))
-    given = torch.randn(2, context, dtype=torch.float64, generator=generator(0, "c")) if context else None
-    velocity, pushed = h(0.3, z, torch.eye(24, dtype=torch.float64)[:, None], given)
-    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, given)[0], velocity)
-    assert not torch.allclose(h(0.6, z, None, given)[0], velocity)
+    context_values = torch.randn(2, context, dtype=torch.float64, generator=generator(0, "c")) if context else None
+    velocity, pushed = h(0.3, z, torch.eye(24, dtype=torch.float64)[:, None], context_values)
+    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, context_values)[0], velocity)
+    assert not torch.allclose(h(0.6, z, None, context_values)[0], velocity)
     for i in range(2):
-        one = None if given is None else given[i : i + 1]
+        one = None if context_values is None else context_values[i : i + 1]
         matrix = jacobian(lambda p, one=one: h(0.3, p[None], None, one)[0][0], z[i])
         torch.testing.assert_close(pushed[:, i].T, matrix)
 
 
 def test_time_is_a_channel_of_the_image_as_in_the_paper():
-    """A layer is one convolution of the image with a map of t beside it, zeros beyond the edge."""
+    """A layer is one convolution of the image and a channel of t, with zero padding."""
     h = alive(ConvVelocity((1, 4, 4), hidden=3, depth=1))
     z = torch.randn(2, 16, dtype=torch.float64, generator=generator(0, "z"))
     x = z.view(2, 1, 4, 4)
@@ -153,28 +153,28 @@ def test_images_have_an_exact_trace_or_a_probe_of_the_batch(adjoint):
 
 
 @pytest.mark.system("S91")
-def test_what_is_measured_of_large_images_is_an_estimate(monkeypatch):
+def test_evaluation_of_large_images_is_an_estimate(monkeypatch):
     monkeypatch.setattr("thalweg.models.flows.ffjord.EXACT", 10)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = alive(FFJORD((1, 4, 4), levels=17, architecture="conv", hidden=4, depth=1))
         x, noise = torch.full((2, 1, 4, 4), 3.0), torch.full((2, 1, 4, 4), 0.5)
-        found = torch.stack([model.log_prob(x, noise) for _ in range(60)]).detach()
+        result = torch.stack([model.log_prob(x, noise) for _ in range(60)]).detach()
     monkeypatch.setattr("thalweg.models.flows.ffjord.EXACT", 16)
-    assert found.std(0).min() > 1e-4
-    assert ((found.mean(0) - model.log_prob(x, noise)).abs() < 4 * found.std(0) / math.sqrt(60)).all()
+    assert result.std(0).min() > 1e-4
+    assert ((result.mean(0) - model.log_prob(x, noise)).abs() < 4 * result.std(0) / math.sqrt(60)).all()
 
 
 @pytest.mark.parametrize("context", [0, 2])
 def test_products_with_the_jacobian(context):
     h = alive(Velocity(3, hidden=8, depth=2, context=context))
     z = torch.randn(4, 3, dtype=torch.float64, generator=generator(0, "z"))
-    given = torch.randn(4, context, dtype=torch.float64) if context else None
-    velocity, pushed = h(0.3, z, torch.eye(3, dtype=torch.float64)[:, None], given)
-    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, given)[0], velocity)
-    assert not torch.allclose(h(0.6, z, None, given)[0], velocity)
+    context_values = torch.randn(4, context, dtype=torch.float64) if context else None
+    velocity, pushed = h(0.3, z, torch.eye(3, dtype=torch.float64)[:, None], context_values)
+    torch.testing.assert_close(h(torch.tensor(0.3, dtype=torch.float64), z, None, context_values)[0], velocity)
+    assert not torch.allclose(h(0.6, z, None, context_values)[0], velocity)
     for i in range(4):
-        one = None if given is None else given[i : i + 1]
+        one = None if context_values is None else context_values[i : i + 1]
         matrix = jacobian(lambda p, one=one: h(0.3, p[None], None, one)[0][0], z[i])
         torch.testing.assert_close(pushed[:, i].T, matrix)
 
@@ -184,12 +184,12 @@ def test_products_with_the_jacobian(context):
 def test_the_adjoint_equation_gives_the_gradients(solver):
     x = torch.randn(4, 2, dtype=torch.float64, generator=generator(0, "x"))
     context = torch.randn(4, 2, dtype=torch.float64, generator=generator(0, "c"))
-    found = []
+    result = []
     for adjoint in (False, True):
-        model, given = flow(2, solver=solver, adjoint=adjoint, context=2), context.clone().requires_grad_()
-        log_prob = model.log_prob(x.requires_grad_(), None, given)
-        found.append([log_prob, *torch.autograd.grad(log_prob.sum(), [x, given, *model.parameters()])])
-    for through, by_adjoint in zip(*found, strict=True):
+        model, context_values = flow(2, solver=solver, adjoint=adjoint, context=2), context.clone().requires_grad_()
+        log_prob = model.log_prob(x.requires_grad_(), None, context_values)
+        result.append([log_prob, *torch.autograd.grad(log_prob.sum(), [x, context_values, *model.parameters()])])
+    for through, by_adjoint in zip(*result, strict=True):
         torch.testing.assert_close(through, by_adjoint, rtol=1e-6, atol=1e-6)
 
 
@@ -216,13 +216,13 @@ def explodes(t, state):
 LINE = r"^dopri5 at tolerance 0.0001 could not go on \(.*\); wanted a larger tolerance, .*$"
 
 
-def test_a_solver_that_cannot_go_on_says_so_in_a_line():
+def test_a_failing_solver_raises_an_error_of_one_line():
     with pytest.raises(ArithmeticError, match=LINE):
         solve(explodes, (torch.full((1,), 2.0),), 0.0, 1.0, Solver("dopri5", tolerance=1e-4))
 
 
-def test_the_adjoint_equation_that_cannot_go_on_says_so_in_a_line():
-    turned = [False]  # well behaved on the way there, not on the way back
+def test_a_failing_adjoint_equation_raises_an_error_of_one_line():
+    turned = [False]  # the forward solution exists, the backward one does not
     start = torch.full((1,), 2.0, requires_grad=True)
     field = lambda t, s: explodes(t, s) if turned[0] else (0 * s[0],)  # noqa: E731
     end = solve_by_adjoint(field, (start,), 1.0, 0.0, Solver("dopri5", tolerance=1e-4), [])[0]
@@ -242,8 +242,8 @@ def test_refusals():
         Continuous(Velocity(2), Solver(tolerance=-1))
 
 
-def test_what_is_measured_takes_finer_steps():
-    """Training may find velocities whose density has more than its mass under the steps that it takes."""
+def test_evaluation_takes_finer_steps():
+    """Training may exploit the solver's error, so that the density has mass above 1."""
     flow = FFJORD((2,), mean=[0.0] * 2, std=[1.0] * 2, hidden=16, solver=Solver(steps=1)).double()
     with torch.no_grad():
         for parameter in flow.transform.velocity.parameters():

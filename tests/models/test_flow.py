@@ -1,4 +1,4 @@
-"""What every flow has from its base: distributions, bases, temperature, classes."""
+"""The base class of flows: distributions, base distributions, temperature, classes."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from thalweg.models.flows.base import base_law
-from thalweg.models.flows.conditional import ClassConditional
+from thalweg.models.class_conditional import ClassConditional
+from thalweg.models.flows.base import base_distribution
 from thalweg.models.flows.real_nvp import RealNVP
 from thalweg.randomness import generator
 
@@ -25,7 +25,7 @@ def vector_flow(context=0, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "law"),
+    ("name", "distribution"),
     [
         ("normal", stats.norm()),
         ("logistic", stats.logistic()),
@@ -33,27 +33,27 @@ def vector_flow(context=0, **settings):
         ("beta", stats.beta(5, 5)),
     ],
 )
-def test_bases_are_the_laws_they_are_called(name, law):
-    base = base_law(name)
+def test_base_distributions_are_those_of_scipy(name, distribution):
+    base = base_distribution(name)
     z = base.draw((4000,), like=torch.zeros(1, dtype=torch.float64), generator=generator(0, name))
-    assert stats.kstest(z.numpy(), law.cdf).pvalue > 1e-3
-    torch.testing.assert_close(base.log_prob(z), torch.from_numpy(law.logpdf(z.numpy())))
-    assert base.center == pytest.approx(law.mean(), abs=1e-12)
+    assert stats.kstest(z.numpy(), distribution.cdf).pvalue > 1e-3
+    torch.testing.assert_close(base.log_prob(z), torch.from_numpy(distribution.logpdf(z.numpy())))
+    assert base.center == pytest.approx(distribution.mean(), abs=1e-12)
 
 
-def test_outside_of_the_base_there_is_nothing():
-    assert base_law("uniform").log_prob(torch.tensor([-0.1, 1.1])).tolist() == [-math.inf, -math.inf]
-    assert base_law("beta").log_prob(torch.tensor([-0.1])).tolist() == [-math.inf]
+def test_the_density_is_zero_outside_of_the_support():
+    assert base_distribution("uniform").log_prob(torch.tensor([-0.1, 1.1])).tolist() == [-math.inf, -math.inf]
+    assert base_distribution("beta").log_prob(torch.tensor([-0.1])).tolist() == [-math.inf]
 
 
-def test_called_it_is_a_distribution_over_raw_data():
+def test_a_call_returns_a_distribution_over_raw_data():
     flow = vector_flow()
-    law = flow()
-    x = law.sample((4, 5))
+    distribution = flow()
+    x = distribution.sample((4, 5))
     assert x.shape == (4, 5, 3)
-    torch.testing.assert_close(law.log_prob(x).reshape(-1), flow.log_prob(x.reshape(-1, 3)))
-    drawn = law.rsample_and_log_prob((6,))
-    torch.testing.assert_close(drawn.log_prob, law.log_prob(drawn.value))
+    torch.testing.assert_close(distribution.log_prob(x).reshape(-1), flow.log_prob(x.reshape(-1, 3)))
+    drawn = distribution.rsample_and_log_prob((6,))
+    torch.testing.assert_close(drawn.log_prob, distribution.log_prob(drawn.value))
     assert drawn.value.requires_grad
     assert not x.requires_grad
 
@@ -61,11 +61,11 @@ def test_called_it_is_a_distribution_over_raw_data():
 def test_the_context_is_broadcast_and_matters():
     flow = vector_flow(context=2)
     contexts = torch.randn(5, 2, dtype=torch.float64)
-    law, x = flow(contexts), torch.randn(3, dtype=torch.float64)
-    assert (law.batch_shape, law.event_shape) == ((5,), (3,))
+    distribution, x = flow(contexts), torch.randn(3, dtype=torch.float64)
+    assert (distribution.batch_shape, distribution.event_shape) == ((5,), (3,))
     each = torch.stack([flow(c).log_prob(x) for c in contexts])
-    torch.testing.assert_close(law.log_prob(x), each)
-    assert law.rsample((7,)).shape == (7, 5, 3)
+    torch.testing.assert_close(distribution.log_prob(x), each)
+    assert distribution.rsample((7,)).shape == (7, 5, 3)
     assert len(set(each.tolist())) == 5
     with pytest.raises(ValueError, match=r"context: got none, wanted \(..., 2\)"):
         flow()
@@ -80,7 +80,7 @@ def test_images_in_one_pass():
     torch.testing.assert_close(drawn.log_prob[inside], flow().log_prob(drawn.value)[inside], rtol=1e-6, atol=1e-6)
 
 
-def test_temperature_draws_z_in():
+def test_temperature_scales_z():
     flow = vector_flow()
     cold = flow.sample(5, generator(0, "t"), temperature=0.0)
     torch.testing.assert_close(cold, cold[:1].expand(5, 3))
@@ -89,7 +89,7 @@ def test_temperature_draws_z_in():
     assert float(warm.detach() / hot.detach()) == pytest.approx(0.5, abs=1e-6)
 
 
-def test_what_is_compiled_is_what_training_asks_for(monkeypatch):
+def test_compile_compiles_the_density(monkeypatch):
     flow, asked = vector_flow(), []
 
     def compiled(function):
@@ -115,7 +115,7 @@ def test_classes_make_a_mixture_and_a_classifier():
     torch.testing.assert_close(model.log_prob(x).exp(), logits.exp().sum(1))
     shares = model.frequencies.softmax(0)
     torch.testing.assert_close(
-        model.log_joint(x, y).exp(), shares[y] * model.flow.log_prob(x, None, torch.eye(3)[y]).exp()
+        model.log_joint(x, y).exp(), shares[y] * model.density.log_prob(x, None, torch.eye(3)[y]).exp()
     )
 
 
@@ -126,5 +126,5 @@ def test_samples_follow_the_class_and_the_generator():
     anything = model.sample(5, generator(0, "s"))
     again = model.sample(5, generator(0, "s"))
     assert torch.equal(anything, again)
-    given = [model.sample(4, generator(0, "s"), y=torch.full((4,), k)) for k in range(3)]
-    assert not torch.equal(given[0], given[1])
+    samples = [model.sample(4, generator(0, "s"), y=torch.full((4,), k)) for k in range(3)]
+    assert not torch.equal(samples[0], samples[1])

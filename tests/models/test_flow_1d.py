@@ -1,4 +1,4 @@
-"""Flows on the line: the construction of universality, its tails, the three targets."""
+"""Flows of a scalar: the universal construction, its tails, and three base distributions."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy import stats
 from thalweg.data.dataset import Spec
 from thalweg.data.toy import density
 from thalweg.models.flows.flow_1d import Flow1D
-from thalweg.nn.monotone import KERNELS, LEAST, MixtureOfCDFs
+from thalweg.nn.monotone import KERNELS, MIN_SCALE, MixtureOfCDFs
 from thalweg.problems.likelihood import Likelihood
 from thalweg.randomness import generator
 from thalweg.recipes.elementary_flows import flow_1d
@@ -19,13 +19,13 @@ TRUTH = density("mixture-1d")
 
 
 def of_the_truth(**settings):
-    """The flow whose mixture is the one that `mixture-1d` is drawn from."""
+    """The flow whose mixture is that of the data `mixture-1d`."""
     flow = Flow1D((1,), mean=[0.0], std=[1.0], components=3, **settings).double()
     means, stds, weights = (
         torch.tensor(a, dtype=torch.float64).flatten() for a in (TRUTH.means, TRUTH.stds, TRUTH.weights)
     )
     with torch.no_grad():
-        flow.transform.transforms[0].start.copy_(torch.stack([weights.log(), means, (stds - LEAST).log()]))
+        flow.transform.transforms[0].start.copy_(torch.stack([weights.log(), means, (stds - MIN_SCALE).log()]))
     return flow
 
 
@@ -48,7 +48,7 @@ def test_normal_quantile_of_the_distribution_function_normalizes_exactly():
 
 @pytest.mark.system("S75")
 @pytest.mark.system("S86")
-def test_the_distribution_function_takes_x_to_a_uniform_law():
+def test_the_distribution_function_takes_x_to_a_uniform_distribution():
     flow = of_the_truth(base="uniform")
     x = torch.linspace(-3, 3, 50, dtype=torch.float64)[:, None]
     torch.testing.assert_close(flow.encode(x)[:, 0], torch.from_numpy(distribution_function(x[:, 0])))
@@ -58,7 +58,7 @@ def test_the_distribution_function_takes_x_to_a_uniform_law():
 
 
 @pytest.mark.system("S86")
-def test_to_a_beta_law():
+def test_to_a_beta_distribution():
     flow = of_the_truth(base="beta")
     x = torch.linspace(-3, 3, 50, dtype=torch.float64)[:, None]
     expected = torch.from_numpy(stats.beta(5, 5).logpdf(distribution_function(x[:, 0]))) + TRUTH.log_prob(x)
@@ -66,7 +66,7 @@ def test_to_a_beta_law():
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
-def test_no_tail_is_lost(kernel):
+def test_tails_are_accurate(kernel):
     f = MixtureOfCDFs(kernel, 5)
     with torch.no_grad():
         f.start += 0.3 * torch.randn(3, 5, generator=generator(0, kernel))
@@ -76,17 +76,17 @@ def test_no_tail_is_lost(kernel):
     assert (moved.value.diff(dim=0) > 0).all()
     back = f.inverse(moved.value)
     assert (back.value - x).abs().max() < 1e-5
-    law = {"gaussian": stats.norm, "logistic": stats.logistic}[kernel]
+    distribution = {"gaussian": stats.norm, "logistic": stats.logistic}[kernel]
     u = torch.linspace(-60, 60, 99, dtype=torch.float64)
-    torch.testing.assert_close(KERNELS[kernel].log_cdf(u), torch.from_numpy(law.logcdf(u.numpy())))
-    torch.testing.assert_close(KERNELS[kernel].log_pdf(u), torch.from_numpy(law.logpdf(u.numpy())))
+    torch.testing.assert_close(KERNELS[kernel].log_cdf(u), torch.from_numpy(distribution.logcdf(u.numpy())))
+    torch.testing.assert_close(KERNELS[kernel].log_pdf(u), torch.from_numpy(distribution.logpdf(u.numpy())))
     torch.testing.assert_close(KERNELS[kernel].quantile(KERNELS[kernel].log_cdf(u), KERNELS[kernel].log_cdf(-u)), u)
 
 
 def test_one_component_is_affine():
     f = MixtureOfCDFs("gaussian", 1).double()
     with torch.no_grad():
-        f.start.copy_(torch.tensor([[0.3], [2.0], [math.log(3.0 - LEAST)]]))
+        f.start.copy_(torch.tensor([[0.3], [2.0], [math.log(3.0 - MIN_SCALE)]]))
     x = torch.linspace(-9, 9, 7, dtype=torch.float64)[:, None]
     moved = f(x)
     torch.testing.assert_close(moved.value, (x - 2) / 3)
@@ -95,7 +95,7 @@ def test_one_component_is_affine():
 
 @pytest.mark.parametrize("base", ["normal", "uniform", "beta"])
 @pytest.mark.parametrize("map", ["gaussian", "logistic", "spline"])
-def test_beyond_what_floats_tell_from_the_ends_nothing_is_infinite(map, base):
+def test_values_near_the_ends_are_finite(map, base):
     flow = Flow1D((1,), map=map, base=base, mean=[0.0], std=[1.0])
     x = torch.tensor([[-500.0], [-40.0], [40.0], [500.0]])
     assert flow.log_prob(x).isfinite().all()

@@ -1,4 +1,4 @@
-"""GANs: what their samples are drawn from, what they are given of classes, and the settings of their papers."""
+"""GANs: latent noise, conditioning on classes, and the settings of their papers."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ SMALL = {"latent_dim": 2, "hidden": 8}
 
 
 class Columns(nn.Module):
-    """What it is given, some columns of it: f(x) = x[:, of]."""
+    """A network that returns some columns of its input: f(x) = x[:, of]."""
 
     def __init__(self, of):
         super().__init__()
@@ -58,7 +58,7 @@ def test_truncation_reaches_the_samples():
 
 
 def conditional():
-    """g(z, y) is the first two of three numbers of y's code, f(x, y) = x₁ (1 + 2y₂): y₂ whether y is class 1."""
+    """g(z, y) is the first two values of the one-hot y, f(x, y) = x₁ (1 + 2y₂): y₂ whether y is class 1."""
     model = ConditionalGAN(dense_networks, (2,), latent_dim=2, classes=3, mean=[0.0, 0.0], std=[1.0, 1.0])
     model.generator.network = Columns(slice(2, 4))
 
@@ -77,7 +77,7 @@ def test_samples_are_of_the_classes_asked_for():
     assert drawn.mean(0).tolist() == pytest.approx([1 / 3, 1 / 3], abs=0.03)  # all alike
 
 
-def test_both_players_are_given_the_labels():
+def test_both_networks_get_the_labels():
     x, y = torch.randn(6, 2), torch.tensor([0, 1, 2, 0, 1, 2])
     model = conditional()
     game = AdversarialGame(model, wasserstein(), penalty=1.0)
@@ -85,18 +85,18 @@ def test_both_players_are_given_the_labels():
     real = x[:, 0] * torch.tensor([1, 3, 1, 1, 3, 1])
     fake = torch.tensor([1.0, 0, 0, 1, 0, 0])
     torch.testing.assert_close(critic.extras["gap"], real - fake)
-    assert critic.extras["penalty"].tolist() == [0, 4, 0, 0, 4, 0]  # slopes 1 and 3, each by its own class
+    assert critic.extras["penalty"].tolist() == [0, 4, 0, 0, 4, 0]  # slopes 1 and 3, depending on the class
     torch.testing.assert_close(game.loss("generator", Batch(x, y)).values, -fake)
     with pytest.raises(ValueError, match="labels: got none"):
         game.loss("critic", Batch(x))
 
 
-def test_of_images_the_class_is_in_channels():
+def test_for_images_the_class_is_in_channels():
     model = recipe("wgan")(SCANS, **SMALL, conditional=True).model
     first = next(layer for layer in model.critic.modules() if isinstance(layer, nn.Conv2d))
     assert first.in_channels == 1 + 3
     x, y = torch.zeros(3, 1, 8, 8), torch.tensor([0, 1, 2])
-    assert len(set(model.judge(x, y).tolist())) == 3
+    assert len(set(model.discriminate(x, y).tolist())) == 3
     assert len({tuple(row.flatten().tolist()) for row in model.generate(torch.zeros(3, 2), y)}) == 3
 
 
@@ -125,7 +125,7 @@ def test_the_average_is_of_the_generator():
     assert recipe("wgan")(SCANS, **SMALL).stages[0].ema == {}  # as in its paper
 
 
-def test_words_that_are_no_choice():
+def test_unknown_choices():
     for name, option in (("gan", "loss"), ("sn-gan", "loss"), ("sn-gan", "method"), ("sn-gan", "norm")):
         with pytest.raises(ValueError, match=f"{option}: got 'mop', wanted one of"):
             recipe(name)(PLANE, **SMALL, **{option: "mop"})

@@ -1,4 +1,4 @@
-"""Glow: the levels, the learned prior of what leaves, a start that is saved, refusals."""
+"""Glow: scales, the learned prior of split channels, saved initialization, errors."""
 
 import copy
 import io
@@ -12,13 +12,13 @@ from thalweg.models.flows.glow import Glow, ImageGlow
 from thalweg.nn.actnorm import ActNorm
 from thalweg.nn.image_coupling import ChannelCoupling
 from thalweg.nn.invertible_linear import InvertibleLinear
-from thalweg.recipes.image_flows import glow
+from thalweg.recipes import recipe
 
 DIGITS = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
 
 
 def image_glow(**settings):
-    """Build a Glow with every parameter moved off its start."""
+    """Build a Glow with noise added to every parameter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         flow = ImageGlow((1, 8, 8), levels=17, **({"layers": 2, "hidden": 6} | settings))
@@ -56,12 +56,12 @@ def test_a_step_is_actnorm_linear_map_and_coupling():
 
 
 @pytest.mark.system("S90")
-def test_what_leaves_has_a_prior_that_reads_what_stays():
+def test_split_channels_have_a_prior_that_reads_the_remaining_ones():
     flow = image_glow().eval()
     prior = flow.transform.scales[0].transforms[-1]
     z = flow.draw(4, torch.Generator().manual_seed(0))
     other = z.clone()
-    other[:, 32:] += 1.0  # the last level, hence what stays
+    other[:, 32:] += 1.0  # the last scale, so the remaining channels
     h = torch.randn(4, 4, 4, 4)
     changed = torch.cat([h[:, :2] + 1, h[:, 2:]], 1)
     assert (prior(h).value[:, 2:] != prior(changed).value[:, 2:]).any()
@@ -71,13 +71,13 @@ def test_what_leaves_has_a_prior_that_reads_what_stays():
 
 @pytest.mark.system("S90")
 @pytest.mark.parametrize("make", [image_glow, lambda: Glow((4,), mean=[0.0] * 4, std=[1.0] * 4, layers=3, hidden=8)])
-def test_the_first_batch_of_training_starts_every_actnorm_once(make):
+def test_the_first_training_batch_initializes_every_actnorm_once(make):
     flow = make().train()
     x = scans(64) if flow.levels else torch.randn(64, 4)
     norms = [m for m in flow.modules() if isinstance(m, ActNorm)]
     seen = []
     for norm in norms:
-        norm.register_forward_hook(lambda m, given, out: seen.append(out.value))
+        norm.register_forward_hook(lambda module, inputs, out: seen.append(out.value))
     flow.log_prob(x)
     for z in seen:
         over = [0, *range(2, z.ndim)]
@@ -89,7 +89,7 @@ def test_the_first_batch_of_training_starts_every_actnorm_once(make):
 
 
 @pytest.mark.system("S90")
-def test_a_loaded_flow_does_not_start_over():
+def test_a_loaded_flow_is_not_initialized_again():
     flow, x, noise = image_glow().train(), scans(), torch.rand(30, 1, 8, 8)
     flow.log_prob(x, noise)
     file = io.BytesIO()
@@ -110,17 +110,17 @@ def test_images_come_back_as_levels():
 def test_architectures_and_refusals():
     odd = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=17)
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
-    assert isinstance(glow(DIGITS).model, ImageGlow)
-    assert isinstance(glow(DIGITS, architecture="dense").model, Glow)
-    assert isinstance(glow(odd).model, Glow)
-    assert isinstance(glow(plane).model, Glow)
+    assert isinstance(recipe("glow")(DIGITS).model, ImageGlow)
+    assert isinstance(recipe("glow")(DIGITS, architecture="dense").model, Glow)
+    assert isinstance(recipe("glow")(odd).model, Glow)
+    assert isinstance(recipe("glow")(plane).model, Glow)
     with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
-        glow(odd, architecture="multi-scale")
+        recipe("glow")(odd, architecture="multi-scale")
     with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
-        glow(plane, architecture="multi-scale")
+        recipe("glow")(plane, architecture="multi-scale")
     with pytest.raises(ValueError, match="at least 2"):
         Glow((1,), mean=[0.0], std=[1.0])
     with pytest.raises(ValueError, match="at least 2"):
-        glow(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
+        recipe("glow")(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
     with pytest.raises(ValueError, match="layers: got 0"):
         Glow((2,), mean=[0.0] * 2, std=[1.0] * 2, layers=0)

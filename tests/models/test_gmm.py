@@ -28,23 +28,23 @@ def model(d=2, k=3, *, mean=0.0, std=1.0, seed=0, **settings):
 
 
 def moved(d=2, k=3, **settings):
-    made = model(d, k, **settings)
+    gmm = model(d, k, **settings)
     noise = generator(0, "moved")
     with torch.no_grad():
-        for p in made.parameters():
+        for p in gmm.parameters():
             p += 0.5 * torch.randn(p.shape, generator=noise)
-    return made
+    return gmm
 
 
-def em(made, x, steps=200, seed=0):
-    keys = torch.rand(len(x), made.components, generator=generator(seed, "keys"))
-    found = []
+def em(gmm, x, steps=200, seed=0):
+    keys = torch.rand(len(x), gmm.components, generator=generator(seed, "keys"))
+    result = []
     for _ in range(steps):
-        fit = made.fit(x, None, keys)
-        found.append(float(fit.log_prob.mean()))
+        fit = gmm.fit(x, None, keys)
+        result.append(float(fit.log_prob.mean()))
         if fit.last:
             break
-    return found
+    return result
 
 
 @pytest.mark.system("S74")
@@ -52,28 +52,28 @@ def em(made, x, steps=200, seed=0):
 @every_covariance
 def test_three_components(covariance):
     """Weights ⅓, Σ = I: log p(0, 0) = −2.9358187."""
-    made = model(covariance=covariance)
+    gmm = model(covariance=covariance)
     with torch.no_grad():
-        made.means.copy_(torch.tensor(CENTERS))
-    assert made.log_prob(torch.zeros(1, 2).double()).item() == pytest.approx(-2.9358187, abs=1e-7)
+        gmm.means.copy_(torch.tensor(CENTERS))
+    assert gmm.log_prob(torch.zeros(1, 2).double()).item() == pytest.approx(-2.9358187, abs=1e-7)
 
 
 @pytest.mark.system("S74")
 @every_covariance
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_log_density_is_that_of_the_formula_and_of_torch(covariance, d):
-    made = moved(d, covariance=covariance, mean=2.0, std=3.0)
+    gmm = moved(d, covariance=covariance, mean=2.0, std=3.0)
     x = 3 * torch.randn(20, d, generator=generator(0, "x"), dtype=torch.float64)
-    weights = made.log_weights.detach().softmax(0).numpy()
-    factors = 3.0 * made.factors(torch.float64).detach().numpy()
-    laws = [
-        multivariate_normal(2.0 + 3.0 * m, f @ f.T) for m, f in zip(made.means.detach().numpy(), factors, strict=True)
+    weights = gmm.log_weights.detach().softmax(0).numpy()
+    factors = 3.0 * gmm.factors(torch.float64).detach().numpy()
+    distributions = [
+        multivariate_normal(2.0 + 3.0 * m, f @ f.T) for m, f in zip(gmm.means.detach().numpy(), factors, strict=True)
     ]
-    parts = [w * law.pdf(x.numpy()) for w, law in zip(weights, laws, strict=True)]
-    np.testing.assert_allclose(made.log_prob(x).detach().numpy(), np.log(sum(parts)), atol=1e-9)
-    torch.testing.assert_close(made().log_prob(x), made.log_prob(x))
+    parts = [w * distribution.pdf(x.numpy()) for w, distribution in zip(weights, distributions, strict=True)]
+    np.testing.assert_allclose(gmm.log_prob(x).detach().numpy(), np.log(sum(parts)), atol=1e-9)
+    torch.testing.assert_close(gmm().log_prob(x), gmm.log_prob(x))
     joint = torch.from_numpy(np.stack(parts, 1))
-    torch.testing.assert_close(made.encode(x).detach(), joint / joint.sum(1, keepdim=True))
+    torch.testing.assert_close(gmm.encode(x).detach(), joint / joint.sum(1, keepdim=True))
 
 
 @pytest.mark.system("S74")
@@ -81,19 +81,19 @@ def test_log_density_is_that_of_the_formula_and_of_torch(covariance, d):
 def test_same_parameters_score_as_scikit_learn(covariance):
     x = density("eight-gaussians").sample(500)
     reference = GaussianMixture(5, covariance_type=SKLEARN[covariance], random_state=0).fit(x.astype(np.float64))
-    made = model(2, 5, covariance=covariance)
+    gmm = model(2, 5, covariance=covariance)
     with torch.no_grad():
-        made.log_weights.copy_(torch.tensor(reference.weights_).log())
-        made.means.copy_(torch.tensor(reference.means_))
+        gmm.log_weights.copy_(torch.tensor(reference.weights_).log())
+        gmm.means.copy_(torch.tensor(reference.means_))
         if covariance == "full":
             factors = torch.linalg.cholesky(torch.tensor(reference.covariances_))
-            made.log_scales.copy_(factors.diagonal(dim1=1, dim2=2).log())
-            made.below.copy_(factors[:, 1, :1])
+            gmm.log_scales.copy_(factors.diagonal(dim1=1, dim2=2).log())
+            gmm.below.copy_(factors[:, 1, :1])
         else:
-            made.log_scales.copy_(torch.tensor(reference.covariances_).log().view(5, -1) / 2)
-    found = made.log_prob(torch.from_numpy(x).double()).detach().numpy()
-    np.testing.assert_allclose(found, reference.score_samples(x.astype(np.float64)), atol=1e-6)
-    np.testing.assert_allclose(made.encode(torch.from_numpy(x)).detach(), reference.predict_proba(x), atol=1e-6)
+            gmm.log_scales.copy_(torch.tensor(reference.covariances_).log().view(5, -1) / 2)
+    result = gmm.log_prob(torch.from_numpy(x).double()).detach().numpy()
+    np.testing.assert_allclose(result, reference.score_samples(x.astype(np.float64)), atol=1e-6)
+    np.testing.assert_allclose(gmm.encode(torch.from_numpy(x)).detach(), reference.predict_proba(x), atol=1e-6)
 
 
 @pytest.mark.system("S74")
@@ -110,14 +110,14 @@ def test_expectation_maximization_never_lowers_the_likelihood(covariance, seed):
 @pytest.mark.system("S74")
 @every_covariance
 def test_a_step_is_the_maximum_of_its_bound(covariance):
-    """At fixed responsibilities no small change of parameters has a larger Σ r log π N."""
+    """For fixed responsibilities no small change of the parameters increases Σ r log π N."""
     x = torch.from_numpy(density("moons").sample(100)).double()
-    made = moved(2, 3, covariance=covariance)
-    r = made.parts(x).softmax(1).detach()
+    gmm = moved(2, 3, covariance=covariance)
+    r = gmm.parts(x).softmax(1).detach()
     with torch.no_grad():
-        made.maximize(x, r)
-    bound = (r * made.parts(x)).sum()
-    for gradient in torch.autograd.grad(bound, list(made.parameters())):
+        gmm.maximize(x, r)
+    bound = (r * gmm.parts(x)).sum()
+    for gradient in torch.autograd.grad(bound, list(gmm.parameters())):
         assert float(gradient.abs().max()) < 1e-9
 
 
@@ -139,12 +139,12 @@ def test_gradients_reach_the_likelihood_of_expectation_maximization():
     x = torch.from_numpy(density("three-gaussians").sample(300)).double()
     ours = em(model(2, 3, covariance="spherical", std=4.0), x)[-1]
     theirs = []
-    for seed in range(3):  # a start may end at a local maximum
-        made = model(2, 3, covariance="spherical", std=4.0, seed=seed)
-        optimizer = torch.optim.Adam(made.parameters(), lr=0.05)
+    for seed in range(3):  # some initializations converge to a local maximum
+        gmm = model(2, 3, covariance="spherical", std=4.0, seed=seed)
+        optimizer = torch.optim.Adam(gmm.parameters(), lr=0.05)
         for _ in range(300):
             optimizer.zero_grad()
-            loss = -made.log_prob(x).mean()
+            loss = -gmm.log_prob(x).mean()
             loss.backward()
             optimizer.step()
         theirs.append(-float(loss.detach()))
@@ -156,39 +156,39 @@ def test_gradients_reach_the_likelihood_of_expectation_maximization():
 @every_covariance
 def test_a_floor_holds_where_examples_are_all_the_same(covariance):
     x = torch.cat([torch.zeros(20, 2), torch.randn(20, 2, generator=generator(0, "x")) + 5])
-    made = model(2, 2, covariance=covariance, floor=1e-3)
-    path = em(made, x)
+    gmm = model(2, 2, covariance=covariance, floor=1e-3)
+    path = em(gmm, x)
     assert (np.diff(path) > -1e-9).all()
-    factors = made.factors(torch.float64).detach()
+    factors = gmm.factors(torch.float64).detach()
     values = torch.linalg.eigvalsh(factors @ factors.mT)
     assert float(values.min()) == pytest.approx(1e-3, rel=1e-6)
 
 
-def test_a_component_without_examples_keeps_its_place():
-    made = model(2, 3)
-    before = made.means[2].clone()
+def test_a_component_without_examples_is_unchanged():
+    gmm = model(2, 3)
+    before = gmm.means[2].clone()
     r = torch.zeros(10, 3).double()
     r[:, 0], r[5:, 0], r[5:, 1] = 1.0, 0.0, 1.0
     with torch.no_grad():
-        made.maximize(torch.randn(10, 2, generator=generator(0, "x")).double(), r)
-    assert torch.equal(made.means[2], before)
-    assert float(made.log_weights.detach().softmax(0)[2]) < 1e-9
-    assert made.log_prob(torch.zeros(1, 2)).isfinite().all()
+        gmm.maximize(torch.randn(10, 2, generator=generator(0, "x")).double(), r)
+    assert torch.equal(gmm.means[2], before)
+    assert float(gmm.log_weights.detach().softmax(0)[2]) < 1e-9
+    assert gmm.log_prob(torch.zeros(1, 2)).isfinite().all()
 
 
 @pytest.mark.system("S74")
 @every_covariance
 def test_samples_follow_the_density(covariance):
-    made = moved(2, 3, covariance=covariance, mean=1.0, std=2.0)
-    x = made.sample(20_000, generator(0, "s")).double()
+    gmm = moved(2, 3, covariance=covariance, mean=1.0, std=2.0)
+    x = gmm.sample(20_000, generator(0, "s")).double()
     q = torch.distributions.Normal(x.mean(0), 0.4 * x.std(0))
-    ratio = (q.log_prob(x).sum(1) - made.log_prob(x)).exp().detach()
+    ratio = (q.log_prob(x).sum(1) - gmm.log_prob(x)).exp().detach()
     assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / math.sqrt(len(x)))
 
 
-def test_k_means_finds_separated_groups_and_survives_equal_points():
-    law = density("grid-gaussians")
-    x = torch.from_numpy(law.sample(2000)).double()
+def test_k_means_finds_separated_groups_and_handles_equal_points():
+    distribution = density("grid-gaussians")
+    x = torch.from_numpy(distribution.sample(2000)).double()
     own = k_means(x, 25, torch.rand(2000, 25, generator=generator(3, "keys")))
     centers = torch.stack([x[own == k].mean(0) for k in range(25)])
     spread = float((x - centers[own]).square().sum(1).mean())
@@ -199,7 +199,8 @@ def test_k_means_finds_separated_groups_and_survives_equal_points():
 
 @pytest.mark.system("S74")
 def test_without_a_normalizing_constant_the_likelihood_has_no_maximum():
-    """e^{f(x)} for p: adding a constant to f raises it for ever; the normalized softmax does not move."""
+    """With e^{f(x)} in place of p, adding a constant to f increases it without bound; the normalized softmax is
+    invariant."""
     f = nn.Parameter(torch.zeros(5))
     x = torch.tensor([0, 1, 1, 4])
     naive, proper = [], []
@@ -217,7 +218,7 @@ def test_without_a_normalizing_constant_the_likelihood_has_no_maximum():
     assert max(proper) <= 0.25 * math.log(0.25) * 2 + 0.5 * math.log(0.5) + 1e-6  # the shares of x, at best
 
 
-def test_recipe_stops_when_nothing_changes():
+def test_the_recipe_stops_at_convergence():
     from catalogue import PLANE
     from thalweg.recipes import recipe
 

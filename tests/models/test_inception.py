@@ -76,7 +76,7 @@ def network():
     torch.manual_seed(0)
     model = Inception(levels=17).eval()
     for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # as after training: not the identity
+        if isinstance(module, torch.nn.BatchNorm2d):  # running statistics as after training, not the identity
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
             torch.nn.init.uniform_(module.running_var, 0.2, 1.0)
     return model.requires_grad_(False)

@@ -1,4 +1,5 @@
-"""The importance-weighted autoencoder: its bound by hand, on the linear Gaussian model, and from K to K."""
+"""The importance-weighted autoencoder: its bound by an explicit formula, on the linear Gaussian model, and for
+increasing K."""
 
 import itertools
 import math
@@ -17,7 +18,7 @@ LOG_P, PRIOR_ELBO = -1.5155121, -1.9189385
 
 
 class Prior(nn.Module):
-    """q(z|x) = N(0, 1), the prior, whatever x."""
+    """q(z|x) = N(0, 1), the prior, for every x."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,25 +30,25 @@ class Prior(nn.Module):
 
 def toy(draws: int) -> IWAE:
     """z ~ N(0, 1), x|z ~ N(z, 1), q = p(z)."""
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    return IWAE(Prior(), nn.Identity(), law, latent_dim=1, draws=draws)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    return IWAE(Prior(), nn.Identity(), likelihood, latent_dim=1, draws=draws)
 
 
 @pytest.mark.system("S82")
 @pytest.mark.oracle("O35")
 @pytest.mark.oracle("O34")
 def test_bound_rises_with_k_to_the_likelihood():
-    x, law = torch.ones(20_000, 1), torch.Generator().manual_seed(0)
+    x, source = torch.ones(20_000, 1), torch.Generator().manual_seed(0)
     bounds = {}
     with torch.no_grad():
         for k in (1, 5, 50, 500):
             n = 20_000 if k < 500 else 2000
-            bounds[k] = toy(k)(x[:n], torch.randn(n, k, 1, generator=law)).values.mean().item()
+            bounds[k] = toy(k)(x[:n], torch.randn(n, k, 1, generator=source)).values.mean().item()
     for k, wanted, within in ((1, -1.9189, 0.02), (5, -1.56, 0.01), (50, -1.519, 0.003), (500, -1.515, 0.003)):
         assert bounds[k] == pytest.approx(wanted, abs=within)
     assert bounds[1] < bounds[5] < bounds[50] < LOG_P + 0.003
-    # the same draws in groups: the mean over groups of K never falls as K doubles (Jensen), sample by sample
-    eps = torch.randn(2000, 64, 1, generator=law)
+    # the same samples in groups: by Jensen's inequality the mean over groups of K does not decrease as K doubles
+    eps = torch.randn(2000, 64, 1, generator=source)
     with torch.no_grad():
         means = [
             toy(k)(torch.ones(2000 * 64 // k, 1), eps.view(-1, k, 1)).values.mean() for k in (1, 2, 4, 8, 16, 32, 64)
@@ -58,11 +59,11 @@ def test_bound_rises_with_k_to_the_likelihood():
 
 @pytest.mark.system("S82")
 def test_one_draw_is_the_elbo():
-    """log w of one draw has the ELBO's mean: of ±ε together exactly, where the integrand is quadratic."""
+    """log w of one sample has the ELBO as its mean; the mean over ±ε is exact for a quadratic integrand."""
     x, eps = torch.ones(2, 1), torch.tensor([[-1.0], [1.0]])
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
     heads = nn.Linear(1, 2)
-    vae, iwae = VAE(heads, nn.Identity(), law, 1), IWAE(heads, nn.Identity(), law, 1, draws=1)
+    vae, iwae = VAE(heads, nn.Identity(), likelihood, 1), IWAE(heads, nn.Identity(), likelihood, 1, draws=1)
     bound, elbo = iwae(x, eps[:, None]).values.mean(), vae(x, eps).values.mean()
     torch.testing.assert_close(bound, elbo)
     parameters = list(heads.parameters())
@@ -73,8 +74,8 @@ def test_one_draw_is_the_elbo():
 
 @pytest.mark.system("S82")
 @pytest.mark.parametrize("member", [m for m in VAES if m.recipe == "iwae"], ids=str)
-def test_loss_is_minus_the_bound_of_the_models_own_laws(member: Member):
-    """By prior, posterior and log_likelihood, which are torch.distributions, draw by draw."""
+def test_loss_is_minus_the_bound_of_the_models_own_distributions(member: Member):
+    """Computed from prior, posterior and log_likelihood, which are torch.distributions."""
     model, batch = member.trained(), member.batch(5)
     draws = model.draws
     eps = batch.normal("eps", draws, model.latent_dim)
@@ -93,16 +94,16 @@ def test_loss_is_minus_the_bound_of_the_models_own_laws(member: Member):
 
 
 @pytest.mark.system("S82")
-def test_the_two_gradients_differ_for_the_encoder_alone():
+def test_the_two_gradients_differ_only_for_the_encoder():
     options = {"latent_dim": 2, "hidden": 8, "draws": 4}
-    found = []
+    result = []
     for gradient in ("reparameterized", "doubly-reparameterized"):
         member = Member("iwae", VAES[0].spec, options | {"gradient": gradient})
         model = member.trained()
         loss = Variational(model).loss("model", member.batch(32)).values.mean()
         names, parameters = zip(*model.named_parameters(), strict=True)
-        found.append((loss, dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    for name, one in found[0][1].items():
-        same = torch.allclose(one, found[1][1][name], rtol=1e-4, atol=1e-6)
+        result.append((loss, dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))))
+    torch.testing.assert_close(result[0][0], result[1][0])
+    for name, one in result[0][1].items():
+        same = torch.allclose(one, result[1][1][name], rtol=1e-4, atol=1e-6)
         assert same == name.startswith("decoder"), name

@@ -61,9 +61,9 @@ def test_kernels_integrate_to_one_and_have_their_moments(kernel, d):
 def test_agrees_with_scikit_learn(kernel, d):
     x, at = normal(300, d), 0.5 * normal(40, d, seed=1)
     reference = KernelDensity(kernel=kernel, bandwidth=1.4, rtol=0, atol=0).fit(x.numpy()).score_samples(at.numpy())
-    found = fitted(x, kernel=kernel, bandwidth=1.4).log_prob(at).numpy()
+    result = fitted(x, kernel=kernel, bandwidth=1.4).log_prob(at).numpy()
     assert np.isfinite(reference).sum() > 20
-    np.testing.assert_allclose(found, reference, atol=1e-6)
+    np.testing.assert_allclose(result, reference, atol=1e-6)
 
 
 @pytest.mark.system("S73")
@@ -72,11 +72,12 @@ def test_rules_agree_with_scipy(rule):
     for d in (1, 2, 3):
         x, at = normal(200, d), normal(30, d, seed=1)
         x = x - x.mean(0)
-        x = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T).reshape(d, d))).T  # scipy turns the kernel, too
+        # Scipy's kernel has the covariance of the data
+        x = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T).reshape(d, d))).T
         scale = torch.arange(1, d + 1).double()
         reference = gaussian_kde((x * scale).numpy().T, bw_method=rule).logpdf((at * scale).numpy().T)
-        found = fitted(x * scale, scale.tolist(), bandwidth=rule).log_prob(at * scale)
-        np.testing.assert_allclose(found.numpy(), reference, atol=1e-6)
+        result = fitted(x * scale, scale.tolist(), bandwidth=rule).log_prob(at * scale)
+        np.testing.assert_allclose(result.numpy(), reference, atol=1e-6)
 
 
 @pytest.mark.system("S73")
@@ -97,7 +98,7 @@ def test_density_integrates_to_one_in_raw_units(kernel):
 
 @pytest.mark.system("S73")
 @every_kernel
-def test_cross_validation_is_the_best_of_what_is_left_out_by_hand(kernel):
+def test_cross_validation_maximizes_the_leave_one_out_likelihood(kernel):
     x = normal(40, 2)
     model = fitted(x, kernel=kernel)
 
@@ -109,7 +110,7 @@ def test_cross_validation_is_the_best_of_what_is_left_out_by_hand(kernel):
     best = left_out(h)
     wide = KDE((2,), mean=[0.0] * 2, std=[3.0] * 2, kernel=kernel, bandwidth=h)  # in raw units
     assert best - math.log(9) == pytest.approx(float(wide.fit(3 * (x - 0.3), None, x[:, :0]).log_prob.mean()), abs=1e-5)
-    assert math.isfinite(best)  # with a compact kernel nobody is left alone
+    assert math.isfinite(best)  # with a compact kernel every example has a neighbor
     assert best == pytest.approx(float(model.fit(x, None, x[:, :0]).log_prob.mean()), abs=1e-6)
     assert all(left_out(factor * h) < best + 1e-4 for factor in (0.7, 0.95, 1.05, 1.5))
 
@@ -117,7 +118,7 @@ def test_cross_validation_is_the_best_of_what_is_left_out_by_hand(kernel):
 @pytest.mark.system("S73")
 @every_kernel
 def test_samples_follow_the_density(kernel):
-    """E of q/p over samples of p is the mass of q where p is; with q a Gaussian well within, 1."""
+    """E of q/p over samples of p is the mass of q on the support of p, which is 1 for a narrow Gaussian q."""
     model = fitted(normal(50, 2), [1.0, 2.0], kernel=kernel, bandwidth=1.2)
     x = model.sample(20_000, generator(0, "s")).double()
     q = torch.distributions.Normal(x.mean(0), 0.3 * x.std(0))
@@ -135,7 +136,7 @@ def test_parts_make_the_whole(monkeypatch):
     assert float(parts.bandwidth) == pytest.approx(float(whole.bandwidth), rel=1e-12)
 
 
-def test_no_digits_are_lost_far_from_the_origin():
+def test_accurate_far_from_the_origin():
     x, at = normal(50, 20), normal(5, 20, seed=1)
     far = KDE((20,), mean=[1e6] * 20, std=[1.0] * 20, bandwidth=0.5)
     far.fit(x + 1e6, None, x[:, :0])
@@ -146,7 +147,7 @@ def test_no_digits_are_lost_far_from_the_origin():
 
 @pytest.mark.system("S73")
 def test_images_are_dequantized():
-    """The log-density of levels with noise is a bound on the log-probability that the density gives the level."""
+    """The mean log-density of levels with noise is a lower bound on the log-probability of the level."""
     x = torch.randint(0, 4, (30, 1, 1, 1), generator=generator(0, "i"), dtype=torch.uint8)
     model = KDE((1, 1, 1), mean=[1.5], std=[1.0], levels=4, bandwidth=0.4)
     model.fit(x, torch.zeros(x.shape), x.flatten(1)[:, :0].float())
@@ -154,8 +155,8 @@ def test_images_are_dequantized():
     u = torch.linspace(0, 1, 1001, dtype=torch.float64)[:-1] + 5e-4
     values = model.log_prob(level.expand(1000, 1, 1, 1), u.view(-1, 1, 1, 1))
     centers, width = x.flatten().double() + 0.5, 0.4
-    law = torch.distributions.Normal(centers, width)
-    inside = (law.cdf(torch.tensor(3.0)) - law.cdf(torch.tensor(2.0))).mean()
+    distribution = torch.distributions.Normal(centers, width)
+    inside = (distribution.cdf(torch.tensor(3.0)) - distribution.cdf(torch.tensor(2.0))).mean()
     assert float(values.double().exp().mean()) == pytest.approx(float(inside), abs=1e-5)
     assert float(values.mean()) < math.log(float(inside))
 
@@ -172,7 +173,7 @@ def test_loading_makes_room_for_the_points():
         wrong.load_state_dict(model.state_dict())
 
 
-def test_who_is_alone_is_counted_and_not_averaged():
+def test_examples_without_neighbors_are_counted_and_not_averaged():
     x = torch.tensor([[0.0], [0.1], [0.2], [9.0]])
     model = KDE((1,), mean=[0.0], std=[1.0], kernel="tophat", bandwidth=1.0)
     solution = Fitting(model).closed_form_step("model", Batch(x))

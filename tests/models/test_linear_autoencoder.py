@@ -1,4 +1,4 @@
-"""The linear autoencoder is PCA: the same error, the same subspace, and nothing more that is the same."""
+"""The linear autoencoder has the error and the subspace of PCA, and no more in common with it."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from thalweg.training.problem import Batch
 
 
 def trained(x, k, **settings):
-    """The model after L-BFGS on all of the data, in float64, from its own random start."""
+    """The model after L-BFGS on all of the data, in float64, from its random initialization."""
     torch.manual_seed(0)
     model = linear_autoencoder(x.shape[1:], k, **settings).double()
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-15,
@@ -21,7 +21,7 @@ def trained(x, k, **settings):
     def closure():
         optimizer.zero_grad()
         target = model.preprocess(x)
-        loss = (model(target) - target).square().flatten(1).sum(1).mean()  # in float64, which the problem's is not
+        loss = (model(target) - target).square().flatten(1).sum(1).mean()  # in float64, unlike the loss of the problem
         loss.backward()
         return loss
 
@@ -73,8 +73,8 @@ def test_on_images_it_is_sklearns_pca():
     spanned = model.decoder[0].weight.detach().numpy()  # W₂ is free where pixels are constant
     assert subspace_angles(spanned, pca.components_.T) == pytest.approx(0, abs=0.01)
     rebuilt = pca.inverse_transform(pca.transform(images.reshape(300, -1) / 16)) * 16
-    found = model.preprocess.inverse(model(model.preprocess(torch.tensor(images)))).detach().numpy()
-    assert found.reshape(300, -1) == pytest.approx(rebuilt, abs=0.05)
+    result = model.preprocess.inverse(model(model.preprocess(torch.tensor(images)))).detach().numpy()
+    assert result.reshape(300, -1) == pytest.approx(rebuilt, abs=0.05)
 
 
 @pytest.mark.system("S69")

@@ -11,23 +11,23 @@ from torch.distributions import MultivariateNormal
 
 from thalweg.data import Spec
 from thalweg.models.vaes.vae import VAE
-from thalweg.recipes.vaes import vae
+from thalweg.recipes import recipe
 
 N, WIDTH, LATENT = 400, 5, 2
 
 
 @pytest.fixture(scope="module")
 def data() -> Tensor:
-    law = torch.Generator().manual_seed(0)
-    mixing = torch.randn(WIDTH, WIDTH, generator=law, dtype=torch.float64) * torch.tensor([3.0, 2.0, 0.7, 0.5, 0.4])
-    x = torch.randn(N, WIDTH, generator=law, dtype=torch.float64) @ mixing.T
+    source = torch.Generator().manual_seed(0)
+    mixing = torch.randn(WIDTH, WIDTH, generator=source, dtype=torch.float64) * torch.tensor([3.0, 2.0, 0.7, 0.5, 0.4])
+    x = torch.randn(N, WIDTH, generator=source, dtype=torch.float64) @ mixing.T
     return x - x.mean(0) + torch.tensor([1.0, -2.0, 0.0, 5.0, 3.0])
 
 
 def linear_vae(x: Tensor, sigma: float) -> VAE:
     """The recipe with no hidden layer, its data in units of 1, so that σ is that of the raw data."""
     spec = Spec(name="x", kind="vector", shape=(WIDTH,), mean=(0.0,) * WIDTH, std=(1.0,) * WIDTH)
-    model = vae(spec, latent_dim=LATENT, depth=0, sigma=sigma, learn_sigma=False).model
+    model = recipe("vae")(spec, latent_dim=LATENT, depth=0, sigma=sigma, learn_sigma=False).model
     assert isinstance(model, VAE)
     return model
 
@@ -42,7 +42,7 @@ def optimum(x: Tensor) -> tuple[float, Tensor, Tensor]:
 
 
 def set_to(model: VAE, variance: float, weight: Tensor, mean: Tensor) -> None:
-    """Give the networks the optimum: x|z ~ N(Wz + μ, σ²), q(z|x) = p(z|x) = N(M⁻¹Wᵀ(x − μ), σ²M⁻¹), M = WᵀW + σ²."""
+    """Set the networks to the optimum: x|z ~ N(Wz + μ, σ²), q(z|x) = p(z|x) = N(M⁻¹Wᵀ(x − μ), σ²M⁻¹), M = WᵀW + σ²."""
     scale = (weight.T @ weight).diagonal() + variance  # M is diagonal, since the axes are orthogonal
     encode = weight.T / scale[:, None]
     log_sigma = 0.5 * (variance / scale).log()
@@ -67,7 +67,7 @@ def test_at_the_closed_form_the_elbo_is_the_likelihood_of_probabilistic_pca(data
     set_to(model, variance, weight, mean)
     elbo = cubature(model, data.float())
     exact = MultivariateNormal(mean, weight @ weight.T + variance * torch.eye(WIDTH)).log_prob(data)
-    torch.testing.assert_close(elbo.double(), exact, rtol=0, atol=2e-4)  # every example's, in float32
+    torch.testing.assert_close(elbo.double(), exact, rtol=0, atol=2e-4)  # per example, in float32
     # scikit-learn divides by N − 1: fitted on data that much closer to the mean, it has the same covariance
     known = PCA(LATENT).fit((mean + (data - mean) * math.sqrt((N - 1) / N)).numpy())
     assert elbo.mean().item() == pytest.approx(known.score(data.numpy()), abs=1e-4)
@@ -82,7 +82,8 @@ def test_the_closed_form_is_where_training_stops(data: Tensor):
     assert all(p.grad is not None and p.grad.abs().max() < 1e-3 for p in model.parameters())
     model.zero_grad()
     terms = [model.terms(data.float(), torch.ones(N, LATENT) * e) for e in (-1.0, 1.0)]
-    sum((t.reconstruction - 2 * t.kl).mean() for t in terms).backward()  # β = 2, the KL without its ½
+    # β = 2 corresponds to a KL without its factor ½
+    sum((t.reconstruction - 2 * t.kl).mean() for t in terms).backward()
     assert max(p.grad.abs().max().item() for p in model.parameters()) > 0.1
 
 
@@ -105,10 +106,10 @@ def test_training_reaches_the_closed_form_from_a_random_start(data: Tensor):
     reached = -loss().item()
     assert start < exact - 1
     assert exact - 2e-3 < reached <= exact + 1e-4
-    # the subspace is that of the principal components, whatever the rotation within it
-    found, _ = np.linalg.qr(model.decoder[0].weight.detach().double().numpy())
+    # the subspace is that of the principal components, up to a rotation within it
+    result, _ = np.linalg.qr(model.decoder[0].weight.detach().double().numpy())
     axes, _ = np.linalg.qr(weight.numpy())
-    assert np.linalg.svd(found.T @ axes, compute_uv=False).min() > 0.999
+    assert np.linalg.svd(result.T @ axes, compute_uv=False).min() > 0.999
 
 
 @pytest.mark.system("S80")
@@ -119,7 +120,7 @@ def test_maximum_likelihood_projects_a_mixture_on_the_gaussian_of_its_moments():
     x = torch.tensor([*(-2 + 0.5 * nodes), *(2 + 0.5 * nodes)], dtype=torch.float32)[:, None]
     share = torch.tensor([*weights, *weights], dtype=torch.float32) / (2 * weights.sum())
     spec = Spec(name="x", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,))
-    model = vae(spec, latent_dim=1, depth=0, sigma=1.0, learn_sigma=False).model
+    model = recipe("vae")(spec, latent_dim=1, depth=0, sigma=1.0, learn_sigma=False).model
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:

@@ -1,4 +1,4 @@
-"""NICE: volumes are kept until the scales on top, parts take turns, the paper's architecture."""
+"""NICE: volume preservation before the final scales, alternating parts, the paper's architecture."""
 
 import math
 
@@ -13,7 +13,7 @@ from thalweg.models.flows.nice import NICE
 from thalweg.nn.coupling import Coupling
 from thalweg.nn.elementwise import AdditiveMap
 from thalweg.randomness import generator
-from thalweg.recipes.flows import nice
+from thalweg.recipes import recipe
 
 
 def moved(module):
@@ -58,7 +58,7 @@ def test_parts_are_disjoint_and_take_turns(dim):
     kept, moves = flow.transform.transforms[0].sizes
     assert (kept, moves) == (dim - dim // 2, dim // 2)
     matrix = jacobian(lambda p: flow.encode(p[None])[0], torch.zeros(dim, dtype=torch.float64))
-    alone = (matrix != 0).sum(1) == 1  # what a single coupling leaves as it is, up to its scale
+    alone = (matrix != 0).sum(1) == 1  # what a single coupling leaves unchanged, up to its scale
     assert int(alone.sum()) == kept
     matrix = jacobian(lambda p: small(dim, layers=3).encode(p[None])[0], torch.zeros(dim, dtype=torch.float64))
     assert ((matrix != 0).sum(1) > 1).all()
@@ -76,7 +76,7 @@ def test_additive_coupling_is_undone_to_the_last_digit_but_one():
 @pytest.mark.system("S88")
 def test_architecture_of_the_paper_for_mnist():
     spec = Spec(name="mnist", kind="image", shape=(1, 28, 28), levels=256, mean=(33.0,), std=(78.0,))
-    model = nice(spec).model
+    model = recipe("nice")(spec).model
     assert model.base == "logistic"
     couplings = model.transform.transforms[0].layers
     assert len(couplings) == 4

@@ -8,7 +8,7 @@ import torch
 
 from thalweg.models.flows.nsf import NSF
 from thalweg.nn.elementwise import SplineMap
-from thalweg.nn.spline import LEAST, rational_quadratic
+from thalweg.nn.spline import MIN_SIZE, rational_quadratic
 from thalweg.randomness import generator
 
 K, BOUND = 5, 3.0
@@ -19,9 +19,9 @@ def knots(raw):
 
     def grid(share):
         share = np.exp(share) / np.exp(share).sum()
-        return np.concatenate([[0], np.cumsum(LEAST + (1 - LEAST * K) * share)]) * 2 * BOUND - BOUND
+        return np.concatenate([[0], np.cumsum(MIN_SIZE + (1 - MIN_SIZE * K) * share)]) * 2 * BOUND - BOUND
 
-    inner = np.logaddexp(0, raw[2 * K :] + np.log(np.expm1(1 - LEAST))) + LEAST
+    inner = np.logaddexp(0, raw[2 * K :] + np.log(np.expm1(1 - MIN_SIZE))) + MIN_SIZE
     return grid(raw[:K]), grid(raw[K : 2 * K]), np.concatenate([[1], inner, [1]])
 
 
@@ -79,7 +79,7 @@ def test_derivatives(inverse, n):
 
 @pytest.mark.parametrize("scale", [1, 10, 100])
 @pytest.mark.parametrize("bins", [2, 8, 100])
-def test_round_off_costs_digits_but_never_an_error(bins, scale):
+def test_rounding_never_raises_an_error(bins, scale):
     x, raw = draw(5000, scale, torch.float32, bins)
     x[:4] = torch.tensor([BOUND, -BOUND, np.nextafter(np.float32(BOUND), 0), np.nextafter(np.float32(-BOUND), 0)])
     y, log_slope = rational_quadratic(x, raw, BOUND)

@@ -1,4 +1,4 @@
-"""The gated PixelCNN: what each output sees, that it is a law, and that sampling with kept features is sampling."""
+"""The gated PixelCNN: receptive fields, normalization, and sampling with cached features."""
 
 import itertools
 import math
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from catalogue import COLOR, DIGITS, PLANE, Member
 from thalweg.models.autoregressive.cached import cached_sample, draw_level
-from thalweg.models.autoregressive.conditional import ClassConditional
 from thalweg.models.autoregressive.pixelcnn import PixelCNN
 from thalweg.models.autoregressive.table import CodeTable
+from thalweg.models.class_conditional import ClassConditional
 from thalweg.nn.masked import MaskedConv2d
 from thalweg.problems.likelihood import Likelihood
 from thalweg.recipes import recipe
@@ -20,7 +20,7 @@ from thalweg.training.problem import Batch
 
 
 def moved(model: Any, seed: int = 0) -> Any:
-    """The model with large weights by the seed, so that nothing depends on a start near zero."""
+    """The model with large random weights, so that no dependence is hidden by small initial weights."""
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.parameters():
@@ -43,13 +43,14 @@ def every_image(shape: tuple[int, ...], values: list[int]) -> Tensor:
 
 
 def influence(model: Any, seen: int) -> Tensor:
-    """|∂ logits_i / ∂ y_j| for every value i and every entry j of what the first convolutions see."""
+    """|∂ logits_i / ∂ y_j| for every value i and every entry j of the input of the first convolutions."""
     _, height, width = model.shape
     y = torch.randn(8, seen, height, width, generator=torch.Generator().manual_seed(1)).requires_grad_()
     model.scaled = lambda symbols: y
     logits = model(torch.zeros(8, *model.shape, dtype=torch.int64)).permute(3, 4, 2, 0, 1).flatten(0, 2).sum((1, 2))
     gradients = [torch.autograd.grad(one, y, retain_graph=True)[0] for one in logits]
-    rows = [g.abs().sum(0).permute(1, 2, 0).flatten() for g in gradients]  # of eight examples: a ReLU may sleep on one
+    # Over eight examples, since a ReLU may be inactive for one
+    rows = [g.abs().sum(0).permute(1, 2, 0).flatten() for g in gradients]
     del model.scaled
     return torch.stack(rows)
 
@@ -113,7 +114,7 @@ def test_probabilities_of_all_images_sum_to_one(shape: tuple[int, ...], levels: 
         ((2, 4, 4), 5, {"context": 3}),
     ],
 )
-def test_sampling_with_kept_features_is_a_full_pass_for_every_value(shape: tuple[int, ...], levels: int, options: dict):
+def test_cached_sampling_equals_a_full_pass_for_every_value(shape: tuple[int, ...], levels: int, options: dict):
     model = moved(PixelCNN(shape, levels, hidden=6, layers=3, **options))
     noise = torch.rand(9, *shape, generator=torch.Generator().manual_seed(3))
     contexts = [None]
@@ -137,7 +138,7 @@ def test_samples_follow_log_prob(options: dict):
     x = model.sample(20_000, torch.Generator().manual_seed(0)).long()
     weights = torch.tensor([27, 9, 3, 1])
     counts = torch.bincount((x.flatten(1) * weights).sum(1), minlength=81)[(images.flatten(1) * weights).sum(1)]
-    assert counts.sum() == len(x)  # nothing beyond the values
+    assert counts.sum() == len(x)  # no other values
     assert (counts / len(x) - p).abs().sum() < 1.5 * (p * (1 - p) / len(x)).sqrt().sum()
 
 
@@ -153,7 +154,7 @@ def test_levels_are_drawn_by_the_softmax():
 
 
 @pytest.mark.system("S84")
-def test_a_class_is_a_law_of_its_own_and_bayes_rule_classifies():
+def test_each_class_has_a_distribution_and_bayes_rule_classifies():
     model = moved(ClassConditional(PixelCNN((1, 2, 2), 2, hidden=6, layers=2, context=3)))
     x = every_image((1, 2, 2), [0, 1])
     logits = model.logits(x)
@@ -168,6 +169,8 @@ def test_a_class_is_a_law_of_its_own_and_bayes_rule_classifies():
     shares = torch.bincount((one.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1), minlength=16) / 4000
     p = (logits[:, 1] - model.frequencies.log_softmax(0)[1]).exp()
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / 4000).sqrt().sum()
+    with pytest.raises(ValueError, match=r"temperature: got 0.5, wanted 1: PixelCNN has none"):
+        model.sample(1, temperature=0.5)
 
 
 @pytest.mark.system("S84")
@@ -181,8 +184,8 @@ def test_many_examples_are_what_they_are_one_by_one():
 
 
 @pytest.mark.system("S84")
-def test_training_finds_a_law_with_dependence_at_a_distance():
-    """The last pixel of a 3×3 image is the parity of the first two; the rest are fair coins: eight bits."""
+def test_training_finds_a_distribution_with_dependence_at_a_distance():
+    """The last pixel of a 3×3 image is the parity of the first two; the other pixels are uniform: eight bits."""
     x = torch.randint(0, 2, (512, 1, 3, 3), generator=torch.Generator().manual_seed(0))
     x[:, 0, 2, 2] = x[:, 0, 0, 0] ^ x[:, 0, 0, 1]
     torch.manual_seed(0)
@@ -196,20 +199,22 @@ def test_training_finds_a_law_with_dependence_at_a_distance():
         optimizer.step()
     fair = 8 * math.log(2)
     fresh = x.clone()
-    fresh[:, 0, 1] = torch.randint(0, 2, (512, 3))  # what no answer depends on
+    fresh[:, 0, 1] = torch.randint(0, 2, (512, 3))  # values that no output depends on
     assert fair - 0.7 < -model.log_prob(fresh).mean().item() < fair + 0.7
     fresh[:, 0, 2, 2] ^= 1
     assert -model.log_prob(fresh).mean().item() > fair + 2
 
 
 @pytest.mark.system("S84")
-def test_codes_without_neighborhood_have_any_law_of_two():
-    law = moved(CodeTable(3, 4, context=2), seed=1)
+def test_a_table_of_codes_is_normalized_and_sampled_exactly():
+    distribution = moved(CodeTable(3, 4, context=2), seed=1)
     x = torch.tensor(list(itertools.product(range(4), repeat=3)))
     context = torch.randn(1, 2, 1, 1).expand(64, -1, -1, -1)
-    p = law.log_prob(x, None, context).exp()
+    p = distribution.log_prob(x, None, context).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    drawn = law.sample(20_000, torch.Generator().manual_seed(0), context=context[:1].expand(20_000, -1, -1, -1))
+    drawn = distribution.sample(
+        20_000, torch.Generator().manual_seed(0), context=context[:1].expand(20_000, -1, -1, -1)
+    )
     shares = torch.bincount((drawn * torch.tensor([16, 4, 1])).sum(1), minlength=64) / 20_000
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / 20_000).sqrt().sum()
     fitted, target = CodeTable(2, 3), torch.rand(9, generator=torch.Generator().manual_seed(0)).softmax(0)

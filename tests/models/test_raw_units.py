@@ -1,4 +1,4 @@
-"""Likelihoods are of the raw data: exact at any offset, and of values where columns are discrete."""
+"""Likelihoods refer to the raw data: accurate at any offset, and probabilities for discrete columns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VECTORS = [m for m in MEMBERS if m.spec in (PLANE, LINE)]
 
 
 def answers(model: Any, x: Tensor) -> dict[str, Tensor]:
-    found = {}
+    result = {}
     for ability in ("log_prob", "elbo", "score", "encode", "logits"):
         if hasattr(model, ability):
             wanted = inspect.signature(getattr(model, ability)).parameters
             noise = {"eps": torch.zeros(len(x), model.latent_dim)} if "eps" in wanted else {}
-            found[ability] = getattr(model, ability)(x, **noise).detach()
-    return found
+            result[ability] = getattr(model, ability)(x, **noise).detach()
+    return result
 
 
 @pytest.mark.parametrize("member", VECTORS, ids=str)
@@ -78,7 +78,7 @@ def test_probabilities_of_discrete_values_sum_to_at_most_one(member: Member, ste
     with torch.no_grad():
         if hasattr(model, "log_prob"):
             of = [model.log_prob(x, torch.full(x.shape, float(u))) for u in within]
-        else:  # a decoder that forgets z: p(x|z) itself is the density
+        else:  # a decoder that does not depend on z: p(x|z) is the density
             z = torch.zeros(len(x), 1)
             of = [model.log_likelihood(x, z, torch.full(x.shape, float(u))) for u in within]
     total = float(torch.stack(of).double().mean(0).exp().sum())

@@ -17,12 +17,12 @@ from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.nn.image_coupling import ChannelCoupling, CheckerboardCoupling
 from thalweg.nn.squeeze import Squeeze
 from thalweg.problems.likelihood import Likelihood
-from thalweg.recipes.image_flows import real_nvp
+from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 
 
 def alive(flow, seed=0, size=0.4):
-    """Give every weight a random value: at the start a flow is the identity, which would hide a wrong sign."""
+    """Set every weight to a random value: the initial identity would hide a wrong sign."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in flow.parameters():
@@ -161,7 +161,7 @@ def test_save_and_load(tmp_path):
     assert torch.equal(flow.log_prob(x), other.log_prob(x))
 
 
-def test_problem_loses_minus_log_prob():
+def test_the_loss_is_minus_log_prob():
     flow = vector_flow(2)
     x = torch.randn(4, 2)
     assert torch.equal(Likelihood(flow).loss("model", Batch(x)).values, -flow.log_prob(x))
@@ -175,13 +175,13 @@ def test_refusals():
     with pytest.raises(ValueError, match="at least 2"):
         RealNVP((1,), mean=[0.0], std=[1.0])
     with pytest.raises(ValueError, match="of tokens, wanted images or vectors"):
-        real_nvp(Spec(name="text", kind="tokens", shape=(8,), levels=256))
+        recipe("real-nvp")(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="at least 2"):
-        real_nvp(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
+        recipe("real-nvp")(Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,)))
 
 
 def steps(flow):
-    """What happens on each scale, in order."""
+    """The layers of each scale, in order."""
     short = {CheckerboardCoupling: "checkerboard", Squeeze: "squeeze", ChannelCoupling: "channel"}
     return [[short[type(t)] for t in scale.transforms] for scale in flow.transform.scales]
 
@@ -219,7 +219,7 @@ def test_scales_follow_from_the_size(shape, last_scale, parts):
 
 
 @pytest.mark.system("S89")
-def test_what_has_left_depends_on_no_later_scale():
+def test_split_channels_depend_on_no_later_scale():
     flow = image_scales(last_scale="paper")
     x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 17
     before = flow.forward_and_log_det(x).value
@@ -232,7 +232,7 @@ def test_what_has_left_depends_on_no_later_scale():
 
 
 @pytest.mark.system("S89")
-def test_couplings_alternate_so_that_every_place_moves():
+def test_couplings_alternate_so_that_every_position_is_transformed():
     for scale in image_scales().transform.scales:
         kinds = [t for t in scale.transforms if isinstance(t, CheckerboardCoupling)]
         for one, two in pairwise(kinds):
@@ -269,16 +269,16 @@ def image_scales(**settings):
 def test_architectures():
     digits = Spec(name="scans", kind="image", shape=(1, 8, 8), levels=17)
     odd = Spec(name="odd", kind="image", shape=(1, 11, 9), levels=17)
-    assert isinstance(real_nvp(digits).model, ImageRealNVP)
-    assert isinstance(real_nvp(digits, architecture="dense").model, RealNVP)
-    assert isinstance(real_nvp(odd).model, RealNVP)
-    assert isinstance(real_nvp(odd, architecture="multi-scale", last_scale="paper").model, ImageRealNVP)
+    assert isinstance(recipe("real-nvp")(digits).model, ImageRealNVP)
+    assert isinstance(recipe("real-nvp")(digits, architecture="dense").model, RealNVP)
+    assert isinstance(recipe("real-nvp")(odd).model, RealNVP)
+    assert isinstance(recipe("real-nvp")(odd, architecture="multi-scale", last_scale="paper").model, ImageRealNVP)
     plane = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0))
     with pytest.raises(ValueError, match="wanted images for the multi-scale architecture"):
-        real_nvp(plane, architecture="multi-scale")
+        recipe("real-nvp")(plane, architecture="multi-scale")
     with pytest.raises(ValueError, match="batch_norm"):
-        real_nvp(plane, batch_norm=True)
+        recipe("real-nvp")(plane, batch_norm=True)
     with pytest.raises(ValueError, match="scales: got 5 of images of 8×8, wanted at most 4"):
-        real_nvp(digits, scales=5, last_scale="paper")
+        recipe("real-nvp")(digits, scales=5, last_scale="paper")
     with pytest.raises(ValueError, match="scales: got 1 of images of 11×9, wanted even sides"):
-        real_nvp(odd, architecture="multi-scale")
+        recipe("real-nvp")(odd, architecture="multi-scale")

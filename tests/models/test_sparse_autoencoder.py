@@ -1,4 +1,4 @@
-"""Sparse autoencoders: penalties in closed form, columns of unit length, and the k that are kept."""
+"""Sparse autoencoders: penalties in closed form, columns of unit length, and the selection of k values."""
 
 import math
 
@@ -16,7 +16,7 @@ from thalweg.training.problem import Batch
 
 
 @pytest.mark.system("S70")
-def test_the_divergence_is_that_of_coins():
+def test_the_divergence_is_that_of_bernoulli_distributions():
     code = torch.rand(50, 7)
     expected = kl_divergence(Bernoulli(torch.tensor(0.1)), Bernoulli(code.mean(0))).sum()
     torch.testing.assert_close(activity_divergence(code, 0.1), expected)
@@ -55,7 +55,7 @@ def test_parts_of_a_batch_have_their_own_mean_activity_and_no_less_divergence():
 
 
 @pytest.mark.system("S70")
-def test_a_decoder_cannot_buy_off_the_penalty():
+def test_scaling_the_decoder_does_not_reduce_the_penalty():
     model = sparse_autoencoder((6,), 4, mean=[0.0] * 6, std=[1.0] * 6)
     weight = model.decoder[0].weight
     with torch.no_grad():
@@ -82,7 +82,7 @@ def descended(model, problem, x, steps):
 
 
 def parts(n=400, d=8):
-    """Sums of one or two of `d` orthogonal parts: what a sparse code should find."""
+    """Sums of one or two of `d` orthogonal components, which a sparse code should recover."""
     random = np.random.default_rng(0)
     active = np.zeros((n, d))
     for row in active:
@@ -94,15 +94,15 @@ def parts(n=400, d=8):
 @pytest.mark.system("S70")
 def test_more_weight_is_a_sparser_code_and_a_worse_reconstruction():
     x, _ = parts()
-    found = []
+    result = []
     for weight in (0.001, 0.2):
         torch.manual_seed(0)
         model = sparse_autoencoder((8,), 16, mean=[0.0] * 8, std=[1.0] * 8)
         descended(model, SparseAutoencoding(model, weight=weight), x, 400)
         code = model.encode(x)
-        found.append(((code > 0.01).float().mean().item(), model.score(x).mean().item()))
-    assert found[1][0] < 0.75 * found[0][0]
-    assert found[1][1] > found[0][1]
+        result.append(((code > 0.01).float().mean().item(), model.score(x).mean().item()))
+    assert result[1][0] < 0.75 * result[0][0]
+    assert result[1][1] > result[0][1]
 
 
 @pytest.mark.system("S70")
@@ -138,7 +138,7 @@ def test_only_the_largest_are_kept_and_learn():
 
 @pytest.mark.system("S70")
 @pytest.mark.parametrize("member", [m for m in AUTOENCODERS if m.recipe == "k-sparse-autoencoder"], ids=str)
-def test_k_sparse_by_hand(member):
+def test_k_sparse_by_an_explicit_formula(member):
     model, x = member.trained(), member.examples(5)
     linear, bias = model.encoder[1][0], model.decoder[0].biases[0]
     y = model.preprocess(x).flatten(1)

@@ -20,7 +20,7 @@ PLAIN = [member for member in VAES if member.recipe == "vae" and "gradient" not 
 
 
 class Heads(nn.Module):
-    """q(z|x) = N(mean, variance), whatever x."""
+    """q(z|x) = N(mean, variance), for every x."""
 
     def __init__(self, mean: float, variance: float) -> None:
         super().__init__()
@@ -32,8 +32,8 @@ class Heads(nn.Module):
 
 def linear_gaussian(mean: float, variance: float) -> VAE:
     """z ~ N(0, 1), x|z ~ N(z, 1), with that q."""
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    return VAE(Heads(mean, variance), nn.Identity(), law, latent_dim=1)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    return VAE(Heads(mean, variance), nn.Identity(), likelihood, latent_dim=1)
 
 
 def expected(model: VAE, weight: float = 1.0) -> Tensor:
@@ -54,7 +54,7 @@ def test_elbo_of_the_linear_gaussian_model():
     for model in (posterior, prior):
         got = model.elbo(torch.ones(3, 1), eps=torch.zeros(3, 1))
         torch.testing.assert_close(got, model(torch.ones(3, 1), torch.zeros(3, 1)).values)
-    # under the true posterior every draw gives log p(x): the bound is tight sample by sample in expectation only
+    # under the true posterior the weight of every sample is p(x)
     weights = posterior.log_likelihood(torch.ones(1, 1), torch.tensor([[0.3]])) + posterior.prior.log_prob(
         torch.tensor([[0.3]])
     )
@@ -96,30 +96,30 @@ def test_loss_is_minus_the_elbo_in_both_modes_and_its_terms_add_up(member: Membe
 def test_gaussian_vectors_are_densities_of_raw_data():
     model = Member("vae", PLANE, {"latent_dim": 2, "hidden": 8, "sigma": 0.5, "learn_sigma": False}).trained()
     z, x = torch.randn(4, 2), torch.tensor(PLANE.mean) + 3 * torch.randn(4, 2)
-    law = td.Independent(td.Normal(model.decode(z), 0.5 * torch.tensor(PLANE.std)), 1)
-    torch.testing.assert_close(model.log_likelihood(x, z), law.log_prob(x).float())
+    distribution = td.Independent(td.Normal(model.decode(z), 0.5 * torch.tensor(PLANE.std)), 1)
+    torch.testing.assert_close(model.log_likelihood(x, z), distribution.log_prob(x).float())
     learned = Member("vae", PLANE, {"latent_dim": 2, "hidden": 8}).trained()
     mean, log_sigma = learned.decoder(z).chunk(2, dim=1)
     std = torch.tensor(PLANE.std)
-    law = td.Independent(td.Normal(mean * std + torch.tensor(PLANE.mean), log_sigma.exp() * std), 1)
-    torch.testing.assert_close(learned.log_likelihood(x, z), law.log_prob(x))
+    distribution = td.Independent(td.Normal(mean * std + torch.tensor(PLANE.mean), log_sigma.exp() * std), 1)
+    torch.testing.assert_close(learned.log_likelihood(x, z), distribution.log_prob(x))
 
 
 @pytest.mark.system("S80")
 def test_samples_of_vectors_carry_the_observation_noise():
-    law = Gaussian((10.0,), (2.0,), (1,), sigma=0.5, learn_sigma=False)
-    model = VAE(nn.Linear(1, 2), nn.Identity(), law, latent_dim=1)
+    likelihood = Gaussian((10.0,), (2.0,), (1,), sigma=0.5, learn_sigma=False)
+    model = VAE(nn.Linear(1, 2), nn.Identity(), likelihood, latent_dim=1)
     x = model.sample(100_000, torch.Generator().manual_seed(0))
     assert x.mean().item() == pytest.approx(10.0, abs=0.03)
     assert x.std().item() == pytest.approx(2.0 * math.sqrt(1.25), abs=0.03)
 
 
 @pytest.mark.system("S80")
-@pytest.mark.parametrize("law", ["bernoulli", "discretized-logistic"])
+@pytest.mark.parametrize("name", ["bernoulli", "discretized-logistic"])
 @pytest.mark.parametrize("learn_sigma", [True, False])
-def test_probabilities_of_all_images_sum_to_one(law: str, learn_sigma: bool):
+def test_probabilities_of_all_images_sum_to_one(name: str, learn_sigma: bool):
     """A 1×1×2 image of 5 levels: 25 images in all (4 binarized ones)."""
-    if law == "bernoulli":
+    if name == "bernoulli":
         likelihood: nn.Module = Bernoulli(levels=5)
         values = [0, 4]
     else:
@@ -127,22 +127,23 @@ def test_probabilities_of_all_images_sum_to_one(law: str, learn_sigma: bool):
         values = list(range(5))
     images = torch.tensor(list(itertools.product(values, repeat=2)), dtype=torch.uint8).view(-1, 1, 1, 2)
     parameters = torch.randn(1, likelihood.outputs, 1, 2).expand(len(images), -1, -1, -1)
-    total = likelihood.log_prob(likelihood.prepare(images), parameters).exp().sum()
+    total = likelihood.log_prob(likelihood.preprocess(images), parameters).exp().sum()
     assert total.item() == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.system("S80")
 def test_discretized_logistic_in_raw_units():
-    """The law of level x is logistic around decode(z) with scale sigma·std, in raw units, whatever the units inside."""
+    """The distribution of level x is logistic around decode(z) with scale sigma·std, in raw units, for all internal
+    units."""
     model = Member("vae", COLOR, {"latent_dim": 2, "hidden": 8, "learn_sigma": False, "sigma": 0.3}).trained()
     z = torch.randn(3, 2)
     x = torch.randint(1, 255, (3, *COLOR.shape), dtype=torch.uint8)
-    law = td.TransformedDistribution(
+    distribution = td.TransformedDistribution(
         td.Uniform(0.0, 1.0),
         [td.SigmoidTransform().inv, td.AffineTransform(model.decode(z), 0.3 * torch.tensor(COLOR.std)[:, None, None])],
         validate_args=False,
     )
-    wanted = (law.cdf(x + 0.5) - law.cdf(x - 0.5)).log().flatten(1).sum(1)
+    wanted = (distribution.cdf(x + 0.5) - distribution.cdf(x - 0.5)).log().flatten(1).sum(1)
     torch.testing.assert_close(model.log_likelihood(x, z), wanted, rtol=1e-4, atol=1e-2)
 
 
@@ -152,8 +153,8 @@ def test_dequantized_images_are_densities_of_levels_plus_noise():
     member = Member("vae", DIGITS, options)
     model, x, z = member.trained(), member.examples(3), torch.randn(3, 2)
     noise = torch.rand(x.shape)
-    law = td.Independent(td.Normal(model.decode(z) + 0.5, DIGITS.std[0]), 3)
-    torch.testing.assert_close(model.log_likelihood(x, z, noise), law.log_prob(x + noise))
+    distribution = td.Independent(td.Normal(model.decode(z) + 0.5, DIGITS.std[0]), 3)
+    torch.testing.assert_close(model.log_likelihood(x, z, noise), distribution.log_prob(x + noise))
 
 
 @pytest.mark.system("S80")
@@ -161,17 +162,17 @@ def test_dequantized_images_are_densities_of_levels_plus_noise():
 def test_binarization_at_half_range(levels: int, last_black: int):
     x = torch.arange(levels, dtype=torch.uint8)[:, None]
     wanted = (torch.arange(levels)[:, None] > last_black).float()
-    assert torch.equal(Bernoulli(levels).prepare(x), wanted)
-    assert torch.equal(Bernoulli(levels).prepare(x.float()), wanted)
+    assert torch.equal(Bernoulli(levels).preprocess(x), wanted)
+    assert torch.equal(Bernoulli(levels).preprocess(x.float()), wanted)
 
 
 @pytest.mark.system("S80")
 def test_images_of_two_levels_have_a_probability_of_their_raw_levels():
-    """Sixteen images of 2×2 pixels are all there are; evaluation calls the law discrete, and so has bits/dim."""
-    law = Bernoulli(levels=2)
+    """There are sixteen images of 2×2 pixels; the observation is discrete, so evaluation reports bits/dim."""
+    likelihood = Bernoulli(levels=2)
     images = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(-1, 1, 2, 2)
     logits = torch.randn(1, 1, 2, 2)
-    p = law.log_prob(law.prepare(images), logits.expand(16, -1, -1, -1)).exp()
+    p = likelihood.log_prob(likelihood.preprocess(images), logits.expand(16, -1, -1, -1)).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-6)
     torch.testing.assert_close(p[15], logits.sigmoid().prod())
     assert Bernoulli(levels=17).observation == "binarized"
@@ -198,13 +199,13 @@ def test_the_networks_of_the_papers():
 @pytest.mark.system("S80")
 @pytest.mark.parametrize(("likelihood", "learn_sigma"), [("bernoulli", True), ("gaussian", True), ("gaussian", False)])
 def test_heads_share_all_but_the_last_layer(likelihood: str, learn_sigma: bool):
-    """One trunk, then μ and log σ of q; of a learned variance of x|z, its mean and log σ: two heads again."""
+    """One network with the two outputs μ and log σ, for q and for p(x|z) with a learned variance."""
     options = {"architecture": "dense", "depth": 2, "hidden": 8, "latent_dim": 3}
     model = Member("vae", DIGITS, options | {"likelihood": likelihood, "learn_sigma": learn_sigma}).trained()
     linear = [[m for m in n.modules() if isinstance(m, nn.Linear)] for n in (model.encoder, model.decoder)]
     two = likelihood == "gaussian" and learn_sigma
     assert [m[-1].weight.shape for m in linear] == [(6, 8), (128 if two else 64, 8)]
-    q, x = model.posterior(member_x := Member("vae", DIGITS).examples(4)), model.likelihood.prepare(member_x)
+    q, x = model.posterior(member_x := Member("vae", DIGITS).examples(4)), model.likelihood.preprocess(member_x)
     before = nn.Sequential(*list(model.encoder)[:-1])(x)
     torch.testing.assert_close(q.mean, before @ linear[0][-1].weight[:3].T + linear[0][-1].bias[:3])
     log_sigma = before @ linear[0][-1].weight[3:].T + linear[0][-1].bias[3:]
@@ -212,12 +213,12 @@ def test_heads_share_all_but_the_last_layer(likelihood: str, learn_sigma: bool):
 
 
 @pytest.mark.system("S80")
-def test_training_raises_the_elbo_to_the_truth():
+def test_training_reaches_the_exact_likelihood():
     """The bound of a linear VAE (probabilistic PCA) is tight: the loss falls to the entropy of the data."""
     x = 3.0 + 2.0 * torch.randn(512, 1, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    law = Gaussian((3.0,), (2.0,), (1,), sigma=0.6, learn_sigma=False)
-    model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2)
+    likelihood = Gaussian((3.0,), (2.0,), (1,), sigma=0.6, learn_sigma=False)
+    model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2)
     problem, optimizer = Variational(model), torch.optim.Adam(model.parameters(), lr=0.02)
     for step in range(400):
         loss = problem.loss("model", Batch(x, seed=step)).values.mean()
@@ -246,13 +247,13 @@ def test_refusals(options: dict, message: str):
 
 @pytest.mark.system("S80")
 @pytest.mark.parametrize(
-    "law", [Bernoulli(5), DiscretizedLogistic((1.5,), (0.7,), (1, 1, 1), sigma=0.8, learn_sigma=True, levels=5)]
+    "likelihood", [Bernoulli(5), DiscretizedLogistic((1.5,), (0.7,), (1, 1, 1), sigma=0.8, learn_sigma=True, levels=5)]
 )
-def test_draws_given_z_have_their_probabilities(law):
-    parameters = torch.tensor([0.4, -0.3])[: law.outputs].view(1, -1, 1, 1)
+def test_draws_given_z_have_their_probabilities(likelihood):
+    parameters = torch.tensor([0.4, -0.3])[: likelihood.outputs].view(1, -1, 1, 1)
     torch.manual_seed(0)
-    x = law.draw(parameters.expand(40_000, -1, -1, -1))
+    x = likelihood.draw(parameters.expand(40_000, -1, -1, -1))
     for level in x.unique():
-        wanted = law.log_prob(law.prepare(level.view(1, 1, 1, 1)), parameters).exp().item()
+        wanted = likelihood.log_prob(likelihood.preprocess(level.view(1, 1, 1, 1)), parameters).exp().item()
         spread = math.sqrt(wanted * (1 - wanted) / 40_000)
         assert (x == level).double().mean().item() == pytest.approx(wanted, abs=4 * spread + 1e-4)

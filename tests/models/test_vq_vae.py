@@ -1,4 +1,4 @@
-"""VQ-VAE and VQ-VAE-2: sizes, the bound against the sum over all codes, and what goes where."""
+"""VQ-VAE and VQ-VAE-2: sizes, the bound against the sum over all codes, samples, and dependence on the codes."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import torch
 from catalogue import COLOR, DIGITS, ODD, PLANE, VECTOR_QUANTIZED, Member
 from thalweg.data import Spec
 from thalweg.models.vaes.vq_networks import grid_sizes
-from thalweg.models.vaes.vq_vae_2 import HierarchicalLaw
+from thalweg.models.vaes.vq_vae_2 import HierarchicalPrior
 from thalweg.recipes import recipe
 
 TINY = {"codes": 8, "dim": 3, "hidden": 8, "layers": 1}
@@ -41,13 +41,13 @@ def test_grids(spec: Spec, grid: tuple[int, int], top: tuple[int, int]):
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("member", VECTOR_QUANTIZED, ids=str)
-def test_elbo_is_the_law_of_the_codes_and_the_loss_s_likelihood(member: Member):
+def test_elbo_is_the_log_prior_plus_the_log_likelihood_of_the_loss(member: Member):
     model: Any = member.trained()
     x = member.examples(4)
     noise = torch.rand(x.shape) if model.observation == "dequantized" else None
     with torch.no_grad():
         terms, codes = model.autoencoder(x, noise), model.codes(x)
-        torch.testing.assert_close(model.elbo(x, noise), terms.log_likelihood + model.law.log_prob(codes))
+        torch.testing.assert_close(model.elbo(x, noise), terms.log_likelihood + model.code_prior.log_prob(codes))
         flat = torch.cat([q.codes.flatten(1) for q in terms.quantized.values()], 1)
         assert torch.equal(codes.flatten(1), flat)
         vectors = torch.cat([q.vectors.flatten(1) for q in terms.quantized.values()], 1)
@@ -60,31 +60,31 @@ def test_elbo_is_the_law_of_the_codes_and_the_loss_s_likelihood(member: Member):
 
 @pytest.mark.system("S84")
 def test_elbo_is_below_the_sum_over_all_codes():
-    """p(x) = Σ_c p(c) p(x|c) over all 3² codes, of which the bound has one."""
+    """p(x) = Σ_c p(c) p(x|c) over all 3² codes, of which the bound has one term."""
     member = Member("vq-vae", PLANE, {"codes": 3, "dim": 2, "hidden": 8, "places": 2})
     model: Any = member.trained()
     with torch.no_grad():
-        for p in model.law.parameters():
+        for p in model.code_prior.parameters():
             p += torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
     x, codes = member.examples(20), torch.tensor(list(itertools.product(range(3), repeat=2)))
     with torch.no_grad():
-        inner, law = model.autoencoder, model.law.log_prob(codes)
-        assert law.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+        inner, prior = model.autoencoder, model.code_prior.log_prob(codes)
+        assert prior.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
         parameters = inner.decode(inner.vectors(codes))
-        y = inner.likelihood.prepare(x)
+        y = inner.likelihood.preprocess(x)
         each = torch.stack([inner.likelihood.log_prob(y, one.expand(20, -1)) for one in parameters], 1)
-        exact = (law + each).logsumexp(1)
+        exact = (prior + each).logsumexp(1)
         bound = model.elbo(x)
         assert (bound < exact).all()
         mine = (codes[None] == model.codes(x)[:, None]).all(2)
-        torch.testing.assert_close(bound, (law + each)[mine])
+        torch.testing.assert_close(bound, (prior + each)[mine])
 
 
 @pytest.mark.system("S84")
-def test_samples_decode_codes_of_the_law():
+def test_samples_decode_codes_of_the_prior():
     for member in (Member("vq-vae", DIGITS, TINY), Member("vq-vae-2", DIGITS, TINY)):
         model: Any = member.trained()
-        codes = model.law.sample(5, torch.Generator().manual_seed(3)).long()
+        codes = model.code_prior.sample(5, torch.Generator().manual_seed(3)).long()
         mean = model.decode(model.autoencoder.vectors(codes))
         assert torch.equal(model.sample(5, torch.Generator().manual_seed(3)), mean.round().to(torch.uint8))
 
@@ -96,40 +96,40 @@ def test_samples_of_a_class_have_that_class_s_codes(name: str):
     model: Any = member.trained()
     y = torch.tensor([0, 1, 2, 0, 1, 2])
     with torch.no_grad():
-        for p in model.law.parameters():
+        for p in model.code_prior.parameters():
             p += 0.5 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel()))
-    codes = model.law.sample(6, torch.Generator().manual_seed(0), y=y)
-    context = torch.eye(3)[y][:, :, None, None]
-    assert torch.equal(codes, model.law.law.sample(6, torch.Generator().manual_seed(0), context=context))
-    assert not torch.equal(codes, model.law.sample(6, torch.Generator().manual_seed(0), y=(y + 1) % 3))
+    codes = model.code_prior.sample(6, torch.Generator().manual_seed(0), y=y)
+    context = torch.eye(3)[y]
+    assert torch.equal(codes, model.code_prior.density.sample(6, torch.Generator().manual_seed(0), context=context))
+    assert not torch.equal(codes, model.code_prior.sample(6, torch.Generator().manual_seed(0), y=(y + 1) % 3))
     z = model.autoencoder.vectors(codes.long())
     wanted = model.decode(z).round().to(torch.uint8)
     assert torch.equal(model.sample(6, torch.Generator().manual_seed(0), y=y), wanted)
-    found = model.codes(wanted)
-    by_class = [model.law.log_joint(found, torch.full((6,), k)) for k in range(3)]
-    torch.testing.assert_close(model.law.log_prob(found), torch.stack(by_class, 1).logsumexp(1))
+    result = model.codes(wanted)
+    by_class = [model.code_prior.log_joint(result, torch.full((6,), k)) for k in range(3)]
+    torch.testing.assert_close(model.code_prior.log_prob(result), torch.stack(by_class, 1).logsumexp(1))
     assert torch.stack(by_class).std(0).min() > 0.01
 
 
 @pytest.mark.system("S84")
 @pytest.mark.parametrize("context", [0, 2])
-def test_two_grids_of_codes_have_one_law(context: int):
+def test_two_grids_of_codes_have_one_prior(context: int):
     """Probabilities of all 2⁶ pairs of grids (1×2 above 2×2) sum to one; the bottom codes depend on the top ones."""
-    law = HierarchicalLaw((1, 2), (2, 2), 2, hidden=6, layers=1, context=context)
+    prior = HierarchicalPrior((1, 2), (2, 2), 2, hidden=6, layers=1, context=context)
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for p in law.parameters():
+        for p in prior.parameters():
             p.copy_(0.5 * torch.randn(p.shape, generator=noise))
-        law.read.weight *= 6  # the bottom codes depend much on the top ones
+        prior.read.weight *= 6  # a strong dependence of the bottom codes on the top codes
     x = torch.tensor(list(itertools.product(range(2), repeat=6)))
-    told = torch.ones(1, context, 1, 1).expand(64, -1, -1, -1) if context else None
-    p = law.log_prob(x, None, told).exp()
+    contexts = torch.ones(1, context, 1, 1).expand(64, -1, -1, -1) if context else None
+    p = prior.log_prob(x, None, contexts).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    given = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # of the bottom codes, by the top ones
-    assert (given[0] - given[3]).abs().sum() > 0.5
+    conditional = p.view(4, 16) / p.view(4, 16).sum(1, keepdim=True)  # p(bottom | top)
+    assert (conditional[0] - conditional[3]).abs().sum() > 0.5
     n = 20_000
-    drawn = law.sample(
-        n, torch.Generator().manual_seed(0), context=None if told is None else told[:1].expand(n, -1, -1, -1)
+    drawn = prior.sample(
+        n, torch.Generator().manual_seed(0), context=None if contexts is None else contexts[:1].expand(n, -1, -1, -1)
     )
     shares = torch.bincount((drawn * (2 ** torch.arange(5, -1, -1))).sum(1), minlength=64) / n
     assert (shares - p).abs().sum() < 1.5 * (p * (1 - p) / n).sqrt().sum()

@@ -1,4 +1,4 @@
-"""The WGAN's networks: shapes at any size, raw units, no mixing of the examples of a batch."""
+"""The WGAN's networks: shapes for all sizes, raw units, independence of the examples of a batch."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from thalweg.data.dataset import Spec
 from thalweg.models.gans.dcgan import conv_networks
 from thalweg.models.gans.gan import GAN, dense_networks
-from thalweg.recipes.gans import wgan
+from thalweg.recipes import recipe
 
 pytestmark = pytest.mark.system("S98")
 
@@ -22,19 +22,19 @@ def test_shapes_of_images(shape):
     images = model.sample(3)
     assert images.shape == (3, *shape)
     assert images.dtype == torch.uint8
-    assert model.critic(model.prepare(images)).shape == (3,)
+    assert model.critic(model.preprocess(images)).shape == (3,)
 
 
 def test_scaling_of_images():
     model = image_model((1, 8, 8), levels=17)
-    assert model.prepare(torch.tensor([0.0, 16.0]).reshape(2, 1, 1, 1)).flatten().tolist() == [-1, 1]
+    assert model.preprocess(torch.tensor([0.0, 16.0]).reshape(2, 1, 1, 1)).flatten().tolist() == [-1, 1]
     assert int(model.sample(50).max()) <= 16
 
 
 def test_scaling_of_vectors():
     networks = dense_networks((2,), latent_dim=3, hidden=8)
     model = GAN(networks, (2,), latent_dim=3, mean=[1.0, -2.0], std=[2.0, 4.0])
-    assert model.prepare(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
+    assert model.preprocess(torch.tensor([[3.0, -2.0]])).tolist() == [[1, 0]]
     z = torch.randn(6, 3)
     torch.testing.assert_close(
         model.decode(z), model.generator(z).double() * torch.tensor([2.0, 4.0]) + torch.tensor([1.0, -2.0])
@@ -57,7 +57,7 @@ def test_sample_is_a_function_of_the_generator():
 
 def test_recipe_has_the_settings_of_the_paper():
     spec = Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,))
-    stage = wgan(spec).stages[0]
+    stage = recipe("wgan")(spec).stages[0]
     assert {(o.name, o.lr) for o in stage.optimizers.values()} == {("rmsprop", 5e-5)}
     assert stage.problem.clip == 0.01
     assert stage.batch_size == 64
@@ -66,8 +66,8 @@ def test_recipe_has_the_settings_of_the_paper():
 
 def test_refusals():
     with pytest.raises(ValueError, match="of tokens, wanted images or vectors"):
-        wgan(Spec(name="text", kind="tokens", shape=(8,), levels=256))
+        recipe("wgan")(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="wanted at least 8×8"):
-        wgan(Spec(name="tiny", kind="image", shape=(1, 4, 4), levels=256))
+        recipe("wgan")(Spec(name="tiny", kind="image", shape=(1, 4, 4), levels=256))
     with pytest.raises(ValueError, match="latent_dim: got 0"):
-        wgan(Spec(name="moons", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0)), latent_dim=0)
+        recipe("wgan")(Spec(name="moons", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0, 1.0)), latent_dim=0)

@@ -1,4 +1,4 @@
-"""ActNorm: it starts from the first batch of training, once, and never again."""
+"""ActNorm is initialized from the first training batch, exactly once."""
 
 import copy
 import io
@@ -13,7 +13,7 @@ X = torch.randn(20, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=t
 
 @pytest.mark.system("S90")
 @pytest.mark.parametrize("x", [X, X[:, :, 0, 0]], ids=["images", "vectors"])
-def test_first_batch_comes_out_standardized(x):
+def test_first_batch_is_standardized(x):
     norm = ActNorm(3).double()
     z, log_det = norm(x)
     over = [0, *range(2, x.ndim)]
@@ -26,7 +26,7 @@ def test_first_batch_comes_out_standardized(x):
 
 
 @pytest.mark.system("S90")
-def test_it_starts_once():
+def test_it_is_initialized_once():
     norm = ActNorm(3).double()
     norm(X)
     before = {name: value.clone() for name, value in norm.state_dict().items()}
@@ -35,7 +35,7 @@ def test_it_starts_once():
         assert torch.equal(value, before[name])
 
 
-def test_evaluation_does_not_start_it():
+def test_evaluation_does_not_initialize_it():
     norm = ActNorm(3).double().eval()
     assert torch.equal(norm(X).value, X)
     assert not norm.started
@@ -44,7 +44,7 @@ def test_evaluation_does_not_start_it():
 
 
 @pytest.mark.system("S90")
-def test_a_loaded_or_copied_one_does_not_start_over():
+def test_a_loaded_or_copied_module_is_not_initialized_again():
     norm = ActNorm(3).double()
     norm(X)
     file = io.BytesIO()
@@ -56,14 +56,14 @@ def test_a_loaded_or_copied_one_does_not_start_over():
         assert torch.equal(other(10 * X).value, norm(10 * X).value)
 
 
-def test_loading_what_has_not_started_lets_it_start():
+def test_a_loaded_uninitialized_module_is_initialized():
     norm, fresh = ActNorm(3).double(), ActNorm(3).double()
     norm(X)
     norm.load_state_dict(fresh.state_dict())
     assert norm(2 * X).value.std().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_the_device_is_asked_once(monkeypatch):
+def test_the_buffer_is_read_once(monkeypatch):
     asked = []
     norm = ActNorm(3).double()
     monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: asked.append(1) or self.item())
@@ -72,7 +72,7 @@ def test_the_device_is_asked_once(monkeypatch):
     assert len(asked) == 1
 
 
-def test_shift_and_scale_are_learned_after_the_start():
+def test_shift_and_scale_are_learned_after_the_initialization():
     norm = ActNorm(3).double()
     for _ in range(2):
         z, log_det = norm(X)

@@ -1,4 +1,4 @@
-"""Batch normalization as a transform: definition, log-determinant, whose gradient passes, what evaluation is."""
+"""Batch normalization as a transform: definition, log-determinant, gradients, and evaluation mode."""
 
 import pytest
 import torch
@@ -11,10 +11,10 @@ OVER = (0, 2, 3)
 
 
 def norm(**settings):
-    made = FlowBatchNorm(3, **settings).double()
-    made.mean.copy_(torch.tensor([1.0, -2.0, 0.5]))
-    made.variance.copy_(torch.tensor([4.0, 0.25, 9.0]))
-    return made
+    layer = FlowBatchNorm(3, **settings).double()
+    layer.mean.copy_(torch.tensor([1.0, -2.0, 0.5]))
+    layer.variance.copy_(torch.tensor([4.0, 0.25, 9.0]))
+    return layer
 
 
 @pytest.mark.system("S89")
@@ -30,14 +30,14 @@ def test_log_det_in_evaluation_is_that_of_the_autograd_jacobian(shape):
 @pytest.mark.system("S89")
 def test_training_is_by_the_definition():
     rho, eps = 0.7, 1e-3
-    made = norm(rho=rho, eps=eps)
-    mean = rho * made.mean + (1 - rho) * X.mean(OVER)
-    variance = rho * made.variance + (1 - rho) * X.var(OVER, correction=0)
-    z, log_det = made(X)
+    layer = norm(rho=rho, eps=eps)
+    mean = rho * layer.mean + (1 - rho) * X.mean(OVER)
+    variance = rho * layer.variance + (1 - rho) * X.var(OVER, correction=0)
+    z, log_det = layer(X)
     torch.testing.assert_close(z, (X - mean[:, None, None]) / (variance + eps).sqrt()[:, None, None])
     torch.testing.assert_close(log_det, (-0.5 * 8 * (variance + eps).log().sum()).repeat(7))
-    torch.testing.assert_close(made.mean, mean)
-    torch.testing.assert_close(made.variance, variance)
+    torch.testing.assert_close(layer.mean, mean)
+    torch.testing.assert_close(layer.variance, variance)
 
 
 def test_running_variance_starts_at_one():
@@ -48,7 +48,7 @@ def test_running_variance_starts_at_one():
 
 @pytest.mark.system("S89")
 def test_gradients_pass_through_the_statistics_of_the_batch():
-    made = norm(rho=0.7)
+    layer = norm(rho=0.7)
     x = X.clone().requires_grad_()
 
     def by_hand(x):
@@ -57,24 +57,24 @@ def test_gradients_pass_through_the_statistics_of_the_batch():
         z = (x - mean[:, None, None]) / (variance + 1e-5).sqrt()[:, None, None]
         return z.pow(3).sum() - 0.5 * 8 * (variance + 1e-5).log().sum()
 
-    z, log_det = made(x)
+    z, log_det = layer(x)
     (got,) = torch.autograd.grad(z.pow(3).sum() + log_det[0], x)
     (wanted,) = torch.autograd.grad(by_hand(x), x)
     torch.testing.assert_close(got, wanted)
-    assert not made.mean.requires_grad
-    assert not made.variance.requires_grad
+    assert not layer.mean.requires_grad
+    assert not layer.variance.requires_grad
 
 
 @pytest.mark.system("S89")
 def test_evaluation_has_the_running_statistics_and_an_inverse():
-    made = norm()
-    made(X)
-    made.eval()
-    before = made.state_dict()["mean"].clone()
-    z, log_det = made(X)
-    assert torch.equal(made.mean, before)
-    torch.testing.assert_close(made(X[:1]).value, z[:1])
-    back = made.inverse(z)
+    layer = norm()
+    layer(X)
+    layer.eval()
+    before = layer.state_dict()["mean"].clone()
+    z, log_det = layer(X)
+    assert torch.equal(layer.mean, before)
+    torch.testing.assert_close(layer(X[:1]).value, z[:1])
+    back = layer.inverse(z)
     torch.testing.assert_close(back.value, X, rtol=0, atol=1e-12)
     torch.testing.assert_close(back.log_det, log_det)
 

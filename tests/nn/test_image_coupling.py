@@ -1,4 +1,4 @@
-"""Couplings of images: what is kept, what the moved part depends on, and Σ s."""
+"""Couplings of images: the kept part, the dependence of the other part, and the log-determinant Σ s."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_checkerboard_keeps_one_color_and_moves_the_other_by_it(shape, shrink, o
     matrix = derivative(coupling, x)
     assert torch.equal(matrix[kept], torch.eye(len(board)).double()[kept])
     among = matrix[~kept][:, ~kept]
-    assert torch.equal(among, torch.diag(among.diagonal()))  # the moved part scales place by place
+    assert torch.equal(among, torch.diag(among.diagonal()))  # each position is scaled separately
     assert (matrix[~kept][:, kept] != 0).any()
     z, log_det = coupling(x)
     torch.testing.assert_close(log_det[0], torch.linalg.slogdet(matrix).logabsdet)
@@ -75,7 +75,7 @@ def test_context_reaches_the_networks(make):
     assert (one - two).abs().max() > 1e-3
 
 
-def test_a_shrunk_network_knows_where_in_a_block_it_is():
+def test_a_network_on_blocks_distinguishes_the_positions_of_a_block():
     network = alive(ResidualNetwork(1, 2, hidden=6, shrink=True))
     x = torch.randn(1, 1, 8, 8).double()
     far = x.clone()

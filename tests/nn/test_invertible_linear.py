@@ -1,4 +1,4 @@
-"""The linear map in LU form: what matrix it is, its determinant, its inverse."""
+"""The linear map in LU form: its matrix, determinant and inverse."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def matrix(linear):
 
 @pytest.mark.system("S90")
 @pytest.mark.parametrize("channels", [2, 5, 12])
-def test_it_starts_as_a_rotation(channels):
+def test_it_is_initialized_as_a_rotation(channels):
     weight = matrix(InvertibleLinear(channels).double())
     torch.testing.assert_close(weight @ weight.T, torch.eye(channels).double(), atol=1e-5, rtol=0)
 
@@ -57,7 +57,7 @@ def test_inverse_by_triangular_solves(shape):
     torch.testing.assert_close(back.log_det, z.log_det)
 
 
-def test_what_is_masked_does_not_matter():
+def test_masked_entries_have_no_effect():
     linear, x = moved(4), torch.randn(2, 4).double()
     before = linear(x).value
     with torch.no_grad():

@@ -30,17 +30,17 @@ def test_nearest_code_is_what_brute_force_finds(moving: bool):
 
 
 @pytest.mark.system("S84")
-def test_equal_codes_are_told_apart_by_their_number_and_bf16_does_not_reach_the_distances():
+def test_the_first_of_equal_codes_is_taken_and_distances_are_float32_under_bf16():
     book = Quantizer(4, 2)
     book.codes.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.004, 0.0], [5.0, 5.0]]))
     z = torch.tensor([[1.0, 0.0], [1.003, 0.0]])
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # where 1 and 1.004 are one number
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # where 1 and 1.004 are equal
         assert book.nearest(z).tolist() == [0, 2]
 
 
 @pytest.mark.system("S84")
 def test_the_gradient_passes_straight_through():
-    """∂ f(q(z)) / ∂z is ∇f at q(z), as if q were the identity; and none of it reaches the codes."""
+    """∂ f(q(z)) / ∂z is ∇f at q(z), as if q were the identity; the codes get no gradient."""
     book, z = Quantizer(9, 3, moving=False), drawn(2, 3, 4).requires_grad_()
     vectors = book(z).vectors
     weights = drawn(2, 3, 4, seed=1)
@@ -69,11 +69,12 @@ def test_gradients_of_the_two_distances():
 
 
 @pytest.mark.system("S84")
-def test_moving_codes_are_the_weighted_means_of_what_took_them():
-    """After batches 1…t, e_k = Σ γ^(t−s) Σ_{z in batch s that took k} z / Σ γ^(t−s) n_k(s): no trace of the start."""
+def test_moving_codes_are_the_weighted_means_of_their_vectors():
+    """After batches 1…t, e_k = Σ γ^(t−s) Σ_{z in batch s assigned to k} z / Σ γ^(t−s) n_k(s), without an effect of the
+    initial values."""
     book, decay = Quantizer(5, 2), 0.8
     start = book.codes.clone()
-    book.codes[4] = 100.0  # nobody's nearest
+    book.codes[4] = 100.0  # no vector is assigned to it
     start[4] = 100.0
     taken: list[tuple[torch.Tensor, torch.Tensor]] = []
     for step in range(6):
@@ -82,7 +83,7 @@ def test_moving_codes_are_the_weighted_means_of_what_took_them():
         taken.append((codes, z))
         uses = torch.bincount(codes, minlength=5).float()
         sums = torch.zeros(5, 2).index_add_(0, codes, z)
-        book.follow(uses, sums, decay)
+        book.update_codes(uses, sums, decay)
         for k in range(5):
             weights = [decay ** (step - s) for s in range(step + 1)]
             mass = sum(w * int((c == k).sum()) for w, (c, _) in zip(weights, taken, strict=True))
@@ -105,7 +106,7 @@ def test_dead_codes_restart_on_the_candidates_in_turn(moving: bool):
         book.sums.copy_(book.codes * book.uses[:, None])
     before = book.codes.detach().clone()
     keys, vectors = torch.tensor([0.9, 0.2, 0.5, 0.4]), 7 + drawn(4, 2, seed=1)
-    book.revive(Candidates.of(keys, vectors, most=6))
+    book.restart_dead_codes(Candidates.of(keys, vectors, max_count=6))
     assert torch.equal(book.codes[[0, 2, 4]], before[[0, 2, 4]])
     assert torch.equal(book.codes[[1, 3, 5]], vectors[[1, 3, 2]])
     mean = torch.tensor([10.0, 0.0, 3.0, 0.01, 8.0, 0.0]).mean().item()
@@ -113,7 +114,7 @@ def test_dead_codes_restart_on_the_candidates_in_turn(moving: bool):
     if moving:
         torch.testing.assert_close(book.sums, book.codes * book.uses[:, None])
     after = book.codes.detach().clone()
-    book.revive(Candidates.of(keys, vectors, most=6))  # all are alive now
+    book.restart_dead_codes(Candidates.of(keys, vectors, max_count=6))  # no code is dead now
     assert torch.equal(book.codes, after)
 
 
@@ -122,7 +123,9 @@ def test_more_dead_codes_than_candidates():
     book = Quantizer(4, 2)
     before = book.codes.clone()
     book.uses.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
-    book.revive(Candidates.of(torch.tensor([0.5, 0.1]), torch.tensor([[5.0, 5.0], [6.0, 6.0]]), most=4))
+    book.restart_dead_codes(
+        Candidates.of(torch.tensor([0.5, 0.1]), torch.tensor([[5.0, 5.0], [6.0, 6.0]]), max_count=4)
+    )
     assert torch.equal(book.codes[1:3], torch.tensor([[6.0, 6.0], [5.0, 5.0]]))
     assert torch.equal(book.codes[[0, 3]], before[[0, 3]])
 

@@ -1,4 +1,4 @@
-"""Spectral norms against singular values, and what normalizing and projecting by them does."""
+"""Spectral norms against singular values, and normalization and projection with them."""
 
 import pytest
 import torch
@@ -19,13 +19,13 @@ def conv_matrix(layer, size):
 def settle(norm, weight, steps=300):
     norm.train()
     for _ in range(steps):
-        found = norm.sigma(weight)
-    return found
+        result = norm.sigma(weight)
+    return result
 
 
 @pytest.mark.oracle("O55")
 @pytest.mark.system("S99")
-def test_the_lectures_matrix():
+def test_a_matrix_with_known_norm():
     layer = nn.Linear(2, 2, bias=False)
     layer.weight.data.copy_(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
     assert settle(SpectralNorm(layer), layer.weight).item() == pytest.approx(3.618034, abs=1e-5)
@@ -47,25 +47,25 @@ def test_of_the_map_itself(stride, padding):
     torch.manual_seed(0)
     layer, size = nn.Conv2d(3, 4, 3, stride=stride, padding=padding, bias=False).double(), (3, 7, 6)
     expected = torch.linalg.matrix_norm(conv_matrix(layer, size), 2)
-    found = settle(SpectralNorm(layer, size), layer.weight, 2000)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    result = settle(SpectralNorm(layer, size), layer.weight, 2000)
+    assert result.item() == pytest.approx(expected.item(), rel=1e-5)
     reshaped = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
     assert abs(reshaped - expected) > 0.1 * expected
 
 
-def test_slope_is_that_of_the_singular_value():
+def test_gradient_is_that_of_the_singular_value():
     torch.manual_seed(0)
     layer = nn.Linear(4, 3).double()
     norm = SpectralNorm(layer)
     settle(norm, layer.weight, 500)
-    (found,) = torch.autograd.grad(norm.sigma(layer.weight), layer.weight)
+    (result,) = torch.autograd.grad(norm.sigma(layer.weight), layer.weight)
     (expected,) = torch.autograd.grad(torch.linalg.matrix_norm(layer.weight, 2), layer.weight)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.system("S99")
-def test_as_pytorchs():
-    """The same output and the same slope as torch's own parametrization, once both have settled."""
+def test_agrees_with_pytorch():
+    """The same output and gradient as torch's parametrization, after both have converged."""
     torch.manual_seed(0)
     ours, theirs = nn.Linear(6, 5).double(), nn.Linear(6, 5).double()
     theirs.load_state_dict(ours.state_dict())
@@ -112,7 +112,7 @@ def test_projection_leaves_small_weights_alone():
     assert network[2].weight.equal(small)
 
 
-def test_nothing_moves_in_eval_and_the_state_comes_back():
+def test_evaluation_changes_nothing_and_the_state_is_restored():
     network = normalize_spectrally(critic())
     x = torch.randn(2, 1, 8, 8)
     network(x)
@@ -136,7 +136,7 @@ def test_double_backward():
 @pytest.mark.system("S99")
 @pytest.mark.parametrize("layer", [nn.Linear(4, 3), nn.Conv2d(2, 3, 2)])
 @pytest.mark.parametrize("training", [True, False])
-def test_slopes_of_the_divided_weight(layer, training):
+def test_gradients_of_the_divided_weight(layer, training):
     """Of W/σ(W), once u and v are the singular vectors, against those of torch's singular values."""
     layer = layer.double()
     norm, weight = SpectralNorm(layer), layer.weight
@@ -152,8 +152,8 @@ def test_slopes_of_the_divided_weight(layer, training):
         out = divide(weight)
         (slope,) = torch.autograd.grad((out.exp() * side).sum(), weight)
         slopes.append((out.detach(), slope))
-    for found, expected in zip(*slopes, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    for result, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_second_derivatives_with_singular_vectors_held_still():
@@ -171,8 +171,8 @@ def test_half_precision_does_not_touch_the_norm():
     layer = nn.Linear(64, 64)
     norm = SpectralNorm(layer)
     with torch.autocast("cpu", torch.bfloat16):
-        found = settle(norm, layer.weight)
-    torch.testing.assert_close(found, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
+        result = settle(norm, layer.weight)
+    torch.testing.assert_close(result, torch.linalg.matrix_norm(layer.weight, 2), rtol=1e-4, atol=0)
 
 
 def test_other_convolutions_are_refused():
@@ -181,7 +181,7 @@ def test_other_convolutions_are_refused():
 
 
 @pytest.mark.parametrize("inputs", [None, (1, 5, 5)])
-def test_a_weight_of_zeros_stays(inputs):
+def test_a_weight_of_zeros_is_unchanged(inputs):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(18, 2))
     for layer in (network[0], network[2]):
         nn.init.zeros_(layer.weight)

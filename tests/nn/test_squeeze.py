@@ -1,11 +1,11 @@
-"""Squeezing puts values elsewhere and loses none; checkerboards take turns."""
+"""Squeezing permutes values; checkerboards alternate."""
 
 import torch
 
 from thalweg.nn.squeeze import Squeeze, checkerboard, squeeze, unsqueeze
 
 
-def test_squeeze_gathers_the_places_of_each_block():
+def test_squeeze_stacks_the_pixels_of_each_block():
     x = torch.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6).float()
     z = squeeze(x)
     for i in range(2):

@@ -1,4 +1,4 @@
-"""The rules of adversarial games against the distances that they estimate, and the directions that they push in."""
+"""GAN losses against the divergences that they estimate, and the signs of their gradients."""
 
 import math
 
@@ -9,7 +9,7 @@ from thalweg.objectives.adversarial import f_gan, gradient_penalty, hinge, minim
 from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
 
 P, Q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), torch.tensor([0.2, 0.2, 0.6], dtype=torch.float64)
-RULES = {
+LOSSES = {
     "minimax": minimax(),
     "weighted": minimax(2.0),
     "non-saturating": non_saturating(),
@@ -21,7 +21,7 @@ RULES = {
 
 
 def mean(rule, scores):
-    """E of a rule of two arguments under p and q, both scored by the same critic, whose terms stand apart."""
+    """Expectation of a loss of two arguments under p and q, both scored by the same critic; its terms are additive."""
     zero = torch.zeros_like(scores)
     return (P * (rule(scores, zero) - rule(zero, zero))).sum() + (Q * rule(zero, scores)).sum()
 
@@ -49,7 +49,7 @@ def test_hinge_estimates_the_total_variation():
         scores = 3 * torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         assert mean(hinge().estimate, scores) <= 0.4 + 1e-12
     wrong = torch.tensor([-20.0, -20.0, 20.0], dtype=torch.float64, requires_grad=True)
-    slopes = [torch.autograd.grad(mean(r.critic, wrong), wrong)[0].abs() for r in (hinge(), RULES["tv"])]
+    slopes = [torch.autograd.grad(mean(r.critic, wrong), wrong)[0].abs() for r in (hinge(), LOSSES["tv"])]
     torch.testing.assert_close(slopes[0], torch.stack([P[0], P[1], Q[2]]))
     assert slopes[1].max() < 1e-12
 
@@ -59,40 +59,38 @@ def test_hinge_estimates_the_total_variation():
 def test_f_gan_estimates_its_divergence(name):
     divergence = f_divergence(name)
     best = divergence.score((P / Q).log())
-    found = mean(f_gan(divergence).estimate, best).item()
-    assert found == pytest.approx(divergence.discrete(P, Q).item(), abs=1e-9)
+    result = mean(f_gan(divergence).estimate, best).item()
+    assert result == pytest.approx(divergence.discrete(P, Q).item(), abs=1e-9)
 
 
 @pytest.mark.system("S95")
-@pytest.mark.parametrize("name", RULES)
-def test_who_pushes_where(name):
-    """The critic drives the scores of data and of g(z) apart; the generator drives its own toward those of data."""
-    rules = RULES[name]
+@pytest.mark.parametrize("name", LOSSES)
+def test_signs_of_the_gradients(name):
+    """The critic separates the scores of data and of g(z); the generator moves its scores toward those of data."""
+    loss = LOSSES[name]
     real, fake = (torch.full((3,), 0.1, requires_grad=True) for _ in range(2))
-    of_real, of_fake = torch.autograd.grad(rules.critic(real, fake).sum(), (real, fake))
-    (of_generator,) = torch.autograd.grad(rules.generator(fake).sum(), fake)
-    (of_estimate,) = torch.autograd.grad(rules.estimate(real, fake).sum(), real)
-    up = -1.0 if name.startswith("reverse-kl") else 1.0  # whose score is log q/p
-    assert (up * of_real < 0).all()  # descent raises it
+    of_real, of_fake = torch.autograd.grad(loss.critic(real, fake).sum(), (real, fake))
+    (of_generator,) = torch.autograd.grad(loss.generator(fake).sum(), fake)
+    (of_estimate,) = torch.autograd.grad(loss.estimate(real, fake).sum(), real)
+    up = -1.0 if name.startswith("reverse-kl") else 1.0  # its score estimates log q/p
+    assert (up * of_real < 0).all()  # gradient descent increases it
     assert (up * of_fake > 0).all()
     assert (up * of_generator < 0).all()
     assert (up * of_estimate > 0).all()
-    assert rules.critic(real, fake).shape == rules.generator(fake).shape == (3,)
+    assert loss.critic(real, fake).shape == loss.generator(fake).shape == (3,)
 
 
-def test_where_the_discriminator_is_sure_only_one_generator_has_a_slope():
+def test_the_minimax_generator_loses_its_gradient_where_d_is_near_zero():
     fake = torch.tensor([-20.0], requires_grad=True)
-    slopes = [
-        torch.autograd.grad(rules.generator(fake).sum(), fake)[0].abs() for rules in (minimax(), non_saturating())
-    ]
+    slopes = [torch.autograd.grad(loss.generator(fake).sum(), fake)[0].abs() for loss in (minimax(), non_saturating())]
     assert slopes[0] < 1e-8
     assert slopes[1] > 0.99
 
 
 @pytest.mark.parametrize(("epsilon", "at"), [(1.0, 3.0), (0.25, 0.75), (0.0, 0.0)])
 def test_the_penalty_lies_between_from_fake_to_real(epsilon, at):
-    """The slope of ½‖x‖² is x: its length is where x̂ = ε·real + (1 − ε)·fake lies."""
+    """The gradient of ½‖x‖² is x, so its norm reveals x̂ = ε·real + (1 − ε)·fake."""
     real = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]]).reshape(2, 1, 2, 2)
     fake, weight = torch.zeros_like(real), torch.full((2, 1), epsilon)
     penalty = gradient_penalty(lambda x: x.square().flatten(1).sum(1) / 2, real, fake, weight)
-    assert penalty.tolist() == pytest.approx([(at - 1) ** 2] * 2)  # one an example
+    assert penalty.tolist() == pytest.approx([(at - 1) ** 2] * 2)  # one per example

@@ -1,7 +1,7 @@
 """The estimators of the gradients of the ELBO and of the K-draw bound: their exact means and variances by quadrature.
 
 The model is z ~ N(0, 1), x|z ~ N(a·z, 1), q = N(m, s²). All nodes of a Gauss-Hermite rule are one batch, so the mean of
-an estimator is a weighted sum of what it gives at the nodes: nothing is drawn, and nothing is noise.
+an estimator is a weighted sum of its values at the nodes: the test has no sampling noise.
 """
 
 import itertools
@@ -24,7 +24,7 @@ X = 1.0
 
 
 class Table(nn.Module):
-    """q(z|x) of example i is N(m_i, s_i²): a row of its own for every node, to see its gradient alone."""
+    """q(z|x) of example i is N(m_i, s_i²): one row per node, so that the gradient of each node is separate."""
 
     def __init__(self, mean: float, log_sigma: float, rows: int) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class Found(NamedTuple):
 
 
 def at_nodes(kind: type, gradient: str, draws: int, m: float, s: float, a: float = 1.0, nodes: int = 40) -> Found:
-    """What the estimator gives at the nodes of the rule, as exact means and variances."""
+    """Exact means and variances of the estimator, from its values at the nodes of the rule."""
     eps, share = rule(draws, nodes)
-    law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
     options = {"draws": draws} if kind is IWAE else {}
     table, scale = Table(m, math.log(s), len(eps)), Scale(a)
-    model: VariationalModel = kind(table, scale, law, 1, gradient=gradient, **options)
+    model: VariationalModel = kind(table, scale, likelihood, 1, gradient=gradient, **options)
     model.heads = lambda y: table(y).chunk(2, dim=1)  # in float64
-    law.split = lambda parameters: (parameters, torch.zeros((), dtype=torch.float64))
+    likelihood.split = lambda parameters: (parameters, torch.zeros((), dtype=torch.float64))
     if gradient == "reparameterized" and kind is VAE:
         eps = eps[:, 0]
     values = model(torch.full((len(eps), 1), X, dtype=torch.float64), eps).values
@@ -93,15 +93,15 @@ def truth(m: float, s: float, a: float = 1.0) -> tuple[float, Tensor, float]:
 
 @pytest.mark.system("S81")
 @pytest.mark.parametrize(("m", "s", "a"), [(0.0, 1.0, 1.0), (0.7, 0.4, 1.3), (-1.0, 1.5, 0.5)])
-def test_both_gradients_of_the_elbo_are_unbiased_and_reparameterized_is_quieter(m: float, s: float, a: float):
+def test_both_gradients_of_the_elbo_are_unbiased_and_reparameterized_has_less_variance(m: float, s: float, a: float):
     elbo, slope, decoder = truth(m, s, a)
     variances = []
     for gradient, draws in (("reparameterized", 1), ("score-function", 2)):
-        found = at_nodes(VAE, gradient, draws, m, s, a, nodes=12)  # of polynomials: exact
-        assert found.bound.item() == pytest.approx(elbo, abs=1e-9)
-        torch.testing.assert_close(found.mean, slope, rtol=0, atol=1e-9)
-        assert found.decoder.item() == pytest.approx(decoder, abs=1e-9)
-        variances.append(found.variance)
+        result = at_nodes(VAE, gradient, draws, m, s, a, nodes=12)  # of polynomials: exact
+        assert result.bound.item() == pytest.approx(elbo, abs=1e-9)
+        torch.testing.assert_close(result.mean, slope, rtol=0, atol=1e-9)
+        assert result.decoder.item() == pytest.approx(decoder, abs=1e-9)
+        variances.append(result.variance)
     assert (variances[0] < variances[1]).all()
 
 
@@ -125,10 +125,10 @@ def test_both_gradients_of_the_importance_bound_are_unbiased(m: float, s: float,
     bound, slope, decoder = bound_by_quadrature(m, s, a, draws)
     plain = at_nodes(IWAE, "reparameterized", draws, m, s, a)
     doubly = at_nodes(IWAE, "doubly-reparameterized", draws, m, s, a)
-    for found in (plain, doubly):
-        assert found.bound.item() == pytest.approx(bound, abs=1e-6)
-        torch.testing.assert_close(found.mean, slope, rtol=0, atol=2e-5)
-        assert found.decoder.item() == pytest.approx(decoder, abs=1e-5)
+    for result in (plain, doubly):
+        assert result.bound.item() == pytest.approx(bound, abs=1e-6)
+        torch.testing.assert_close(result.mean, slope, rtol=0, atol=2e-5)
+        assert result.decoder.item() == pytest.approx(decoder, abs=1e-5)
     assert not torch.allclose(plain.variance, doubly.variance)
     if draws == 1:
         elbo, slope, decoder = truth(m, s, a)
@@ -137,7 +137,7 @@ def test_both_gradients_of_the_importance_bound_are_unbiased(m: float, s: float,
 
 @pytest.mark.system("S82")
 def test_under_the_true_posterior_the_doubly_reparameterized_gradient_is_zero_draw_by_draw():
-    """All weights are p(x): there is nothing to learn, and the estimator says so without noise."""
+    """All weights are p(x), so the gradient is zero, and so is every estimate."""
     s = math.sqrt(0.5)
     doubly = at_nodes(IWAE, "doubly-reparameterized", 2, 0.5, s)
     plain = at_nodes(IWAE, "reparameterized", 2, 0.5, s)
@@ -154,13 +154,13 @@ def test_importance_bound_is_the_logarithm_of_the_mean_without_overflow():
 
 
 @pytest.mark.parametrize("values", [[3.0, 1.0], [2.0, -1.0, 5.0], [1.0, 1.0, 1.0, 4.0]])
-def test_each_draws_baseline_is_the_mean_of_the_others(values):
+def test_the_baseline_of_each_sample_is_the_mean_of_the_others(values):
     """The gradient in log q(z_k) is (f_k − b_k)/K, in f_k 1/K."""
     f = torch.tensor([values], dtype=torch.float64, requires_grad=True)
     log_q = torch.zeros_like(f).requires_grad_()
-    found = score_function(f, log_q)
-    of_f, of_log_q = torch.autograd.grad(found.sum(), (f, log_q))
+    result = score_function(f, log_q)
+    of_f, of_log_q = torch.autograd.grad(result.sum(), (f, log_q))
     wanted = [(v - np.mean(values[:k] + values[k + 1 :])) / len(values) for k, v in enumerate(values)]
-    assert found.item() == pytest.approx(np.mean(values))
+    assert result.item() == pytest.approx(np.mean(values))
     assert of_log_q[0].tolist() == pytest.approx(wanted)
     assert of_f[0].tolist() == pytest.approx([1 / len(values)] * len(values))

@@ -1,4 +1,4 @@
-"""f-divergences against closed forms, quadrature, a numeric conjugate, and the lectures' numbers."""
+"""f-divergences against closed forms, quadrature, a numeric conjugate, and worked examples."""
 
 import math
 from itertools import pairwise
@@ -31,7 +31,7 @@ def inside(d, n=41):
     ("name", "value"),
     [("kl", 0.3600624), ("reverse-kl", 0.3948162), ("js", 0.0905658), ("squared-hellinger", 0.1848262), ("tv", 0.4)],
 )
-def test_the_lectures_discrete_example(name, value):
+def test_a_discrete_example(name, value):
     assert f_divergence(name).discrete(P, Q).item() == pytest.approx(value, abs=1e-7)
 
 
@@ -51,15 +51,15 @@ def test_definitions(name, direct):
 
 @pytest.mark.system("S92")
 @pytest.mark.parametrize("name", NAMES)
-def test_slopes_of_discrete_laws(name):
-    """f′(p/q) in p, −f*(f′(p/q)) in q: numbers, though mass that only one law had might cost +∞."""
+def test_slopes_of_discrete_distributions(name):
+    """f′(p/q) in p, −f*(f′(p/q)) in q are finite, though mass where only one distribution is positive may cost +∞."""
     d, p, q = f_divergence(name), P.clone().requires_grad_(), Q.clone().requires_grad_()
     d.discrete(p, q).backward()
     torch.testing.assert_close(p.grad, d.derivative(P / Q))
     torch.testing.assert_close(q.grad, -d.conjugate(d.derivative(P / Q)))
 
 
-def test_a_law_almost_without_mass_somewhere():
+def test_a_distribution_almost_without_mass_somewhere():
     assert f_divergence("neyman").discrete(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1e-20])).item() == 1.0
 
 
@@ -72,13 +72,13 @@ def test_a_law_almost_without_mass_somewhere():
         ("jeffreys", math.inf, math.inf), ("pearson", math.inf, math.inf), ("neyman", math.inf, math.inf),
     ],
 )  # fmt: skip
-def test_disjoint_laws(name, pq, qp):
+def test_disjoint_distributions(name, pq, qp):
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert f_divergence(name).discrete(a, b).item() == pytest.approx(pq)
     assert f_divergence(name).discrete(b, a).item() == pytest.approx(qp)
 
 
-def test_mass_of_one_law_alone_costs_what_f_says():
+def test_mass_of_only_one_distribution_costs_the_limits_of_f():
     half, whole = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
     assert f_divergence("kl").discrete(whole, half).item() == pytest.approx(math.log(2))
     assert f_divergence("kl").discrete(half, whole).item() == math.inf
@@ -98,7 +98,7 @@ def test_mass_of_one_law_alone_costs_what_f_says():
         ("tv", 0.3900657, 0.3829249),
     ],
 )
-def test_the_lectures_gaussians(name, wider, shifted):
+def test_gaussian_examples(name, wider, shifted):
     assert gaussian_divergence(name, normal(0, 1), normal(1, 2)).item() == pytest.approx(wider, abs=1e-7)
     assert gaussian_divergence(name, normal(0, 1), normal(1, 1)).item() == pytest.approx(shifted, abs=1e-7)
 
@@ -107,21 +107,21 @@ def test_the_lectures_gaussians(name, wider, shifted):
 @pytest.mark.parametrize(("p", "q"), [((0, 1), (1, 2)), ((0.5, 1.2), (0, 1)), ((0, 1), (1, 0.8))])
 def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
     a, b = normal(*p), normal(*q)
-    found = gaussian_divergence(name, a, b)
+    result = gaussian_divergence(name, a, b)
     if name == "tv":  # by the points where the densities cross
         roots = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
         sign = (a.log_prob(roots) > b.log_prob(roots)).diff().nonzero().flatten()
         ends = [-math.inf, *roots[sign].tolist(), math.inf]
         masses = [
-            [float(law.cdf(torch.tensor(r)) - law.cdf(torch.tensor(l))) for law in (a, b)]
+            [float(distribution.cdf(torch.tensor(r)) - distribution.cdf(torch.tensor(l))) for distribution in (a, b)]
             for l, r in pairwise(ends)  # noqa: E741
         ]
-        assert found.item() == pytest.approx(sum(abs(x - y) for x, y in masses) / 2, abs=1e-4)
-    elif found == math.inf:  # the second law's tails are heavier than twice the first one's
+        assert result.item() == pytest.approx(sum(abs(x - y) for x, y in masses) / 2, abs=1e-4)
+    elif result == math.inf:  # the second distribution's tails are heavier than twice the first one's
         assert (name, p, q) == ("neyman", (0, 1), (1, 2))
     else:
         direct = f_divergence(name).densities(lambda x: a.log_prob(x), lambda x: b.log_prob(x), -25.0, 25.0, 100_001)
-        assert found.item() == pytest.approx(direct.item(), rel=1e-6)
+        assert result.item() == pytest.approx(direct.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_closed_forms_of_gaussians_are_the_quadrature(name, p, q):
         ((1e6, 1e-3), 1.0),
     ],
 )
-def test_a_narrow_law_and_one_far_away(q, tv):
-    """Between two fixed ends a grid might step over them."""
+def test_a_narrow_distribution_and_one_far_away(q, tv):
+    """A grid between two fixed ends might miss them."""
     a, b = normal(0, 1), normal(*q)
     for p, q in ((a, b), (b, a)):
         assert gaussian_divergence("tv", p, q).item() == pytest.approx(tv, abs=1e-6)
@@ -164,9 +164,9 @@ def test_several_coordinates():
     )
     assert gaussian_divergence("pearson", q, Normal(torch.zeros(2), torch.ones(2))).item() == math.inf
     one = Normal(torch.zeros(1), torch.ones(1))
-    for laws in ((p, q), (one, q), (q, one)):
+    for distributions in ((p, q), (one, q), (q, one)):
         with pytest.raises(ValueError, match=r"tv: got Gaussians of shape \(2,\), wanted one coordinate"):
-            gaussian_divergence("tv", *laws)
+            gaussian_divergence("tv", *distributions)
 
 
 @pytest.mark.oracle("O39")
@@ -191,9 +191,9 @@ class TestConjugate:
 
     def test_is_infinite_beyond_its_domain(self, name):
         d = f_divergence(name)
-        for found in (d, from_f(name, d.f)):
-            beyond = found.conjugate(torch.tensor([min(found.below, 100.0) + 0.5], dtype=torch.float64))
-            assert (beyond == math.inf).item() == math.isfinite(found.below)
+        for result in (d, from_f(name, d.f)):
+            beyond = result.conjugate(torch.tensor([min(result.below, 100.0) + 0.5], dtype=torch.float64))
+            assert (beyond == math.inf).item() == math.isfinite(result.below)
         assert d.conjugate(inside(d)).isfinite().all()
 
     def test_score_is_where_the_activation_is_the_slope(self, name):
@@ -254,7 +254,7 @@ def test_the_bound_never_passes_the_divergence(name):
 
 @pytest.mark.system("S94")
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "tv"])
-def test_from_f_alone(name):
+def test_constructed_from_f(name):
     d = f_divergence(name)
     numeric = from_f(name, d.f)
     assert (numeric.at_zero, numeric.slope) == pytest.approx((d.at_zero, d.slope), abs=1e-12)

@@ -19,7 +19,7 @@ def points(n, d, seed, shift=0.0):
 @pytest.mark.system("S93")
 @pytest.mark.parametrize("kernel", [rbf(0.7), inverse_multiquadric(3, std=2.0)])
 @pytest.mark.parametrize(("n", "m"), [(5, 8), (130, 70)])
-def test_direct_sums_and_slopes(kernel, n, m):
+def test_direct_sums_and_gradients(kernel, n, m):
     x, y = points(n, 3, 0).requires_grad_(), points(m, 3, 1, 0.5).requires_grad_()
 
     def total(a, b):
@@ -28,16 +28,17 @@ def test_direct_sums_and_slopes(kernel, n, m):
     xx, yy = total(x, x), total(y, y)
     own = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (xx, yy)]
     expected = sum(own) - 2 * total(x, y).mean()
-    found = mmd2(x, y, kernel)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
-    for a, b in zip(torch.autograd.grad(found, (x, y)), torch.autograd.grad(expected, (x, y)), strict=True):
+    result = mmd2(x, y, kernel)
+    assert result.item() == pytest.approx(expected.item(), rel=1e-9)
+    for a, b in zip(torch.autograd.grad(result, (x, y)), torch.autograd.grad(expected, (x, y)), strict=True):
         torch.testing.assert_close(a, b)
 
 
 @pytest.mark.oracle("O42")
 @pytest.mark.system("S93")
 def test_unbiased():
-    """E over samples is the closed form, (0.1772676 for N(0,1), N(1,1) and bandwidth 1), and 0 of one law."""
+    """E over samples is the closed form, (0.1772676 for N(0,1), N(1,1) and bandwidth 1), and 0 of equal
+    distributions."""
     exact = 2 / math.sqrt(3) * (1 - math.exp(-1 / 6))
     assert exact == pytest.approx(0.1772676, abs=1e-7)
     values = torch.stack([mmd2(points(6, 1, k), points(6, 1, k + 5000, 1.0), rbf(1.0)) for k in range(500)])
@@ -55,7 +56,7 @@ def test_the_multiquadrics_constants():
 
 @pytest.mark.oracle("O4")
 @pytest.mark.system("S93")
-def test_the_functions_make_the_metric():
+def test_the_function_class_defines_the_metric():
     assert integral_probability_metric(P, Q, "bounded").item() == pytest.approx(0.8)
     assert integral_probability_metric(P, Q, "unit").item() == pytest.approx(0.4)
     assert integral_probability_metric(P, Q, "lipschitz", LINE).item() == pytest.approx(0.7)
@@ -67,9 +68,9 @@ def test_no_function_of_the_class_does_better(functions):
     kernel = rbf(1.0)
     metric = integral_probability_metric(P, Q, functions, LINE, kernel)
     gram = kernel(torch.cdist(LINE, LINE).square())
-    law, best = torch.Generator().manual_seed(0), 0.0
+    source, best = torch.Generator().manual_seed(0), 0.0
     for _ in range(20_000):
-        values = torch.rand(3, generator=law)
+        values = torch.rand(3, generator=source)
         if functions == "bounded":
             values = 2 * values - 1
         if functions == "lipschitz":

@@ -20,13 +20,13 @@ from thalweg.objectives.transport import (
 
 
 def points(n, d, seed, shift=0.0, scale=1.0):
-    law = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=law, dtype=torch.float64) * scale + shift
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=source, dtype=torch.float64) * scale + shift
 
 
 @pytest.mark.oracle("O4")
 @pytest.mark.system("S92")
-def test_the_lectures_example_on_three_points():
+def test_an_example_on_three_points():
     at = torch.tensor([0.0, 1.0, 2.0])
     p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6])
     assert wasserstein_1d(at, at, p, q).item() == pytest.approx(0.7)
@@ -60,9 +60,9 @@ def test_weights_are_shares():
 
 @pytest.mark.system("S92")
 def test_at_most_the_diameter_times_the_total_variation():
-    x, law = points(6, 2, 0), torch.Generator().manual_seed(1)
+    x, source = points(6, 2, 0), torch.Generator().manual_seed(1)
     for _ in range(20):
-        p, q = torch.rand(2, 6, generator=law, dtype=torch.float64).softmax(1)
+        p, q = torch.rand(2, 6, generator=source, dtype=torch.float64).softmax(1)
         assert wasserstein(x, x, p, q) <= torch.cdist(x, x).max() * f_divergence("tv").discrete(p, q) + 1e-12
 
 
@@ -78,7 +78,7 @@ def test_batches_of_lines():
 @pytest.mark.system("S92")
 @pytest.mark.parametrize("theta", [0.3, -0.3, 2.0])
 def test_two_parallel_segments(theta):
-    """(0, Z) and (θ, Z): W = |θ|, and its slope is the sign of θ, where every f-divergence is blind."""
+    """(0, Z) and (θ, Z): W = |θ|, with gradient sign(θ), while every f-divergence is constant for θ ≠ 0."""
     z = torch.linspace(0, 1, 50, dtype=torch.float64)
     parameter = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
     still, moved = torch.stack([torch.zeros_like(z), z], 1), torch.stack([parameter.expand(50), z], 1)
@@ -109,7 +109,7 @@ def test_the_best_assignment(power):
         lambda x, y: sinkhorn_divergence(x, y, blur=1.5, power=1, scaling=0.95),
     ],
 )
-def test_slopes_are_finite_differences(distance):
+def test_gradients_are_finite_differences(distance):
     x, y = points(6, 2, 0).requires_grad_(), points(8, 2, 1, shift=1.0).requires_grad_()
     (3 * distance(x, y)).backward()
     for z in (x, y):
@@ -123,8 +123,8 @@ def test_slopes_are_finite_differences(distance):
             assert z.grad[i, j].item() == pytest.approx(3 * (above - below).item() / 2e-5, rel=0.02, abs=5e-4)
 
 
-def test_no_slope_where_points_meet():
-    """The plan leaves every point where it is, and |x − y| has no slope there: zero, not 0/0."""
+def test_zero_gradient_where_points_coincide():
+    """The optimal plan is the identity, and the gradient of |x − y| at x = y is set to zero, not 0/0."""
     x = points(50, 2, 0).requires_grad_()
     distance = wasserstein(x, x.detach().flip(0))
     distance.backward()
@@ -158,11 +158,11 @@ class TestSinkhorn:
             return (plan * cost).sum() + blur**power * (plan * np.log(plan / np.outer(a, b))).sum()
 
         expected = entropic(x, y) - entropic(x, x) / 2 - entropic(y, y) / 2
-        found = sinkhorn_divergence(x, y, blur=blur, power=power, scaling=0.99)
-        assert found.item() == pytest.approx(expected, rel=1e-3)
+        result = sinkhorn_divergence(x, y, blur=blur, power=power, scaling=0.99)
+        assert result.item() == pytest.approx(expected, rel=1e-3)
         assert sinkhorn_divergence(x, y, blur=blur, power=power).item() == pytest.approx(expected, rel=0.05)
 
-    def test_nothing_between_a_sample_and_itself(self):
+    def test_zero_between_a_sample_and_itself(self):
         x = points(40, 2, 0).requires_grad_()
         distance = sinkhorn_divergence(x, x.detach())
         distance.backward()
@@ -178,8 +178,8 @@ class TestSinkhorn:
 
     def test_far_apart_in_floats(self):
         x, y = points(300, 2, 0).float(), points(200, 2, 1, shift=1000.0).float()
-        found = sinkhorn_divergence(x, y, blur=0.01, power=1)
-        assert found.item() == pytest.approx(1000 * math.sqrt(2), rel=1e-3)
+        result = sinkhorn_divergence(x, y, blur=0.01, power=1)
+        assert result.item() == pytest.approx(1000 * math.sqrt(2), rel=1e-3)
 
     def test_mistakes(self):
         with pytest.raises(ValueError, match="power: got '3', wanted one of 1, 2"):
@@ -201,8 +201,8 @@ def assignment(x, y, power=1):
 def test_whatever_the_unit(factor, power):
     """W_p(cx, cy) = |c| W_p(x, y)."""
     x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
-    found = wasserstein(factor * x, factor * y, power=power).item() / factor**power
-    assert found == pytest.approx(assignment(x, y, power), rel=1e-9)
+    result = wasserstein(factor * x, factor * y, power=power).item() / factor**power
+    assert result == pytest.approx(assignment(x, y, power), rel=1e-9)
     ways = points(20, 3, 5)
     expected = sliced_wasserstein(x, y, ways).item()
     assert sliced_wasserstein(factor * x, factor * y, ways / factor).item() / factor == pytest.approx(
@@ -221,7 +221,7 @@ def test_whatever_the_origin(offset, power):
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("far", [1e4, 1e8, 1e12])
 def test_a_far_point_of_both(far, power):
-    """It stays where it is: the others are transported as without it."""
+    """It is transported to itself: the others are transported as without it."""
     x, y, point = points(40, 3, 0), points(40, 3, 1, shift=0.4), torch.full((1, 3), far, dtype=torch.float64)
     both = torch.cat([x, point]), torch.cat([y, point])
     rest = 40 / 41 * assignment(x, y, power)
@@ -244,12 +244,12 @@ def test_a_far_point_of_one(power):
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("factor", [1e2, 1e6, 1e10])
 def test_sinkhorn_where_the_blur_is_nothing(factor, power, dtype):
-    """A shift by v is transported at |v|^p/p, and a sample to itself at nothing."""
+    """A shift by v costs |v|^p/p, and the divergence of a sample from itself is 0."""
     x = (points(30, 2, 0) * factor).to(dtype)
     shift = 1e-2 * factor
-    found = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
-    assert found == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
-    assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * found
+    result = sinkhorn_divergence(x, x + shift, power=power, scaling=0.9).item()
+    assert result == pytest.approx((math.sqrt(2) * shift) ** power / power, rel=1e-3)
+    assert abs(sinkhorn_divergence(x, x.flip(0), power=power).item()) < 1e-6 * result
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -269,7 +269,8 @@ def test_the_potentials_prove_the_plan(n, m, factor, power):
 
 
 def test_far_points_of_one_and_a_farther_one_of_both():
-    """Those far away compete for what lies on their side, at costs that are large beside all but the farthest's."""
+    """Distant points compete for the points on their side, at costs that are large except relative to the farthest
+    point."""
     x, y = points(40, 3, 0), points(40, 3, 1, shift=0.4)
     x[:5] = 1e5 * (1 + points(5, 3, 2).abs())
     expected = 40 / 41 * assignment(x, y, 2)

@@ -31,13 +31,13 @@ class Linear(nn.Module):
             self.generator.weight.copy_(torch.eye(len(w)))
             self.generator.bias.copy_(torch.tensor(theta))
 
-    def prepare(self, x):
+    def preprocess(self, x):
         return x
 
     def generate(self, z, y):
         return self.generator(z)
 
-    def judge(self, x, y):
+    def discriminate(self, x, y):
         return self.critic(x)
 
 
@@ -150,12 +150,12 @@ def test_data_and_samples_are_normalized_separately():
     """A critic with batch normalization receives data and samples in separate batches, as in DCGAN."""
     model = small()
     model.critic = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Flatten(0))
-    batch, rules = Batch(5 + torch.randn(16, 2), seed=3), wasserstein()
-    values = AdversarialGame(model, rules).loss("critic", batch).values
+    batch, gan_loss = Batch(5 + torch.randn(16, 2), seed=3), wasserstein()
+    values = AdversarialGame(model, gan_loss).loss("critic", batch).values
     fake = model.generator(batch.normal("z", 3)).detach()
-    torch.testing.assert_close(values, rules.critic(model.critic(batch.x), model.critic(fake)))
+    torch.testing.assert_close(values, gan_loss.critic(model.critic(batch.x), model.critic(fake)))
     mixed = model.critic(torch.cat([batch.x, fake])).chunk(2)
-    assert not torch.allclose(values, rules.critic(*mixed), atol=0.1)
+    assert not torch.allclose(values, gan_loss.critic(*mixed), atol=0.1)
 
 
 def test_no_loss_of_a_game_says_when_to_stop():

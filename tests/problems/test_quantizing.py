@@ -26,10 +26,10 @@ def test_the_loss_equals_that_of_the_paper_with_a_normalized_likelihood(codebook
     batch = Member("vq-vae", DIGITS).batch(6)
     loss = problem.loss("autoencoder", batch)
     inner = model.autoencoder
-    z = inner.encoder(inner.likelihood.prepare(batch.x))
+    z = inner.encoder(inner.likelihood.preprocess(batch.x))
     e = inner.vectors(inner.codes(batch.x)).view_as(z)
     distance = (z - e).square().sum(1).mean((1, 2))
-    given = inner.likelihood.log_prob(inner.likelihood.prepare(batch.x), inner.decoder(e))
+    given = inner.likelihood.log_prob(inner.likelihood.preprocess(batch.x), inner.decoder(e))
     weight = 0.7 if codebook == "ema" else 1.7
     torch.testing.assert_close(loss.values, -given + weight * distance)
     torch.testing.assert_close(loss.extras["reconstruction"], given)
@@ -47,7 +47,7 @@ def test_the_encoder_s_gradient_is_that_of_likelihood_and_commitment():
     hook.remove()
     z = kept["z"]
     e = inner.vectors(inner.codes(batch.x)).view_as(z).detach().requires_grad_()
-    y = inner.likelihood.prepare(batch.x)
+    y = inner.likelihood.preprocess(batch.x)
     (upstream,) = torch.autograd.grad(-inner.likelihood.log_prob(y, inner.decoder(e)).sum(), e)
     torch.testing.assert_close(z.grad, upstream + 2 * 0.25 * (z.detach() - e.detach()) / 16)
 
@@ -56,7 +56,7 @@ def test_the_encoder_s_gradient_is_that_of_likelihood_and_commitment():
 def test_codes_become_the_means_of_the_first_batch():
     model, problem, _ = built({"restart": False})
     inner, batch = model.autoencoder, Member("vq-vae", DIGITS).batch(32)
-    z = inner.encoder(inner.likelihood.prepare(batch.x)).movedim(1, -1).reshape(-1, 3)
+    z = inner.encoder(inner.likelihood.preprocess(batch.x)).movedim(1, -1).reshape(-1, 3)
     codes, before = inner.codes(batch.x).flatten(), inner.quantizer.codes.clone()
     problem.loss("autoencoder", batch)
     problem.project("autoencoder")
@@ -76,7 +76,7 @@ def test_unused_codes_restart_as_a_function_of_the_seed(codebook: str):
         x = Member("vq-vae", DIGITS).examples(32)
         problem.loss("autoencoder", Batch(x, seed=seed))
         problem.project("autoencoder")
-        return quantizer.codes.detach(), model.autoencoder.encoder(model.autoencoder.likelihood.prepare(x)).detach()
+        return quantizer.codes.detach(), model.autoencoder.encoder(model.autoencoder.likelihood.preprocess(x)).detach()
 
     codes, z = revived(0)
     assert codes.abs().max() < 100
@@ -119,11 +119,11 @@ def test_the_second_stage_learns_the_distribution_of_fixed_codes():
         model, _, problem = built(options)
         batch = Member("vq-vae", DIGITS).batch(5)
         loss, codes = problem.loss("prior", batch), model.codes(batch.x)
-        wanted = model.law.log_joint(codes, batch.y) if options else model.law.log_prob(codes)
+        wanted = model.code_prior.log_joint(codes, batch.y) if options else model.code_prior.log_prob(codes)
         torch.testing.assert_close(loss.values, -wanted)
         loss.values.mean().backward()
         assert all(p.grad is None for p in model.autoencoder.parameters())
-        assert any(p.grad is not None and p.grad.any() for p in model.law.parameters())
+        assert any(p.grad is not None and p.grad.any() for p in model.code_prior.parameters())
 
 
 @pytest.mark.system("S84")

@@ -11,7 +11,7 @@ from thalweg.models.waes.wae import WAE, code_critic
 from thalweg.nn.preprocess import Standardize
 from thalweg.objectives.mmd import inverse_multiquadric, mmd2
 from thalweg.problems.wasserstein_autoencoding import KernelMatching, LatentGame
-from thalweg.recipes.waes import wae_gan, wae_mmd
+from thalweg.recipes import recipe
 from thalweg.training.problem import Batch
 
 pytestmark = pytest.mark.system("S100")
@@ -102,21 +102,25 @@ PLANE = Spec(name="plane", kind="vector", shape=(2,), mean=(0.0, 0.0), std=(1.0,
 def test_the_loss_of_the_critic_never_stops_training():
     """It is smallest where the critic separates codes from the prior best: the worst model would be kept."""
     with pytest.raises(ValueError, match="patience: got 3"):
-        wae_gan(PLANE).configured(TrainConfig(patience=3))
-    assert wae_mmd(PLANE).configured(TrainConfig(patience=3)).stages[0].patience == 3
+        recipe("wae-gan")(PLANE).configured(TrainConfig(patience=3))
+    assert recipe("wae-mmd")(PLANE).configured(TrainConfig(patience=3)).stages[0].patience == 3
 
 
 def test_recipes():
-    assert wae_mmd(PLANE).model.latent_dim == 2
-    assert wae_gan(PLANE).model.critic is not None
+    assert recipe("wae-mmd")(PLANE).model.latent_dim == 2
+    assert recipe("wae-gan")(PLANE).model.critic is not None
     small = Spec(name="digits", kind="image", shape=(1, 8, 8), levels=17, mean=(4.9,), std=(6.0,))
     large = Spec(name="mnist", kind="image", shape=(1, 28, 28), levels=256, mean=(33.3,), std=(78.6,))
-    assert [wae_gan(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [10, 1, 10]
-    assert [wae_mmd(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [300, 10, 10]
-    rates = {name: (o.lr, o.beta1) for name, o in wae_gan(PLANE).stages[0].optimizers.items()}
+    assert [recipe("wae-gan")(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [10, 1, 10]
+    assert [recipe("wae-mmd")(spec, hidden=8).stages[0].problem.weight for spec in (PLANE, small, large)] == [
+        300,
+        10,
+        10,
+    ]
+    rates = {name: (o.lr, o.beta1) for name, o in recipe("wae-gan")(PLANE).stages[0].optimizers.items()}
     assert rates == {"critic": (5e-4, 0.5), "autoencoder": (1e-3, 0.9)}
     with pytest.raises(ValueError, match="wae-gan: got data 'text' of tokens"):
-        wae_gan(Spec(name="text", kind="tokens", shape=(8,), levels=256))
+        recipe("wae-gan")(Spec(name="text", kind="tokens", shape=(8,), levels=256))
     with pytest.raises(ValueError, match="weight: got 0"):
-        wae_mmd(PLANE, weight=0.0)
+        recipe("wae-mmd")(PLANE, weight=0.0)
     assert code_critic(2)(torch.zeros(3, 2)).shape == (3,)

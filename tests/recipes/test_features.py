@@ -1,4 +1,4 @@
-"""What samples are compared by: the trained network and how it is kept, others, and what is refused."""
+"""The features that samples are compared by: the trained network and its cache, other networks, and errors."""
 
 import subprocess
 import sys
@@ -25,13 +25,13 @@ def digits():
 
 @pytest.fixture(scope="module")
 def kept(digits, tmp_path_factory):
-    """A cache with the network of the digits in it, and what was said."""
-    cache, said = tmp_path_factory.mktemp("cache"), []
-    return cache, features_for(digits, cache=cache, say=said.append), said
+    """A cache that contains the network of the digits, and the messages."""
+    cache, messages = tmp_path_factory.mktemp("cache"), []
+    return cache, features_for(digits, cache=cache, log=messages.append), messages
 
 
 def small(n=40, shape=(3, 9, 8), labels=False, fingerprint="f00"):
-    """A data set of random images, learned in no time."""
+    """A small data set of random images."""
     x = np.random.default_rng(0).integers(0, 256, (n, *shape)).astype(np.uint8)
     part = Split(x, np.arange(n) % 2 if labels else None)
     channels = shape[0]
@@ -40,24 +40,24 @@ def small(n=40, shape=(3, 9, 8), labels=False, fingerprint="f00"):
     return Dataset(spec, part, part, part)
 
 
-def of(found, x):
-    return found.extract(torch.from_numpy(np.array(x))).numpy()
+def of(result, x):
+    return result.extract(torch.from_numpy(np.array(x))).numpy()
 
 
-def neighbors_accuracy(found, data):
-    known = KNeighborsClassifier(5).fit(of(found, data.train.x), data.train.y)
-    return known.score(of(found, data.test.x), data.test.y)
+def neighbors_accuracy(result, data):
+    known = KNeighborsClassifier(5).fit(of(result, data.train.x), data.train.y)
+    return known.score(of(result, data.test.x), data.test.y)
 
 
 # the network
 
 
 def test_it_is_trained_once(digits, kept, monkeypatch):
-    cache, first, said = kept
-    assert said == ["training the features that images of digits are compared by, once for these data"]
-    monkeypatch.delattr(feature_network, "_train")  # it would be missed
-    again = features_for(digits, "auto", cache=cache, say=said.append)
-    assert len(said) == 1
+    cache, first, messages = kept
+    assert messages == ["training a feature network for the images of digits, once for these data"]
+    monkeypatch.delattr(feature_network, "_train")  # its absence would be noticed
+    again = features_for(digits, "auto", cache=cache, log=messages.append)
+    assert len(messages) == 1
     assert again.name == first.name
     assert (of(again, digits.test.x) == of(first, digits.test.x)).all()
     files = [path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()]
@@ -65,8 +65,8 @@ def test_it_is_trained_once(digits, kept, monkeypatch):
 
 
 def test_its_features_have_unit_variance_on_average(digits, kept):
-    _, found, _ = kept
-    assert of(found, digits.train.x).var(axis=0).mean() == pytest.approx(1, abs=0.01)
+    _, result, _ = kept
+    assert of(result, digits.train.x).var(axis=0).mean() == pytest.approx(1, abs=0.01)
 
 
 def test_its_name_has_the_hash_of_its_weights(digits, kept):
@@ -74,27 +74,27 @@ def test_its_name_has_the_hash_of_its_weights(digits, kept):
 
     from safetensors.torch import save
 
-    cache, found, _ = kept
+    cache, result, _ = kept
     weights = load_file(cache / "features" / f"{digits.spec.fingerprint}-2.safetensors")
     digest = hashlib.sha256(save(dict(sorted(weights.items())))).hexdigest()
-    assert found.name == f"network trained on digits (sha256 {digest[:12]})"
+    assert result.name == f"network trained on digits (sha256 {digest[:12]})"
 
 
 def test_features_of_a_classifier_separate_classes(digits, kept):
-    _, found, _ = kept
-    features = of(found, digits.test.x)
+    _, result, _ = kept
+    features = of(result, digits.test.x)
     assert features.shape == (180, 64)
-    assert neighbors_accuracy(found, digits) >= 0.95
+    assert neighbors_accuracy(result, digits) >= 0.95
     assert (features.std(axis=0) > 1e-3).all()  # none is dead
 
 
 def test_features_without_labels_are_a_code(digits, tmp_path):
     bare = replace(digits.spec, target=None, fingerprint="bare")
     data = Dataset(bare, Split(digits.train.x), Split(digits.validation.x), Split(digits.test.x))
-    found = features_for(data, cache=tmp_path)
-    features = of(found, digits.train.x)
+    result = features_for(data, cache=tmp_path)
+    features = of(result, digits.train.x)
     assert features.shape == (1437, 64)
-    # what a code of 64 numbers holds of 64 pixels: a linear map back explains most of what there is
+    # a linear map from the 64 latent dimensions back to the 64 pixels explains most of the variance
     x = digits.train.x.reshape(1437, -1).astype(np.float64)
     design = np.column_stack([features, np.ones(len(x))])
     rest = x - design @ np.linalg.lstsq(design, x, rcond=None)[0]
@@ -102,8 +102,8 @@ def test_features_without_labels_are_a_code(digits, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "turned", "others", "bare", "empty"])
-def test_a_damaged_file_is_made_anew(damage, tmp_path):
-    data, said = small(labels=True), []
+def test_a_damaged_file_is_replaced(damage, tmp_path):
+    data, messages = small(labels=True), []
     first = features_for(data, cache=tmp_path)
     path = tmp_path / "features" / "f00-2.safetensors"
     whole = path.read_bytes()
@@ -117,14 +117,14 @@ def test_a_damaged_file_is_made_anew(damage, tmp_path):
         turned = bytearray(whole)
         turned[-1] ^= 1  # one bit
         path.write_bytes({"cut": whole[: len(whole) // 2], "turned": bytes(turned), "empty": b""}[damage])
-    again = features_for(data, cache=tmp_path, say=said.append)
+    again = features_for(data, cache=tmp_path, log=messages.append)
     assert again.name == first.name  # the same data and seed, the same weights
-    assert len(said) == 2
-    assert "is damaged" in said[0]
-    assert "\n" not in said[0]
+    assert len(messages) == 2
+    assert "is damaged" in messages[0]
+    assert "\n" not in messages[0]
     assert path.read_bytes() == whole
-    assert features_for(data, cache=tmp_path, say=said.append).name == first.name
-    assert len(said) == 2
+    assert features_for(data, cache=tmp_path, log=messages.append).name == first.name
+    assert len(messages) == 2
 
 
 def test_other_data_have_another_network(tmp_path):
@@ -140,10 +140,10 @@ def test_data_without_a_fingerprint_are_not_kept(tmp_path):
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
     (tmp_path / "features").write_text("a file where the folder should be")
-    said = []
-    found = features_for(small(), cache=tmp_path, say=said.append)
-    assert of(found, small().test.x).shape == (40, 64)
-    assert "cannot be written" in said[1]
+    messages = []
+    result = features_for(small(), cache=tmp_path, log=messages.append)
+    assert of(result, small().test.x).shape == (40, 64)
+    assert "cannot be written" in messages[1]
 
 
 def test_the_default_cache_is_that_of_the_data(tmp_path, monkeypatch):
@@ -164,9 +164,9 @@ def test_two_processes_at_once(tmp_path):
     ]
     names = {process.communicate(timeout=1800)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
-    said = []
-    names.add(features_for(load(DataConfig(source="digits", examples=60)), cache=tmp_path, say=said.append).name)
-    assert said == []
+    messages = []
+    names.add(features_for(load(DataConfig(source="digits", examples=60)), cache=tmp_path, log=messages.append).name)
+    assert messages == []
     assert len(names) == 1
     assert len(list((tmp_path / "features").iterdir())) == 1  # no half-written file is left
 
@@ -207,11 +207,11 @@ def test_a_factory_of_ones_own(digits, monkeypatch):
     own.number = lambda: 3
     own.broken = lambda: 1 / 0
     monkeypatch.setitem(sys.modules, "own_features", own)
-    found = features_for(digits, "own_features:sums")
-    assert found.name == "own_features:sums"
-    assert of(found, digits.test.x[:2]).ravel().tolist() == digits.test.x[:2].reshape(2, -1).sum(axis=1).tolist()
+    result = features_for(digits, "own_features:sums")
+    assert result.name == "own_features:sums"
+    assert of(result, digits.test.x[:2]).ravel().tolist() == digits.test.x[:2].reshape(2, -1).sum(axis=1).tolist()
     for choice, words in {
-        "own_features:number": "which made int, wanted a callable",
+        "own_features:number": "which returned int, wanted a callable",
         "own_features:broken": "ZeroDivisionError: division by zero",
         "own_features:missing": "AttributeError",
         "nowhere.at_all:features": "ModuleNotFoundError: No module named 'nowhere'",
@@ -229,11 +229,11 @@ def test_inception(digits, tmp_path):
     path = tmp_path / "weights.pth"
     network = Inception(levels=17).eval()
     torch.save(network.state_dict(), path)
-    found = features_for(digits, str(path))
-    assert found.name == f"Inception-v3 (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
+    result = features_for(digits, str(path))
+    assert result.name == f"Inception-v3 (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
     with torch.no_grad():
         wanted = network(torch.from_numpy(digits.test.x[:2]))
-    assert (found.extract(torch.from_numpy(digits.test.x[:2])) == wanted).all()
+    assert (result.extract(torch.from_numpy(digits.test.x[:2])) == wanted).all()
     points = load(DataConfig(source="moons", examples=100))
     with pytest.raises(ValueError, match="with data 'moons' of kind vector, wanted images"):
         features_for(points, str(path))

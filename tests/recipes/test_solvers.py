@@ -27,7 +27,7 @@ SOLVERS = {
 
 
 def trained(member, folder, steps, **settings):
-    """Train, or go on training, what is in the folder."""
+    """Train the run in the folder, or resume it."""
     config = TrainConfig(device="cpu", steps=steps, batch_size=8, log_every=1, **settings)
     run = member.run().configured(config)
     data = member.batch(32)
@@ -47,7 +47,7 @@ def test_no_adversarial_recipe_is_left_out():
     assert {*FAMILIES["gans"], *FAMILIES["waes"]} - {"wae-mmd"} == set(NAMES)
 
 
-def test_the_solvers_are_told_on_the_command_line():
+def test_the_solvers_are_options_of_the_command_line():
     options = {option.name: option for option in options_of_dataclass(TrainConfig)}
     assert set(get_args(plain(options["update"].hint))) == set(SOLVERS)
     assert not [name for name, option in options.items() if not option.help]
@@ -55,7 +55,7 @@ def test_the_solvers_are_told_on_the_command_line():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_each_recipe_is_played_by_each_solver(name, solver, tmp_path):
+def test_each_recipe_trains_with_each_solver(name, solver, tmp_path):
     run = trained(FIRST[name], tmp_path / "run", 3, update=solver)
     assert isinstance(run.stages[0].update, SOLVERS[solver])
     start = FIRST[name].run().stages[0].problem.players
@@ -69,7 +69,7 @@ def test_each_recipe_is_played_by_each_solver(name, solver, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_critic_may_move_several_times(name):
+def test_each_critic_may_take_several_steps(name):
     member = FIRST[name]
     run = Member(name, member.spec, member.options | {"n_critic": 3}).run()
     update = run.stages[0].update
@@ -91,7 +91,7 @@ def test_in_turn_the_critic_of_codes_moves_first():
 
 @pytest.mark.parametrize("solver", ["extragradient", "optimistic"])
 @pytest.mark.parametrize("name", ["wgan", "wgan-gp", "wae-gan"])
-def test_solvers_that_remember_resume_exactly(name, solver, tmp_path):
+def test_solvers_with_state_resume_exactly(name, solver, tmp_path):
     straight = trained(FIRST[name], tmp_path / "straight", 4, update=solver, schedule="constant")
     trained(FIRST[name], tmp_path / "cut", 2, update=solver, schedule="constant")
     resumed = trained(FIRST[name], tmp_path / "cut", 4, update=solver, schedule="constant")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from thalweg.checks import suggestion
-from thalweg.config import keyword_options
+from thalweg.config import keyword_options, option_groups
 
 __all__ = ["Option", "options_of_dataclass", "options_of_function", "plain", "read"]
 
@@ -91,10 +91,15 @@ def options_of_dataclass(cls: type) -> list[Option]:
 
 
 def options_of_function(function: Callable[..., Any]) -> list[Option]:
-    """Return the keyword-only parameters of a function as options, with help texts from the `Args` of its docstring."""
-    texts = _args_section(function)
+    """Return the keyword-only parameters of a function as options, with the fields of option groups in their place.
+
+    The help is in the docstring's `Args` or, of the fields of a group, in their metadata; `Args` take precedence.
+    """
+    groups = option_groups(function).values()
+    helps = {f.name: f.metadata.get("help", "") for group in groups for f in dataclasses.fields(group)}
+    helps |= _args_section(function)
     return [
-        Option(name, hint, default, texts.get(name, "")) for name, (hint, default) in keyword_options(function).items()
+        Option(name, hint, default, helps.get(name, "")) for name, (hint, default) in keyword_options(function).items()
     ]
 
 

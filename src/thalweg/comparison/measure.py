@@ -48,7 +48,7 @@ class Evaluator:
             self.anomalies[other.spec.name] = other.split(measuring.split).x
         features = None
         if len(dataset.trained_on.train):
-            features = features_for(dataset.trained_on, measuring.features, device=self.device, say=log)
+            features = features_for(dataset.trained_on, measuring.features, device=self.device, log=log)
         else:
             self.warnings.append(
                 "the data that the model was trained on cannot be read: measures that need training or validation"

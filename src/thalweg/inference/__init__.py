@@ -1,1 +1,1 @@
-"""Laws that are known up to what must be estimated: marginal likelihoods, posteriors, gradients of expectations."""
+"""Inference: marginal likelihoods, posteriors, gradients of expectations, and estimation from samples."""

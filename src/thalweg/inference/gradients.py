@@ -1,4 +1,4 @@
-"""Two estimators of the gradient of an expectation, draw by draw, so that their variance can be seen."""
+"""Two estimators of the gradient of an expectation, one value per sample, so that their variance can be measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["gradient_draws"]
 
 
 def gradient_draws(
-    law: Callable[[Tensor], Distribution],
+    distribution: Callable[[Tensor], Distribution],
     f: Callable[[Tensor], Tensor],
     parameters: Float[Tensor, " P"],
     draws: int,
@@ -26,30 +26,31 @@ def gradient_draws(
     baseline: float = 0.0,
     seed: int = 0,
 ) -> Float[Tensor, "draws P"]:
-    """Return one-draw estimates of ∇_φ E f(z), z ~ q_φ, each unbiased: their mean is the gradient, `var(0)` the noise.
+    """Return estimates of ∇_φ E f(z), z ~ q_φ, from one sample each: all are unbiased, and `var(0)` is their variance.
 
-    "reparameterized": ∇_φ f(g(ε, φ)) of a draw z = g(ε, φ), the derivative of f times ∂g/∂φ. It is signed: a lecture
-    that prints |∂g/∂φ|, as in a change of variables, would find 0.798 for dE[z]/dσ of N(0, σ²), which is 0.
+    "reparameterized": ∇_φ f(g(ε, φ)) for a sample z = g(ε, φ), the derivative of f times the signed derivative ∂g/∂φ.
     "score-function": (f(z) − baseline) ∇_φ log q_φ(z), which needs no derivative of f and no reparameterization. The
     baseline changes the variance only, as long as it does not depend on z.
 
-    `law` takes parameters (n, P) to n independent laws, `f` draws (n, *event) to values (n,). With
-    f(z) = log p(x|z) p(z) − log q(z), q held at the present φ, both estimate the gradient of the ELBO.
+    `distribution` maps parameters (n, P) to n independent distributions, `f` maps samples (n, *event) to values (n,).
+    For f(z) = log p(x|z) p(z) − log q(z), with q at the current φ held constant, both estimate the gradient of the
+    ELBO.
 
-    Raises ValueError for a law that cannot be reparameterized.
+    Raises ValueError for a distribution that cannot be reparameterized.
 
     >>> from torch.distributions import Normal
-    >>> law = lambda phi: Normal(phi[:, 0], 1.0)
+    >>> distribution = lambda phi: Normal(phi[:, 0], 1.0)
     >>> square = lambda z: (z - 5.0) ** 2  # dE/dμ = 2(μ − 5) = −10 at μ = 0
     >>> for estimator in ("reparameterized", "score-function"):
-    ...     g = gradient_draws(law, square, torch.zeros(1), 100_000, estimator=estimator)
+    ...     g = gradient_draws(distribution, square, torch.zeros(1), 100_000, estimator=estimator)
     ...     print(f"{estimator}: mean {float(g.mean()):.0f}, variance {float(g.var()):.0e}")
     reparameterized: mean -10, variance 4e+00
     score-function: mean -10, variance 1e+03
     """
     choice("estimator", estimator, ("reparameterized", "score-function"))
     phi = parameters.detach().expand(positive("draws", draws), -1).clone().requires_grad_()
-    q = law(phi)  # a law a draw, each with parameters of its own: one backward pass gives every draw's gradient
+    # One distribution per draw, each with its own parameters: one backward pass gives the gradient of every draw.
+    q = distribution(phi)
     if estimator == "reparameterized" and not q.has_rsample:
         raise ValueError(f"estimator: got reparameterized for {type(q).__name__}, wanted score-function")
     with torch.random.fork_rng(devices=[]):
@@ -57,5 +58,5 @@ def gradient_draws(
         z = q.rsample() if estimator == "reparameterized" else q.sample()
     value = f(z) if estimator == "reparameterized" else (f(z) - baseline).detach() * q.log_prob(z)
     if value.shape != (draws,):
-        raise ValueError(f"f: got values of shape {tuple(value.shape)}, wanted ({draws},), one a draw")
+        raise ValueError(f"f: got values of shape {tuple(value.shape)}, wanted ({draws},), one per sample")
     return torch.autograd.grad(value.sum(), phi)[0]

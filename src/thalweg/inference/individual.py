@@ -1,4 +1,4 @@
-"""Inference one example at a time, beside an encoder that does all at once: what the encoder's haste costs."""
+"""Variational inference for single examples, and the amortization gap of an encoder."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ __all__ = ["AmortizationGap", "amortization_gap", "individual_posterior"]
 
 
 class AmortizationGap(NamedTuple):
-    """ELBOs (B,), nats, of the encoder's q(z|x) and of the best N(μ, diag σ²) found for each example alone."""
+    """ELBOs (B,), nats, of the encoder's q(z|x) and of the best N(μ, diag σ²) for each single example."""
 
     amortized: Tensor
     individual: Tensor
 
     @property
     def gap(self) -> Tensor:
-        """How many nats the encoder loses, (B,): at least 0, but for the noise of the draws."""
+        """The amortization gap (B,), nats: nonnegative, up to Monte Carlo noise."""
         return self.individual - self.amortized
 
 
 def individual_posterior(
     model: Any, x: Tensor, *, steps: int = 500, draws: int = 16, lr: float = 0.05, seed: int = 0
 ) -> Independent:
-    """Return the N(μ_i, diag σ_i²) that maximizes the ELBO of each x_i, the model held still, by gradient ascent.
+    """Return the N(μ_i, diag σ_i²) that maximizes the ELBO of each x_i for the fixed model, by gradient ascent.
 
-    q*_i = argmin KL(q ‖ p(z|x_i)) over the family: the problem that an encoder solves for all examples by one function.
-    Starts from `model.posterior(x)`; Adam with a rate that falls to 0 as a cosine, on `draws` reparameterized draws in
-    pairs μ ± σ·ε, new in every step.
+    q*_i = argmin KL(q ‖ p(z|x_i)) over the family: which an encoder approximates for all examples by one function. The
+    optimization starts from `model.posterior(x)` and uses Adam, with a rate that decays to 0 along a cosine, on `draws`
+    new reparameterized samples per step, in pairs μ ± σ·ε.
 
     `model` has `prior`, `posterior(x)`, an `Independent(Normal)`, and `log_likelihood(x, z)`.
 
-    Reference: Cremer, Li, Duvenaud, *Inference suboptimality in variational autoencoders*, 2018, arXiv:1801.03558.
+    Reference: *Inference Suboptimality in Variational Autoencoders*, Chris Cremer, Xuechen Li, David Duvenaud, 2018,
+    arXiv:1801.03558.
     """
     positive("steps", steps)
     with torch.random.fork_rng(devices=[]), _still(model):
@@ -61,16 +62,17 @@ def individual_posterior(
 def amortization_gap(
     model: Any, x: Tensor, *, steps: int = 500, draws: int = 16, lr: float = 0.05, seed: int = 0
 ) -> AmortizationGap:
-    """Return the ELBOs of amortized and of individual inference, measured on the same 64·`draws` draws of noise each.
+    """Return the ELBOs of amortized and of individual inference, both estimated from the same 64·`draws` noise samples.
 
-    log p(x) − ELBO of the encoder is the sum of this gap and of what no Gaussian with a diagonal covariance can reach.
+    log p(x) − ELBO of the encoder is the sum of this gap and of the approximation gap of Gaussians with diagonal
+    covariance.
 
-    >>> class Toy:  # z ~ N(0, 1), x|z ~ N(z, 1), and an encoder that says N(0, 1) whatever x
+    >>> class Toy:  # z ~ N(0, 1), x|z ~ N(z, 1), and the encoder N(0, 1) for every x
     ...     prior = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
     ...     def posterior(self, x): return Independent(Normal(0 * x, torch.ones_like(x)), 1)
     ...     def log_likelihood(self, x, z): return Normal(z, 1.0).log_prob(x).sum(1)
-    >>> found = amortization_gap(Toy(), torch.ones(1, 1), steps=200, draws=128)
-    >>> print(f"{float(found.amortized):.1f} {float(found.individual):.1f}")  # log p(1) = −1.5155
+    >>> gap = amortization_gap(Toy(), torch.ones(1, 1), steps=200, draws=128)
+    >>> print(f"{float(gap.amortized):.1f} {float(gap.individual):.1f}")  # log p(1) = −1.5155
     -1.9 -1.5
     """
     best = individual_posterior(model, x, steps=steps, draws=draws, lr=lr, seed=seed)
@@ -84,7 +86,7 @@ def amortization_gap(
 
 
 def _elbo(model: Any, x: Tensor, mean: Tensor, log_sigma: Tensor, draws: int) -> Float[Tensor, " B"]:
-    """E log p(x, z), from pairs of draws, plus the entropy of q, in closed form."""
+    """E log p(x, z), from pairs of samples, plus the closed-form entropy of q."""
     half = max(draws // 2, 1)
     eps = torch.randn(half, *mean.shape, device=mean.device)
     z = mean + log_sigma.exp() * torch.cat([eps, -eps])
@@ -95,7 +97,7 @@ def _elbo(model: Any, x: Tensor, mean: Tensor, log_sigma: Tensor, draws: int) ->
 
 @contextmanager
 def _still(model: Any) -> Iterator[None]:
-    """Within, the parameters of a module want no gradient; what is no module is left alone."""
+    """A context in which the parameters of a module do not require gradients; other objects are unchanged."""
     wanting = [p for p in getattr(model, "parameters", list)() if p.requires_grad]
     try:
         for p in wanting:

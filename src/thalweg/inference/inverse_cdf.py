@@ -1,4 +1,4 @@
-"""Sampling a law on the line through the inverse of its distribution function, atoms included."""
+"""Inverse transform sampling of scalar distributions, including those with atoms."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HALVINGS = 200
 def generalized_inverse(cdf: Callable[[Tensor], Tensor], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Return F⁻¹(u) = inf{x : F(x) ≥ u} of a distribution function F, by bisection in float64, for u in (0, 1).
 
-    Where F is continuous and grows, this is its inverse; over an atom, where F jumps, it is the atom for all u of the
-    jump; over a gap, where F is flat, the gap's left end. So F⁻¹(U) has the law F for a uniform U, whatever F: since
-    F⁻¹(u) ≤ x if and only if u ≤ F(x).
+    Where F is continuous and increasing, this is its inverse. At an atom, where F jumps, it is the atom for all u of
+    the jump; where F is constant, it is the left end of the interval. For uniform U, F⁻¹(U) has the distribution
+    function F for every F, since F⁻¹(u) ≤ x if and only if u ≤ F(x).
 
-    `cdf` takes points to probabilities, elementwise, and is right-continuous.
+    `cdf` maps points to probabilities, elementwise, and is right-continuous.
 
     Raises ValueError for u outside of (0, 1), and for a `cdf` that does not reach u on ±10³⁰⁰.
 
@@ -33,13 +33,13 @@ def generalized_inverse(cdf: Callable[[Tensor], Tensor], u: Float[Tensor, " n"])
     """
     u = u.double()
     if not bool(((u > 0) & (u < 1)).all()):
-        raise ValueError("u: got numbers outside of (0, 1), wanted probabilities")
+        raise ValueError("u: got values outside of (0, 1), wanted probabilities")
     low, high = torch.full_like(u, -1.0), torch.full_like(u, 1.0)
     for side, reached in ((low, lambda p: p < u), (high, lambda p: p >= u)):
         while not bool((done := reached(cdf(side))).all()):
             side[~done] *= 10
             if side.abs().max() > 1e300:
-                raise ValueError("cdf: got one that does not go from 0 to 1 on ±10³⁰⁰, wanted a distribution function")
+                raise ValueError("cdf: got a function that does not reach u on ±10³⁰⁰, wanted a distribution function")
     for _ in range(HALVINGS):
         middle = low + (high - low) / 2
         enough = cdf(middle) >= u
@@ -48,14 +48,14 @@ def generalized_inverse(cdf: Callable[[Tensor], Tensor], u: Float[Tensor, " n"])
 
 
 def sample_by_inverse(inverse: Callable[[Tensor], Tensor], n: int, *, seed: int = 0) -> Float[Tensor, " n"]:
-    """Return n draws F⁻¹(U), U uniform on (0, 1), float64, from the inverse of a distribution function.
+    """Return n samples F⁻¹(U), U uniform on (0, 1), float64, from the inverse of a distribution function.
 
-    The lecture's example: −log(1 − u)/λ has the exponential law of rate λ.
+    For example, −log(1 − U)/λ has the exponential distribution of rate λ.
 
     >>> x = sample_by_inverse(lambda u: -(-u).log1p() / 2.0, 100_000)
     >>> round(float(x.mean()), 2)  # 1/λ
     0.5
     """
-    law = generator(fold(seed, "inverse"))
-    u = torch.rand(positive("n", n), generator=law, dtype=torch.float64)
+    source = generator(fold(seed, "inverse"))
+    u = torch.rand(positive("n", n), generator=source, dtype=torch.float64)
     return inverse(u.clamp(min=torch.finfo(torch.float64).tiny))

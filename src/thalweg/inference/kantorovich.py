@@ -1,4 +1,4 @@
-"""The Wasserstein-1 distance by its dual: a critic trained to tell two samples apart, under a bound on its slope."""
+"""The Wasserstein-1 distance from its dual: a critic with a bounded slope, trained to separate two samples."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def dual_distance(
 ) -> Float[Tensor, ""]:
     """Train the critic in place and return mean f(x) − mean f(y) over all points: sup over f in F of E f(x) − E f(y).
 
-    With F the 1-Lipschitz functions that is W₁; a critic whose slopes are at most K gives at most K·W₁. What keeps it
-    in F is up to the caller: weights divided by their norms in the forward pass, a `project` called after each step
-    (clipping, or `project_spectrally`), or the gradient `penalty` λ, whose slope of one holds only where it looks, and
-    gives way: of laws that are W apart along one direction, it finds W (1 + W/2λ). A slope of −1 pleases a large λ as
-    much as one of 1: a small critic that starts downhill may stay there.
+    For F the 1-Lipschitz functions this is W₁; a critic with Lipschitz constant K gives at most K·W₁. The caller
+    enforces the constraint: by weights divided by their norms in the forward pass, by a function `project` that is
+    called after each step (clipping, or `project_spectrally`), or by the gradient `penalty` λ, which bounds the slope
+    only approximately and between the samples: for distributions that differ by a shift W the result is W (1 + W/2λ).
+    The penalty does not distinguish slopes of 1 and −1, so a small critic that starts with the wrong sign may keep it
+    for large λ.
 
-    `critic` gives scores (B,). Adam, with a rate that falls to 0 along a cosine; batches are drawn anew at each step.
+    `critic` returns scores (B,). The optimizer is Adam with a rate that decays to 0 along a cosine; batches are drawn
+    at random in each step.
 
-    Reference: Wasserstein GAN, Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv 1701.07875. Improved
-    Training of Wasserstein GANs, Ishaan Gulrajani et al., 2017, arXiv 1704.00028.
+    Reference: *Wasserstein GAN*, Martin Arjovsky, Soumith Chintala, Léon Bottou, 2017, arXiv:1701.07875. *Improved
+    Training of Wasserstein GANs*, Ishaan Gulrajani et al., 2017, arXiv:1704.00028.
 
     >>> critic = nn.Sequential(nn.Linear(1, 1), nn.Flatten(0))
     >>> x = torch.zeros(64, 1)
@@ -52,14 +54,14 @@ def dual_distance(
         raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
     optimizer = torch.optim.Adam(critic.parameters(), lr=positive("lr", lr), betas=(0.5, 0.9))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    law = torch.Generator(x.device).manual_seed(fold(seed, "dual"))
+    source = torch.Generator(x.device).manual_seed(fold(seed, "dual"))
     critic.train()
     for _ in range(steps):
-        above = x[torch.randint(len(x), (batch_size,), generator=law, device=x.device)]
-        below = y[torch.randint(len(y), (batch_size,), generator=law, device=x.device)]
+        above = x[torch.randint(len(x), (batch_size,), generator=source, device=x.device)]
+        below = y[torch.randint(len(y), (batch_size,), generator=source, device=x.device)]
         loss = critic(below).mean() - critic(above).mean()
         if penalty:
-            epsilon = torch.rand(batch_size, 1, generator=law, device=x.device, dtype=x.dtype)
+            epsilon = torch.rand(batch_size, 1, generator=source, device=x.device, dtype=x.dtype)
             loss = loss + penalty * gradient_penalty(critic, above, below, epsilon).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -70,5 +72,5 @@ def dual_distance(
                 project()
     critic.eval()
     with torch.no_grad():
-        found: Tensor = critic(x).mean() - critic(y).mean()
-    return found
+        difference: Tensor = critic(x).mean() - critic(y).mean()
+    return difference

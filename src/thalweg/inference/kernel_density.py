@@ -1,4 +1,4 @@
-"""How fast kernel density estimation learns: its mean integrated squared error, exactly, on mixtures of Gaussians."""
+"""The convergence rate of kernel density estimation: its exact mean integrated squared error on Gaussian mixtures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ __all__ = ["GaussianMixture", "Rate", "mise", "rate", "smoothed"]
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Σ_k w_k N(x; μ_k, σ_k² I) on R^d: means (K, d), stds (K), weights (K), float64."""
+    """The mixture Σ_k w_k N(x; μ_k, σ_k² I) on R^d: means (K, d), stds (K), weights (K), float64."""
+
+    # The integrals below need products of densities (not their logarithms) of all pairs of components, which neither
+    # `models.mixtures.GMM` (trainable, full covariances) nor the toy densities of `data` have.
 
     means: Float[Tensor, "K d"]
     stds: Float[Tensor, " K"]
@@ -26,7 +29,7 @@ class GaussianMixture:
 
     @classmethod
     def of(cls, means: Sequence[Sequence[float]], stds: Sequence[float], weights: Sequence[float]) -> GaussianMixture:
-        """Return the mixture of those numbers."""
+        """Return the mixture with these parameters."""
         return cls(*(torch.tensor(v, dtype=torch.float64) for v in (means, stds, weights)))
 
     def prob(self, x: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
@@ -35,7 +38,7 @@ class GaussianMixture:
 
 
 class Rate(NamedTuple):
-    """Errors at their best bandwidths for each number of examples, and the slope of log error against log n."""
+    """Errors at the optimal bandwidths for each number of examples, and the slope of log error against log n."""
 
     n: list[int]
     bandwidth: list[float]
@@ -43,39 +46,36 @@ class Rate(NamedTuple):
     slope: float
 
 
-def smoothed(law: GaussianMixture, h: float) -> GaussianMixture:
-    """Return p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du = E p̂(x), K Gaussian: each σ² becomes σ² + h².
-
-    The lecture has K(‖x − X‖/h) in the integral, X for u.
-    """
-    return GaussianMixture(law.means, (law.stds**2 + positive("h", h) ** 2).sqrt(), law.weights)
+def smoothed(mixture: GaussianMixture, h: float) -> GaussianMixture:
+    """Return p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du = E p̂(x), for Gaussian K: each σ² becomes σ² + h²."""
+    return GaussianMixture(mixture.means, (mixture.stds**2 + positive("h", h) ** 2).sqrt(), mixture.weights)
 
 
-def mise(law: GaussianMixture, n: int, h: float) -> float:
-    """Return E ∫ (p̂ − p)² dx of a Gaussian kernel of bandwidth h around n examples of the law, exactly:
+def mise(mixture: GaussianMixture, n: int, h: float) -> float:
+    """Return E ∫ (p̂ − p)² dx of a Gaussian kernel of bandwidth h around n examples of the mixture, exactly:
 
         (4π)^{−d/2} / (n h^d) + wᵀ[(1 − 1/n) Ω₂ − 2Ω₁ + Ω₀] w,  (Ω_a)_{jk} = N(μ_j − μ_k; 0, (σ_j² + σ_k² + a h²) I),
 
-    variance, then squared bias and the rest. The lecture's MSE ≲ h^{2β} + 1/(n h^d) bounds it at every x.
+    where the first term is from the variance and the second from the squared bias and the rest of the variance.
 
-    Reference: Exact mean integrated squared error, J. S. Marron, M. P. Wand, 1992.
+    Reference: *Exact mean integrated squared error*, J. S. Marron, M. P. Wand, 1992.
 
     >>> normal = GaussianMixture.of([[0.0]], [1.0], [1.0])
     >>> round(mise(normal, 100, 0.4455), 5)
     0.00541
     """
-    d = law.means.shape[1]
-    apart, var = law.means[:, None] - law.means, (law.stds[:, None] ** 2 + law.stds**2)
+    d = mixture.means.shape[1]
+    apart, var = mixture.means[:, None] - mixture.means, (mixture.stds[:, None] ** 2 + mixture.stds**2)
     omega = [_normal(apart, (var + a * h**2).sqrt()) for a in (0, 1, 2)]
     inner = (1 - 1 / n) * omega[2] - 2 * omega[1] + omega[0]
-    return (4 * math.pi) ** (-d / 2) / (n * h**d) + float(law.weights @ inner @ law.weights)
+    return (4 * math.pi) ** (-d / 2) / (n * h**d) + float(mixture.weights @ inner @ mixture.weights)
 
 
-def rate(law: GaussianMixture, n: Sequence[int]) -> Rate:
-    """Return the error of the best bandwidth for each n, and the slope of log error against log n by least squares.
+def rate(mixture: GaussianMixture, n: Sequence[int]) -> Rate:
+    """Return the error of the optimal bandwidth for each n, and the slope of log error against log n by least squares.
 
     For densities of smoothness β = 2 and a kernel of order 2 it tends to −2β/(2β + d): −4/5 on the line, −4/6 in the
-    plane. Smoother densities would need a kernel with negative values to learn faster.
+    plane. For smoother densities, a faster rate needs a kernel with negative values.
 
     >>> round(rate(GaussianMixture.of([[0.0]], [1.0], [1.0]), [10**8, 10**10]).slope, 2)
     -0.8
@@ -83,16 +83,16 @@ def rate(law: GaussianMixture, n: Sequence[int]) -> Rate:
     from scipy.optimize import minimize_scalar
 
     bandwidths, errors = [], []
-    widest = float(law.stds.max())
+    widest = float(mixture.stds.max())
     for count in n:
-        found = minimize_scalar(
-            lambda log_h, count=count: math.log(mise(law, count, math.exp(log_h))),
+        result = minimize_scalar(
+            lambda log_h, count=count: math.log(mise(mixture, count, math.exp(log_h))),
             bounds=(math.log(1e-4 * widest), math.log(2 * widest)),
             method="bounded",
             options={"xatol": 1e-6},
         )
-        bandwidths.append(math.exp(found.x))
-        errors.append(math.exp(found.fun))
+        bandwidths.append(math.exp(result.x))
+        errors.append(math.exp(result.fun))
     x, y = (torch.tensor(v, dtype=torch.float64).log() for v in (list(n), errors))
     x, y = x - x.mean(), y - y.mean()
     return Rate(list(n), bandwidths, errors, float(x @ y / (x @ x)))

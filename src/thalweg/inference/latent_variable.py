@@ -15,13 +15,13 @@ from thalweg.randomness import fold
 
 __all__ = ["DiscreteLatentModel", "log_weights"]
 
-ROWS = 10_000  # pairs (x, z) at once
+ROWS = 10_000  # pairs (x, z) per chunk
 
 
 class DiscreteLatentModel:
     """Z ~ Categorical, X|Z=k ~ `likelihood(k)`: log p(x) = log Σ_k π_k p(x|k), exactly, and p(k|x).
 
-    `likelihood` takes indices (n,) to n laws of one example each.
+    `likelihood` maps indices (n,) to n distributions of one example each.
 
     >>> from torch.distributions import Independent, Normal
     >>> centers = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -46,7 +46,7 @@ class DiscreteLatentModel:
         return Categorical(logits=self._log_joint(x))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return `n` examples: a z of the prior each, then x given z, which draws from torch's global generator."""
+        """Return `n` examples: z from the prior, then x given z, drawn from torch's global generator."""
         z = torch.multinomial(self.prior.probs, n, replacement=True, generator=generator)
         return self.likelihood(z).sample()
 
@@ -60,11 +60,11 @@ class DiscreteLatentModel:
 def log_weights(
     model: Any, x: Tensor, draws: int, *, proposal: Distribution | None = None, seed: int = 0
 ) -> Float[Tensor, "draws B"]:
-    """Return log w = log p(x|z) p(z) / q(z) of `draws` z from q for each example: E w = p(x), whatever q.
+    """Return log w = log p(x|z) p(z) / q(z) of `draws` samples z from q per example: E w = p(x) for every q.
 
-    `proposal` q has the batch shape (B,), or none for one law for all examples; None is the prior, the naive Monte
-    Carlo estimate w = p(x|z), whose draws mostly miss the few z that explain x. Under the posterior w is p(x) itself,
-    and its variance 0: the encoder of a VAE is there to come near it.
+    `proposal` q has the batch shape (B,), or an empty batch shape for one distribution for all examples. None is the
+    prior, which gives the naive Monte Carlo estimate w = p(x|z); its variance is large if few z explain x. For the
+    posterior, w = p(x) without variance; the encoder of a VAE approximates it.
 
     `model` has `prior` and `log_likelihood(x, z)`.
 
@@ -81,9 +81,9 @@ def log_weights(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(seed, "weights"))
         shape = (count,) if q.batch_shape == (len(x),) else (count, len(x))
-        found = []
+        log_weights = []
         for z in q.sample(shape).split(max(ROWS // len(x), 1)):
             repeated = x.repeat(len(z), *[1] * (x.ndim - 1))
             log_p = model.log_likelihood(repeated, z.flatten(0, 1)).view(z.shape[:2])
-            found.append(log_p if proposal is None else log_p + model.prior.log_prob(z) - q.log_prob(z))
-    return torch.cat(found)
+            log_weights.append(log_p if proposal is None else log_p + model.prior.log_prob(z) - q.log_prob(z))
+    return torch.cat(log_weights)

@@ -1,5 +1,6 @@
-"""Models: plain modules, asked for what they can do.
+"""Models: plain modules with the methods that evaluation asks for.
 
-Imported as `from thalweg.models.vaes.vae import VAE`: one paper, one file, named as the paper names it. The recipes
-that train them are listed by `thalweg models`.
+Each paper has one file, named as in the paper: `from thalweg.models.vaes.vae import VAE`. `thalweg models` lists the
+recipes that train them.
+
 """

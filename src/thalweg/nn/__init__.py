@@ -1,1 +1,1 @@
-"""Blocks with no opinion on the task."""
+"""Building blocks that do not depend on the task."""

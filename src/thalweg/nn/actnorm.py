@@ -1,4 +1,4 @@
-"""ActNorm: one shift and one scale a channel, which start where the first batch of training says."""
+"""ActNorm: one shift and one scale per channel, initialized from the first training batch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["ActNorm"]
 
-LEAST = 1e-6  # added to a standard deviation
+MIN_STD = 1e-6  # added to a standard deviation
 
 
 class ActNorm(Transform):
-    """z = e^{s} (x − m), m and s learned, one a channel; log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
+    """z = e^{s} (x − m), with m and s learned per channel; log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
 
-    In the first forward pass in training mode m and s become such that z has mean 0 and variance 1 in each channel
-    over that batch; of micro-batches it is the first; of several processes, all of them together. From then on they
-    are parameters like others. Before it, and in evaluation, they are what they are: at first 0, the identity.
-    Whether it has happened is a buffer, saved with the module: a loaded or resumed one does not start over.
+    The first forward pass in training mode sets m and s such that z has mean 0 and variance 1 in each channel over that
+    batch: over the first of several micro-batches, and over the batches of all processes together. Afterwards they are
+    ordinary parameters. Before, they are 0, which is the identity. A buffer records whether they were initialized, so
+    that a loaded or resumed module is not initialized again.
 
     Args:
         channels: of images (B, C, H, W), or columns of vectors (B, C).
 
-    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
-    arXiv 1807.03039.
+    Reference: *Glow: Generative Flow with Invertible 1×1 Convolutions*, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv:1807.03039.
 
     >>> norm = ActNorm(2)
     >>> z = norm(3 + 5 * torch.randn(100, 2)).value
@@ -43,10 +43,10 @@ class ActNorm(Transform):
         self.shift = nn.Parameter(torch.zeros(channels))
         self.log_scale = nn.Parameter(torch.zeros(channels))
         self.register_buffer("started", torch.tensor(False))
-        self._known = False  # that it has started: asking the buffer would wait for the device at every step
+        self._known = False  # reading the buffer at every step would wait for the device
 
     def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
-        """Return z and the log-determinant; start from the batch if that is due. A context changes nothing."""
+        """Return z and the log-determinant; initialize m and s from the first training batch. A context is ignored."""
         if self.training and not self._known:
             self._start(x)
         shift, log_scale = per_channel(self.shift, x), per_channel(self.log_scale, x)
@@ -67,10 +67,10 @@ class ActNorm(Transform):
             mean, variance = moments(x)
             mean, square = mean_over_processes(torch.stack([mean, variance + mean.square()]))
             self.shift.copy_(mean)
-            self.log_scale.copy_(-((square - mean.square()).clamp(min=0).sqrt() + LEAST).log())
+            self.log_scale.copy_(-((square - mean.square()).clamp(min=0).sqrt() + MIN_STD).log())
             self.started.fill_(True)
         self._known = True
 
     def _load_from_state_dict(self, *args: Any, **settings: Any) -> None:
         super()._load_from_state_dict(*args, **settings)
-        self._known = False  # ask the buffer once more
+        self._known = False  # the buffer may have changed

@@ -14,8 +14,8 @@ __all__ = ["conv_decoder", "conv_encoder", "halvings"]
 SMALLEST = 8
 
 
-def halvings(height: int, width: int, least: int = 4) -> list[tuple[int, int]]:
-    """Return the sizes an image goes through when halved, rounding up, until no side is above `least`.
+def halvings(height: int, width: int, min_side: int = 4) -> list[tuple[int, int]]:
+    """Return the sizes of an image that is halved, rounding up, until no side is above `min_side`.
 
     >>> halvings(28, 28)
     [(28, 28), (14, 14), (7, 7), (4, 4)]
@@ -23,7 +23,7 @@ def halvings(height: int, width: int, least: int = 4) -> list[tuple[int, int]]:
     if min(height, width) < SMALLEST:
         raise ValueError(f"image: got {height}×{width}, wanted at least {SMALLEST}×{SMALLEST}")
     sizes = [(height, width)]
-    while max(sizes[-1]) > least:
+    while max(sizes[-1]) > min_side:
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
     return sizes
 
@@ -60,9 +60,9 @@ def conv_encoder(
 def conv_decoder(
     features: int, shape: Sequence[int], base: int = 32, hidden: int = 256, last_gain: float = 1.0
 ) -> nn.Sequential:
-    """The way back of `conv_encoder`: two linear layers and transposed convolutions to an image (C, H, W).
+    """The reverse of `conv_encoder`: two linear layers and transposed convolutions to an image (C, H, W).
 
-    A side of even length is doubled by a kernel of 4, one of odd length is reached from (n+1)/2 by a kernel of 3, both
+    An even side is doubled by a kernel of size 4, an odd side n is computed from (n+1)/2 by a kernel of size 3, both
     with padding 1: sizes are exact, nothing is cropped.
 
     Raises ValueError for images below 8×8.

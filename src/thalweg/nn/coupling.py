@@ -1,4 +1,4 @@
-"""Coupling transforms: one part of a vector is mapped element by element, by parameters read from the other part."""
+"""Coupling transforms: an element-wise map of one part of a vector, with parameters from the other part."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Coupling", "Couplings", "conditioner"]
 
 
 class Coupling(nn.Module):
-    """z_B = g(x_B; θ(x_A)): an element-wise map g of the moved part x_B, by parameters θ that a network reads from x_A.
+    """z_B = g(x_B; θ(x_A)): an element-wise map g of x_B, with parameters θ that a network computes from x_A.
 
-    The network's last layer starts at zero: the coupling starts as the identity.
+    The network's last layer is initialized with zeros, so the coupling starts as the identity.
 
     Args:
         kept: size of x_A.
@@ -28,7 +28,7 @@ class Coupling(nn.Module):
         map: g.
         hidden: width of the hidden layers.
         depth: number of hidden layers.
-        context: how many more numbers the network reads.
+        context: number of context values that the network reads in addition.
 
     >>> from thalweg.nn.elementwise import AffineMap
     >>> coupling = Coupling(1, 2, AffineMap(2), hidden=8)
@@ -62,7 +62,7 @@ class Coupling(nn.Module):
 
 
 class Couplings(Transform):
-    """Couplings one after another, whose two parts alternate: f = f_L ∘ … ∘ f_1, log |det ∂f| = Σ log |det ∂f_l|.
+    """A composition of couplings whose two parts alternate: f = f_L ∘ … ∘ f_1, log |det ∂f| = Σ log |det ∂f_l|.
 
     The parts are first the even and the odd coordinates, disjoint. Where `permute`, the coordinates are permuted after
     every second coupling by a fixed permutation, saved with the module (in the plane there is nothing to permute).
@@ -70,7 +70,7 @@ class Couplings(Transform):
     Args:
         size: of a vector, at least 2.
         layers: number of couplings.
-        make: builds a `Coupling` from the sizes of the part that is kept and of the part that is moved.
+        make: builds a `Coupling` from the sizes of x_A and x_B.
         permute: mix the coordinates after every second coupling.
 
     *Reference*: *NICE: Non-linear Independent Components Estimation*, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
@@ -101,7 +101,7 @@ class Couplings(Transform):
         return k > 0 and k % 2 == 0 and len(self.order) > 1
 
     def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
-        """Return z; each coupling's parts change places after it."""
+        """Return z and the log-determinant; the parts are swapped after each coupling."""
         slopes = []
         kept, moved = x.index_select(1, self.order[0]).split(self.sizes, 1)
         for k, coupling in enumerate(self.layers):
@@ -131,7 +131,7 @@ class Couplings(Transform):
 
 
 def conditioner(inputs: int, outputs: int, hidden: int, depth: int) -> nn.Sequential:
-    """Return a network of `depth` hidden ReLU layers whose last layer starts at zero."""
+    """Return a network of `depth` hidden ReLU layers whose last layer is initialized with zeros."""
     for name, value in {"inputs": inputs, "outputs": outputs, "hidden": hidden, "depth": depth}.items():
         positive(name, value)
     layers: list[nn.Module] = []

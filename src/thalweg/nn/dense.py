@@ -17,7 +17,7 @@ def he_initialize(network: nn.Module, last_gain: float = 1.0) -> None:
     The last layer of `network` is the last linear or (transposed) convolutional one in order of registration; it has
     no ReLU after it, hence no factor 2.
 
-    Reference: He, Zhang, Ren, Sun, *Delving deep into rectifiers*, 2015, arXiv:1502.01852.
+    Reference: *Delving deep into rectifiers*, He, Zhang, Ren, Sun, 2015, arXiv:1502.01852.
 
     >>> layer = nn.Linear(4, 3)
     >>> he_initialize(layer, last_gain=0.0)

@@ -1,5 +1,4 @@
-"""The way from whole-number levels to the whole of R, with its log-determinant: so a density of what comes out is a
-density of the raw data with its noise."""
+"""The map from dequantized levels of images to R, with its log-determinant."""
 
 from __future__ import annotations
 
@@ -15,19 +14,19 @@ __all__ = ["LogitLevels"]
 
 
 class LogitLevels(nn.Module):
-    """z = logit(α + (1 − 2α) x / levels) for x in [0, levels): whole-number levels plus uniform noise u ~ U[0, 1).
+    """z = logit(α + (1 − 2α) x / levels) for x in [0, levels): integer levels plus uniform noise u ~ U[0, 1).
 
     log |dz/dx| = log((1 − 2α) / levels) − log p(1 − p), p = sigmoid(z), summed over the values of an example.
 
-    The mean over u of a log-density of x + u is a lower bound on the log-probability of the whole number x.
+    The mean over u of a log-density of x + u is a lower bound on the log-probability of the level x.
 
     Args:
-        levels: how many whole numbers a value can take.
-        alpha: how far from 0 and 1 the argument of the logit stays.
+        levels: number of quantization levels.
+        alpha: margin between the argument of the logit and 0 or 1.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 4.1,
-    arXiv 1605.08803. A note on the evaluation of generative models, Lucas Theis, Aäron van den Oord, Matthias Bethge,
-    2016, arXiv 1511.01844.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 4.1,
+    arXiv:1605.08803. *A note on the evaluation of generative models*, Lucas Theis, Aäron van den Oord, Matthias Bethge,
+    2016, arXiv:1511.01844.
 
     >>> levels = LogitLevels(17)
     >>> x = torch.tensor([[0.5, 8.5, 16.9]])
@@ -44,12 +43,12 @@ class LogitLevels(nn.Module):
         self.levels, self.alpha = levels, alpha
 
     def forward_and_log_det(self, x: Tensor) -> TransformOutput:
-        """Return z and the log-determinant of each example. Nothing is ±∞: the logit's argument stays off 0 and 1."""
+        """Return z and the log-determinant of each example, both finite."""
         scale = (1 - 2 * self.alpha) / self.levels
         z = torch.logit(x * scale + self.alpha, eps=torch.finfo(x.dtype).eps)
         log_det = softplus(z) + softplus(-z) + math.log(scale)
         return TransformOutput(z, log_det.flatten(1).sum(1))
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Return x, outside [0, levels) for z beyond the reach of the data by the margin α."""
+        """Return x; it is outside [0, levels) where the sigmoid of z is within the margin α of 0 or 1."""
         return (z.sigmoid() - self.alpha) * (self.levels / (1 - 2 * self.alpha))

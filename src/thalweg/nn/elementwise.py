@@ -14,15 +14,15 @@ from thalweg.nn.transform import MapOutput
 
 __all__ = ["AdditiveMap", "AffineMap", "ElementwiseMap", "SplineMap"]
 
-START_BOUND = 2.0  # of |s| at the start: measured to train best in the plane
+START_BOUND = 2.0  # initial bound of |s|; it trained best on two-dimensional data
 EVERY = slice(None)
 
 
 class ElementwiseMap(nn.Module, ABC):
     """A monotone map of each value x by `per_value` unconstrained parameters `raw`; zeros give the identity.
 
-    Values are (B, M, ...) and parameters (B, per_value · M, ...), those of one kind for all M values together. Where
-    only some of the M values are given, `columns` says which.
+    Values are (B, M, ...) and parameters (B, per_value · M, ...), grouped by kind. Where only some of the M values are
+    passed, `columns` are their indices.
     """
 
     per_value: int
@@ -93,15 +93,15 @@ class AffineMap(ElementwiseMap):
     def _scale_and_shift(self, raw: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
         scale, shift = raw.chunk(2, 1)
         bound = self.bound[columns].view(-1, *(1 for _ in raw.shape[2:]))
-        return (2 * (2 * scale).sigmoid() - 1) * bound, shift  # tanh, in a fraction of its time
+        return (2 * (2 * scale).sigmoid() - 1) * bound, shift  # tanh, several times faster
 
 
 class SplineMap(ElementwiseMap):
     """A monotone rational-quadratic spline of [−bound, bound] onto itself, see `rational_quadratic`; identity outside.
 
     Args:
-        bins: of each spline.
-        bound: values in [−bound, bound] are mapped.
+        bins: number of bins of each spline.
+        bound: values in [−bound, bound] are transformed.
 
     *Reference*: *Neural Spline Flows*, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
     arXiv:1906.04032.
@@ -125,4 +125,4 @@ class SplineMap(ElementwiseMap):
         return MapOutput(*rational_quadratic(y, self._knots(raw), self.bound, inverse=True))
 
     def _knots(self, raw: Tensor) -> Tensor:
-        return raw.unflatten(1, (self.per_value, -1)).movedim(1, 0).contiguous()  # with bins last, twice as slow
+        return raw.unflatten(1, (self.per_value, -1)).movedim(1, 0).contiguous()  # bins first: twice as fast

@@ -1,4 +1,4 @@
-"""Affine couplings of images, whose parts are the colors of a checkerboard or two groups of channels."""
+"""Affine couplings of images, whose two parts are the fields of a checkerboard or two groups of channels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["ChannelCoupling", "CheckerboardCoupling"]
 class CheckerboardCoupling(Transform):
     """z = b ⊙ x + (1 − b) ⊙ (e^{s(b ⊙ x)} ⊙ x + t(b ⊙ x)), b a checkerboard: log |det ∂z/∂x| = Σ (1 − b) ⊙ s.
 
-    s = c ⊙ tanh(·) with c learned, one a channel. Any size of image will do.
+    s = c ⊙ tanh(·) with one learned c per channel. Images may have any size.
 
     Args:
         shape: of an image, (C, H, W).
-        network: takes images (B, C, H, W) and a context to (B, 2C, H, W).
-        odd: keep the places where row + column is odd, and move the others.
+        network: maps images (B, C, H, W) and a context to (B, 2C, H, W).
+        odd: keep the positions where row + column is odd, and transform the others.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.4,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.4,
+    arXiv:1605.08803.
 
     >>> from thalweg.nn.coupling_networks import ResidualNetwork
     >>> coupling = CheckerboardCoupling((1, 4, 5), ResidualNetwork(1, 2, hidden=8))
@@ -51,26 +51,27 @@ class CheckerboardCoupling(Transform):
         return TransformOutput(value, log_slope.flatten(1).sum(1))
 
     def _map_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """Return the parameters of the affine map, zero at the places that are kept."""
+        """Return the parameters of the affine map, zero at the positions that are kept."""
         raw: Tensor = self.network(x * self.mask, context)
         return raw.to(x.dtype) * (1 - self.mask)
 
 
 class ChannelCoupling(Transform):
-    """One part of the channels moves by a scale and a shift read off the other: z_B = e^{s(x_A)} ⊙ x_B + t(x_A).
+    """One part of the channels is scaled and shifted depending on the other part: z_B = e^{s(x_A)} ⊙ x_B + t(x_A).
 
-    log |det ∂z/∂x| = Σ s, s = c ⊙ tanh(·) with c learned, one a channel. x_A are the first channels.
+    log |det ∂z/∂x| = Σ s, s = c ⊙ tanh(·) with one learned c per channel. x_A are the first channels.
 
-    Where x_B is split off afterwards, this is a learned prior of it: x_B = μ(x_A) + e^{−s(x_A)} ⊙ z_B, z_B of the base.
+    Where x_B is split off afterwards, this is a learned prior of x_B: x_B = μ(x_A) + e^{−s(x_A)} ⊙ z_B, with z_B from
+    the base distribution.
 
     Args:
         kept: number of channels of x_A; of vectors, columns.
         moved: number of channels of x_B.
-        network: takes x_A and a context to 2·`moved` channels.
+        network: maps x_A and a context to 2·`moved` channels.
         swap: x_A are the last channels.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
+    arXiv:1605.08803.
 
     >>> from thalweg.nn.coupling_networks import PlainNetwork
     >>> coupling = ChannelCoupling(1, 3, PlainNetwork(1, 6, hidden=8))

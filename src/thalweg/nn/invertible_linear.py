@@ -1,4 +1,4 @@
-"""An invertible linear map of channels, in LU form: of images the 1×1 convolution of Glow."""
+"""An invertible linear map of channels, in LU form: for images the 1×1 convolution of Glow."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["InvertibleLinear"]
 
 
 class InvertibleLinear(Transform):
-    """z = W x at every place, W = P L (U + diag(σ ⊙ e^{s})): log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
+    """z = W x at every position, W = P L (U + diag(σ ⊙ e^{s})): log |det ∂z/∂x| = H·W·Σ s (of vectors: Σ s).
 
-    L is lower triangular with ones on its diagonal, U strictly upper triangular, s free: all learned, and W invertible
-    whatever they are. The permutation P and the signs σ stay. W starts as a random rotation. The inverse solves two
-    triangular systems. It computes in the precision of `x`, under autocast too: z must have one x.
+    L is lower triangular with ones on its diagonal, U strictly upper triangular, s unconstrained; all are learned, and
+    W is always invertible. The permutation P and the signs σ are fixed. W is initialized as a random rotation. The
+    inverse solves two triangular systems. The computation uses the precision of `x`, under autocast as well, so that
+    the map stays invertible.
 
     Args:
         channels: of images (B, C, H, W), or columns of vectors (B, C).
 
-    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
-    section 3.2, arXiv 1807.03039.
+    Reference: *Glow: Generative Flow with Invertible 1×1 Convolutions*, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    section 3.2, arXiv:1807.03039.
 
     >>> linear = InvertibleLinear(4)
     >>> x = torch.randn(5, 4, 3, 3)
@@ -44,7 +45,7 @@ class InvertibleLinear(Transform):
         self.log_scale = nn.Parameter(upper.diagonal().abs().log())
 
     def forward(self, x: Float[Tensor, "B C ..."], context: Tensor | None = None) -> TransformOutput:
-        """Return z and the log-determinant. A context changes nothing."""
+        """Return z and the log-determinant. A context is ignored."""
         lower, upper = self._factors()
         with torch.autocast(x.device.type, enabled=False):
             weight = self.permutation @ lower @ upper

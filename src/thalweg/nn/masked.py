@@ -1,4 +1,4 @@
-"""Convolutions that see only what comes before: pixels to the left, and channels of the pixel itself in their order."""
+"""Causal convolutions: they read the pixels to the left, and the preceding channels of the pixel itself."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["MaskedConv2d"]
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A 1×`width` convolution whose last tap is the pixel itself, there masked by groups of channels; no padding.
+    """A 1×`width` convolution without padding whose last tap, the pixel itself, is masked by groups of channels.
 
     Input channels are `groups` equal blocks. Output channels are `repeats` times `groups` equal blocks. At the last tap
-    an output of group g sees the input groups < g if `strict`, else ≤ g; at the other taps it sees all.
+    an output of group g reads the input groups < g if `strict`, otherwise ≤ g; at the other taps it reads all groups.
 
-    Raises ValueError where the channels do not divide into the blocks.
+    Raises ValueError where the channels cannot be divided into the blocks.
 
-    Reference: Conditional Image Generation with PixelCNN Decoders, Aäron van den Oord et al., 2016, arXiv 1606.05328.
+    Reference: *Conditional Image Generation with PixelCNN Decoders*, Aäron van den Oord et al., 2016, arXiv:1606.05328.
 
     >>> first = MaskedConv2d(1, 4, 2, strict=True)
     >>> x = torch.tensor([[[[0.0, 0.0, 5.0]]]])  # padded by one on the left
@@ -39,8 +39,8 @@ class MaskedConv2d(nn.Conv2d):
         group_in = torch.arange(inputs) // (inputs // groups)
         group_out = torch.arange(outputs) // (outputs // (groups * repeats)) % groups
         mask = torch.ones(outputs, inputs, 1, width)
-        seen = group_out[:, None] > group_in if strict else group_out[:, None] >= group_in
-        mask[:, :, 0, -1] = seen.float()
+        visible = group_out[:, None] > group_in if strict else group_out[:, None] >= group_in
+        mask[:, :, 0, -1] = visible.float()
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

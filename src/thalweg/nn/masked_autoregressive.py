@@ -1,4 +1,4 @@
-"""Masked autoregressive transforms: each value is mapped by parameters read from the values before it."""
+"""Masked autoregressive transforms: each value is mapped with parameters computed from the values before it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["MaskedAutoregressive"]
 
 
 class MaskedAutoregressive(Transform):
-    """z_i = g(x_i; θ_i(x_1, …, x_{i−1})): an element-wise map g by parameters of a masked network; a triangular map.
+    """z_i = g(x_i; θ_i(x_1, …, x_{i−1})): an element-wise map g with parameters from a masked network.
 
-    log |det ∂z/∂x| = Σ_i log g′. `forward` is one pass of the network. `inverse` is sequential, but computes each
-    hidden unit once: units are sorted by degree, the number of values that they may read, and those of degree i are
-    computed as soon as x_i is known. So it costs about as much as one pass, in D small products, where the usual
-    inverse takes D passes.
+    The Jacobian is triangular: log |det ∂z/∂x| = Σ_i log g′. `forward` is one pass of the network. `inverse` is
+    sequential, but computes each hidden unit once: units are sorted by degree, the number of values that they may read,
+    and those of degree i are computed as soon as x_i is known. So it costs about as much as one pass, in D small
+    products, where the usual inverse takes D passes.
 
-    The last layer starts at zero: the transform starts as the identity. Without a context the parameters of the first
-    value are constants.
+    The last layer is initialized with zeros, so the transform starts as the identity. Without a context the parameters
+    of the first value are constants.
 
     Args:
         size: D, at least 2, or 1 with a context.
         map: g.
         hidden: width of the hidden layers.
         depth: number of hidden layers.
-        context: how many more numbers the network reads.
-        reverse: take the values in reverse order.
+        context: number of context values that the network reads in addition.
+        reverse: process the values in reverse order.
 
     *Reference*: *Masked Autoregressive Flow for Density Estimation*, George Papamakarios, Theo Pavlakou, Iain Murray,
     2017, arXiv:1705.07057. *MADE: Masked Autoencoder for Distribution Estimation*, Mathieu Germain, Karol Gregor, Iain
@@ -56,7 +56,7 @@ class MaskedAutoregressive(Transform):
         reverse: bool = False,
     ) -> None:
         super().__init__()
-        lowest = 0 if context else 1  # a unit of degree 0 reads the context alone
+        lowest = 0 if context else 1  # a unit of degree 0 reads the context only
         if positive("size", size) - lowest < 1:
             raise ValueError(f"size: got {size}, wanted at least 2, or a context")
         positive("hidden", hidden)
@@ -90,12 +90,13 @@ class MaskedAutoregressive(Transform):
         return TransformOutput(value.flip(1) if self.reverse else value, log_slope.sum(1))
 
     def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
-        """Return x, and the log-determinant of `forward` there, value after value."""
-        values = (z.flip(1) if self.reverse else z).T.contiguous()  # examples last: units are joined by whole rows
+        """Return x, and the log-determinant of `forward` there, computed one value at a time."""
+        # Examples are the last dimension, so that units are joined as whole rows.
+        values = (z.flip(1) if self.reverse else z).T.contiguous()
         *hidden, (weight, bias) = self._weights()
         weight, bias = weight.unflatten(0, (-1, self.size)), bias.unflatten(0, (-1, self.size))
         known = values[:0] if context is None else context.to(z.dtype).T  # inputs of the network
-        units = [values[:0] for _ in hidden]  # of each hidden layer, those that are computed
+        units = [values[:0] for _ in hidden]  # the computed units of each hidden layer
         x, slopes, start = [], [], 0
         for i, stop in enumerate(self.stops):
             read = known

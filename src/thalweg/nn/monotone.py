@@ -1,4 +1,4 @@
-"""Monotone maps of the line: through mixtures of distribution functions, by splines, and from the line to (0, 1)."""
+"""Monotone maps of the line: through mixtures of distribution functions, by splines, and to the interval (0, 1)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["KERNELS", "Kernel", "MixtureOfCDFs", "Spline", "Squash"]
 
-LEAST = 1e-3  # scale of a component: the likelihood has no bound where one may narrow on a single example
+MIN_SCALE = 1e-3  # smallest scale of a component: without it the likelihood is unbounded
 
 
 class Kernel(NamedTuple):
-    """A symmetric law on the line: log C and log c of a value, and the value of (log C, log (1 − C))."""
+    """A symmetric distribution: log C and log c of a value, and the value as a function of (log C, log (1 − C))."""
 
     log_cdf: Callable[[Tensor], Tensor]
     log_pdf: Callable[[Tensor], Tensor]
@@ -31,18 +31,17 @@ class Kernel(NamedTuple):
 
 
 class MixtureOfCDFs(Transform):
-    """f(x) = C⁻¹(Σ_k w_k C((x − μ_k)/σ_k)): through the distribution function F of a mixture and back to the line.
+    """f(x) = C⁻¹(Σ_k w_k C((x − μ_k)/σ_k)): the distribution function F of a mixture, then the quantile function C⁻¹.
 
-    C is that of the normal or the logistic law. f'(x) = F'(x)/c(f(x)); with one component f is affine, and far out it
-    always is nearly. With a Gaussian C, f takes the mixture exactly to N(0, 1). All is computed from the logarithms of
-    F and 1 − F, so that no tail is lost. The inverse has no closed form: it is halved in and ends with Newton's steps.
-
-    The lecture says that the inverse distribution function takes X to a uniform law; the function itself does.
+    C is the distribution function of the normal or the logistic distribution. f'(x) = F'(x)/c(f(x)). With one component
+    f is affine; otherwise it is asymptotically affine. With a Gaussian C, f maps the mixture exactly to N(0, 1), as
+    F(X) is uniform. Everything is computed from the logarithms of F and 1 − F, so the tails are accurate. The inverse
+    has no closed form and is computed by bisection, then Newton's method.
 
     Args:
-        kernel: law of a component, "gaussian" or "logistic".
-        components: how many.
-        context: how many numbers the weights, means and log-scales depend on, linearly.
+        kernel: distribution of a component, "gaussian" or "logistic".
+        components: number of components.
+        context: number of context values; the weights, means and log-scales depend on them linearly.
 
     >>> f = MixtureOfCDFs("gaussian", 1)
     >>> x = torch.tensor([[-30.0], [0.0], [30.0]])
@@ -62,18 +61,18 @@ class MixtureOfCDFs(Transform):
     def forward(self, x: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return f(x) and log f'(x)."""
         log_weight, mean, scale = self._of(context)
-        law, u = KERNELS[self.kernel], (x - mean) / scale
-        log_below = (log_weight + law.log_cdf(u)).logsumexp(-1, keepdim=True)
-        log_above = (log_weight + law.log_cdf(-u)).logsumexp(-1, keepdim=True)
-        log_density = (log_weight - scale.log() + law.log_pdf(u)).logsumexp(-1)
-        value = law.quantile(log_below, log_above)
-        return TransformOutput(value, log_density - law.log_pdf(value).squeeze(-1))
+        kernel, u = KERNELS[self.kernel], (x - mean) / scale
+        log_below = (log_weight + kernel.log_cdf(u)).logsumexp(-1, keepdim=True)
+        log_above = (log_weight + kernel.log_cdf(-u)).logsumexp(-1, keepdim=True)
+        log_density = (log_weight - scale.log() + kernel.log_pdf(u)).logsumexp(-1)
+        value = kernel.quantile(log_below, log_above)
+        return TransformOutput(value, log_density - kernel.log_pdf(value).squeeze(-1))
 
     def inverse(self, z: Float[Tensor, "B 1"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return the x with f(x) = z to the precision of floats, differentiable, and log f'(x)."""
         with torch.no_grad():
             _, mean, scale = self._of(context)
-            ends = mean + scale * z  # where one component alone would have it: the x lies between them
+            ends = mean + scale * z  # x lies between the solutions for single components
             low, high = ends.amin(-1, keepdim=True), ends.amax(-1, keepdim=True)
             for _ in range(24):
                 middle = (low + high) / 2
@@ -82,7 +81,7 @@ class MixtureOfCDFs(Transform):
             x = (low + high) / 2
             for _ in range(3):
                 x = self._newton(x, z, context).clamp(low, high)
-        x = self._newton(x, z, context)  # once more, for its derivative: that of the implicit function
+        x = self._newton(x, z, context)  # one more step gives the derivative, by the implicit function theorem
         return TransformOutput(x, self(x, context).log_det)
 
     def _newton(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
@@ -94,16 +93,16 @@ class MixtureOfCDFs(Transform):
         if self.of_context is not None and context is not None:
             raw = raw + self.of_context(context).to(raw.dtype)
         weight, mean, log_scale = raw.chunk(3, -1)
-        return weight.log_softmax(-1), mean, log_scale.exp() + LEAST
+        return weight.log_softmax(-1), mean, log_scale.exp() + MIN_SCALE
 
 
 class Spline(Transform):
     """A monotone rational-quadratic spline of [−bound, bound] onto itself, see `rational_quadratic`; identity outside.
 
     Args:
-        bins: of the spline.
-        bound: what is in [−bound, bound] is moved.
-        context: how many numbers its parameters depend on, linearly.
+        bins: number of bins of the spline.
+        bound: values in [−bound, bound] are transformed.
+        context: number of context values; the parameters depend on them linearly.
 
     >>> Spline(8, 4.0)(torch.tensor([[1.0], [9.0]])).value.tolist()
     [[1.0], [9.0]]
@@ -132,9 +131,9 @@ class Spline(Transform):
 
 
 class Squash(Transform):
-    """From the line to (0, 1) by a distribution function C: z = C(x), with log |det| = Σ log c(x).
+    """The map to (0, 1) by a distribution function C: z = C(x), with log |det| = Σ log c(x).
 
-    z stays as far from 0 and 1 as floats can tell.
+    z is kept inside (0, 1), at the nearest floating-point numbers to 0 and 1.
 
     >>> Squash("logistic")(torch.zeros(1, 1)).value.item()
     0.5
@@ -145,15 +144,15 @@ class Squash(Transform):
         self.kernel = choice("kernel", kernel, KERNELS)
 
     def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
-        """Return z and Σ log c(x). A context changes nothing."""
-        law = KERNELS[self.kernel]
-        return TransformOutput(_inside(law.log_cdf(x).exp()), law.log_pdf(x).sum(1))
+        """Return z and Σ log c(x). A context is ignored."""
+        kernel = KERNELS[self.kernel]
+        return TransformOutput(_inside(kernel.log_cdf(x).exp()), kernel.log_pdf(x).sum(1))
 
     def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
         """Return x, and Σ log c(x)."""
-        law, z = KERNELS[self.kernel], _inside(z)
-        x = law.quantile(z.log(), (-z).log1p())
-        return TransformOutput(x, law.log_pdf(x).sum(1))
+        kernel, z = KERNELS[self.kernel], _inside(z)
+        x = kernel.quantile(z.log(), (-z).log1p())
+        return TransformOutput(x, kernel.log_pdf(x).sum(1))
 
 
 def _inside(z: Tensor) -> Tensor:
@@ -166,7 +165,7 @@ def _normal_log_pdf(x: Tensor) -> Tensor:
 
 
 class _NormalQuantile(torch.autograd.Function):
-    """The x with Φ(x) = p from log p and log (1 − p): by the smaller of the two, so exact in both tails."""
+    """The x with Φ(x) = p from log p and log (1 − p): from the smaller of the two, so that both tails are accurate."""
 
     @staticmethod
     def forward(ctx: Any, log_below: Tensor, log_above: Tensor) -> Tensor:

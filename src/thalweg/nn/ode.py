@@ -1,4 +1,4 @@
-"""Ordinary differential equations, solved so that gradients pass: through the steps, or by the adjoint equation."""
+"""Ordinary differential equations, solved differentiably: through the solver's steps, or with the adjoint equation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Field = Callable[[Any, State], State]
 
 
 class Solver(NamedTuple):
-    """How an equation is solved: "rk4" in `steps` equal steps, or "dopri5", whose steps keep errors to `tolerance`.
+    """How an equation is solved: "rk4" with `steps` equal steps, or "dopri5" with steps adapted to `tolerance`.
 
-    `tolerance` is both relative and absolute. "rk4" is the classical method of Runge and Kutta; torchdiffeq's "rk4" is
-    the other one of order four, with the 3/8 rule.
+    `tolerance` is both relative and absolute. "rk4" is the classical Runge-Kutta method; torchdiffeq's "rk4" is the
+    other method of order four, the 3/8 rule.
 
-    Raises ValueError on other names and on numbers that are not positive.
+    Raises ValueError for other names and for numbers that are not positive.
     """
 
     name: Literal["rk4", "dopri5"] = "rk4"
@@ -31,7 +31,7 @@ class Solver(NamedTuple):
     tolerance: float = 1e-5
 
     def checked(self) -> Solver:
-        """Return itself if its fields make sense."""
+        """Return the solver if its fields are valid."""
         choice("solver", self.name, ("rk4", "dopri5"))
         positive("steps", self.steps)
         positive("tolerance", self.tolerance)
@@ -39,9 +39,9 @@ class Solver(NamedTuple):
 
 
 def solve(field: Field, state: State, start: float, end: float, solver: Solver) -> State:
-    """Return the state at `end` of ds/dt = field(t, s) from `state` at `start`, which may be later than `end`.
+    """Return the state at `end` of ds/dt = field(t, s) with `state` at `start`, which may be later than `end`.
 
-    Differentiable through the solver's steps. Raises ArithmeticError where steps get too small to go on.
+    Differentiable through the solver's steps. Raises ArithmeticError where the step size becomes too small.
 
     >>> grown = solve(lambda t, state: state, (torch.ones(1),), 0.0, 1.0, Solver(steps=10))
     >>> round(grown[0].item(), 4)
@@ -84,17 +84,17 @@ def _ahead(state: State, slope: State, h: float) -> State:
 def solve_by_adjoint(
     field: Field, state: State, start: float, end: float, solver: Solver, parameters: Sequence[Tensor]
 ) -> State:
-    """Return what `solve` does, with gradients from solving the adjoint equation back from `end`: in constant memory.
+    """Return the result of `solve`, with gradients from the adjoint equation, in constant memory.
 
-    With a = ∂L/∂s, da/dt = −aᵀ ∂f/∂s and ∂L/∂θ = ∫ aᵀ ∂f/∂θ dt, s itself being solved back, too: exact but for the
-    solver's errors. `parameters` are all tensors beside the state that gradients are wanted of. Differentiable once.
+    With a = ∂L/∂s, da/dt = −aᵀ ∂f/∂s and ∂L/∂θ = ∫ aᵀ ∂f/∂θ dt, where s is solved backward as well: exact up to the
+    solver's errors. `parameters` are all tensors, apart from the state, that require gradients. Differentiable once.
 
-    Reference: Neural Ordinary Differential Equations, Ricky Chen, Yulia Rubanova, Jesse Bettencourt, David Duvenaud,
-    2018, arXiv 1806.07366.
+    Reference: *Neural Ordinary Differential Equations*, Ricky Chen, Yulia Rubanova, Jesse Bettencourt, David Duvenaud,
+    2018, arXiv:1806.07366.
     """
     wanted = [p for p in parameters if p.requires_grad]
-    solved: State = _Adjoint.apply(field, start, end, solver, len(state), *state, *wanted)
-    return solved
+    states: State = _Adjoint.apply(field, start, end, solver, len(state), *state, *wanted)
+    return states
 
 
 class _Adjoint(torch.autograd.Function):
@@ -117,8 +117,8 @@ class _Adjoint(torch.autograd.Function):
                 at = [s.detach().requires_grad_() for s in state[:n]]
                 slope = ctx.field(t, tuple(at))
                 inputs = [*at, *parameters]
-                found = torch.autograd.grad(slope, inputs, state[n : 2 * n], allow_unused=True)
-            pulled = [torch.zeros_like(x) if g is None else -g for x, g in zip(inputs, found, strict=True)]
+                gradients = torch.autograd.grad(slope, inputs, state[n : 2 * n], allow_unused=True)
+            pulled = [torch.zeros_like(x) if g is None else -g for x, g in zip(inputs, gradients, strict=True)]
             return (*(s.detach() for s in slope), *pulled)
 
         state = (*ctx.saved_tensors, *gradients, *(torch.zeros_like(p) for p in parameters))

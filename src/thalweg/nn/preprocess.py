@@ -1,4 +1,4 @@
-"""First layer of a model, from raw data to numbers of unit scale, and its inverse."""
+"""The first layer of a model, from raw data to values of unit scale, and its inverse."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["ScaleImage", "Standardize", "quantize"]
 class Standardize(nn.Module):
     """Standardized data, y = (x − mean)/std: one mean and std per channel of images (C, H, W), per column of vectors.
 
-    Vectors are centered in float64, so that a column of large numbers that vary little loses no digits; `y` has the
-    type of the networks' parameters. Columns may be `discrete`: a density of x + step · u, u uniform on [0, 1), with
-    log step added, has an average over u that is a lower bound on the log-probability of the value x.
+    Vectors are centered in float64, so that a column with a large mean and a small variance keeps its precision; `y`
+    has the dtype of the networks' parameters. Columns may be `discrete`: a density of x + step · u, u uniform on [0,
+    1), with log step added, has an average over u that is a lower bound on the log-probability of the value x.
 
     `log_det()` is log|det ∂y/∂x| of one example, in nats: a scalar tensor.
 
@@ -56,7 +56,7 @@ class Standardize(nn.Module):
         broadcast = (shape[0], *(1 for _ in shape[1:]))
         self.register_buffer("mean", torch.tensor(mean, dtype=dtype).view(broadcast))
         self.register_buffer("std", torch.tensor(std, dtype=dtype).view(broadcast))
-        self.register_buffer("unit", torch.ones(()), persistent=False)  # has the type that the networks compute in
+        self.register_buffer("unit", torch.ones(()), persistent=False)  # its dtype is that of the networks
         self.repeats = torch.Size(shape[1:]).numel()
         self.discrete = tuple(discrete)
         self.is_discrete = any(column is not None for column in discrete)
@@ -69,7 +69,7 @@ class Standardize(nn.Module):
         return ((x - self.mean) / self.std).to(self.unit.dtype)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Return x = y·std + mean; of vectors, in float64."""
+        """Return x = y·std + mean, in float64 for vectors."""
         return y * self.std + self.mean
 
     def log_det(self) -> Tensor:
@@ -77,16 +77,16 @@ class Standardize(nn.Module):
         return -self.repeats * self.std.log().sum()
 
     def dequantize(self, x: Tensor, noise: Tensor | float | None = 0.5) -> Tensor:
-        """Return x + step · noise of discrete columns; other columns, and vectors without noise, as they are."""
+        """Return x + step · noise for discrete columns; other columns, and vectors without noise, are unchanged."""
         return x + self.steps * noise if self.is_discrete and noise is not None else x
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Return `x` with each discrete column at its nearest value."""
+        """Return `x` with each discrete column rounded to its nearest value."""
         return quantize(x, self.discrete)
 
 
 def quantize(x: Tensor, discrete: Sequence[Discrete | None]) -> Tensor:
-    """Return vectors `x` (B, D) with each discrete column at its nearest value; as they are where there is none.
+    """Return vectors `x` (B, D) with each discrete column rounded to its nearest value.
 
     >>> quantize(torch.tensor([[1.7, 1.9]]), (Discrete(), Discrete(0.5, (0.0, 0.5, 2.0)))).tolist()
     [[2.0, 2.0]]

@@ -1,4 +1,4 @@
-"""Vector quantization: the nearest of a codebook's vectors, and how a codebook learns and keeps all its codes alive."""
+"""Vector quantization with a codebook, its training, and restarts of unused codes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from thalweg.checks import positive
 
 __all__ = ["Candidates", "Quantized", "Quantizer", "counts", "perplexity", "rows_of"]
 
-DEAD = 0.05  # a code used less than this share of the mean use is dead
+DEAD = 0.05  # codes used less than this share of the mean use are dead
 
 
 class Quantized(NamedTuple):
-    """What came of `inputs` (B, D, *grid): `codes` (B, *grid) int64, `vectors` as the inputs, which pass gradients
-    straight through, and the squared distances ‖sg[z] − e‖², which moves codes, and ‖z − sg[e]‖², which moves encoders,
-    (B,)."""
+    """The result of quantizing `inputs` (B, D, *grid).
+
+    `codes` (B, *grid) int64; `vectors` of the shape of the inputs, with straight-through gradients; and the squared
+    distances (B,) `codebook` ‖sg[z] − e‖² and `commitment` ‖z − sg[e]‖²."""
 
     inputs: Tensor
     codes: Tensor
@@ -29,35 +30,37 @@ class Quantized(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Vectors (M, D) that may replace dead codes, and the random keys (M,) by which they take turns."""
+    """Vectors (M, D) that may replace dead codes, and random keys (M,) that define their order."""
 
     keys: Tensor
     vectors: Tensor
 
     @classmethod
-    def of(cls, keys: Tensor, vectors: Tensor, most: int) -> Candidates:
-        """Return those with the `most` smallest keys, in order: a random subset, the same however a batch is cut.
+    def of(cls, keys: Tensor, vectors: Tensor, max_count: int) -> Candidates:
+        """Return those with the `max_count` smallest keys, in order: a random subset that does not depend on
+        micro-batches.
 
-        >>> Candidates.of(torch.tensor([0.7, 0.1, 0.4]), torch.eye(3), most=2).keys
+        >>> Candidates.of(torch.tensor([0.7, 0.1, 0.4]), torch.eye(3), max_count=2).keys
         tensor([0.1000, 0.4000])
         """
-        smallest, order = keys.topk(min(most, len(keys)), largest=False, sorted=True)
+        smallest, order = keys.topk(min(max_count, len(keys)), largest=False, sorted=True)
         return cls(smallest, vectors[order])
 
 
 class Quantizer(nn.Module):
-    """K code vectors e_k in R^D. z is replaced by the nearest, the gradient passes straight through: ∂q(z)/∂z = I.
+    """K code vectors e_k in R^D; z is replaced by the nearest one, with the straight-through gradient ∂q(z)/∂z = I.
 
-    `moving`: codes are buffers, the running means of what they are nearest to (`follow`); else parameters that descend
-    the codebook loss. `uses` is the running mean of how many vectors of a batch take each code, either way.
+    With `moving`, the code vectors are buffers, running means of the inputs assigned to them (`update_codes`);
+    otherwise they are parameters trained on the codebook loss. In both cases `uses` is the running mean of the number
+    of vectors per batch that are assigned to each code.
 
     Args:
         codes: K.
         dim: D.
-        moving: learn by running means.
+        moving: train the code vectors as running means.
 
-    Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
-    arXiv 1711.00937, section 3 and appendix A.1.
+    Reference: *Neural Discrete Representation Learning*, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
+    arXiv:1711.00937, section 3 and appendix A.1.
 
     >>> book = Quantizer(512, 64)
     >>> z = torch.randn(2, 64, 7, 7, requires_grad=True)
@@ -84,17 +87,17 @@ class Quantizer(nn.Module):
         self.register_buffer("uses", torch.zeros(codes))
 
     def nearest(self, z: Float[Tensor, "N D"]) -> Int[Tensor, " N"]:
-        """Return the number of the nearest code, the first of equals: argmin_k ‖e_k‖² − 2 z·e_k."""
+        """Return the index of the nearest code, the first one of equals: argmin_k ‖e_k‖² − 2 z·e_k."""
         with torch.autocast(z.device.type, enabled=False):
             e = self.codes.detach()
             return torch.addmm(e.square().sum(1), z.detach().float(), e.t(), alpha=-2.0).argmin(1)
 
     def lookup(self, codes: Int[Tensor, "B ..."]) -> Float[Tensor, "B D ..."]:
-        """Return the code vectors of those numbers, their coordinates in dimension 1."""
+        """Return the code vectors of those indices, with their coordinates in dimension 1."""
         return F.embedding(codes, self.codes).movedim(-1, 1)
 
     def forward(self, z: Float[Tensor, "B D ..."]) -> Quantized:
-        """Return the nearest codes; squared distances are averaged over the places of the grid, as in the paper."""
+        """Return the nearest codes; squared distances are averaged over the positions of the grid, as in the paper."""
         z = z.float()
         codes = self.nearest(rows_of(z)).view(len(z), *z.shape[2:])
         e = self.lookup(codes)
@@ -103,11 +106,11 @@ class Quantizer(nn.Module):
         return Quantized(z.detach(), codes, z + (e - z).detach(), codebook, commitment)
 
     @torch.no_grad()
-    def follow(self, uses: Float[Tensor, " K"], sums: Float[Tensor, "K D"], decay: float) -> None:
-        """Let running means follow a batch in which code k was taken by `uses[k]` vectors of sum `sums[k]`.
+    def update_codes(self, uses: Float[Tensor, " K"], sums: Float[Tensor, "K D"], decay: float) -> None:
+        """Update the running means with a batch in which `uses[k]` vectors of sum `sums[k]` were assigned to code k.
 
-        N ← γN + (1−γ)uses, m ← γm + (1−γ)sums, e = m/N. Both start at 0, which cancels: e is the weighted mean of the
-        vectors so far, weights γ^(age). A code that is not taken stays where it is.
+        N ← γN + (1−γ)uses, m ← γm + (1−γ)sums, e = m/N. Both start at 0, which cancels: e is the mean of all assigned
+        vectors so far with weights γ^age. A code without assigned vectors does not change.
         """
         self.uses.lerp_(uses, 1 - decay)
         if self.moving:
@@ -116,8 +119,8 @@ class Quantizer(nn.Module):
             self.codes.copy_(torch.where(taken, self.sums / self.uses[:, None].clamp(min=1e-12), self.codes))
 
     @torch.no_grad()
-    def revive(self, candidates: Candidates) -> None:
-        """Move codes used less than `DEAD` of the mean use onto candidates in turn, as if used as much as the mean."""
+    def restart_dead_codes(self, candidates: Candidates) -> None:
+        """Replace codes used less than `DEAD` times the mean use by candidates; their use is set to the mean."""
         mean = self.uses.mean()
         dead = self.uses < DEAD * mean
         turn = dead.cumsum(0) - 1
@@ -133,12 +136,12 @@ class Quantizer(nn.Module):
 
 
 def rows_of(z: Float[Tensor, "B D ..."]) -> Float[Tensor, "N D"]:
-    """Return the vectors of all places of all examples, one a row."""
+    """Return the vectors of all positions of all examples, one per row."""
     return z.movedim(1, -1).reshape(-1, z.shape[1])
 
 
 def counts(codes: Int[Tensor, "B ..."], count: int) -> Float[Tensor, " K"]:
-    """Return how often each of `count` codes is taken.
+    """Return how often each of `count` codes occurs.
 
     >>> counts(torch.tensor([[2, 0, 2]]), 4)
     tensor([1., 0., 2., 0.])
@@ -149,7 +152,7 @@ def counts(codes: Int[Tensor, "B ..."], count: int) -> Float[Tensor, " K"]:
 
 
 def perplexity(uses: Float[Tensor, " K"]) -> Float[Tensor, ""]:
-    """Return e^H of the shares of the uses: K if all codes are used alike, 1 if one alone is.
+    """Return e^H, H the entropy of the relative uses: K if all codes are used equally, 1 if only one is used.
 
     >>> perplexity(torch.tensor([3.0, 3.0, 0.0])).item()
     2.0

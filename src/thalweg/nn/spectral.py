@@ -15,20 +15,21 @@ from thalweg.randomness import generator
 
 __all__ = ["SpectralNorm", "normalize_spectrally", "project_spectrally", "track_spectral_norms"]
 
-WARM = 50  # iterations before the first use
+WARM = 50  # power iterations before the first use
 EPS = 1e-12
 
 
 class SpectralNorm(nn.Module):
-    """σ(W) of one layer's weight, by one step of power iteration a call in training; as a parametrization, W → W/σ(W).
+    """σ(W) of one layer's weight, by power iteration; as a parametrization, W → W/σ(W).
 
-    u ← Wᵀv/‖Wᵀv‖, v ← Wu/‖Wu‖, σ = vᵀWu. The gradient flows through W, with u and v held still. Of a convolution the
-    matrix is the kernel reshaped to (out, in·k·k), as in the paper; its norm is not that of the map. With `size`, the
-    layer's input (C, H, W), it is the map itself, zero padding and stride included.
+    u ← Wᵀv/‖Wᵀv‖, v ← Wu/‖Wu‖, σ = vᵀWu. The gradient flows through W, with u and v constant. For a convolution the
+    matrix is the kernel reshaped to (out, in·k·k), as in the paper; its norm is not that of the convolution as a linear
+    map. With `size`, the shape (C, H, W) of the layer's input, W is the linear map itself, including zero padding and
+    stride.
 
-    Reference: Spectral Normalization for Generative Adversarial Networks, Takeru Miyato et al., 2018, arXiv 1802.05957.
-    Of the map: Generalizable Adversarial Training via Spectral Normalization, Farzan Farnia et al., 2018,
-    arXiv 1811.07457.
+    Reference: *Spectral Normalization for Generative Adversarial Networks*, Takeru Miyato et al., 2018,
+    arXiv:1802.05957. *Generalizable Adversarial Training via Spectral Normalization*, Farzan Farnia et al.,
+    2018, arXiv:1811.07457.
 
     >>> layer = nn.Linear(2, 2, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
@@ -71,7 +72,7 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _step(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return σ = ‖Wᵀv‖, u = Wᵀv/σ and v: in training after a step of power iteration, that the next one goes on."""
+        """Return σ = ‖Wᵀv‖, u = Wᵀv/σ and v, in training after one more step of power iteration."""
         v = self.v.clone()
         if self.training:
             v = self._map(weight, self.u)
@@ -83,7 +84,7 @@ class SpectralNorm(nn.Module):
             torch._foreach_copy_([self.u, self.v], [u, v])
         return sigma, u, v
 
-    # Of a matrix by sums: the engine's route for products is many times slower for vectors, and autocast rounds them.
+    # For matrices by sums: matrix-vector products are many times slower here, and autocast rounds them.
 
     def _map(self, weight: Tensor, u: Tensor) -> Tensor:
         if self._conv is None:
@@ -97,7 +98,7 @@ class SpectralNorm(nn.Module):
 
 
 class _Divided(torch.autograd.Function):
-    """W̄ = W/σ with σ = vᵀWu. Of a slope G in W̄ the slope in W is (G − ⟨G, W̄⟩ v uᵀ)/σ, in few passes over W."""
+    """W̄ = W/σ with σ = vᵀWu; for a gradient G in W̄ the gradient in W is (G − ⟨G, W̄⟩ v uᵀ)/σ."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -107,7 +108,7 @@ class _Divided(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
         weight, sigma, u, v = ctx.saved_tensors
-        if torch.is_grad_enabled():  # this slope will be differentiated, and with it σ
+        if torch.is_grad_enabled():  # the gradient will be differentiated, and σ with it
             sigma = (weight * u * v).sum()
         share = (slope * weight).sum() / sigma.square()
         return (slope / sigma).addcmul_(v * -share, u), None, None, None
@@ -120,8 +121,8 @@ def _column(v: Tensor, weight: Tensor) -> Tensor:
 def normalize_spectrally(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.Module:
     """Divide the weight of every linear layer and convolution of `network` by its spectral norm, at each forward pass.
 
-    Each then has norm 1. With `inputs`, the shape of one input of the network, norms are those of the maps. Other
-    convolutions than Conv2d are a ValueError.
+    Each layer then has norm 1. With `inputs`, the shape of one input of the network, norms are those of the linear
+    maps. Raises ValueError for convolutions other than Conv2d.
 
     >>> network = normalize_spectrally(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
     >>> round(torch.linalg.matrix_norm(network[0].weight, 2).item(), 2)
@@ -134,15 +135,15 @@ def normalize_spectrally(network: nn.Module, inputs: Sequence[int] | None = None
 
 
 def track_spectral_norms(network: nn.Module, inputs: Sequence[int] | None = None) -> nn.ModuleDict:
-    """Return what `project_spectrally` needs: each layer's `SpectralNorm`, to be kept beside the network."""
+    """Return the `SpectralNorm` of each layer, which `project_spectrally` takes, stored outside of the network."""
     return nn.ModuleDict({name.replace(".", "/"): norm for name, (_, norm) in _norms(network, inputs).items()})
 
 
 @torch.no_grad()
 def project_spectrally(network: nn.Module, norms: nn.ModuleDict) -> None:
-    """Divide every weight by max(1, σ), as one lecture does after each step of the critic.
+    """Divide every weight by max(1, σ), as a projection after each step of the critic.
 
-    Layers of norm below 1 stay as they are, which normalization would raise to 1.
+    Unlike normalization, this leaves layers with a norm below 1 unchanged.
     """
     for name, norm in norms.items():
         weight = network.get_submodule(name.replace("/", ".")).weight
@@ -154,7 +155,7 @@ def project_spectrally(network: nn.Module, norms: nn.ModuleDict) -> None:
 def _norms(network: nn.Module, inputs: Sequence[int] | None) -> dict[str, tuple[nn.Linear | nn.Conv2d, SpectralNorm]]:
     for name, layer in network.named_modules():
         if isinstance(layer, nn.modules.conv._ConvNd) and not isinstance(layer, nn.Conv2d):
-            raise ValueError(f"{name}: got a {type(layer).__name__}, wanted linear layers and Conv2d alone")
+            raise ValueError(f"{name}: got a {type(layer).__name__}, wanted linear layers and Conv2d only")
     sizes = _input_sizes(network, inputs) if inputs is not None else {}
     return {
         name: (layer, SpectralNorm(layer, sizes.get(name), seed=k))
@@ -164,10 +165,10 @@ def _norms(network: nn.Module, inputs: Sequence[int] | None) -> dict[str, tuple[
 
 
 def _input_sizes(network: nn.Module, inputs: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of what each convolution sees."""
+    """Return the shape of the input of each convolution."""
     sizes: dict[str, tuple[int, ...]] = {}
     hooks = [
-        layer.register_forward_pre_hook(lambda _, given, name=name: sizes.update({name: tuple(given[0].shape[1:])}))
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: sizes.update({name: tuple(inputs[0].shape[1:])}))
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Conv2d)
     ]

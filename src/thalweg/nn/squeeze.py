@@ -1,4 +1,4 @@
-"""Space to depth and back: the change of scale of flows on images."""
+"""Space to depth and back: the change of resolution in flows on images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Squeeze", "checkerboard", "squeeze", "unsqueeze"]
 
 
 def squeeze(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 4*C H//2 W//2"]:
-    """Put the four places of every 2×2 block one behind the other: all channels of the first, of the second, ...
+    """Stack the four pixels of every 2×2 block along the channels: all channels of the first pixel, of the second, ...
 
     >>> squeeze(torch.arange(4.0).reshape(1, 1, 2, 2)).flatten().tolist()
     [0.0, 1.0, 2.0, 3.0]
@@ -30,10 +30,10 @@ def unsqueeze(x: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K//4 2*h 2*w"]:
 
 
 class Squeeze(Transform):
-    """`squeeze` as a transform, of log-determinant 0: it only puts values elsewhere.
+    """`squeeze` as a transform with log-determinant 0: it only permutes values.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
+    arXiv:1605.08803.
 
     >>> Squeeze()(torch.zeros(5, 3, 8, 6)).value.shape
     torch.Size([5, 12, 4, 3])

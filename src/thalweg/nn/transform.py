@@ -40,7 +40,7 @@ class Transform(nn.Module, ABC):
 
 
 class Composed(Transform):
-    """Transforms one after another: f = f_k ∘ … ∘ f_1, log |det ∂f| = Σ log |det ∂f_i|, each at the output before it.
+    """The composition of transforms f = f_k ∘ … ∘ f_1, log |det ∂f| = Σ log |det ∂f_i|, each at the output before it.
 
     >>> twice = Composed(Scaling(2), Scaling(2))
     >>> twice.inverse(twice(torch.ones(1, 2)).value).value
@@ -105,7 +105,7 @@ class Scaling(Transform):
         self.log_scale = nn.Parameter(torch.zeros(size))
 
     def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
-        """Return z and Σ s. A context changes nothing."""
+        """Return z and Σ s. A context is ignored."""
         return TransformOutput(x * self.log_scale.exp(), self.log_scale.sum().expand(len(x)))
 
     def inverse(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:

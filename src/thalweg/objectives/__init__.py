@@ -1,1 +1,1 @@
-"""What is lost: pure functions, one value per sample."""
+"""Losses and divergences: pure functions; losses return one value per sample."""

@@ -1,4 +1,4 @@
-"""What classifiers lose: the softmax function and the cross-entropy loss."""
+"""Losses of classifiers: the softmax function and the cross-entropy loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["cross_entropy", "softmax"]
 
 
 def softmax(scores: Float[Tensor, "*B K"]) -> Float[Tensor, "*B K"]:
-    """Probabilities μ_i = e^{z_i}/Σ_j e^{z_j}, computed after subtracting the largest score: it never overflows.
+    """Probabilities μ_i = e^{z_i}/Σ_j e^{z_j}, computed after subtracting the largest score, which avoids overflow.
 
     >>> [round(p, 4) for p in softmax(torch.tensor([1.0, 2.0, 3.0])).tolist()]
     [0.09, 0.2447, 0.6652]

@@ -1,5 +1,4 @@
-"""The evidence lower bound, ELBO = E_q log p(x|z) − KL(q(z|x) ‖ p(z)), its parts, its K-draw tightening, and the
-estimators of their gradients."""
+"""The evidence lower bound, its terms, the importance-weighted bound, and gradient estimators."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ class ElboTerms(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """What training maximizes, one value an example (B,) in nats, and terms (B,) to record beside it."""
+    """The training objective to maximize, one value per example (B,) in nats, and terms (B,) that are recorded."""
 
     values: Tensor
     terms: Mapping[str, Tensor]
@@ -39,8 +38,6 @@ class Objective(NamedTuple):
 
 def gaussian_kl(mean: Float[Tensor, "B d"], log_sigma: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
     """KL(N(μ, diag σ²) ‖ N(0, I)) = ½ Σ (σ² + μ² − 1 − log σ²), in nats.
-
-    Some lectures print the bracket without the ½, which trains with the KL counted twice.
 
     >>> round(float(gaussian_kl(torch.tensor([[1.0, -2.0]]), 0.5 * torch.tensor([[0.5, 2.0]]).log())), 6)
     2.75
@@ -51,9 +48,9 @@ def gaussian_kl(mean: Float[Tensor, "B d"], log_sigma: Float[Tensor, "B d"]) -> 
 def reparameterize(
     mean: Float[Tensor, "... d"], log_sigma: Float[Tensor, "... d"], eps: Float[Tensor, "... d"]
 ) -> Float[Tensor, "... d"]:
-    """Return z = μ + σ·ε, a draw from N(μ, diag σ²) that is differentiable in μ and σ, for ε from N(0, I).
+    """Return z = μ + σ·ε, a sample from N(μ, diag σ²) that is differentiable in μ and σ, for ε from N(0, I).
 
-    The gradient of E f(z) is that of f at z times ∂z/∂φ with its sign, not |∂z/∂φ| as a lecture prints.
+    The gradient of E f(z) in the parameters φ is E ∇f(z) ∂z/∂φ, with the signed derivative ∂z/∂φ.
 
     >>> reparameterize(torch.ones(1, 1), torch.zeros(1, 1), torch.full((1, 1), 2.0)).item()
     3.0
@@ -62,14 +59,14 @@ def reparameterize(
 
 
 def score_function(values: Float[Tensor, "B K"], log_q: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """Return the mean of f over K ≥ 2 draws of q, differentiable without a derivative of f or of the draws.
+    """Return the mean of f over K ≥ 2 samples of q, differentiable without a derivative of f or of the samples.
 
     Its gradient is the score-function estimator (1/K) Σ_k ∇f_k + (f_k − b_k) ∇log q(z_k), unbiased for ∇E_q f: the
-    baseline b_k is the mean of f at the other draws, which does not depend on z_k.
+    baseline b_k is the mean of f at the other samples, which does not depend on z_k.
 
-    `values` are f_k, `log_q` the log-density of draws that are detached.
+    `values` are f_k; `log_q` is the log-density of detached samples.
 
-    Reference: Kool, van Hoof, Welling, *Buy 4 REINFORCE samples, get a baseline for free!*, 2019.
+    Reference: *Buy 4 REINFORCE Samples, Get a Baseline for Free!*, Wouter Kool, Herke van Hoof, Max Welling, 2019.
 
     >>> log_q = torch.zeros(1, 2, requires_grad=True)
     >>> mean = score_function(torch.tensor([[3.0, 1.0]]), log_q)
@@ -83,10 +80,12 @@ def score_function(values: Float[Tensor, "B K"], log_q: Float[Tensor, "B K"]) ->
 
 
 def importance_bound(log_weights: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """Return log (1/K) Σ_k w_k from log w_k = log p(x|z_k) p(z_k) / q(z_k|x), z_k from q: a lower bound on log p(x) in
-    the mean, the ELBO at K = 1, and never lower for a larger K.
+    """Return log (1/K) Σ_k w_k from log w_k = log p(x|z_k) p(z_k) / q(z_k|x), with z_k sampled from q.
 
-    Reference: Burda, Grosse, Salakhutdinov, *Importance weighted autoencoders*, 2016, arXiv:1509.00519.
+    Its expectation is a lower bound on log p(x), the ELBO for K = 1, and does not decrease with K.
+
+    Reference: *Importance Weighted Autoencoders*, Yuri Burda, Roger Grosse, Ruslan Salakhutdinov, 2016,
+    arXiv:1509.00519.
 
     >>> round(importance_bound(torch.tensor([[1.0, 3.0]]).log()).exp().item(), 6)
     2.0
@@ -97,14 +96,14 @@ def importance_bound(log_weights: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
 def doubly_reparameterized(log_weights: Float[Tensor, "B K"], z: Float[Tensor, "B K d"]) -> Float[Tensor, " B"]:
     """Return `importance_bound(log_weights)` with the doubly reparameterized gradient.
 
-    With w̃ = softmax of log w, the decoder's gradient is Σ w̃_k ∇log w_k as ever; the encoder's is
-    Σ w̃_k² (∂log w_k/∂z_k) ∂z_k/∂φ, unbiased too, whose signal does not drown in noise as K grows. With K = 1 it is the
-    path derivative ("sticking the landing").
+    With w̃ = softmax of log w, the decoder's gradient is the usual Σ w̃_k ∇log w_k; the encoder's is Σ w̃_k² (∂log
+    w_k/∂z_k) ∂z_k/∂φ, which is unbiased as well and whose signal-to-noise ratio does not decrease as K grows. For K = 1
+    it is the path derivative ("sticking the landing").
 
-    `z` are the reparameterized draws; in `log_weights` the mean and σ of q must be detached.
+    `z` are the reparameterized samples; in `log_weights` the mean and σ of q must be detached.
 
-    Reference: Tucker, Lawson, Gu, Maddison, *Doubly reparameterized gradient estimators for Monte Carlo objectives*,
-    2019, arXiv:1810.04152.
+    Reference: *Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives*, George Tucker, Dieterich Lawson,
+    Shixiang Gu, Chris Maddison, 2019, arXiv:1810.04152.
     """
     share = log_weights.detach().softmax(1)
     if z.requires_grad:

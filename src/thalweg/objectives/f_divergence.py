@@ -1,4 +1,4 @@
-"""f-divergences D_f(p‖q) = ∫ q f(p/q): of discrete laws, of densities, and as bounds from samples alone."""
+"""f-divergences D_f(p‖q) = ∫ q f(p/q): of discrete distributions, of densities, and as lower bounds from samples."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from thalweg.checks import choice
 __all__ = ["F_DIVERGENCES", "FDivergence", "f_divergence", "from_f"]
 
 Map = Callable[[Tensor], Tensor]
-STEPS = 60  # of the bisection, and of Newton's method
-FAR = 690.0  # log-ratios up to which every f is a number of double precision
+STEPS = 60  # steps of the bisection and of Newton's method
+FAR = 690.0  # largest log-ratio for which every f is finite in double precision
 
 
 @dataclass(frozen=True, kw_only=True)
 class FDivergence:
     """D_f(p‖q) = ∫ q f(p/q), f convex with f(1) = 0, and its bound D_f(p‖q) ≥ E_p ρ(r) − E_q f*(ρ(r)) for any r(x).
 
-    f*(t) = sup_u ut − f(u) is the conjugate, `activation` = ρ takes any number r into its domain. The bound is tight
+    f*(t) = sup_u ut − f(u) is the conjugate, `activation` = ρ maps any real r into its domain. The bound is tight
     where ρ(r(x)) = f′(p(x)/q(x)).
 
-    Reference: f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, Sebastian Nowozin,
-    Botond Cseke, Ryota Tomioka, 2016, arXiv 1606.00709.
+    Reference: *f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization*, Sebastian
+    Nowozin, Botond Cseke, Ryota Tomioka, 2016, arXiv:1606.00709.
 
     >>> kl = f_divergence("kl")
     >>> kl.discrete(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
@@ -38,17 +38,17 @@ class FDivergence:
     name: str
     f: Map  # on u > 0
     derivative: Map  # f′, on u > 0
-    at_zero: float  # f(0), may be +∞: what mass of q alone costs
-    slope: float  # lim f(u)/u, may be +∞: what mass of p alone costs
+    at_zero: float  # f(0), may be +∞: the cost of mass where p is 0
+    slope: float  # lim f(u)/u, may be +∞: the cost of mass where q is 0
     conjugate: Map  # f*, +∞ above `below`
     conjugate_derivative: Map  # (f*)′ = (f′)⁻¹
-    below: float  # the end of f*'s domain
+    below: float  # upper end of the domain of f*
     activation: Map  # ρ
-    conjugate_of_activation: Map  # f* ∘ ρ, without the round-off of doing one after the other
-    score: Map  # from log p/q to the r at which the bound is tight
+    conjugate_of_activation: Map  # f* ∘ ρ, computed without intermediate rounding
+    score: Map  # the r at which the bound is tight, from log p/q
 
     def discrete(self, p: Float[Tensor, "*b K"], q: Float[Tensor, "*b K"]) -> Float[Tensor, " *b"]:
-        """Return Σ_k q_k f(p_k/q_k), nats; +∞ where f charges that for mass that only one of them has."""
+        """Return Σ_k q_k f(p_k/q_k), nats; it may be +∞ where one of p and q is 0."""
         both = (p > 0) & (q > 0)
         one = torch.ones_like(q)
         shared = torch.where(both, q, one) * self.f(torch.where(both, p, one) / torch.where(both, q, one))
@@ -61,8 +61,8 @@ class FDivergence:
     def densities(self, log_p: Map, log_q: Map, low: float, high: float, points: int = 20_001) -> Float[Tensor, ""]:
         """Return the divergence of two densities on the line by Simpson's rule on [low, high], float64.
 
-        `log_p` and `log_q` take points (N,) to log-densities (N,). A density below e⁻⁷⁰⁰ counts as that, one below
-        e⁻⁶⁹⁰ times the other as that.
+        `log_p` and `log_q` map points (N,) to log-densities (N,). Densities are clamped from below at e⁻⁷⁰⁰, and at
+        e⁻⁶⁹⁰ times the other density.
         """
         x = torch.linspace(low, high, points // 2 * 2 + 1, dtype=torch.float64)
         p, q = (log(x).clamp(min=-700.0) for log in (log_p, log_q))
@@ -85,26 +85,26 @@ class FDivergence:
 
 
 def f_divergence(name: str) -> FDivergence:
-    """Return the divergence of that name; an unknown one is a ValueError with the nearest.
+    """Return the divergence of that name; raise ValueError for an unknown name.
 
-    `js` has the ½: JS = ½ KL(p‖m) + ½ KL(q‖m) ≤ log 2; `gan` = 2 JS is what a GAN's value lies above −log 4, and what
-    one lecture calls JS. `squared-hellinger` is ∫(√p − √q)², `tv` ½∫|p − q|, `jeffreys` KL(p‖q) + KL(q‖p), `pearson`
-    ∫(p − q)²/q, `neyman` ∫(p − q)²/p.
+    `js` is JS = ½ KL(p‖m) + ½ KL(q‖m) ≤ log 2, with m = (p + q)/2. `gan` = 2 JS is the maximum of a GAN's value
+    function plus log 4. `squared-hellinger` is ∫(√p − √q)², `tv` ½∫|p − q|, `jeffreys` KL(p‖q) + KL(q‖p), `pearson` ∫(p
+    − q)²/q, `neyman` ∫(p − q)²/p.
     """
     return F_DIVERGENCES[choice("divergence", name, F_DIVERGENCES)]
 
 
 def from_f(name: str, f: Map, *, at_zero: float | None = None, slope: float | None = None) -> FDivergence:
-    """Return the divergence of a smooth, strictly convex f alone; the rest is found by differentiation and bisection.
+    """Return the divergence of a smooth, strictly convex f; f′ and f* are computed numerically.
 
     With u = e^r, ρ(r) = f′(e^r) is in the domain of f* for any r, and f*(ρ(r)) = e^r f′(e^r) − f(e^r): the score r
-    stands for log p/q. Differentiable once in f* and ρ.
+    estimates log p/q. Differentiable once in f* and ρ.
 
     Args:
-        name: what it is called.
-        f: on u > 0, elementwise, differentiable twice.
-        at_zero: f(0), may be +∞; by default found, where f comes near it by u = 10⁻⁴⁰.
-        slope: lim f(u)/u for u → ∞, may be +∞; also the end of f*'s domain; by default found alike.
+        name: name of the divergence.
+        f: function on u > 0, elementwise, twice differentiable.
+        at_zero: f(0), may be +∞; by default estimated near u = 10⁻⁴⁰.
+        slope: lim f(u)/u for u → ∞, may be +∞; also the upper end of the domain of f*; by default estimated likewise.
 
     >>> le_cam = from_f("le-cam", lambda u: (1 - u) ** 2 / (2 * u + 2))  # ½ ∫ (p − q)²/(p + q)
     >>> le_cam.at_zero, le_cam.slope
@@ -132,7 +132,7 @@ def from_f(name: str, f: Map, *, at_zero: float | None = None, slope: float | No
 
     def conjugate(t: Tensor) -> Tensor:
         u = inverse(t.detach())
-        return _up_to(slope, t, u * t - f(u))  # by the envelope theorem the gradient is u, too
+        return _up_to(slope, t, u * t - f(u))  # by the envelope theorem the gradient is u as well
 
     return FDivergence(
         name=name,
@@ -150,7 +150,7 @@ def from_f(name: str, f: Map, *, at_zero: float | None = None, slope: float | No
 
 
 def _limit(f: Map, digits: int) -> float:
-    """Return the limit at 0 or ∞ of a function that settles or grows there, by 10^digits and 10^2digits."""
+    """Return the limit at 0 or ∞ of a function that converges or diverges there, from 10^digits and 10^(2·digits)."""
     near, nearer = f(torch.tensor([10.0**digits, 10.0 ** (2 * digits)], dtype=torch.float64)).tolist()
     return round(near, 12) if abs(near - nearer) < 1e-9 else math.inf
 
@@ -160,13 +160,13 @@ def _same(r: Tensor) -> Tensor:
 
 
 def _charged(mass: Tensor, where: Tensor, cost: float) -> Tensor:
-    """Return `mass` × `cost` where it is charged, 0 elsewhere; its slope is a number there even if the cost is +∞."""
+    """Return `mass` × `cost` where it applies, 0 elsewhere; the gradient there is finite even if the cost is +∞."""
     charge = torch.full_like(mass, cost) if math.isinf(cost) else mass * cost
     return torch.where(where, charge, 0.0)
 
 
 def _up_to(end: float, t: Tensor, values: Tensor) -> Tensor:
-    """Return `values`, of a conjugate, and +∞ where t is beyond the end of its domain."""
+    """Return `values` of a conjugate, and +∞ where t is outside of its domain."""
     return torch.where(t > end, math.inf, values)
 
 
@@ -196,7 +196,7 @@ F_DIVERGENCES = {
             conjugate=lambda t: (t - 1).exp(),
             conjugate_derivative=lambda t: (t - 1).exp(),
             below=_INF,
-            activation=lambda r: 1 + r,  # shifted by one, for a score of log p/q
+            activation=lambda r: 1 + r,  # shifted by one, so that the score estimates log p/q
             conjugate_of_activation=lambda r: r.exp(),
             score=_same,
         ),
@@ -219,7 +219,7 @@ F_DIVERGENCES = {
             derivative=lambda u: 1 - u.rsqrt(),
             at_zero=1.0,
             slope=1.0,
-            conjugate=lambda t: _up_to(1.0, t, t / (1 - t)),  # one lecture's 1/(1/t − 1) is 0/0 at t = 0
+            conjugate=lambda t: _up_to(1.0, t, t / (1 - t)),  # equal to 1/(1/t − 1), but defined at t = 0
             conjugate_derivative=lambda t: (1 - t) ** -2,
             below=1.0,
             activation=lambda r: -torch.expm1(-r),
@@ -293,7 +293,7 @@ F_DIVERGENCES = {
         ),
         FDivergence(
             name="neyman",
-            f=lambda u: (u - 1) * (1 - 1 / u),  # no square to overflow
+            f=lambda u: (u - 1) * (1 - 1 / u),  # avoids squares that overflow
             derivative=lambda u: 1 - u**-2,
             at_zero=_INF,
             slope=1.0,

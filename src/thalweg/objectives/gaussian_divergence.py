@@ -14,16 +14,16 @@ from thalweg.objectives.f_divergence import F_DIVERGENCES, f_divergence
 
 __all__ = ["gaussian_divergence"]
 
-REACH = 40.0  # standard deviations that quadrature goes to each side: where log-densities pass −700
+MAX_DISTANCE = 40.0  # range of the quadrature in standard deviations: log-densities reach −700
 
 
 def gaussian_divergence(name: str, p: Normal, q: Normal) -> Tensor:
     """Return D_f(p‖q), nats, of N(μ, diag σ²) given as Normal(μ, σ), coordinates last.
 
     KL both ways, Jeffreys, squared Hellinger, Pearson and Neyman are closed forms for any number of coordinates;
-    the total variation, JS and `gan` = 2 JS of one pair on the line are found by quadrature, float64.
+    the total variation, JS and `gan` = 2 JS of one pair of scalar Gaussians are computed by quadrature in float64.
 
-    Raises ValueError for one of these three in several coordinates, or of several pairs at once.
+    Raises ValueError for these three divergences of several coordinates or of several pairs.
 
     >>> gaussian_divergence("kl", Normal(torch.zeros(1), 1.0), Normal(torch.ones(1), 2.0))
     tensor(0.4431)
@@ -41,30 +41,30 @@ def gaussian_divergence(name: str, p: Normal, q: Normal) -> Tensor:
         return torch.expm1(_log_second_moment(p, q).sum(-1))
     if name == "neyman":
         return torch.expm1(_log_second_moment(q, p).sum(-1))
-    laws = []
-    for law in (p, q):
-        if law.loc.numel() != 1:
-            got = tuple(law.loc.shape)
+    normals = []
+    for normal in (p, q):
+        if normal.loc.numel() != 1:
+            got = tuple(normal.loc.shape)
             raise ValueError(f"{name}: got Gaussians of shape {got}, wanted one coordinate (there is no closed form)")
-        mean, std = (number.to("cpu", torch.float64).reshape(()) for number in (law.loc, law.scale))
-        laws.append(Normal(mean, std))
-    # piece by piece, so that a law much narrower than the other, or far from it, has its share of the points
-    ends = sorted((law.loc + side * REACH * law.scale).item() for law in laws for side in (-1, 1))
-    found = [
-        f_divergence(name).densities(laws[0].log_prob, laws[1].log_prob, low, high, points=200_001)
+        mean, std = (number.to("cpu", torch.float64).reshape(()) for number in (normal.loc, normal.scale))
+        normals.append(Normal(mean, std))
+    # Piecewise, so that a Gaussian that is much narrower than the other, or far from it, has enough points.
+    ends = sorted((normal.loc + side * MAX_DISTANCE * normal.scale).item() for normal in normals for side in (-1, 1))
+    pieces = [
+        f_divergence(name).densities(normals[0].log_prob, normals[1].log_prob, low, high, points=200_001)
         for low, high in pairwise(ends)
     ]
-    return torch.stack(found).sum().to(p.loc)
+    return torch.stack(pieces).sum().to(p.loc)
 
 
 def _log_affinity(p: Normal, q: Normal) -> Tensor:
-    """log ∫ √(pq), a coordinate."""
+    """log ∫ √(pq) per coordinate."""
     total = p.variance + q.variance
     return 0.5 * (2 * p.scale * q.scale / total).log() - 0.25 * (p.loc - q.loc).square() / total
 
 
 def _log_second_moment(p: Normal, q: Normal) -> Tensor:
-    """log ∫ p²/q, a coordinate; +∞ where q's tails are too light."""
+    """log ∫ p²/q per coordinate; +∞ where the tails of q are too light."""
     room = 2 * q.variance - p.variance
     inside = room.clamp(min=torch.finfo(room.dtype).tiny)
     value = (q.variance / (p.scale * inside.sqrt())).log() + (p.loc - q.loc).square() / inside

@@ -1,4 +1,4 @@
-"""Integral probability metrics d_F(p, q) = sup over f in F of E_p f − E_q f, of laws on finitely many points."""
+"""Integral probability metrics d_F(p, q) = sup over f in F of E_p f − E_q f, of discrete distributions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ def integral_probability_metric(
     points: Float[Tensor, "K d"] | None = None,
     kernel: Kernel | None = None,
 ) -> Float[Tensor, ""]:
-    """Return d_F of two discrete laws.
+    """Return d_F of two discrete distributions.
 
-    `functions`: "unit", values in [0, 1], gives the total variation; "bounded", values in [−1, 1], twice that (a
-    lecture calls this, too, the total variation); "lipschitz", |f(x) − f(y)| ≤ ‖x − y‖, gives W₁ (another constant
-    scales it, none at all makes it infinite); "rkhs", norm at most 1 in the space of the `kernel`, gives the MMD (a
-    bound on sup |f| would not). The last two look at the `points`.
+    `functions` is the class F: "unit", values in [0, 1], gives the total variation TV = ½ Σ |p − q|; "bounded", values
+    in [−1, 1], gives 2 TV; "lipschitz", |f(x) − f(y)| ≤ ‖x − y‖, gives W₁; "rkhs", norm at most 1 in the reproducing
+    kernel Hilbert space of `kernel`, gives the MMD. The last two need the `points`.
 
     >>> import torch
     >>> p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6])
@@ -38,11 +37,11 @@ def integral_probability_metric(
         total: Tensor = difference.abs().sum()
         return total / 2 if functions == "unit" else total
     if points is None:
-        raise ValueError(f"points: got none, wanted where the laws lie, to know which functions are {functions}")
+        raise ValueError(f"points: got none, wanted the points of p and q to know which functions are {functions}")
     if functions == "lipschitz":
         return wasserstein(points, points, p, q)
     if kernel is None:
-        raise ValueError("kernel: got none, wanted that of the space of functions")
+        raise ValueError("kernel: got none, wanted the kernel of the function space")
     points = points - middle(points)
     gram = kernel(squared_distances(points, points))
     return (difference @ gram @ difference).clamp(min=0).sqrt()

@@ -1,4 +1,4 @@
-"""Log-likelihoods of one example each, summed over its values: `(B, ...)` → `(B,)` nats."""
+"""Log-likelihoods per example, summed over its values: `(B, ...)` → `(B,)` nats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gaussian_log_prob(
 ) -> Float[Tensor, " B"]:
     """Log-density of independent Gaussians, Σ −½((x−μ)/σ)² − log σ − ½ log 2π; `log_sigma` broadcasts.
 
-    The term n log σ is kept: without it a trained σ has no optimum.
+    The term −n log σ is included: without it a learned σ has no optimum.
 
     >>> round(float(gaussian_log_prob(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(()))), 6)
     -0.918939
@@ -46,14 +46,18 @@ def discretized_logistic_log_prob(
     lowest: Tensor,
     highest: Tensor,
 ) -> Float[Tensor, " B"]:
-    """Exact log-probability of evenly spaced levels under a logistic law cut into bins, the edge bins taking the tails.
+    """Exact log-probability of evenly spaced levels: a logistic distribution, integrated over bins.
+
+    The first and the last bin include the tails.
 
     P(x) = σ(b) − σ(a) with a, b = (x ∓ half_bin − μ)/s; a = −∞ at the lowest level, b = ∞ at the highest. Computed
-    as log σ(b) + log σ(−a) + log(1 − e^(a−b)), an identity that loses no digits in the tails.
+    as log σ(b) + log σ(−a) + log(1 − e^(a−b)), which is accurate in the tails.
 
-    `x` and the rest are in one unit, in which levels are 2·half_bin apart. `lowest` and `highest` are the edge levels.
+    All arguments are in the same unit, in which levels are 2·half_bin apart. `lowest` and `highest` are the edge
+    levels.
 
-    Reference: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, 2017, arXiv:1701.05517.
+    Reference: *PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+    Modifications*, Tim Salimans, Andrej Karpathy, Xi Chen, Diederik P. Kingma, 2017, arXiv:1701.05517.
 
     >>> levels = torch.arange(5.0)[:, None]
     >>> edge, half = torch.tensor([0.0, 4.0]), torch.tensor(0.5)

@@ -15,7 +15,7 @@ from thalweg.objectives.pairwise import middle
 __all__ = ["inverse_multiquadric", "mmd2", "rbf"]
 
 Kernel = Callable[[Tensor], Tensor]
-CHUNK = 64  # rows of a kernel matrix at a time: what stays in a core's cache
+CHUNK = 64  # rows of a kernel matrix per chunk, which fit in a core's cache
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -26,15 +26,15 @@ def rbf(bandwidth: float) -> Kernel:
     tensor(0.3679)
     """
     scale = -1 / (2 * positive("bandwidth", bandwidth) ** 2 * math.log(2))
-    return lambda squares: (squares * scale).exp2()  # on processors several times faster than exp
+    return lambda squares: (squares * scale).exp2()  # several times faster than exp on CPUs
 
 
 def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = SCALES) -> Kernel:
-    """k = Σ_s C_s/(C_s + ‖x − y‖²), C_s = 2 s d σ²: 2dσ² is the mean squared distance of two draws of N(0, σ²I).
+    """k = Σ_s C_s/(C_s + ‖x − y‖²), C_s = 2 s d σ²: 2dσ² is the mean squared distance of two samples of N(0, σ²I).
 
-    Its tails are heavy: what lies far out still feels a slope.
+    Its tails are heavy, so distant points still have a gradient.
 
-    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin et al., 2018, arXiv 1711.01558.
+    Reference: *Wasserstein Auto-Encoders*, Ilya Tolstikhin et al., 2018, arXiv:1711.01558.
 
     >>> inverse_multiquadric(2, scales=(1.0,))(torch.tensor(4.0))
     tensor(0.5000)
@@ -46,31 +46,31 @@ def inverse_multiquadric(dim: int, std: float = 1.0, scales: Sequence[float] = S
 def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], kernel: Kernel) -> Float[Tensor, ""]:
     """Return the unbiased estimate of MMD² = sup over ‖f‖_H ≤ 1 of (E f(x) − E f(y))², differentiable.
 
-    Σ_{i≠j} k(x_i, x_j)/n(n−1) + Σ_{i≠j} k(y_i, y_j)/m(m−1) − 2 Σ k(x_i, y_j)/nm. Where the laws are close it comes out
-    negative about as often as positive. H is the kernel's space; a lecture's bound on sup |f| gives the total variation
-    instead.
+    Σ_{i≠j} k(x_i, x_j)/n(n−1) + Σ_{i≠j} k(y_i, y_j)/m(m−1) − 2 Σ k(x_i, y_j)/nm. It may be negative, about half of the
+    time if the distributions are equal. H is the kernel's reproducing kernel Hilbert space; a bound on sup |f| in place
+    of ‖f‖_H would give the total variation.
 
-    Reference: A Kernel Two-Sample Test, Arthur Gretton et al., 2012.
+    Reference: *A Kernel Two-Sample Test*, Arthur Gretton et al., 2012.
 
     >>> mmd2(torch.tensor([[0.0], [1.0]]), torch.tensor([[9.0], [10.0]]), rbf(1.0))
     tensor(1.2131)
     """
     n, m = len(x), len(y)
     if min(n, m) < 2:
-        raise ValueError(f"x, y: got {n} and {m} points, wanted two at least of each")
+        raise ValueError(f"x, y: got {n} and {m} points, wanted at least 2 of each")
     own = _total(x, x, kernel, own=True) / (n * (n - 1)) + _total(y, y, kernel, own=True) / (m * (m - 1))
     return own - 2 * _total(x, y, kernel) / (n * m)
 
 
 def _total(x: Tensor, y: Tensor, kernel: Kernel, own: bool = False) -> Tensor:
-    """Σ_ij k(x_i, y_j), without i = j where they are each other's `own`: then k(x_i, x_j), j > i, is made once."""
+    """Return Σ_ij k(x_i, y_j); with `own`, for x = y, without i = j, and k(x_i, x_j) is computed for j > i only."""
     center = middle(y)
     x, y = x - center, y - center
     left = torch.cat([x, x.square().sum(1, keepdim=True), torch.ones_like(x[:, :1])], 1)
     right = torch.cat([-2 * y, torch.ones_like(y[:, :1]), y.square().sum(1, keepdim=True)], 1).T
 
     def values(rows: slice, columns: slice) -> Tensor:
-        # ‖x‖² + ‖y‖² − 2 x·y by one product; exact differences of near pairs would wait for the device in every step
+        # ‖x‖² + ‖y‖² − 2 x·y by one product; correcting near pairs, as in `pairwise`, would synchronize with the device
         return kernel((left[rows] @ right[:, columns]).clamp(min=0))
 
     total = x.new_zeros(())

@@ -1,4 +1,4 @@
-"""Squared distances of all pairs of two samples, as fast as a matrix product and as exact as differences."""
+"""Squared distances of all pairs of two samples, as fast as a matrix product and nearly as accurate as differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["middle", "squared_distances"]
 def middle(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """Return the median of every column, without a gradient.
 
-    Unlike the mean it stays with most points, wherever the others are: products about it lose few digits.
+    Unlike the mean it is close to most points even if there are outliers, so products of centered points lose little
+    precision.
 
     >>> middle(torch.tensor([[0.0], [1.0], [1e30]]))
     tensor([1.])
@@ -23,8 +24,9 @@ def middle(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 def squared_distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
     """Return ‖x_i − y_j‖² of all pairs, differentiable; relative errors are below about ε^⅔, ε that of the dtype.
 
-    By the product ‖x‖² + ‖y‖² − 2 x·y, whose error is ε (‖x‖² + ‖y‖²); a pair nearer than ε^⅓ of that is measured again
-    by its difference. So a caller should center first, by `middle`, to have few such pairs.
+    The product ‖x‖² + ‖y‖² − 2 x·y has an error of ε (‖x‖² + ‖y‖²); pairs with a squared distance below ε^⅓ times that
+    sum are recomputed from their difference. Callers should center the points with `middle` first, so that there are
+    few such pairs.
 
     >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[4.0, 0.0], [0.0, 3.0]]))
     tensor([[25.,  0.]])
@@ -37,6 +39,6 @@ def squared_distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float
     if not near.any():
         return squares
     i, j = near.nonzero(as_tuple=True)
-    step = max(1, 2**22 // max(x.shape[1], 1))  # pairs at a time: their differences are `d` numbers each
+    step = max(1, 2**22 // max(x.shape[1], 1))  # pairs per chunk, whose differences have `d` values each
     again = [(x[a] - y[b]).square().sum(1) for a, b in zip(i.split(step), j.split(step), strict=True)]
     return squares.index_put((i, j), torch.cat(again))

@@ -1,4 +1,4 @@
-"""What reconstructions lose."""
+"""Reconstruction losses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def squared_error(reconstruction: Float[Tensor, B * shape], target: Float[Tensor
 def coin_cross_entropy(logits: Float[Tensor, B * shape], target: Float[Tensor, B * shape]) -> Float[Tensor, " B"]:
     """−Σ [t log σ(l) + (1 − t) log(1 − σ(l))] of each example, in nats, with targets t in [0, 1].
 
-    Least at σ(l) = t, where it is the coins' entropy, not 0.
+    The minimum, at σ(l) = t, is the entropy of Bernoulli(t), not 0.
 
     >>> import torch
     >>> round(coin_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.3, 1.0]])).item(), 6)  # 2 log 2

@@ -1,4 +1,4 @@
-"""What codes lose for being dense."""
+"""Sparsity penalties of codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thalweg.checks import in_range
 
 __all__ = ["activity_divergence", "l1_norm"]
 
-CLOSE = 1e-6  # to 0 or 1: a mean activity is kept this far away, so that logarithms are finite
+CLOSE = 1e-6  # mean activations are clamped to [ε, 1 − ε], so that logarithms are finite
 
 
 def l1_norm(code: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
@@ -25,8 +25,8 @@ def l1_norm(code: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
 def activity_divergence(code: Float[Tensor, "B d"], target: float) -> Float[Tensor, ""]:
     """Σ_j KL(ρ ‖ ρ̂_j) in nats, with ρ̂_j the mean of z_j over the batch and ρ the `target`: for codes in [0, 1].
 
-    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1 − ρ) log((1 − ρ)/(1 − ρ̂)), of two coins: 0 where every unit is active a share ρ of the
-    time. It is no mean over examples: each part of a batch has its own.
+    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1 − ρ) log((1 − ρ)/(1 − ρ̂)), between Bernoulli distributions; it is 0 where every unit
+    has the mean activation ρ. It is not a mean over examples: the parts of a split batch have penalties of their own.
 
     Raises ValueError unless 0 < ρ < 1.
 

@@ -1,4 +1,4 @@
-"""Optimal transport between samples, differentiable in them: exact, sliced, and the Sinkhorn divergence."""
+"""Differentiable optimal transport between samples: exact, sliced, and the Sinkhorn divergence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from thalweg.objectives.pairwise import middle, squared_distances
 __all__ = ["Coupling", "optimal_coupling", "sinkhorn_divergence", "sliced_wasserstein", "wasserstein", "wasserstein_1d"]
 
 Array = np.ndarray[Any, Any]
-CHUNK = 64  # rows of a cost matrix at a time: what stays in a core's cache
-STEPS = 10_000_000  # limit of the network simplex, which a few thousand points never reach
-FINE = 0.1  # blur^p, times this: the rounding of a cost above which Sinkhorn's are made of differences in float64
-FAR = 1e3  # times the median cost: first guess of the costs that an optimal plan does not use
+CHUNK = 64  # rows of a cost matrix per chunk, which fit in a core's cache
+STEPS = 10_000_000  # iteration limit of the network simplex; a few thousand points do not reach it
+FINE = 0.1  # times blur^p: if the rounding of costs is larger, Sinkhorn uses differences in float64
+FAR = 1e3  # times the median cost: initial threshold above which the optimal plan is assumed to be 0
 
 
 def wasserstein_1d(
@@ -28,21 +28,40 @@ def wasserstein_1d(
     a: Float[Tensor, "*b n"] | None = None,
     b: Float[Tensor, "*b m"] | None = None,
 ) -> Float[Tensor, " *b"]:
-    """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line, with weights `a` and `b` (default: equal), last axis.
+    """Return W₁ = ∫ |F(t) − G(t)| dt of points on the line along the last axis, with weights `a` and `b`.
 
-    Weights are divided by their sums.
+    Weights are divided by their sums; by default they are equal.
 
     >>> points = torch.tensor([0.0, 1.0, 2.0])
     >>> wasserstein_1d(points, points, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))
     tensor(0.7000)
     """
-    if a is None and b is None and x.shape[-1] == y.shape[-1]:
-        return (x.sort(-1).values - y.sort(-1).values).abs().mean(-1)
+    if a is None and b is None:
+        return _wasserstein_of_quantiles(_sorted(x), _sorted(y))
     first = torch.full_like(x, 1 / x.shape[-1]) if a is None else (a / a.sum(-1, keepdim=True)).expand_as(x)
     second = torch.full_like(y, 1 / y.shape[-1]) if b is None else (b / b.sum(-1, keepdim=True)).expand_as(y)
     points, order = torch.cat([x, y], -1).sort(-1)
     difference = torch.cat([first, -second], -1).gather(-1, order).cumsum(-1)[..., :-1]
     return (difference.abs() * points.diff(dim=-1)).sum(-1)
+
+
+def _sorted(x: Tensor) -> Tensor:
+    """Return `x` sorted along its last axis."""
+    if x.requires_grad or x.device.type != "cpu":
+        return x.sort(-1).values
+    return torch.from_numpy(np.sort(x.numpy(), axis=-1))  # several times faster than torch's, which keeps the order
+
+
+def _wasserstein_of_quantiles(x: Tensor, y: Tensor) -> Tensor:
+    """Return ∫ |F⁻¹(t) − G⁻¹(t)| dt of sorted points of equal weight, the number of `x` and `y` being n and m."""
+    n, m = x.shape[-1], y.shape[-1]
+    if n == m:
+        return (x - y).abs().mean(-1)
+    # Between two neighboring multiples of 1/n or 1/m both quantile functions are constant.
+    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
+    widths = torch.from_numpy(np.diff(ends, prepend=0) / (n * m)).to(x)
+    of_x, of_y = (torch.from_numpy((ends - 1) // other).to(x.device) for other in (m, n))
+    return ((x[..., of_x] - y[..., of_y]).abs() * widths).sum(-1)
 
 
 def wasserstein(
@@ -55,21 +74,23 @@ def wasserstein(
 ) -> Float[Tensor, ""]:
     """Return min over plans γ of Σ γ_ij ‖x_i − y_j‖^power, exactly (POT's network simplex); W₁ for `power` 1.
 
-    Weights are divided by their sums. Differentiable in `x` and `y`, the best plan held fixed. O(n³): some seconds for
-    5,000 points.
+    Weights are divided by their sums. Differentiable in `x` and `y` for the fixed optimal plan. O(n³): a few seconds
+    for 5,000 points.
 
     >>> wasserstein(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor(2.5000)
     """
     plan = torch.from_numpy(optimal_coupling(x, y, a, b, power=power).plan)
-    pairs = plan.nonzero(as_tuple=True)  # at most n + m − 1: only their distances are differentiated
+    pairs = plan.nonzero(as_tuple=True)  # at most n + m − 1 pairs, whose distances are differentiated
     i, j = (index.to(x.device) for index in pairs)
     distance = torch.linalg.vector_norm(x[i] - y[j], dim=1).pow(power)
     return (plan[pairs].to(distance) * distance).sum()
 
 
 class Coupling(NamedTuple):
-    """A plan of least cost c (n, m), and dual potentials f (n,), g (m,): f_i + g_j ≤ c_ij, equal where the plan is."""
+    """An optimal plan for the cost c (n, m), and dual potentials f (n,), g (m,).
+
+    f_i + g_j ≤ c_ij, with equality where the plan is positive."""
 
     plan: Array
     of_x: Array
@@ -84,14 +105,15 @@ def optimal_coupling(
     *,
     power: int = 1,
 ) -> Coupling:
-    """Return the plan γ that makes Σ γ_ij ‖x_i − y_j‖^power least, and its dual potentials, in float64.
+    """Return the plan γ that minimizes Σ γ_ij ‖x_i − y_j‖^power, and its dual potentials, in float64.
 
-    By POT's network simplex, which takes what is small beside its largest cost for a tie. So least costs of rows and
-    columns, which every plan pays, are taken off, and costs of which the best plan makes no use are cut: where it uses
-    none that is cut, it is the best of the whole costs, too. Distances are divided by a power of two.
+    POT's network simplex treats differences that are small relative to the largest cost as ties. Therefore the minima
+    of rows and columns, which do not change the optimal plan, are subtracted, and large costs are clipped at a
+    threshold: if the optimal plan uses no clipped cost, it is optimal for the original costs as well; otherwise the
+    threshold is increased. Distances are divided by a power of two.
 
-    Reference: Displacement interpolation using Lagrangian mass transport, N. Bonneel et al., 2011; POT: Python optimal
-    transport, R. Flamary et al., 2021.
+    Reference: *Displacement interpolation using Lagrangian mass transport*, N. Bonneel et al., 2011. *POT: Python
+    Optimal Transport*, R. Flamary et al., 2021.
 
     >>> optimal_coupling(torch.tensor([[0.0], [5.0]]), torch.tensor([[6.0], [0.0]])).plan.tolist()
     [[0.0, 0.5], [0.5, 0.0]]
@@ -125,7 +147,7 @@ def sliced_wasserstein(
 ) -> Float[Tensor, ""]:
     """Return the mean over `directions`, scaled to length one, of W₁ between the projections.
 
-    Reference: Wasserstein Barycenter and Its Application to Texture Mixing, Julien Rabin et al., 2011.
+    Reference: *Wasserstein Barycenter and Its Application to Texture Mixing*, Julien Rabin et al., 2011.
 
     >>> sliced_wasserstein(torch.zeros(2, 2), torch.ones(2, 2), torch.eye(2))
     tensor(1.)
@@ -145,15 +167,16 @@ def sinkhorn_divergence(
 ) -> Float[Tensor, ""]:
     """Return S_ε(x, y) = OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y) ≥ 0, of points of equal weight.
 
-    OT_ε is transport at cost ‖x − y‖^p/p with ε KL(γ‖a⊗b) added, ε = blur^p; the two last terms take the bias of that
-    away: S_ε(x, x) = 0. The limit ε → 0 is ½ W₂² for p = 2 and W₁ for p = 1. Potentials are found by Sinkhorn's
-    iteration, symmetric, one step at each blur as it shrinks from the data's diameter by the factor `scaling`: nearer
-    to 1 it is slower and closer: of two clouds of 300 points of N(0, I) in the plane it is 1 % low at 0.5 and 0.04 % at
-    0.9 where their means are 2 apart, 12 % and 0.4 % where 0.5. Differentiable once in `x` and `y`; memory grows with
-    n + m, not with their product.
+    OT_ε is optimal transport with cost ‖x − y‖^p/p and the regularization ε KL(γ‖a⊗b), ε = blur^p; the last two terms
+    remove its bias, so that S_ε(x, x) = 0. The limit for ε → 0 is ½ W₂² for p = 2 and W₁ for p = 1.
 
-    Reference: Interpolating between Optimal Transport and MMD using Sinkhorn Divergences, Jean Feydy et al., 2019,
-    arXiv 1810.08278.
+    The potentials are computed by symmetric Sinkhorn iterations, one for each blur, which decreases from the diameter
+    of the data by the factor `scaling`. A value closer to 1 is slower and more accurate: for two samples of 300 points
+    of N(0, I) in the plane whose means have distance 2 the result is 1 % too low with 0.5 and 0.04 % with 0.9; for
+    distance 0.5 it is 12 % and 0.4 %. Differentiable once in `x` and `y`; memory grows with n + m.
+
+    Reference: *Interpolating between Optimal Transport and MMD using Sinkhorn Divergences*, Jean Feydy et al., 2019,
+    arXiv:1810.08278.
 
     >>> sinkhorn_divergence(torch.zeros(3, 1), torch.ones(5, 1), power=1)
     tensor(1.)
@@ -162,15 +185,15 @@ def sinkhorn_divergence(
     choice("power", str(power), ("1", "2"))
     if not 0 < scaling < 1:
         raise ValueError(f"scaling: got {scaling}, wanted a number between 0 and 1")
-    found: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
-    return found
+    divergence: Tensor = _Sinkhorn.apply(x, y, blur, power, scaling)
+    return divergence
 
 
 class _Step(NamedTuple):
-    """What one of Sinkhorn's steps brings: the potential (n,), and its slope in x (n, d)."""
+    """The result of a Sinkhorn step: the potential (n,), and its gradient in x (n, d)."""
 
     potential: Tensor
-    slope: Tensor  # empty where not asked for
+    slope: Tensor  # empty if not requested
 
 
 class _Sinkhorn(torch.autograd.Function):
@@ -184,7 +207,7 @@ class _Sinkhorn(torch.autograd.Function):
         levels = math.ceil(math.log(diameter / blur) / -math.log(scaling))
         blurs = [diameter, *[diameter * scaling**k for k in range(levels)], blur]
         pairs = ((x, y), (y, x), (x, x), (y, y))
-        # the potential of each pair's first; the second's is `others` of it
+        # the potentials of the first sample of each pair; `_others` returns those of the second
         mine = [torch.zeros_like(a[:, 0]) for a, _ in pairs]
         for k, width in enumerate(blurs):
             new = [
@@ -192,7 +215,7 @@ class _Sinkhorn(torch.autograd.Function):
                 for pair, other in zip(pairs, _others(mine), strict=True)
             ]
             mine = new if k == 0 else [(a + b) / 2 for a, b in zip(mine, new, strict=True)]
-        # a whole step, all from the same point, and with it the slopes
+        # a full step of all potentials at once, with the gradients
         xy, yx, xx, yy = (
             _step(*pair, other, blur**power, power, fine, slope=True)
             for pair, other in zip(pairs, _others(mine), strict=True)
@@ -213,11 +236,11 @@ def _others(mine: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, fine: bool, slope: bool = False) -> _Step:
-    """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and Σ_j P_ij ∂c_ij/∂x_i, P_ij the shares in that mean."""
+    """Return f_i = −ε log mean_j exp((g_j − c_ij)/ε), and its gradient in x_i, Σ_j P_ij ∂c_ij/∂x_i."""
     center = middle(y)
     x, y = x - center, y - center
-    # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, but for the last term, which joins after the sum
-    # in powers of two: exp2 is several times faster than exp on processors
+    # −c_ij + g_j = x·y + (g_j − ½|y|²) − ½|x|² is one product, except for the last term, which is added after the sum.
+    # Base 2: exp2 is several times faster than exp on CPUs.
     bit = eps * math.log(2)
     right = torch.cat([y, (g - y.square().sum(1) / 2)[:, None]], 1).T.contiguous() / bit
     potentials, slopes = [], []
@@ -228,7 +251,7 @@ def _step(x: Tensor, y: Tensor, g: Tensor, eps: float, power: int, fine: bool, s
             distance = torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist")
             logits, outside = (g - (distance if power == 1 else distance.square() / 2)) / bit, 0.0
         top = logits.amax(1, keepdim=True)
-        shares = logits.sub_(top).clamp_(min=-115).exp2_()  # below, floats lose their leading digit and all their speed
+        shares = logits.sub_(top).clamp_(min=-115).exp2_()  # smaller results would be denormal floats, which are slow
         total = shares.sum(1, keepdim=True)
         potentials.append(outside - bit * (top + (total / len(y)).log2()).squeeze(1))
         if slope:

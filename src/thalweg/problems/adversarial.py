@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.checks import choice, positive
-from thalweg.objectives.adversarial import Rules, gradient_penalty
+from thalweg.objectives.adversarial import GANLoss, gradient_penalty
 from thalweg.objectives.transport import wasserstein
 from thalweg.training.problem import Batch, Diagnostics, Loss, Problem
 
@@ -35,17 +35,17 @@ class ClassConditional(Protocol):
 
 
 class AdversarialGame(Problem):
-    """Players "critic" and "generator", with the losses of `rules` on the critic's scores of data and of samples g(z).
+    """Players "critic" and "generator", with the losses of `gan_loss` on the critic's scores of data and samples.
 
-    `model` has the modules `generator` and `critic`, generate(z, y), judge(x, y) → scores (B,), `latent_dim`, and
-    `prepare` (raw data → the critic's units). A model with `classes` receives labels y, another None. Parts of the
-    critic with a method `project()` are projected after its step.
+    `model` has the modules `generator` and `critic`, generate(z, y), discriminate(x, y) → scores (B,), `latent_dim`,
+    and `preprocess` (raw data → the critic's units). A model with `classes` receives labels y, another None. Parts of
+    the critic with a method `project()` are projected after its step.
 
     Extras of the critic: the divergence that its loss estimates, by its name; `penalty` where there is one.
 
     Args:
         model: the two networks.
-        rules: the losses of both players, see `Rules`.
+        gan_loss: the losses of both players, see `GANLoss`.
         clip: bound on the absolute values of the critic's parameters, with biases, after its step; None: no bound.
         penalty: weight λ of the gradient penalty (‖∇f‖ − 1)² at points between data and samples; 0: none.
 
@@ -62,12 +62,12 @@ class AdversarialGame(Problem):
     True
     """
 
-    def __init__(self, model: Any, rules: Rules, *, clip: float | None = None, penalty: float = 0.0) -> None:
+    def __init__(self, model: Any, gan_loss: GANLoss, *, clip: float | None = None, penalty: float = 0.0) -> None:
         if clip is not None:
             positive("clip", clip)
         if not penalty >= 0:
             raise ValueError(f"penalty: got {penalty}, wanted a number of at least 0")
-        self.model, self.rules, self.clip, self.penalty = model, rules, clip, penalty
+        self.model, self.gan_loss, self.clip, self.penalty = model, gan_loss, clip, penalty
         self.validated = False  # the critic's loss on validation data does not say which generator is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "generator": model.generator}
         self.second_order = ("critic",) if penalty else ()
@@ -83,20 +83,20 @@ class AdversarialGame(Problem):
         model, y = self.model, self._labels(batch)
         z = batch.normal("z", model.latent_dim)
         if choice("player", player, self.players) == "generator":
-            return Loss(self.rules.generator(model.judge(model.generate(z, y), y)))
-        real = model.prepare(batch.x)
+            return Loss(self.gan_loss.generator(model.discriminate(model.generate(z, y), y)))
+        real = model.preprocess(batch.x)
         with torch.no_grad():
             fake = model.generate(z, y).to(real.dtype)
         if self._apart:
-            real_scores, fake_scores = model.judge(real, y), model.judge(fake, y)
+            real_scores, fake_scores = model.discriminate(real, y), model.discriminate(fake, y)
         else:
             both = None if y is None else torch.cat([y, y])
-            real_scores, fake_scores = model.judge(torch.cat([real, fake]), both).chunk(2)
-        values = self.rules.critic(real_scores, fake_scores)
-        extras = {self.rules.name: self.rules.estimate(real_scores, fake_scores)}
+            real_scores, fake_scores = model.discriminate(torch.cat([real, fake]), both).chunk(2)
+        values = self.gan_loss.critic(real_scores, fake_scores)
+        extras = {self.gan_loss.name: self.gan_loss.estimate(real_scores, fake_scores)}
         if self.penalty:
             epsilon = batch.uniform("epsilon", 1)
-            extras["penalty"] = gradient_penalty(lambda x: model.judge(x, y), real, fake, epsilon)
+            extras["penalty"] = gradient_penalty(lambda x: model.discriminate(x, y), real, fake, epsilon)
             values = values + self.penalty * extras["penalty"]
         return Loss(values, extras)
 
@@ -123,16 +123,16 @@ class AdversarialGame(Problem):
         Batch normalization uses its running statistics.
         """
         model, y = self.model, self._labels(batch)
-        real = model.prepare(batch.x)
+        real = model.preprocess(batch.x)
         fake = model.generate(batch.normal("z", model.latent_dim), y).to(real.dtype)
-        estimate = self.rules.estimate(model.judge(real, y), model.judge(fake, y)).mean()
+        estimate = self.gan_loss.estimate(model.discriminate(real, y), model.discriminate(fake, y)).mean()
         real, fake = real.flatten(1), fake.flatten(1)
         own = torch.cdist(real, real)
         third = own.kthvalue(min(4, len(real)), dim=1).values  # the nearest is the example itself
         spread = float(torch.cdist(fake, fake).mean() / own.mean().clamp(min=1e-12))
         values: dict[str, Tensor | float] = {
             "batch/W1": wasserstein(real, fake),
-            f"batch/{self.rules.name}": estimate,
+            f"batch/{self.gan_loss.name}": estimate,
             "batch/coverage": (torch.cdist(real, fake).amin(1) <= third).float().mean(),
             "batch/spread": spread,
         }

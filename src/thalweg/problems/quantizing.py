@@ -81,9 +81,9 @@ class Quantizing(Problem):
             if self._seen[name]:
                 uses, sums, candidates = _summary(self._seen[name], quantizer)
                 self._seen[name].clear()
-                quantizer.follow(uses, sums, self.decay)
+                quantizer.update_codes(uses, sums, self.decay)
                 if self.restart:
-                    quantizer.revive(candidates)
+                    quantizer.restart_dead_codes(candidates)
 
 
 def _summary(seen: list[Seen], quantizer: Quantizer) -> tuple[Tensor, Tensor, Candidates]:
@@ -114,14 +114,14 @@ class CodeLikelihood(Problem):
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.players: Mapping[str, nn.Module] = {"prior": model.law}
+        self.players: Mapping[str, nn.Module] = {"prior": model.code_prior}
 
     def loss(self, player: str, batch: Batch) -> Loss:
         """Return −log p of the batch's codes."""
         with torch.no_grad():
             codes = self.model.codes(batch.x)
-        if not isinstance(self.model.law, HasLogJoint):
-            return Loss(-self.model.law.log_prob(codes))
+        if not isinstance(self.model.code_prior, HasLogJoint):
+            return Loss(-self.model.code_prior.log_prob(codes))
         if batch.y is None:
             raise ValueError("labels: got none, wanted those that the codes are conditioned on")
-        return Loss(-self.model.law.log_joint(codes, batch.y))
+        return Loss(-self.model.code_prior.log_joint(codes, batch.y))

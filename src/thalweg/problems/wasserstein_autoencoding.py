@@ -66,7 +66,7 @@ class LatentGame(Problem):
     """
 
     def __init__(self, model: Any, *, weight: float = 10.0) -> None:
-        self.model, self.weight, self.rules = model, positive("weight", weight), non_saturating()
+        self.model, self.weight, self.gan_loss = model, positive("weight", weight), non_saturating()
         self.validated = False  # the critic's loss on validation data does not say which autoencoder is better
         self.players: Mapping[str, nn.Module] = {"critic": model.critic, "autoencoder": model.autoencoder}
 
@@ -77,10 +77,10 @@ class LatentGame(Problem):
                 _, code = _coded(self.model, batch)
             prior = self.model.sigma * batch.normal("z", self.model.latent_dim)
             scores = self.model.critic(torch.cat([prior, code.float()])).float().chunk(2)
-            return Loss(self.rules.critic(*scores), {self.rules.name: self.rules.estimate(*scores)})
+            return Loss(self.gan_loss.critic(*scores), {self.gan_loss.name: self.gan_loss.estimate(*scores)})
         target, code = _coded(self.model, batch)
         error = squared_error(self.model.autoencoder.decoder(code).float(), target)
-        adversarial = self.rules.generator(self.model.critic(code).float())
+        adversarial = self.gan_loss.generator(self.model.critic(code).float())
         return Loss(error + self.weight * adversarial, {"reconstruction": error})
 
 

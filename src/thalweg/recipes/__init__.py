@@ -1,15 +1,21 @@
-"""Recipes: a name on the command line → a function `recipe(spec, **options) -> Run`, a complete run ready to train.
+"""Recipes: each name on the command line is a function `recipe(spec, **options) -> Run`, a run that is ready to train.
 
-One literal table a family; the functions are imported when asked for, and import torch inside.
+There is one literal table per family. The functions are imported when they are needed, and import torch inside.
+
+A keyword-only parameter of a recipe is an option of the command line; the docstring's `Args` are its help text. Options
+that several recipes share are fields of a frozen dataclass, whose instance is the default of one parameter:
+`def beta_vae(spec, *, beta: float = 4.0, common: VAEOptions = VAEOptions(latent_dim=10))`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
 
 from thalweg.checks import choice
+from thalweg.config import group_options
 
 __all__ = ["FAMILIES", "recipe", "recipe_names"]
 
@@ -78,12 +84,12 @@ FAMILIES = {
 
 
 def recipe_names() -> list[str]:
-    """Return every recipe's name, family by family."""
+    """Return the names of all recipes, family by family."""
     return [name for table in FAMILIES.values() for name in table]
 
 
 def recipe(name: str) -> Callable[..., Any]:
-    """Return the recipe function of that name; an unknown one is a ValueError with the nearest.
+    """Return the recipe of that name, which takes its options as keyword arguments; raise ValueError if it is unknown.
 
     >>> recipe("vea")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -91,5 +97,14 @@ def recipe(name: str) -> Callable[..., Any]:
     """
     choice("recipe", name, recipe_names())
     module, function = next(table[name] for table in FAMILIES.values() if name in table).split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    return _flat(getattr(importlib.import_module(module), function))
+
+
+def _flat(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function with the fields of its option groups as keyword arguments of its own."""
+
+    @functools.wraps(function)
+    def flat(spec: Any, **options: Any) -> Any:
+        return function(spec, **group_options(function, options))
+
+    return flat

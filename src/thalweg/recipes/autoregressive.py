@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from thalweg.recipes.requirements import number_of_classes
+
 if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
@@ -19,16 +21,16 @@ def pixelcnn(
     binarized: bool = False,
     conditional: bool = False,
 ) -> Run:
-    """Gated PixelCNN: an exact law of images, pixel after pixel, by maximum likelihood.
+    """Gated PixelCNN: exact probabilities of images, pixel by pixel, by maximum likelihood.
 
     Args:
-        hidden: features of each of the two stacks, for each channel
+        hidden: features of each of the two stacks, per channel
         layers: gated layers
-        binarized: model which pixels are above half range, in place of their levels
-        conditional: a law for each class, and so a classifier too
+        binarized: model whether pixels are above half of their range, in place of their levels
+        conditional: one distribution per class, which makes the model a classifier as well
 
-    Reference: Conditional Image Generation with PixelCNN Decoders, Aäron van den Oord, Nal Kalchbrenner, Oriol Vinyals,
-    Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv 1606.05328.
+    Reference: *Conditional Image Generation with PixelCNN Decoders*, Aäron van den Oord, Nal Kalchbrenner, Oriol
+    Vinyals, Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv:1606.05328.
     """
     from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.autoregressive.pixelcnn import PixelCNN
@@ -36,8 +38,8 @@ def pixelcnn(
     from thalweg.training.run import Run, Stage
 
     if spec.kind != "image" or spec.levels is None:
-        raise ValueError(f"pixelcnn: got data '{spec.name}' of {_told(spec)}, wanted images")
-    context = classes("conditional", spec) if conditional else 0
+        raise ValueError(f"pixelcnn: got data '{spec.name}' of {spec.kind}s, wanted images")
+    context = number_of_classes(spec, conditional)
     settings: dict[str, Any] = {"hidden": hidden, "layers": layers, "binarized": binarized}
     model = conditioned(PixelCNN(spec.shape, spec.levels, context=context, **settings))
     stage = Stage(
@@ -54,19 +56,8 @@ def pixelcnn(
     return Run(model, (stage,))
 
 
-def conditioned(law: Any) -> Any:
-    """Return the law, or the class-conditional model around it where it has a context."""
-    from thalweg.models.autoregressive.conditional import ClassConditional
+def conditioned(model: Any) -> Any:
+    """Return the model, or the class-conditional model around it where it has a context."""
+    from thalweg.models.class_conditional import ClassConditional
 
-    return ClassConditional(law) if law.context else law
-
-
-def classes(option: str, spec: Spec) -> int:
-    """Return how many classes there are, or refuse the option."""
-    if not spec.classes:
-        raise ValueError(f"{option}: got data '{spec.name}' without classes, wanted labels to condition on")
-    return len(spec.classes)
-
-
-def _told(spec: Spec) -> str:
-    return "tokens" if spec.kind == "tokens" else "vectors"
+    return ClassConditional(model) if model.context else model

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from thalweg.recipes.requirements import refuse_tokens
+
 if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
@@ -14,7 +16,7 @@ __all__ = ["lenet5", "softmax_regression"]
 def softmax_regression(spec: Spec) -> Run:
     """Linear classifier of images or vectors: softmax(A x + b), trained on the cross-entropy.
 
-    Reference: McCullagh, Nelder, *Generalized Linear Models*, 1989, chapter 5.
+    Reference: *Generalized Linear Models*, Peter McCullagh, John Nelder, 1989, chapter 5.
     """
     from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
@@ -22,8 +24,7 @@ def softmax_regression(spec: Spec) -> Run:
     from thalweg.training.run import Run, Stage
 
     classes = _classes("softmax-regression", spec)
-    if spec.kind == "tokens":
-        raise ValueError(f"softmax-regression: got data '{spec.name}' of tokens, wanted images or vectors")
+    refuse_tokens("softmax-regression", spec)
     levels = spec.levels if spec.kind == "image" else None
     model = SoftmaxRegression(spec.shape, classes, levels=levels, mean=spec.mean, std=spec.std)
     stage = Stage(
@@ -44,15 +45,16 @@ def lenet5(
     rotate: float = 0.0,
     hflip: bool = False,
 ) -> Run:
-    """LeNet-5, the convolutional classifier of images, trained on the cross-entropy.
+    """LeNet-5, a convolutional classifier of images, trained on the cross-entropy.
 
     Args:
         variant: modern has ReLU, max pooling and full connections; original is the network of 1998
-        shift: pixels by which a training image is shifted at random, each way
-        rotate: degrees by which it is rotated at random, each way
-        hflip: mirror it left-right at random; not for digits or letters
+        shift: largest random shift of a training image, in pixels, in each direction
+        rotate: largest random rotation of a training image, in degrees, in each direction
+        hflip: flip training images horizontally at random; not for digits or letters
 
-    Reference: LeCun, Bottou, Bengio, Haffner, *Gradient-based learning applied to document recognition*, 1998.
+    Reference: *Gradient-Based Learning Applied to Document Recognition*, Yann LeCun, Léon Bottou, Yoshua Bengio,
+    Patrick Haffner, 1998.
     """
     from thalweg.checks import choice
     from thalweg.config import OptimizerConfig, ScheduleConfig
@@ -80,7 +82,7 @@ def lenet5(
 
 
 def _classes(name: str, spec: Spec) -> int:
-    """Return how many classes there are, or refuse."""
+    """Return the number of classes; raise ValueError where there are fewer than two."""
     if spec.classes is None:
         raise ValueError(f"{name}: got data '{spec.name}' without labels, wanted classes")
     if len(spec.classes) < 2:

@@ -1,10 +1,10 @@
-"""Recipes of the simplest flows: on the line, and affine."""
+"""Recipes of the simplest flows: of a scalar, and affine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from thalweg.recipes.flows import fitted, flow_settings
+from thalweg.recipes.flows import FlowOptions, fitted, flow_settings
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
@@ -23,39 +23,35 @@ def flow_1d(
     bound: float = 5.0,
     conditional: bool = False,
 ) -> Run:
-    """A flow of one number to a normal, logistic, uniform or Beta(5, 5) law, by maximum likelihood.
+    """Flow of a scalar to a normal, logistic, uniform or Beta(5, 5) base distribution, by maximum likelihood.
 
     Args:
-        map: a monotone function made of a gaussian or logistic mixture's distribution function, or a spline
-        base: law of z; the lecture's three are uniform, beta and normal
-        components: of the mixture
-        bins: of the spline
-        bound: the spline moves what is in [-bound, bound], in standard deviations of the data
-        conditional: a density for each class, and so a classifier too
+        map: monotone function: from the distribution function of a gaussian or logistic mixture, or a spline
+        base: base distribution
+        components: number of components of the mixture
+        bins: number of bins of the spline
+        bound: the spline transforms values in [-bound, bound], in standard deviations of the data
+        conditional: one density per class, which makes the model a classifier as well
 
-    Reference: Normalizing Flows for Probabilistic Modeling and Inference, George Papamakarios, Eric Nalisnick,
-    Danilo Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, section 2.2, arXiv 1912.02762.
+    Reference: *Normalizing Flows for Probabilistic Modeling and Inference*, George Papamakarios, Eric Nalisnick, Danilo
+    Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, arXiv:1912.02762, section 2.2.
     """
     from thalweg.models.flows.flow_1d import Flow1D
 
-    settings = flow_settings("flow-1d", spec, conditional=conditional)
+    settings = flow_settings("flow-1d", spec, FlowOptions(conditional=conditional))
     if spec.shape != (1,):
         raise ValueError(f"flow-1d: got data '{spec.name}' of shape {spec.shape}, wanted vectors of one column")
     flow = Flow1D(spec.shape, map=map, base=base, components=components, bins=bins, bound=bound, **settings)
     return fitted(flow, steps=3000, lr=1e-2)
 
 
-def affine_flow(spec: Spec, *, alpha: float = 0.05, conditional: bool = False) -> Run:
-    """The affine flow X = AZ + b, a Gaussian, on vectors or logits of images, by maximum likelihood.
+def affine_flow(spec: Spec, *, common: FlowOptions = FlowOptions()) -> Run:
+    """The affine flow X = AZ + b, a Gaussian, of vectors or logits of images, by maximum likelihood.
 
-    Args:
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
-
-    Reference: Normalizing Flows for Probabilistic Modeling and Inference, George Papamakarios, Eric Nalisnick,
-    Danilo Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, arXiv 1912.02762.
+    Reference: *Normalizing Flows for Probabilistic Modeling and Inference*, George Papamakarios, Eric Nalisnick, Danilo
+    Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, arXiv:1912.02762.
     """
     from thalweg.models.flows.affine import AffineFlow
 
-    settings = flow_settings("affine-flow", spec, alpha=alpha, conditional=conditional)
+    settings = flow_settings("affine-flow", spec, common)
     return fitted(AffineFlow(spec.shape, **settings), steps=3000, lr=1e-2)

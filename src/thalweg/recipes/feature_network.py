@@ -1,4 +1,4 @@
-"""The network that images are compared by where no other is asked for: trained once a data set, and kept."""
+"""The default feature network for images: trained once per data set, and cached."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from thalweg.training import Run, Sources, Stage, train
 
 __all__ = ["feature_network"]
 
-LAYOUT = 2  # of the network and its training: another number, another file
+LAYOUT = 2  # version of the network and its training; part of the file name
 SIZE, BASE, HIDDEN = 64, 16, 128
-LARGEST = 64  # side of the images the network sees; larger ones are brought down to it
+MAX_SIDE = 64  # larger images are reduced to this side
 BATCH = 128
 
 
@@ -38,24 +38,25 @@ def feature_network(
     *,
     cache: Path | str | None = None,
     device: torch.device | str = "cpu",
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> tuple[str, nn.Module]:
-    """Return a small convolutional network from raw images to 64 features, trained once a data set, and its name.
+    """Return the name of a small convolutional network from raw images to 64 features, and the network.
 
-    Where the training split has labels they are the last hidden layer of a classifier, else the code of an autoencoder.
-    The training is a function of the data alone, some seconds to half a minute long. The network is kept in
-    `cache`/features (default: the cache of downloaded data) by the data's fingerprint; its name has the first digits of
-    the hash of its weights, so numbers of two networks cannot share a column. A damaged file is told of and made anew.
+    The features are the last hidden layer of a classifier where the training split has labels, otherwise the code of an
+    autoencoder. The training depends on the data only and takes from a few seconds to half a minute. The network is
+    stored in `cache`/features (default: the cache of downloaded data) under the data's fingerprint. Its name contains
+    the first digits of the hash of its weights, so that results with two networks do not share a column. A damaged file
+    is reported to `log` and replaced.
     """
     spec, path = dataset.spec, None
     if spec.fingerprint:
         path = Path(cache or cache_folder()) / "features" / f"{spec.fingerprint}-{LAYOUT}.safetensors"
     network = _network(spec, _labeled(dataset))
-    digest = _read(network, path, say) if path else None
+    digest = _read(network, path, log) if path else None
     if digest is None:
-        say(f"training the features that images of {spec.name} are compared by, once for these data")
+        log(f"training a feature network for the images of {spec.name}, once for these data")
         _train(network, dataset, device)
-        digest = _write(network, path, say)
+        digest = _write(network, path, log)
     return f"network trained on {spec.name} (sha256 {digest[:12]})", network.to(device).eval().requires_grad_(False)
 
 
@@ -64,7 +65,7 @@ def _labeled(dataset: Dataset) -> bool:
 
 
 def _network(spec: Spec, labeled: bool) -> nn.Sequential:
-    """Return the way from raw images to features, its weights a function of nothing but the kind of data."""
+    """Return the untrained network from raw images to features; its weights depend only on the kind of data."""
     small = _small(spec)
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(fold(0, "features"))
@@ -78,11 +79,11 @@ def _network(spec: Spec, labeled: bool) -> nn.Sequential:
 
 def _small(spec: Spec) -> tuple[int, int, int]:
     channels, height, width = spec.shape
-    return channels, min(height, LARGEST), min(width, LARGEST)
+    return channels, min(height, MAX_SIDE), min(width, MAX_SIDE)
 
 
 def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str) -> None:
-    """Train it as a part of a classifier or of an autoencoder, some 10 to 30 s at most on a core."""
+    """Train the network as part of a classifier or of an autoencoder, at most 10 to 30 s on one core."""
     small, n, labeled = _small(dataset.spec), len(dataset.train), _labeled(dataset)
     area = small[1] * small[2]
     with torch.random.fork_rng([]):
@@ -91,7 +92,7 @@ def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str)
             model: Any = nn.Sequential(network, nn.Linear(SIZE, len(dataset.spec.classes or ())))
         else:
             decoder = conv_decoder(SIZE, small, base=BASE, hidden=HIDDEN)
-            model = _Rebuilding(network[:-1], network[-1], decoder)
+            model = _Reconstructing(network[:-1], network[-1], decoder)
     size = min(BATCH, n)
     stage = Stage(
         problem=Supervised(model) if labeled else Autoencoding(model),
@@ -109,48 +110,48 @@ def _train(network: nn.Sequential, dataset: Dataset, device: torch.device | str)
 
 @torch.no_grad()
 def _to_unit_variance(network: nn.Sequential, dataset: Dataset, device: torch.device) -> None:
-    """Scale all features by one number, so that their mean variance is 1: that is the unit of distances."""
+    """Scale all features by one factor so that their mean variance is 1, the unit of distances."""
     some = torch.from_numpy(np.array(dataset.train.x[:5000]))
     features = torch.cat([network(x.to(device)) for x in some.split(500)])
     last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
     scale = features.var(0).mean().sqrt().clamp(min=1e-6)
-    for parameter in last.parameters():  # what follows it, a leaky ReLU or nothing, scales along
+    for parameter in last.parameters():  # a leaky ReLU after it is homogeneous
         parameter.div_(scale)
 
 
-class _Rebuilding(nn.Module):
-    """What an `Autoencoding` trains: `preprocess` makes y of raw data, and y is encoded and decoded."""
+class _Reconstructing(nn.Module):
+    """The model that `Autoencoding` trains: `preprocess` maps raw data to y, and y is encoded and decoded."""
 
     def __init__(self, preprocess: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.preprocess, self.network = preprocess, nn.Sequential(encoder, decoder)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return y rebuilt."""
-        rebuilt: Tensor = self.network(y)
-        return rebuilt
+        """Return the reconstruction of y."""
+        reconstruction: Tensor = self.network(y)
+        return reconstruction
 
 
-def _read(network: nn.Sequential, path: Path, say: Callable[[str], None]) -> str | None:
-    """Fill the network with the weights that are kept and return their hash; None where there are no sound ones."""
+def _read(network: nn.Sequential, path: Path, log: Callable[[str], None]) -> str | None:
+    """Load the stored weights into the network and return their hash; None where there is no valid file."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            told, tensors = file.metadata()["sha256"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _digest(tensors) != told:
-            raise ValueError("its tensors do not give its checksum")
+            stored, tensors = file.metadata()["sha256"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(tensors) != stored:
+            raise ValueError("the checksum does not match its tensors")
         if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in network.state_dict().items()}:
-            raise ValueError("it holds other tensors")
+            raise ValueError("it holds tensors of other shapes")
         network.load_state_dict(tensors)
     except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
-        say(f"features: {path} is damaged ({' '.join(str(error).split())[:100]}); making it anew")
+        log(f"features: {path} is damaged ({' '.join(str(error).split())[:100]}); training the network again")
         return None
-    return str(told)
+    return str(stored)
 
 
-def _write(network: nn.Sequential, path: Path | None, say: Callable[[str], None]) -> str:
-    """Keep the weights and return their hash. A place that cannot be written to is told of, and does no harm."""
+def _write(network: nn.Sequential, path: Path | None, log: Callable[[str], None]) -> str:
+    """Store the weights and return their hash. A cache that cannot be written to is reported and ignored."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     digest = _digest(tensors)
     if path:
@@ -158,7 +159,7 @@ def _write(network: nn.Sequential, path: Path | None, say: Callable[[str], None]
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, save(tensors, metadata={"sha256": digest}))
         except OSError as error:
-            say(f"features: {path} cannot be written ({error.strerror}); they will be trained again next time")
+            log(f"features: {path} cannot be written ({error.strerror}); the network will be trained again next time")
     return digest
 
 

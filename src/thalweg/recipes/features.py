@@ -1,4 +1,4 @@
-"""What samples are compared by: the data themselves, a small network trained for the purpose, or another."""
+"""The features that samples are compared by: raw values, a small network trained on the data, or another network."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Extractor", "features_for"]
 
-CHUNK = 32  # images at a time through Inception, whose maps are large
+CHUNK = 32  # images per pass through Inception, whose feature maps are large
 
 
 class Extractor(NamedTuple):
-    """What takes raw examples (B, *shape) to features (B, d), and the name that numbers made with it carry."""
+    """A function from raw examples (B, *shape) to features (B, d), and its name in the results."""
 
     name: str
     extract: Callable[[Tensor], Tensor]
@@ -36,15 +36,16 @@ def features_for(
     *,
     cache: Path | str | None = None,
     device: torch.device | str = "cpu",
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> Extractor | None:
-    """Return what examples of `dataset` are compared by; None: the raw values.
+    """Return the features by which examples of `dataset` are compared; None means the raw values.
 
-    `choice` is "auto" (or None): raw columns of vectors, and of images of at least 8×8 the `feature_network`;
-    "pixels": raw values; a path of Inception's weights, .pth or .pt (the published FID network; see `Inception`); or
-    "package.module:factory", called without arguments to make what takes raw examples (B, *shape) to (B, d).
+    `choice` is "auto" (or None) for the raw columns of vectors and the `feature_network` of images of at least 8×8;
+    "pixels" for raw values; a path of Inception's weights, .pth or .pt (the published FID network; see `Inception`); or
+    "package.module:factory", a function without arguments that returns a function from raw examples (B, *shape) to
+    features (B, d).
 
-    Raises ValueError for another choice, or one that cannot be followed.
+    Raises ValueError for an unknown choice, for weights that cannot be read and for a factory that fails.
 
     >>> from thalweg.data import load
     >>> from thalweg.config import DataConfig
@@ -57,12 +58,12 @@ def features_for(
     if choice in (None, "auto"):
         from thalweg.recipes.feature_network import feature_network
 
-        name, network = feature_network(dataset, cache=cache, device=device, say=say)
+        name, network = feature_network(dataset, cache=cache, device=device, log=log)
         return Extractor(name, lambda x: network(x.to(device)))
     if choice.endswith((".pth", ".pt")):
         return _inception(Path(choice), spec, device)
     if ":" in choice:
-        return Extractor(choice, _made(choice))
+        return Extractor(choice, _from_factory(choice))
     known = ["auto", "pixels"]
     raise ValueError(
         f"features: got '{choice}', wanted one of {', '.join(known)}, a package.module:factory, or a file of weights "
@@ -86,20 +87,20 @@ def _inception(path: Path, spec: Spec, device: torch.device | str) -> Extractor:
     return Extractor(f"Inception-v3 (sha256 {digest[:12]})", extract)
 
 
-def _made(choice: str) -> Callable[[Tensor], Tensor]:
-    """Return what the factory named package.module:factory makes."""
+def _from_factory(choice: str) -> Callable[[Tensor], Tensor]:
+    """Return the result of the factory named package.module:factory."""
     module, _, factory = choice.partition(":")
     here = os.getcwd()
-    sys.path.append(here)  # a module in the folder of the user, as `python -m` would find it
+    sys.path.append(here)  # modules in the user's folder are found as by `python -m`
     try:
-        made: Any = getattr(importlib.import_module(module), factory)()
-    except Exception as error:  # another's code may raise anything
+        factory_result: Any = getattr(importlib.import_module(module), factory)()
+    except Exception as error:  # a user's code may raise any exception
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
             f"features: got '{choice}', wanted a factory that can be imported and called ({reason})"
         ) from None
     finally:
         sys.path.remove(here)
-    if not callable(made):
-        raise ValueError(f"features: got '{choice}', which made {type(made).__name__}, wanted a callable")
-    return made
+    if not callable(factory_result):
+        raise ValueError(f"features: got '{choice}', which returned {type(factory_result).__name__}, wanted a callable")
+    return factory_result

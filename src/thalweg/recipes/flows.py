@@ -1,14 +1,26 @@
-"""Recipes of coupling flows, and what all recipes of flows share."""
+"""Recipes of coupling and autoregressive flows, and what all recipes of flows share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from thalweg.config import setting
+from thalweg.recipes.requirements import number_of_classes, refuse_tokens
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["chosen", "fitted", "flow_settings", "iaf", "maf", "nice", "nsf"]
+__all__ = ["FlowOptions", "chosen", "fitted", "flow_settings", "iaf", "maf", "nice", "nsf"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOptions:
+    """The options that all flows share."""
+
+    alpha: float = setting(0.05, "images are scaled to [alpha, 1 - alpha] before the logit")
+    conditional: bool = setting(False, "one density per class, which makes the model a classifier as well")
 
 
 def nice(
@@ -18,28 +30,25 @@ def nice(
     hidden: int | None = None,
     depth: int | None = None,
     base: Literal["logistic", "normal"] = "logistic",
-    alpha: float = 1e-6,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(alpha=1e-6),
 ) -> Run:
-    """NICE, additive couplings and one scale a coordinate, on vectors or flattened images, by maximum likelihood.
+    """NICE: additive couplings and one scale per coordinate, on vectors or flattened images, by maximum likelihood.
 
-    The widths of large images are the paper's, for MNIST; the paper takes images scaled to [0, 1], here they go through
-    a logit first, as in Real NVP.
+    The network sizes for large images are those of the paper for MNIST. The paper models images scaled to [0, 1]; here
+    they are mapped through a logit first, as in Real NVP.
 
     Args:
-        layers: number of couplings
-        hidden: units of a hidden layer; by default 1000 for images of more than 256 values, else 128
-        depth: hidden layers of a coupling's network; by default 5 for images of more than 256 values, else 2
-        base: law of z
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
+        layers: number of coupling layers
+        hidden: units of a hidden layer; by default 1000 for images of more than 256 values, otherwise 128
+        depth: hidden layers of a coupling's network; by default 5 for images of more than 256 values, otherwise 2
+        base: base distribution
 
-    Reference: NICE: Non-linear Independent Components Estimation, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
-    arXiv 1410.8516.
+    Reference: *NICE: Non-linear Independent Components Estimation*, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
+    arXiv:1410.8516.
     """
     from thalweg.models.flows.nice import NICE
 
-    settings = flow_settings("nice", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("nice", spec, common, min_size=2)
     large = spec.kind == "image" and spec.size > 256
     hidden, depth = chosen(hidden, 1000 if large else 128), chosen(depth, 5 if large else 2)
     return fitted(NICE(spec.shape, layers=layers, hidden=hidden, depth=depth, base=base, **settings), lr=1e-3)
@@ -53,26 +62,23 @@ def nsf(
     bound: float = 4.0,
     hidden: int = 64,
     depth: int = 2,
-    alpha: float = 0.05,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(),
 ) -> Run:
-    """Neural spline flow: couplings that move values by monotone rational-quadratic splines, by maximum likelihood.
+    """Neural spline flow: couplings with monotone rational-quadratic splines, by maximum likelihood.
 
     Args:
-        layers: number of couplings
-        bins: of each spline
-        bound: the splines move what is in [-bound, bound], in standard deviations of the data
+        layers: number of coupling layers
+        bins: number of bins of each spline
+        bound: the splines transform values in [-bound, bound], in standard deviations of the data
         hidden: units of a hidden layer of a coupling's network
         depth: hidden layers of a coupling's network
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
 
-    Reference: Neural Spline Flows, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
-    arXiv 1906.04032.
+    Reference: *Neural Spline Flows*, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
+    arXiv:1906.04032.
     """
     from thalweg.models.flows.nsf import NSF
 
-    settings = flow_settings("nsf", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("nsf", spec, common, min_size=2)
     return fitted(NSF(spec.shape, layers=layers, bins=bins, bound=bound, hidden=hidden, depth=depth, **settings))
 
 
@@ -85,27 +91,24 @@ def maf(
     bound: float = 4.0,
     hidden: int = 128,
     depth: int = 2,
-    alpha: float = 1e-6,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(alpha=1e-6),
 ) -> Run:
-    """Masked autoregressive flow: each value is mapped by parameters read from those before it, by maximum likelihood.
+    """Masked autoregressive flow: each value is mapped with parameters computed from the values before it.
 
     Args:
         map: affine, as in the paper, or spline, a monotone rational-quadratic spline
         layers: number of autoregressive layers, in alternating order
-        bins: of each spline
-        bound: the splines map values in [-bound, bound], in standard deviations of the data
+        bins: number of bins of each spline
+        bound: the splines transform values in [-bound, bound], in standard deviations of the data
         hidden: units of a hidden layer of a masked network
         depth: hidden layers of a masked network
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
 
-    Reference: Masked Autoregressive Flow for Density Estimation, George Papamakarios, Theo Pavlakou, Iain Murray, 2017,
-    arXiv 1705.07057.
+    Reference: *Masked Autoregressive Flow for Density Estimation*, George Papamakarios, Theo Pavlakou, Iain Murray,
+    2017, arXiv:1705.07057.
     """
     from thalweg.models.flows.maf import MAF
 
-    settings = flow_settings("maf", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("maf", spec, common, min_size=2)
     networks = {"layers": layers, "hidden": hidden, "depth": depth}
     return fitted(MAF(spec.shape, map=map, bins=bins, bound=bound, **networks, **settings), lr=1e-3)
 
@@ -116,38 +119,35 @@ def iaf(
     layers: int = 5,
     hidden: int = 64,
     depth: int = 2,
-    alpha: float = 1e-6,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(alpha=1e-6),
 ) -> Run:
-    """Inverse autoregressive flow: samples in one pass; the density of data, and so training, value after value.
+    """Inverse autoregressive flow: samples take one pass; the density of data, and training, take one pass per value.
 
     Args:
         layers: number of autoregressive layers, in alternating order
         hidden: units of a hidden layer of a masked network
         depth: hidden layers of a masked network
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
 
-    Reference: Improving Variational Inference with Inverse Autoregressive Flow, Diederik P. Kingma et al., 2016,
-    arXiv 1606.04934.
+    Reference: *Improving Variational Inference with Inverse Autoregressive Flow*, Diederik P. Kingma et al., 2016,
+    arXiv:1606.04934.
     """
     from thalweg.models.flows.iaf import IAF
 
-    settings = flow_settings("iaf", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("iaf", spec, common, min_size=2)
     return fitted(IAF(spec.shape, layers=layers, hidden=hidden, depth=depth, **settings), lr=1e-3)
 
 
-def chosen(given: int | None, default: int) -> int:
-    """Return what was given, a 0 too, so that it is refused where it is used; else the default."""
-    return default if given is None else given
+def chosen(value: int | None, default: int) -> int:
+    """Return the value, or the default for None; a value of 0 is kept, and refused where it is used."""
+    return default if value is None else value
 
 
 def fitted(
     flow: Any, *, lr: float = 2e-3, steps: int = 15_000, batch_size: int = 512, validate_every: int = 200
 ) -> Run:
-    """Return the run of the flow, or of the class-conditional model around it, by maximum likelihood."""
+    """Return the maximum-likelihood run of the flow or, if it has a context, of the class-conditional model of it."""
     from thalweg.config import OptimizerConfig, ScheduleConfig
-    from thalweg.models.flows.conditional import ClassConditional
+    from thalweg.models.class_conditional import ClassConditional
     from thalweg.problems.likelihood import Likelihood
     from thalweg.training.run import Run, Stage
 
@@ -157,8 +157,8 @@ def fitted(
         steps=steps,
         batch_size=batch_size,
         validate_every=validate_every,
-        clip_norm=1.0,  # a rare example at the edge of the support may have a huge gradient
-        patience=25,  # on a thousand scans a flow begins to learn them by heart after a few hundred steps
+        clip_norm=1.0,  # a rare example at the edge of the support may have a very large gradient
+        patience=25,  # with a thousand images a flow starts to memorize them after a few hundred steps
         optimizers={"model": OptimizerConfig(lr=lr)},
         schedules={"model": ScheduleConfig(name="cosine", warmup=200)},
         ema={"model": 0.999},
@@ -166,19 +166,14 @@ def fitted(
     return Run(model, (stage,))
 
 
-def flow_settings(
-    name: str, spec: Spec, *, alpha: float = 0.05, conditional: bool = False, least: int = 1
-) -> dict[str, Any]:
-    """Return what every flow is told of the data; refuse data it cannot take."""
-    if spec.kind == "tokens":
-        raise ValueError(f"{name}: got data '{spec.name}' of tokens, wanted images or vectors")
-    if spec.size < least:
+def flow_settings(name: str, spec: Spec, options: FlowOptions, *, min_size: int = 1) -> dict[str, Any]:
+    """Return the arguments that every flow takes; raise ValueError for data that it cannot model."""
+    refuse_tokens(name, spec)
+    if spec.size < min_size:
         raise ValueError(
-            f"{name}: got data '{spec.name}' of one number, wanted at least {least} (a coupling has two parts)"
+            f"{name}: got data '{spec.name}' of one number, wanted at least {min_size} (a coupling has two parts)"
         )
-    if conditional and not spec.classes:
-        raise ValueError(f"conditional: got data '{spec.name}' without classes, wanted labels to condition on")
-    context = len(spec.classes or ()) if conditional else 0
+    context = number_of_classes(spec, options.conditional)
     if spec.kind == "image":
-        return {"levels": spec.levels, "alpha": alpha, "context": context}
+        return {"levels": spec.levels, "alpha": options.alpha, "context": context}
     return {"mean": spec.mean, "std": spec.std, "discrete": spec.discrete, "context": context}

@@ -1,11 +1,11 @@
-"""Recipes of flows that have a form for vectors and one, on several scales, for images."""
+"""Recipes of flows with a dense form for vectors and a multi-scale, convolutional form for images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 from thalweg.checks import choice
-from thalweg.recipes.flows import chosen, fitted, flow_settings
+from thalweg.recipes.flows import FlowOptions, chosen, fitted, flow_settings
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["glow", "real_nvp"]
 
-SMALL, MEDIUM = 256, 1024  # values of an image
+MAX_SMALL_SIZE, MAX_MEDIUM_SIZE = 256, 1024  # number of values of an image
 
 
 def real_nvp(
@@ -26,29 +26,27 @@ def real_nvp(
     batch_norm: bool = False,
     hidden: int | None = None,
     depth: int | None = None,
-    alpha: float = 1e-6,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(alpha=1e-6),
 ) -> Run:
-    """Real NVP, a normalizing flow of affine couplings, by maximum likelihood: convolutional on images.
+    """Real NVP: affine couplings, by maximum likelihood; convolutional on images.
 
     Args:
         architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
-        layers: number of couplings; by default 24 in the plane, where each reads one number, else 12 (dense)
-        scales: after each but the last, half of the values leave; by default up to 3 (multi-scale)
-        last_scale: lecture: as the other scales; paper: four checkerboard couplings without a squeeze (multi-scale)
-        batch_norm: normalize after every coupling (multi-scale)
-        hidden: units or channels of a hidden layer of a coupling's network; by default 32 in the plane, else 64
-            (dense), 32 or, above 1024 values, 64 (multi-scale)
+        layers: number of coupling layers; by default 24 for vectors of two values, otherwise 12 (dense)
+        scales: number of scales; half of the values are split off after each but the last; by default up to 3
+            (multi-scale)
+        last_scale: lecture: like the other scales; paper: four checkerboard couplings without a squeeze (multi-scale)
+        batch_norm: batch normalization after every coupling (multi-scale)
+        hidden: units or channels of a hidden layer of a coupling's network; by default 32 for vectors of two values,
+            otherwise 64 (dense); 32 or, above 1024 values, 64 (multi-scale)
         depth: hidden layers (dense) or residual blocks (multi-scale) of a coupling's network; by default 2 or 1
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017,
+    arXiv:1605.08803.
     """
     from thalweg.models.flows.real_nvp import ImageRealNVP, RealNVP
 
-    settings = flow_settings("real-nvp", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("real-nvp", spec, common, min_size=2)
     if dense("real-nvp", spec, architecture):
         if batch_norm:
             raise ValueError("batch_norm: got True of the dense architecture, wanted multi-scale")
@@ -64,7 +62,7 @@ def real_nvp(
         scales=scales,
         last_scale=last_scale,
         batch_norm=batch_norm,
-        hidden=chosen(hidden, 32 if spec.size <= MEDIUM else 64),
+        hidden=chosen(hidden, 32 if spec.size <= MAX_MEDIUM_SIZE else 64),
         depth=chosen(depth, 1),
         **settings,
     )
@@ -79,43 +77,41 @@ def glow(
     layers: int = 8,
     hidden: int | None = None,
     depth: int = 2,
-    alpha: float = 1e-6,
-    conditional: bool = False,
+    common: FlowOptions = FlowOptions(alpha=1e-6),
 ) -> Run:
-    """Glow, a normalizing flow of invertible 1×1 convolutions and affine couplings, by maximum likelihood.
+    """Glow: invertible 1×1 convolutions and affine couplings, by maximum likelihood.
 
     Args:
         architecture: multi-scale is convolutional; dense flattens images; auto is multi-scale for images of even sides
-        scales: levels, after each of which but the last half of the values leave; by default up to 3 (multi-scale)
-        layers: steps of ActNorm, linear map and coupling; in each level (multi-scale)
-        hidden: units or channels of a hidden layer of a coupling's network; by default 64 or, of images above 1024
-            values, 128
+        scales: number of scales; half of the values are split off after each but the last; by default up to 3
+            (multi-scale)
+        layers: number of steps, each ActNorm, linear map and coupling; per scale (multi-scale)
+        hidden: units or channels of a hidden layer of a coupling's network; by default 64 or, for images above
+            1024 values, 128
         depth: hidden layers of a coupling's network (dense)
-        alpha: how far the logit of an image's values stays from its ends
-        conditional: a density for each class, and so a classifier too
 
-    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
-    arXiv 1807.03039.
+    Reference: *Glow: Generative Flow with Invertible 1×1 Convolutions*, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv:1807.03039.
     """
     from thalweg.models.flows.glow import Glow, ImageGlow
 
-    settings = flow_settings("glow", spec, alpha=alpha, conditional=conditional, least=2)
+    settings = flow_settings("glow", spec, common, min_size=2)
     if dense("glow", spec, architecture):
         return fitted(Glow(spec.shape, layers=layers, hidden=chosen(hidden, 64), depth=depth, **settings))
-    hidden = chosen(hidden, 64 if spec.size <= MEDIUM else 128)
+    hidden = chosen(hidden, 64 if spec.size <= MAX_MEDIUM_SIZE else 128)
     flow = ImageGlow(spec.shape, scales=scales, layers=layers, hidden=hidden, **settings)
     return fitted(flow, **budget(spec, small=2000, large=8000))
 
 
 def budget(spec: Spec, *, small: int, large: int) -> dict[str, int]:
-    """Return how long and how to train on small or large images: minutes on one core."""
-    if spec.size <= SMALL:
+    """Return the training settings for small or large images; the training takes minutes on one core."""
+    if spec.size <= MAX_SMALL_SIZE:
         return {"steps": small, "batch_size": 256}
     return {"steps": large, "batch_size": 64, "validate_every": 1000}
 
 
 def dense(name: str, spec: Spec, architecture: str) -> bool:
-    """Return whether the form for vectors is to be taken, by default where images cannot be squeezed."""
+    """Return whether to build the dense form: by default for vectors and for images with a side of odd length."""
     choice("architecture", architecture, ("auto", "dense", "multi-scale"))
     if architecture == "auto":
         return spec.kind != "image" or any(side % 2 for side in spec.shape[1:])

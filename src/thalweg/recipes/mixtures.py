@@ -1,8 +1,10 @@
-"""Recipes of densities made of simple parts: kernel density estimation and mixtures of Gaussians."""
+"""Recipes of kernel density estimation and of Gaussian mixtures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+
+from thalweg.recipes.requirements import refuse_tokens
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
@@ -17,14 +19,14 @@ def kde(
     kernel: Literal["gaussian", "epanechnikov", "biweight", "tophat"] = "gaussian",
     bandwidth: str = "cv",
 ) -> Run:
-    """Kernel density estimation: a kernel around every training example, in one step without gradients.
+    """Kernel density estimation: a kernel around every training example, fitted in one step without gradients.
 
     Args:
-        kernel: gaussian, or one that is 0 beyond the bandwidth
-        bandwidth: cv, by the likelihood of what is left out; silverman or scott, rules; or a number of standard
-            deviations of the data
+        kernel: gaussian, or a kernel that is 0 beyond the bandwidth
+        bandwidth: cv: maximize the leave-one-out likelihood; silverman or scott: rules of thumb; or a number, in
+            standard deviations of the data
 
-    Reference: Density Estimation for Statistics and Data Analysis, Bernard Silverman, 1986.
+    Reference: *Density Estimation for Statistics and Data Analysis*, Bernard Silverman, 1986.
     """
     from thalweg.models.mixtures.kde import KDE
 
@@ -40,16 +42,16 @@ def gmm(
     fit: Literal["em", "gradient"] = "em",
     floor: float | None = None,
 ) -> Run:
-    """A mixture of Gaussians, by expectation maximization on all examples at once, or by gradients.
+    """Gaussian mixture, fitted by expectation maximization on all examples at once, or by gradient descent.
 
     Args:
         components: number of Gaussians
-        covariance: of each: spherical, diagonal or full
-        fit: em, expectation maximization from k-means; gradient, maximum likelihood from a random start
-        floor: least variance of a component in any direction, in em, the data having variance 1; by default 1e-6 of
-            vectors, and of images that of the noise, 1/12 in levels
+        covariance: covariance of each component: spherical, diagonal or full
+        fit: em: expectation maximization, initialized by k-means; gradient: maximum likelihood from a random start
+        floor: smallest variance of a component in any direction (em), for data of variance 1; by default 1e-6 for
+            vectors and, for images, the variance of the dequantization noise, 1/12 in levels
 
-    Reference: Maximum likelihood from incomplete data via the EM algorithm, Arthur Dempster, Nan Laird, Donald Rubin,
+    Reference: *Maximum Likelihood from Incomplete Data via the EM Algorithm*, Arthur Dempster, Nan Laird, Donald Rubin,
     1977.
     """
     from thalweg.checks import choice
@@ -66,7 +68,7 @@ def gmm(
 
 
 def solved(model: Any, *, steps: int, patience: int | None = None) -> Run:
-    """Return the run of a model with a closed-form step, each on the whole training split."""
+    """Return the run of a model with closed-form steps, each on the whole training split."""
     from thalweg.problems.fitting import Fitting
     from thalweg.training.run import Run, Stage
     from thalweg.training.updates import ClosedForm
@@ -84,9 +86,8 @@ def solved(model: Any, *, steps: int, patience: int | None = None) -> Run:
 
 
 def mixture_settings(name: str, spec: Spec) -> dict[str, Any]:
-    """Return what a mixture is told of the data; refuse data it cannot take."""
-    if spec.kind == "tokens":
-        raise ValueError(f"{name}: got data '{spec.name}' of tokens, wanted images or vectors")
+    """Return the arguments that every mixture takes; raise ValueError for data that it cannot model."""
+    refuse_tokens(name, spec)
     levels = spec.levels if spec.kind == "image" else None
     return {"mean": spec.mean, "std": spec.std, "levels": levels, "discrete": spec.discrete}
 

@@ -1,65 +1,69 @@
-"""Recipes of vector-quantized autoencoders: the autoencoder first, then a law of its codes."""
+"""Recipes of vector-quantized autoencoders: the autoencoder is trained first, then a prior of its codes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from thalweg.config import setting
+from thalweg.recipes.requirements import number_of_classes, refuse_tokens
+from thalweg.recipes.vaes import Likelihood, likelihood_of
 
 if TYPE_CHECKING:
     from thalweg.data import Spec
     from thalweg.training.run import Run
 
-__all__ = ["vq_vae", "vq_vae_2"]
-
-Likelihoods = Literal["auto", "bernoulli", "gaussian", "discretized-logistic"]
+__all__ = ["VQOptions", "vq_vae", "vq_vae_2"]
 
 
-def vq_vae(
-    spec: Spec,
-    *,
-    codes: int | None = None,
-    dim: int = 64,
-    places: int = 1,
-    hidden: int = 64,
-    layers: int = 6,
-    likelihood: Likelihoods = "auto",
-    codebook: Literal["ema", "loss"] = "ema",
-    commitment: float = 0.25,
-    restart: bool = True,
-    conditional: bool = False,
-) -> Run:
-    """VQ-VAE of images or vectors: an autoencoder through the nearest vectors of a codebook, then a law of the codes.
+@dataclass(frozen=True, kw_only=True)
+class VQOptions:
+    """The options that vector-quantized autoencoders share."""
+
+    codes: int | None = setting(None, "vectors in each codebook")
+    dim: int = setting(64, "dimensions of a code vector")
+    hidden: int = setting(64, "channels of the convolutions, and features of the prior of the codes")
+    layers: int = setting(6, "gated layers of each PixelCNN, the prior of an image's codes")
+    likelihood: Likelihood = setting(
+        "auto",
+        "distribution of x given its codes; auto: discretized-logistic for images, bernoulli for images with 2 levels, "
+        "gaussian for vectors",
+    )
+    codebook: Literal["ema", "loss"] = setting(
+        "ema",
+        "ema: each code vector is a running mean of the encoder outputs assigned to it; loss: it minimizes the squared "
+        "distance to them by gradient descent",
+    )
+    commitment: float = setting(0.25, "weight of the squared distance between encoder outputs and their codes")
+    restart: bool = setting(True, "restart rarely used codes at encoder outputs of the batch")
+    conditional: bool = setting(False, "condition the prior of the codes on the class")
+
+
+def vq_vae(spec: Spec, *, common: VQOptions = VQOptions(), places: int = 1) -> Run:
+    """VQ-VAE of images or vectors: an autoencoder with discrete codes, then a prior of the codes.
 
     Args:
         codes: vectors in the codebook; by default 512 for images, 64 for vectors
-        dim: numbers in such a vector
-        places: codes of one example of vectors; an image has a grid of a quarter of its sides (half, below 16)
-        hidden: channels of the convolutions, units of the layers, and features of the law of the codes
-        layers: gated layers of the PixelCNN, which is the law of an image's codes
-        likelihood: law of x given its codes; auto: discretized-logistic, bernoulli of 2 levels, gaussian of vectors
-        codebook: ema keeps running means of what each code is nearest to; loss descends the squared distance
-        commitment: weight of the squared distance that draws the encoder to the codes
-        restart: codes that are hardly used begin again on vectors of the batch
-        conditional: a law of the codes for each class
+        hidden: channels of the convolutions, units of the layers, and features of the prior of the codes
+        places: codes per example of vectors; an image has a grid of a quarter of its sides (half, below 16 pixels)
 
-    Reference: Neural Discrete Representation Learning, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
-    arXiv 1711.00937.
+    Reference: *Neural Discrete Representation Learning*, Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu, 2017,
+    arXiv:1711.00937.
     """
-    from thalweg.checks import choice
     from thalweg.models.autoregressive.pixelcnn import PixelCNN
     from thalweg.models.autoregressive.table import CodeTable
     from thalweg.models.vaes.vq_networks import dense_networks, downward, grid_sizes, upward
     from thalweg.models.vaes.vq_vae import QuantizedAutoencoder
     from thalweg.nn.quantize import Quantizer
-    from thalweg.recipes.autoregressive import classes
 
-    observation = _observation("vq-vae", spec, likelihood, hidden)
-    count = codes if codes is not None else 512 if spec.kind == "image" else 64
-    outputs: int = observation.outputs
-    quantizer = Quantizer(count, dim, moving=choice("codebook", codebook, ("ema", "loss")) == "ema")
-    context = classes("conditional", spec) if conditional else 0
+    likelihood = _likelihood("vq-vae", spec, common)
+    codes = common.codes if common.codes is not None else 512 if spec.kind == "image" else 64
+    dim, hidden, outputs = common.dim, common.hidden, likelihood.outputs
+    quantizer = Quantizer(codes, dim, moving=_moving(common))
+    context = number_of_classes(spec, common.conditional)
     encoder: Any
     decoder: Any
-    law: Any
+    prior: Any
     if spec.kind == "image":
         if places != 1:
             raise ValueError(f"places: got {places} with images '{spec.name}', wanted vectors")
@@ -67,64 +71,42 @@ def vq_vae(
         grid: tuple[int, ...] = sizes[-1]
         encoder = downward(spec.shape[0], dim, hidden, sizes)
         decoder = upward(dim, outputs * spec.shape[0], hidden, sizes)
-        law = PixelCNN((1, *grid), count, hidden=hidden, layers=layers, context=context, embedding=hidden)
+        prior = PixelCNN((1, *grid), codes, hidden=hidden, layers=common.layers, context=context, embedding=hidden)
     else:
         grid = (places,)
         encoder, decoder = dense_networks(spec.shape, outputs, dim, places, hidden)
-        law = CodeTable(places, count, context=context)
-    autoencoder = QuantizedAutoencoder(encoder, quantizer, decoder, observation, grid)
-    return _run(autoencoder, law, commitment, restart)
+        prior = CodeTable(places, codes, context=context)
+    return _run(QuantizedAutoencoder(encoder, quantizer, decoder, likelihood, grid), prior, common)
 
 
-def vq_vae_2(
-    spec: Spec,
-    *,
-    codes: int = 512,
-    dim: int = 64,
-    hidden: int = 64,
-    layers: int = 6,
-    likelihood: Likelihoods = "auto",
-    codebook: Literal["ema", "loss"] = "ema",
-    commitment: float = 0.25,
-    restart: bool = True,
-    conditional: bool = False,
-) -> Run:
-    """VQ-VAE-2 of images: a coarse and a fine grid of codes, then a law of the coarse ones and of the fine given them.
+def vq_vae_2(spec: Spec, *, common: VQOptions = VQOptions(codes=512)) -> Run:
+    """VQ-VAE-2 of images: an autoencoder with a coarse and a fine grid of codes, then a prior of the codes.
 
     Args:
-        codes: vectors in either codebook
-        dim: numbers in such a vector
-        hidden: channels of the convolutions, and features of the law of the codes
-        layers: gated layers of either PixelCNN
-        likelihood: law of x given its codes; auto: discretized-logistic, bernoulli of 2 levels
-        codebook: ema keeps running means of what each code is nearest to; loss descends the squared distance
-        commitment: weight of the squared distance that draws the encoder to the codes
-        restart: codes that are hardly used begin again on vectors of the batch
-        conditional: a law of the codes for each class
+        likelihood: distribution of x given its codes; auto: discretized-logistic, or bernoulli for images with 2 levels
 
-    Reference: Generating Diverse High-Fidelity Images with VQ-VAE-2, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
-    2019, arXiv 1906.00446.
+    Reference: *Generating Diverse High-Fidelity Images with VQ-VAE-2*, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
+    2019, arXiv:1906.00446.
     """
-    from thalweg.checks import choice
-    from thalweg.models.vaes.vq_vae_2 import HierarchicalAutoencoder, HierarchicalLaw
-    from thalweg.recipes.autoregressive import classes
+    from thalweg.models.vaes.vq_vae_2 import HierarchicalAutoencoder, HierarchicalPrior
 
     if spec.kind == "vector":
         raise ValueError(f"vq-vae-2: got data '{spec.name}' of vectors, wanted images (vq-vae takes vectors)")
-    observation = _observation("vq-vae-2", spec, likelihood, hidden)
-    context = classes("conditional", spec) if conditional else 0
+    likelihood = _likelihood("vq-vae-2", spec, common)
+    context = number_of_classes(spec, common.conditional)
+    codes, hidden = 512 if common.codes is None else common.codes, common.hidden
     autoencoder = HierarchicalAutoencoder(
         spec.shape,
-        observation,
+        likelihood,
         codes=codes,
-        dim=dim,
+        dim=common.dim,
         hidden=hidden,
         halvings=halvings(spec),
-        moving=choice("codebook", codebook, ("ema", "loss")) == "ema",
+        moving=_moving(common),
     )
     grids = autoencoder.top_grid, autoencoder.bottom_grid
-    law = HierarchicalLaw(*grids, codes, hidden=hidden, layers=layers, context=context)
-    return _run(autoencoder, law, commitment, restart)
+    prior = HierarchicalPrior(*grids, codes, hidden=hidden, layers=common.layers, context=context)
+    return _run(autoencoder, prior, common)
 
 
 def halvings(spec: Spec) -> int:
@@ -132,31 +114,31 @@ def halvings(spec: Spec) -> int:
     return 2 if min(spec.shape[1:]) >= 16 else 1
 
 
-def _observation(name: str, spec: Spec, likelihood: str, hidden: int) -> Any:
-    from thalweg.checks import choice, positive
-    from thalweg.models.vaes.observations import observation_of
+def _moving(options: VQOptions) -> bool:
+    """Return whether the code vectors are running means."""
+    from thalweg.checks import choice
 
-    if spec.kind == "tokens":
-        raise ValueError(f"{name}: got data '{spec.name}' of tokens, wanted images or vectors")
-    choice("likelihood", likelihood, ("auto", "bernoulli", "gaussian", "discretized-logistic"))
-    positive("hidden", hidden)
-    image = spec.kind == "image"
-    usual = ("bernoulli" if spec.levels == 2 else "discretized-logistic") if image else "gaussian"
-    law: Any = usual if likelihood == "auto" else likelihood
-    levels = spec.levels if image else None
-    return observation_of(law, spec.shape, levels, spec.mean, spec.std, discrete=spec.discrete)
+    return choice("codebook", options.codebook, ("ema", "loss")) == "ema"
 
 
-def _run(autoencoder: Any, law: Any, commitment: float, restart: bool) -> Run:
+def _likelihood(name: str, spec: Spec, options: VQOptions) -> Any:
+    from thalweg.checks import positive
+
+    refuse_tokens(name, spec)
+    positive("hidden", options.hidden)
+    return likelihood_of(spec, options.likelihood)
+
+
+def _run(autoencoder: Any, prior: Any, options: VQOptions) -> Run:
     from thalweg.config import OptimizerConfig, ScheduleConfig
     from thalweg.models.vaes.vq_vae import VQVAE
     from thalweg.problems.quantizing import CodeLikelihood, Quantizing
     from thalweg.recipes.autoregressive import conditioned
     from thalweg.training.run import Run, Stage
 
-    model = VQVAE(autoencoder, conditioned(law))
+    model = VQVAE(autoencoder, conditioned(prior))
     first = Stage(
-        problem=Quantizing(model, commitment=commitment, restart=restart),
+        problem=Quantizing(model, commitment=options.commitment, restart=options.restart),
         steps=4_000,
         batch_size=64,
         validate_every=250,

@@ -140,7 +140,8 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
     n = min(len(normal), len(anomalous))
     if n < MIN_EXAMPLES:
         raise ValueError(
-            f"anomalies: got {len(normal)} test examples and {len(anomalous)} of '{name}', wanted at least {MIN_EXAMPLES}"
+            f"anomalies: got {len(normal)} test examples and {len(anomalous)} of '{name}', "
+            f"wanted at least {MIN_EXAMPLES}"
         )
     seed = fold(reference.seed, "anomalies", name)
     a, b = (x[np.random.default_rng(fold(seed, i)).permutation(len(x))[:n]] for i, x in enumerate((normal, anomalous)))

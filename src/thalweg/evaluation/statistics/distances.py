@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.checks import positive
 from thalweg.evaluation.statistics.kernels import discrepancies
+from thalweg.objectives import transport
 from thalweg.objectives.pairwise import middle, squared_distances
 
 __all__ = [
@@ -54,6 +54,9 @@ def mmd2(
     samples together. The p-value is (1 + #{shuffled ≥ observed}) / (1 + permutations) over random relabelings, which is
     exact for equal distributions. `left_out` are the values without each of `blocks` blocks (every blocks-th example of
     both).
+
+    `objectives.mmd2` is the differentiable loss. This one is in float64 and yields the permutations and the blocks
+    from the same pass over the kernel matrix, so the two share the distances only.
 
     The kernel is computed in `chunk` rows: memory grows with n + m, not with its square.
 
@@ -139,8 +142,8 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
     """
     if x.shape[1:] != y.shape[1:] or 0 in (len(x), len(y)):
         raise ValueError(f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, wanted (n, ...) and (m, ...)")
-    areas = _areas(*(z.double().cpu().reshape(len(z), -1).T.contiguous().clone() for z in (x, y)))
-    return areas.reshape(x.shape[1:]).to(x.device)
+    columns = (z.detach().double().cpu().reshape(len(z), -1).T.contiguous() for z in (x, y))
+    return transport.wasserstein_1d(*columns).reshape(x.shape[1:]).to(x.device)
 
 
 def sliced_wasserstein(
@@ -159,25 +162,10 @@ def sliced_wasserstein(
     if x.ndim != 2 or x.shape[1:] != y.shape[1:]:
         raise ValueError(f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, wanted (n, d) and (m, d)")
     directions = torch.randn(positive("projections", projections), x.shape[1], dtype=torch.float64, generator=generator)
-    directions = directions / directions.norm(dim=1, keepdim=True)
     center = middle(y.double())
-    both = [(z.double() - center).cpu() for z in (x, y)]
-    largest, usual = (max(float(f(z.abs())) for z in both) for f in (torch.max, torch.median))
-    if usual > 0 and largest < FLOAT32 * usual:  # no far point whose rounding error would hide the others
-        directions, both = directions.float(), [(z / usual).float() for z in both]
-        return usual * float(_areas(*(directions @ z.T for z in both)).mean())
-    return float(_areas(*(directions @ z.T for z in both)).mean())
-
-
-def _areas(x: Tensor, y: Tensor) -> Tensor:
-    """Return W₁ (P,) between the rows of `x` (P, n) and `y` (P, m), which are sorted in place."""
-    for z in (x, y):
-        z.numpy().sort(axis=1)  # several times faster than torch's sort, which also returns the order
-    n, m = x.shape[1], y.shape[1]
-    if n == m:
-        return x.sub_(y).abs_().mean(dim=1, dtype=torch.float64)
-    # between neighboring multiples of 1/n or 1/m, both quantile functions are constant
-    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
-    widths = torch.from_numpy(np.diff(ends, prepend=0) / (n * m))
-    flat = [torch.from_numpy((ends - 1) // other) for other in (m, n)]
-    return (x[:, flat[0]] - y[:, flat[1]]).abs().double() @ widths
+    x, y = ((z.detach().double() - center).cpu() for z in (x, y))
+    largest, usual = (max(float(f(z.abs())) for z in (x, y)) for f in (torch.max, torch.median))
+    if usual > 0 and largest < FLOAT32 * usual:  # no far point whose rounding would hide the others
+        x, y, directions = (x / usual).float(), (y / usual).float(), directions.float()
+        return usual * float(transport.sliced_wasserstein(x, y, directions))
+    return float(transport.sliced_wasserstein(x, y, directions))

@@ -20,13 +20,13 @@ __all__ = ["Autoencoder", "TransposedDecoder", "conv_autoencoder", "dense_autoen
 
 
 class Autoencoder(nn.Module):
-    """Autoencoder: an encoder E to a short code, a decoder D back, trained on ‖x − D(E(x))‖².
+    """Autoencoder: an encoder E to a low-dimensional code and a decoder D, trained on ‖x − D(E(x))‖².
 
-    `preprocess` brings raw data to the networks' units, and its `inverse` back: images scaled to [0, 1], vectors
-    standardized. The squared error, in training and in `score`, is in those units, so that no column of a table
-    outweighs the others. The lecture writes f(g(x)) with f the encoder; it is g(f(x)).
+    `preprocess` maps raw data to the networks' units, and its `inverse` maps back: images are scaled to [0, 1], vectors
+    are standardized. The squared error, in training and in `score`, is in those units, so that no column of a table
+    outweighs the others.
 
-    Reference: Hinton, Salakhutdinov, *Reducing the dimensionality of data with neural networks*, 2006.
+    Reference: *Reducing the Dimensionality of Data with Neural Networks*, Geoffrey Hinton, Ruslan Salakhutdinov, 2006.
 
     >>> model = dense_autoencoder((1, 8, 8), latent_dim=3, hidden=(32,), levels=17)
     >>> x = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
@@ -47,7 +47,7 @@ class Autoencoder(nn.Module):
         return self.encoder(self.preprocess(x)).float()
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return what the code stands for, (B, *shape), float, in raw units."""
+        """Return the decoded examples, (B, *shape), float, in raw units."""
         return self.preprocess.inverse(self.decoder(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -55,13 +55,15 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x))
 
     def score(self, x: Tensor) -> Float[Tensor, " B"]:
-        """Return ‖y − D(E(y))‖² of raw `x`, preprocessed to y: high for what is unlike the training data."""
+        """Return ‖y − D(E(y))‖² of raw `x`, preprocessed to y: high for examples that differ from the training data."""
         y = self.preprocess(x)
         return (self(y).float() - y).square().flatten(1).sum(1)
 
 
 class TransposedDecoder(nn.Module):
-    """A decoder with tied weights: the encoder's linear layers in reverse, transposed, each with its own bias or none.
+    """A decoder with tied weights: the encoder's linear layers, transposed and in reverse order.
+
+    Each layer has a bias of its own, or none.
 
     `encoder` is an `mlp`; it is not registered here, so that its weights are counted once.
 
@@ -74,7 +76,7 @@ class TransposedDecoder(nn.Module):
     def __init__(self, encoder: nn.Sequential, *, bias: bool = True) -> None:
         super().__init__()
         layers = [layer for layer in encoder if isinstance(layer, nn.Linear)][::-1]
-        self._tied = (layers,)  # inside a tuple: not a submodule
+        self._tied = (layers,)  # a module in a tuple is not registered
         self.biases = nn.ParameterList([torch.zeros(layer.in_features) for layer in layers if bias])
 
     def forward(self, z: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ class TransposedDecoder(nn.Module):
 def preprocess_of(
     shape: Sequence[int], levels: int | None, mean: Sequence[float], std: Sequence[float]
 ) -> Standardize | ScaleImage:
-    """Return what scales images of so many levels to [0, 1], or standardizes vectors (levels None)."""
+    """Return the module that scales images of that many levels to [0, 1], or standardizes vectors (levels None)."""
     return Standardize(mean, std, shape) if levels is None else ScaleImage(levels)
 
 
@@ -103,10 +105,10 @@ def dense_autoencoder(
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
 ) -> Autoencoder:
-    """Return an autoencoder of fully connected layers: `hidden` units on the way to the code, reversed on the way back.
+    """Return an autoencoder of fully connected layers: `hidden` units in the encoder, reversed in the decoder.
 
-    `tied`: the decoder's weights are the encoder's, transposed. `levels`: of images; None for vectors, which need
-    `mean` and `std`.
+    With `tied`, the decoder's weights are the encoder's, transposed. `levels` is the number of quantization levels of
+    images; vectors (None) need `mean` and `std`.
     """
     sizes = (math.prod(shape), *hidden, positive("latent_dim", latent_dim))
     encoder = mlp(sizes)

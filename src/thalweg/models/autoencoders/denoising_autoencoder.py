@@ -1,4 +1,4 @@
-"""What denoising autoencoders are trained to undo. The network is an autoencoder's."""
+"""The corruption that denoising autoencoders are trained to remove. The network is that of an autoencoder."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ CORRUPTIONS = ("gaussian", "masking", "salt-and-pepper")
 
 @dataclass(frozen=True)
 class Corruption:
-    """A law q(ỹ|y) of damaged data, each value by itself; `level` says how much.
+    """A distribution q(ỹ|y) of corrupted data, with independent values; `level` is the amount of corruption.
 
     gaussian: y + level·ε, ε standard normal. masking: 0 with probability `level`. salt-and-pepper: with probability
-    `level`, 0 or 1 at the toss of a fair coin; for data in [0, 1].
+        `level` 0 or 1, equally likely; for data in [0, 1].
 
-    Raises ValueError for another kind, a level that is not positive, and a probability above 1.
+    Raises ValueError for an unknown kind, a level that is not positive, and a probability above 1.
 
-    Reference: Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
-    criterion, Vincent, Larochelle, Lajoie, Bengio, Manzagol, 2010.
+    Reference: *Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising
+    Criterion*, Pascal Vincent, Hugo Larochelle, Isabelle Lajoie, Yoshua Bengio, Pierre-Antoine Manzagol, 2010.
 
     >>> from thalweg.training.problem import Batch
     >>> y = torch.full((1, 6), 0.5)
@@ -43,7 +43,7 @@ class Corruption:
             in_range("level", self.level, 0.0, 1.0)
 
     def __call__(self, y: Tensor, draws: Any) -> Tensor:
-        """Return `y` (B, *shape) damaged, by what `draws` (a batch) gives as `normal` or `uniform(name, *shape)`."""
+        """Return corrupted `y` (B, *shape), with random numbers from `draws`, a batch."""
         shape = y.shape[1:]
         if self.kind == "gaussian":
             return y + self.level * draws.normal("corruption", *shape)

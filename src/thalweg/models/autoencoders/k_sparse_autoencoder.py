@@ -17,7 +17,7 @@ __all__ = ["Largest", "k_sparse_autoencoder"]
 
 
 class Largest(nn.Module):
-    """Keeps the k largest numbers of each row and sets the others to 0; in eval mode it keeps `at_test`.
+    """Keep the k largest values of each row and set the others to 0; in evaluation mode keep `at_test` values.
 
     >>> Largest(2)(torch.tensor([[3.0, -4.0, 1.0, 2.0]])).tolist()
     [[3.0, 0.0, 0.0, 2.0]]
@@ -28,7 +28,7 @@ class Largest(nn.Module):
         self.k, self.at_test = k, at_test or k
 
     def forward(self, z: Float[Tensor, "B d"]) -> Float[Tensor, "B d"]:
-        """Return the rows with all but their largest numbers 0."""
+        """Return the rows with all but their largest values set to 0."""
         kept = z.topk(self.k if self.training else self.at_test, dim=1).indices
         return torch.zeros_like(z).scatter(1, kept, z.gather(1, kept))
 
@@ -46,14 +46,15 @@ def k_sparse_autoencoder(
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
 ) -> Autoencoder:
-    """Return the autoencoder ŷ = Wz + b′, z the k largest of the linear activities Wᵀy + b, the others 0.
+    """Return the autoencoder ŷ = Wz + b′, with z the k largest of the linear activations Wᵀy + b and 0 elsewhere.
 
-    The weights are tied. In eval mode αk activities are kept, as in the paper's features. Choosing the k is its only
-    nonlinearity, and the gradient goes through those chosen.
+    The weights are tied. In evaluation mode αk activations are kept, as for the paper's features. The selection is the
+    only nonlinearity, and the gradient passes through the selected values.
 
-    `levels`: of images; None for vectors, which need `mean` and `std`. Raises ValueError unless 1 ≤ k, αk ≤ d.
+    `levels` is the number of quantization levels of images; vectors (None) need `mean` and `std`. Raises ValueError
+    unless 1 ≤ k, αk ≤ d.
 
-    Reference: k-Sparse Autoencoders, Alireza Makhzani, Brendan Frey, 2013, arXiv 1312.5663.
+    Reference: *k-Sparse Autoencoders*, Alireza Makhzani, Brendan Frey, 2013, arXiv:1312.5663.
 
     >>> model = k_sparse_autoencoder((1, 8, 8), 100, 7, alpha=2.0, levels=17)
     >>> x = torch.arange(64.0).reshape(1, 1, 8, 8)

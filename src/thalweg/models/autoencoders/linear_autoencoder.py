@@ -1,4 +1,4 @@
-"""The linear autoencoder, which is PCA."""
+"""The linear autoencoder, whose optimum is PCA."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Centered", "linear_autoencoder"]
 
 
 class Centered(nn.Module):
-    """Preprocessed data minus a center b, which is learned: y = preprocess(x) − b, b of the shape of an example.
+    """Preprocessed data minus a learned center b: y = preprocess(x) − b, with b of the shape of an example.
 
-    Least squares brings b to the mean, but for what it has along the directions that the code keeps: there any b will
-    do. So the autoencoder of what is centered so has the errors and the subspace of PCA.
+    The squared error is minimal for b equal to the mean, up to a component within the subspace of the code, where b is
+    arbitrary. So the autoencoder of the centered data has the errors and the subspace of PCA.
 
     >>> centered = Centered(ScaleImage(256), (2,))
     >>> centered(torch.tensor([[0, 255]])).tolist(), centered.inverse(torch.tensor([[0.0, 1.0]])).tolist()
@@ -51,17 +51,19 @@ def linear_autoencoder(
 ) -> Autoencoder:
     """Return the autoencoder x̂ = W₁W₂(x − b) + b, with W₁ (D, k) and W₂ (k, D): W₂ = W₁ᵀ if `tied`.
 
-    b is learned, too; the mean of the training examples is an optimal one. The least mean of ‖x − x̂‖² is that of PCA,
-    the sum of the D − k smallest eigenvalues of the covariance. There the columns of W₁ span the same subspace as the
-    eigenvectors of the k largest eigenvalues. The subspace is unique if the k-th and the next eigenvalue differ; W₁
-    itself is determined only up to an invertible k×k matrix, or up to an orthogonal one if `tied`. Of centered data
-    whose covariance has full rank and distinct eigenvalues, all other stationary points are saddle points.
+    b is learned as well; the mean of the training examples is optimal. The minimum of the mean of ‖x − x̂‖² is that of
+    PCA, the sum of the D − k smallest eigenvalues of the covariance. At the minimum the columns of W₁ span the same
+    subspace as the eigenvectors of the k largest eigenvalues. The subspace is unique if the k-th and the next
+    eigenvalue differ; W₁ itself is determined only up to an invertible k×k matrix, or up to an orthogonal one if
+    `tied`. Of centered data whose covariance has full rank and distinct eigenvalues, all other stationary points are
+    saddle points.
 
-    `levels`: of images; None for vectors, which need `mean` and `std`. Raises ValueError unless 1 ≤ k ≤ D.
+    `levels` is the number of quantization levels of images; vectors (None) need `mean` and `std`. Raises ValueError
+    unless 1 ≤ k ≤ D.
 
-    Reference: Auto-association by multilayer perceptrons and singular value decomposition, H. Bourlard, Y. Kamp, 1988.
-    Neural networks and principal component analysis: learning from examples without local minima, P. Baldi, K. Hornik,
-    1989.
+    Reference: *Auto-association by multilayer perceptrons and singular value decomposition*, H. Bourlard, Y. Kamp,
+    1988. *Neural networks and principal component analysis: learning from examples without local minima*, P. Baldi, K.
+    Hornik, 1989.
 
     >>> model = linear_autoencoder((1, 8, 8), 3, levels=17, tied=True)
     >>> [(name, tuple(p.shape)) for name, p in model.named_parameters()]

@@ -25,15 +25,16 @@ def sparse_autoencoder(
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
 ) -> Autoencoder:
-    """Return an autoencoder of one layer each way whose code, of more numbers than it needs, is to be mostly 0.
+    """Return an autoencoder with one layer in the encoder and one in the decoder, for codes that are mostly 0.
 
-    z = a(W₂y + b₂) and ŷ = W₁z + b₁, with a ReLU for an L1 penalty on z, a sigmoid for one on the mean activity. At the
-    start W₁ has columns of unit length and W₂ = W₁ᵀ: fewer ReLUs die than from two independent draws.
+    z = a(W₂y + b₂) and ŷ = W₁z + b₁, where a is a ReLU for an L1 penalty on z and a sigmoid for a penalty on the mean
+    activation. W₁ is initialized with columns of unit length and W₂ = W₁ᵀ, which leaves fewer ReLU units inactive than
+    independent initializations.
 
-    `levels`: of images; None for vectors, which need `mean` and `std`.
+    `levels` is the number of quantization levels of images; vectors (None) need `mean` and `std`.
 
-    Reference: Efficient learning of sparse representations with an energy-based model, M. Ranzato, C. Poultney,
-    S. Chopra, Y. LeCun, 2007. Sparse feature learning for deep belief networks, M. Ranzato, Y. Boureau, Y. LeCun, 2008.
+    Reference: *Efficient learning of sparse representations with an energy-based model*, M. Ranzato, C. Poultney, S.
+    Chopra, Y. LeCun, 2007. *Sparse feature learning for deep belief networks*, M. Ranzato, Y. Boureau, Y. LeCun, 2008.
 
     >>> model = sparse_autoencoder((1, 8, 8), 100, levels=17)
     >>> bool((model.encode(torch.ones(5, 1, 8, 8)) >= 0).all())

@@ -15,7 +15,7 @@ __all__ = ["DenoisingLayer", "StackedDenoisingAutoencoder"]
 
 
 class DenoisingLayer(nn.Module):
-    """One layer each way: a code σ(Wy + b) in (0, 1), and W′z + b′ back: logits, where what it codes is a code.
+    """One layer: a code σ(Wy + b) in (0, 1), and its reconstruction W′z + b′, as logits if y is itself a code.
 
     >>> import torch
     >>> layer = DenoisingLayer(4, 2)
@@ -40,14 +40,14 @@ class DenoisingLayer(nn.Module):
 
 
 class StackedDenoisingAutoencoder(nn.Module):
-    """Layers that are each trained to restore damaged codes of the layer below, then unrolled and trained as a whole.
+    """Layers that are each trained to denoise codes of the layer below, then unrolled and trained as a whole.
 
-    The encoder is all codes in turn; the decoder goes back through the layers, with σ between them and none at the end.
-    `sizes` are the numbers in the code of each layer. `levels`: of images; None for vectors, which need `mean` and
-    `std`. As for an `Autoencoder`, squared errors are in preprocessed units.
+    The encoder is the composition of all layers; the decoder applies their reconstructions in reverse order, with σ in
+    between and a linear output. `sizes` are the code sizes of the layers. `levels` is the number of quantization levels
+    of images; vectors (None) need `mean` and `std`. As for an `Autoencoder`, squared errors are in preprocessed units.
 
-    Reference: Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
-    criterion, Vincent, Larochelle, Lajoie, Bengio, Manzagol, 2010.
+    Reference: *Stacked Denoising Autoencoders: Learning Useful Representations in a Deep Network with a Local Denoising
+    Criterion*, Pascal Vincent, Hugo Larochelle, Isabelle Lajoie, Yoshua Bengio, Pierre-Antoine Manzagol, 2010.
 
     >>> import torch
     >>> model = StackedDenoisingAutoencoder((1, 8, 8), (32, 5), levels=17)
@@ -71,14 +71,14 @@ class StackedDenoisingAutoencoder(nn.Module):
         self.layers = nn.ModuleList(DenoisingLayer(n, m) for n, m in pairwise((math.prod(shape), *sizes)))
 
     def codes(self, y: Tensor, count: int) -> Float[Tensor, "B d"]:
-        """Return the code of preprocessed data after the first `count` layers; y itself, flattened, for none."""
+        """Return the code of preprocessed data after the first `count` layers; flattened y for `count` 0."""
         y = y.flatten(1)
         for layer in self.layers[:count]:
             y = layer.code(y)  # type: ignore[operator]
         return y
 
     def unroll(self, z: Float[Tensor, "B d"]) -> Float[Tensor, "B ..."]:
-        """Return what the top code stands for, in preprocessed units."""
+        """Return the decoded top code, in preprocessed units."""
         for i in reversed(range(len(self.layers))):
             z = self.layers[i].back(z)  # type: ignore[operator]
             z = z.sigmoid() if i else z
@@ -93,14 +93,14 @@ class StackedDenoisingAutoencoder(nn.Module):
         return self.codes(self.preprocess(x), len(self.layers)).float()
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return what the code stands for, (B, *shape), float, in raw units."""
+        """Return the decoded examples, (B, *shape), float, in raw units."""
         return self.preprocess.inverse(self.unroll(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Return `decode(encode(x))`: of damaged data, the restored."""
+        """Return `decode(encode(x))`, which denoises corrupted data."""
         return self.decode(self.encode(x))
 
     def score(self, x: Tensor) -> Float[Tensor, " B"]:
-        """Return ‖y − D(E(y))‖² of raw `x`, preprocessed to y: high for what is unlike the training data."""
+        """Return ‖y − D(E(y))‖² of raw `x`, preprocessed to y: high for examples that differ from the training data."""
         y = self.preprocess(x)
         return (self(y).float() - y).square().flatten(1).sum(1)

@@ -1,1 +1,1 @@
-"""Autoregressive models of images: `log_prob`, exact, and `sample`."""
+"""Autoregressive models of images: exact `log_prob`, and `sample`."""

@@ -1,4 +1,4 @@
-"""The gated PixelCNN: an exact law of grids of whole numbers, pixel after pixel and channel after channel."""
+"""The gated PixelCNN: exact probabilities of grids of integers, pixel by pixel and channel by channel."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from thalweg.checks import positive
 from thalweg.models.autoregressive.cached import cached_sample
 from thalweg.nn.masked import MaskedConv2d
 
-__all__ = ["GatedLayer", "PixelCNN"]
+__all__ = ["GatedLayer", "PixelCNN", "as_grid"]
 
-FIRST, INNER = 7, 3  # sizes of the first and of the gated convolutions
-AT_ONCE = 100  # examples that are evaluated together: 256 levels need much memory
+FIRST, INNER = 7, 3  # kernel sizes of the first and of the gated convolutions
+CHUNK_SIZE = 100  # examples per chunk: 256 levels need much memory
 
 
 class PixelCNN(nn.Module):
-    """Gated PixelCNN, p(x) = Π p(x_i | x_1 … x_{i−1}) over rows, columns and channels: a softmax over the levels each.
+    """Gated PixelCNN, p(x) = Π p(x_i | x_1 … x_{i−1}) over rows, columns and channels; each factor is a softmax.
 
-    Two stacks of convolutions: the vertical one sees the rows above, the horizontal one the pixels to the left and what
-    the vertical one says; so no pixel before i is missed, and none after it is seen. `context` (B, D, H, W), or
-    (B, D, 1, 1) of what holds everywhere, is added within every gate.
+    Two stacks of convolutions: the vertical stack reads the rows above, the horizontal stack reads the pixels to the
+    left and the features of the vertical stack. Together they read every pixel before i and none after it. `context`
+    (B, D), or (B, D, H, W) where it differs between positions, is added to every gate.
 
     Args:
         shape: of an example, (C, H, W).
-        levels: whole numbers 0..levels−1 that a value can take.
-        hidden: features of each stack, for each channel.
+        levels: number of quantization levels, 0..levels−1.
+        hidden: features of each stack, per channel.
         layers: number of gated layers.
-        context: how many numbers D it is conditioned on; 0: none.
+        context: number D of context values; 0: none.
         embedding: size of a learned vector for each level, for grids of one channel; 0: levels are scaled to [−1, 1].
         binarized: model x > (levels − 1)/2 in place of x.
 
-    Reference: Conditional Image Generation with PixelCNN Decoders, Aäron van den Oord, Nal Kalchbrenner, Oriol Vinyals,
-    Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv 1606.05328.
+    Reference: *Conditional Image Generation with PixelCNN Decoders*, Aäron van den Oord, Nal Kalchbrenner, Oriol
+    Vinyals, Lasse Espeholt, Alex Graves, Koray Kavukcuoglu, 2016, arXiv:1606.05328.
 
     >>> model = PixelCNN((3, 4, 4), levels=5, hidden=8, layers=2)
     >>> x = model.sample(2)
@@ -83,7 +83,7 @@ class PixelCNN(nn.Module):
         return "binarized" if self.binarized and self.levels > 2 else "discrete"
 
     def forward(self, symbols: Int[Tensor, "B C H W"], context: Tensor | None = None) -> Float[Tensor, "B L C H W"]:
-        """Return the scores of every level for every value, each of the values before it alone."""
+        """Return the scores of every level for every value, which depend on the values before it only."""
         y, side = self.scaled(symbols), FIRST // 2
         v = self.above(F.pad(y, (side, side, side, -1)))
         h = self.left(F.pad(y, (side, 0)))
@@ -92,21 +92,21 @@ class PixelCNN(nn.Module):
         return self.scores(h)
 
     def scaled(self, symbols: Tensor) -> Tensor:
-        """Return what the first convolutions see: levels in [−1, 1], or their learned vectors."""
+        """Return the input of the first convolutions: levels scaled to [−1, 1], or their learned vectors."""
         if self.embed is None:
             return symbols.to(self.above.weight.dtype) * (2 / (self.symbols - 1)) - 1
         return self.embed(symbols[:, 0]).permute(0, 3, 1, 2)
 
     def scores(self, h: Tensor) -> Tensor:
-        """Return the scores (B, levels, C, ...) that the last horizontal features give."""
+        """Return the scores (B, levels, C, ...) from the last horizontal features."""
         return self.head(h).float().unflatten(1, (self.shape[0], self.symbols)).transpose(1, 2)
 
     def log_prob(
         self, x: Num[Tensor, "B ..."], noise: None = None, context: Tensor | None = None
     ) -> Float[Tensor, " B"]:
-        """Return log p(x), nats, exactly; there is no noise to give."""
+        """Return log p(x), nats, exactly; there is no noise."""
         symbols = self.symbols_of(x)
-        size = len(x) if torch.is_grad_enabled() else AT_ONCE
+        size = len(x) if torch.is_grad_enabled() else CHUNK_SIZE
         parts = [None] * len(x) if context is None else context.split(size)
         return torch.cat([self._log_prob(s, part) for s, part in zip(symbols.split(size), parts, strict=False)])
 
@@ -114,7 +114,7 @@ class PixelCNN(nn.Module):
         return -F.cross_entropy(self(symbols, context), symbols, reduction="none").flatten(1).sum(1)
 
     def symbols_of(self, x: Tensor) -> Int[Tensor, "B C H W"]:
-        """Return raw data as whole numbers from 0 in the model's shape: the levels, or which are above half range."""
+        """Return raw data as integers in the model's shape: the levels, or 1 for values above half of the range."""
         x = x.reshape(len(x), *self.shape)
         return (x > (self.levels - 1) / 2).long() if self.binarized else x.long()
 
@@ -135,9 +135,9 @@ class PixelCNN(nn.Module):
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks, each through tanh(a) ⊙ sigmoid(b); the horizontal stack keeps what it had (residual).
+    """One layer of both stacks, each through tanh(a) ⊙ sigmoid(b); the horizontal stack is residual.
 
-    Features are grouped by channel. The parts are apart, since sampling takes a row or a pixel at a time.
+    Features are grouped by channel. The methods are separate because sampling processes one row or one pixel at a time.
     """
 
     def __init__(self, features: int, groups: int, context: int) -> None:
@@ -150,31 +150,36 @@ class GatedLayer(nn.Module):
         self.context = nn.Conv2d(context, 4 * features, 1, bias=False) if context else None
 
     def forward(self, v: Tensor, h: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the features of both stacks, of whole grids."""
-        v, given = self.rows(F.pad(v, (self.reach, self.reach, self.reach, 0)), self.told(context))
-        return v, self.pixels(F.pad(h, (self.reach, 0)), given)
+        """Return the features of both stacks for whole grids."""
+        v, gate_terms = self.rows(F.pad(v, (self.reach, self.reach, self.reach, 0)), self.context_terms(context))
+        return v, self.pixels(F.pad(h, (self.reach, 0)), gate_terms)
 
-    def told(self, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Return what the context adds to the gates of either stack."""
-        if self.context is None:
+    def context_terms(self, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Return the terms that the context adds to the gates of each stack."""
+        if self.context is None or context is None:
             return None
-        a, b = self.context(context).chunk(2, dim=1)
+        a, b = self.context(as_grid(context)).chunk(2, dim=1)
         return a, b
 
-    def rows(self, v: Tensor, told: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Return vertical features of `v`, padded, and what they add to the horizontal gates."""
+    def rows(self, v: Tensor, context_terms: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Return vertical features of `v`, padded, and the terms that they add to the horizontal gates."""
         raw = self.vertical(v)
-        given = self.across(raw)
-        if told is not None:
-            raw, given = raw + told[0], given + told[1]
-        return gate(raw), given
+        gate_terms = self.across(raw)
+        if context_terms is not None:
+            raw, gate_terms = raw + context_terms[0], gate_terms + context_terms[1]
+        return gate(raw), gate_terms
 
-    def pixels(self, h: Tensor, given: Tensor) -> Tensor:
+    def pixels(self, h: Tensor, gate_terms: Tensor) -> Tensor:
         """Return horizontal features of `h`, padded on the left."""
-        return h[..., self.reach :] + self.out(gate(self.horizontal(h) + given))
+        return h[..., self.reach :] + self.out(gate(self.horizontal(h) + gate_terms))
 
     def __repr__(self) -> str:
         return f"GatedLayer({self.out.in_channels})"
+
+
+def as_grid(context: Tensor) -> Tensor:
+    """Return the context (B, D, H, W), or (B, D, 1, 1) of a context (B, D) that is the same at all positions."""
+    return context[:, :, None, None] if context.ndim == 2 else context
 
 
 def gate(raw: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An exact law of a few codes without neighborhood: each by a table of those before it."""
+"""Exact probabilities of a few codes without spatial structure, by tables."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["CodeTable"]
 
 
 class CodeTable(nn.Module):
-    """p(c_1 … c_n) = Π softmax(b_i + Σ_{j<i} W_ij[c_j] + U_i h)[c_i], c_i in 0..K−1, h a context.
+    """p(c_1 … c_n) = Π softmax(b_i + Σ_{j<i} W_ij[c_j] + U_i h)[c_i], c_i in 0..K−1, with context h.
 
-    Of one code it is any law at all; of two, too.
+    For one or two codes every distribution can be represented.
 
     Args:
         places: n.
         codes: K.
-        context: how many numbers h has; 0: none.
+        context: number of values of h; 0: none.
 
-    >>> law = CodeTable(2, 3)
-    >>> law.log_prob(torch.tensor([[0, 2]])).exp()  # uniform at first
+    >>> distribution = CodeTable(2, 3)
+    >>> distribution.log_prob(torch.tensor([[0, 2]])).exp()  # uniform at first
     tensor([0.1111], grad_fn=<ExpBackward0>)
     """
 
@@ -36,7 +36,7 @@ class CodeTable(nn.Module):
         self.base = nn.Parameter(torch.zeros(places, codes))
         pairs = combinations(range(places), 2)
         self.pairs = nn.ParameterDict({f"{j}-{i}": torch.zeros(codes, codes) for j, i in pairs})
-        self.told = nn.Linear(context, places * codes, bias=False) if context else None
+        self.from_context = nn.Linear(context, places * codes, bias=False) if context else None
 
     def log_prob(self, x: Int[Tensor, "B n"], noise: None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(c), nats."""
@@ -45,7 +45,7 @@ class CodeTable(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, context: Tensor | None = None) -> Tensor:
-        """Draw `n` times all codes, int64 (n, places)."""
+        """Draw the codes of `n` examples, int64 (n, places)."""
         device = self.base.device
         where = device if generator is None else generator.device
         x = torch.zeros(n, self.places, dtype=torch.int64, device=device)
@@ -56,8 +56,8 @@ class CodeTable(nn.Module):
 
     def _scores(self, x: Tensor, i: int, context: Tensor | None) -> Tensor:
         scores = self.base[i].expand(len(x), -1)
-        if self.told is not None and context is not None:
-            scores = scores + self.told(context.flatten(1)).view(len(x), self.places, self.codes)[:, i]
+        if self.from_context is not None and context is not None:
+            scores = scores + self.from_context(context.flatten(1)).view(len(x), self.places, self.codes)[:, i]
         for j in range(i):
             scores = scores + self.pairs[f"{j}-{i}"][x[:, j]]
         return scores

@@ -1,4 +1,4 @@
-"""Inception-v3 up to its last pooling, in the form whose features the Fréchet Inception distance (FID) compares."""
+"""Inception-v3 up to its last pooling, in the variant that the Fréchet Inception distance (FID) is defined with."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["Inception", "read_inception"]
 SIDE = 299
 WANTED = "the weights of Inception for FID (pt_inception-2015-12-05-6726825d.pth)"
 
-# One line a branch: steps of name:channels:kernel, names as in the published file. Kernels keep the size; those with
-# "v" or "/2" have no padding, "/2" goes in steps of two; "+" is side by side; "pool" is the block's own.
+# One line per branch: steps of name:channels:kernel, with names as in the published file. Kernels keep the size; those
+# with "v" or "/2" have no padding, "/2" goes in steps of two; "+" is side by side; "pool" is the block's own.
 A = """branch1x1:64:1
 branch5x5_1:48:1 branch5x5_2:64:5
 branch3x3dbl_1:64:1 branch3x3dbl_2:96:3 branch3x3dbl_3:96:3
@@ -47,10 +47,11 @@ BLOCKS = {
     "Mixed_6e": (C.format(192), "average"),
     "Mixed_7a": (D, "halve"),
     "Mixed_7b": (E, "average"),
-    "Mixed_7c": (E, "maximum"),  # where the paper has a mean; but so the published network was trained
+    "Mixed_7c": (E, "maximum"),  # a mean in the paper; the published network was trained with the maximum
 }
 POOLS = {
-    "average": lambda x: F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False),  # the mean of what is there
+    # The mean without the padding
+    "average": lambda x: F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False),
     "maximum": lambda x: F.max_pool2d(x, 3, stride=1, padding=1),
     "halve": lambda x: F.max_pool2d(x, 3, stride=2),
 }
@@ -69,12 +70,12 @@ class _Conv(nn.Module):
         self.bn = nn.BatchNorm2d(c_out, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what is above 0."""
+        """Return the activations."""
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class _Block(nn.Module):
-    """Branches over one input, their channels joined."""
+    """Parallel branches whose output channels are concatenated."""
 
     def __init__(self, c_in: int, branches: str, pool: str) -> None:
         super().__init__()
@@ -91,8 +92,8 @@ class _Block(nn.Module):
         return int(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return all branches' channels."""
-        found = []
+        """Return the concatenated channels."""
+        outputs = []
         for branch in self.branches:
             y = x
             for step in branch:
@@ -100,18 +101,18 @@ class _Block(nn.Module):
                     y = self.pool(y)
                 else:
                     y = torch.cat([self.get_submodule(part.split(":")[0])(y) for part in step.split("+")], dim=1)
-            found.append(y)
-        return torch.cat(found, dim=1)
+            outputs.append(y)
+        return torch.cat(outputs, dim=1)
 
 
 class Inception(nn.Module):
     """The features of the FID papers: raw images (B, C, H, W) of 0..levels−1, gray or RGB → (B, 2048).
 
-    Images are brought to 299×299 (bilinear, without antialias) and to 2x/(levels − 1) − 1, as pytorch-fid has it; the
-    original of TensorFlow took (x − 128)/128. Apart from Inception-v3 of the paper, means leave the padding out and the
-    last block pools by the maximum. The names of the weights are those of the published file, without its `fc`.
+    Images are resized to 299×299 (bilinear, without antialiasing) and scaled to 2x/(levels − 1) − 1, as in pytorch-fid;
+    the original TensorFlow code used (x − 128)/128. Unlike in the paper, average pooling excludes the padding and the
+    last block uses maximum pooling. The names of the weights are those of the published file, without its `fc`.
 
-    Reference: Rethinking the Inception Architecture for Computer Vision, Christian Szegedy, Vincent Vanhoucke, Sergey
+    Reference: *Rethinking the Inception Architecture for Computer Vision*, Christian Szegedy, Vincent Vanhoucke, Sergey
     Ioffe, Jonathon Shlens, Zbigniew Wojna, 2015, arXiv:1512.00567. GANs Trained by a Two Time-Scale Update Rule
     Converge to a Local Nash Equilibrium, M. Heusel, H. Ramsauer, T. Unterthiner, B. Nessler, S. Hochreiter, 2017,
     arXiv:1706.08500.
@@ -149,14 +150,14 @@ class Inception(nn.Module):
 def read_inception(path: Path | str, levels: int = 256) -> Inception:
     """Return the network with the weights of the published file, in evaluation mode, without gradients.
 
-    Raises ValueError for a file that is not that.
+    Raises ValueError for any other file.
     """
     path = Path(path)
     try:
         state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"features: got {path}, which cannot be read ({error.strerror}); wanted {WANTED}") from None
-    except Exception as error:  # a damaged file may raise anything
+    except Exception as error:  # a damaged file may raise any exception
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"features: got {path}, which holds no tensors ({reason[:80]}); wanted {WANTED}") from None
     network = Inception(levels)

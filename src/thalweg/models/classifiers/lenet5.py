@@ -1,4 +1,4 @@
-"""LeNet-5, as it is built today; `lenet5_1998` has the network of the paper."""
+"""LeNet-5 with modern components; `lenet5_1998` is the network of the paper."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from thalweg.nn.preprocess import ScaleImage
 
 __all__ = ["LeNet5", "geometry"]
 
-FIELD = 32  # the least side of the field that the first convolution sees
+FIELD = 32  # smallest side of the padded image
 
 
 def geometry(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the zero padding on each side, up to a field of 32, and the size that is left after S4."""
+    """Return the zero padding on each side, to a side of at least 32, and the size after S4."""
     height, width = shape[1:]
     padding = (max(0, math.ceil((FIELD - height) / 2)), max(0, math.ceil((FIELD - width) / 2)))
     left = [((n + 2 * p - 4) // 2 - 4) // 2 for n, p in zip((height, width), padding, strict=True)]
@@ -25,14 +25,16 @@ def geometry(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 with today's parts: 6@5×5, pool, 16@5×5, pool, 120, 84, classes; ReLU, maximum pooling over 2×2 with no
-    activation after it (it would change nothing), complete connections, a linear output.
+    """LeNet-5 with modern components: 6@5×5, pool, 16@5×5, pool, 120, 84, classes.
 
-    Images below 32×32 are padded with zeros (black) to the middle of a field of that size, 28×28 by 2 pixels; larger
-    ones go in as they are, and the layer of 120 units takes in whatever the convolutions leave. At 1×28×28 and ten
-    classes: 61,706 parameters. Channels and units are those of the paper. Weights start at He's N(0, 2/n_in).
+    It has ReLU activations, 2×2 maximum pooling without a further activation, full connections and a linear output.
+    Images below 32×32 are centered and padded with zeros (black) to that size, 28×28 by 2 pixels on each side; larger
+    images are not padded, and the layer of 120 units reads all outputs of the convolutions. With 1×28×28 images and ten
+    classes there are 61,706 parameters. Channels and units are those of the paper. Weights are initialized from N(0,
+    2/n_in).
 
-    Reference: LeCun, Bottou, Bengio, Haffner, *Gradient-based learning applied to document recognition*, 1998.
+    Reference: *Gradient-Based Learning Applied to Document Recognition*, Yann LeCun, Léon Bottou, Yoshua Bengio,
+    Patrick Haffner, 1998.
 
     >>> sum(p.numel() for p in LeNet5((1, 28, 28), classes=10, levels=256).parameters())
     61706
@@ -56,5 +58,5 @@ class LeNet5(nn.Module):
         return self.classifier(self.features(self.preprocess(x)).flatten(1))
 
     def logits(self, x: Tensor) -> Float[Tensor, "B K"]:
-        """Return the scores whose softmax are the classes' probabilities."""
+        """Return the scores whose softmax gives the class probabilities."""
         return self(x)

@@ -13,7 +13,7 @@ from thalweg.randomness import generator
 
 __all__ = ["OriginalLeNet5", "PartialConv2d", "RBFCodes", "ScaledTanh", "Subsampling"]
 
-# Table I of the paper: the maps of S2 that each map of C3 is connected to.
+# Table I of the paper: the feature maps of S2 that each feature map of C3 is connected to.
 C3_TABLE = (
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
     (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
@@ -22,19 +22,19 @@ C3_TABLE = (
 
 
 class ScaledTanh(nn.Module):
-    """The squashing function of 1998, 1.7159·tanh(2x/3): f(±1) = ±1.
+    """The paper's activation 1.7159·tanh(2x/3), with f(±1) = ±1.
 
     >>> round(ScaledTanh()(torch.tensor(1.0)).item(), 4)
     1.0
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the squashed `x`."""
+        """Return the activation of `x`."""
         return 1.7159 * torch.tanh(x * (2.0 / 3.0))
 
 
 class Subsampling(nn.Module):
-    """The sum over each 2×2 window times one trainable coefficient a map, plus one trainable bias a map.
+    """The sum over each 2×2 window times one trainable coefficient per feature map, plus one trainable bias.
 
     >>> layer = Subsampling(6)
     >>> layer(torch.zeros(1, 6, 4, 4)).shape, sum(p.numel() for p in layer.parameters())
@@ -43,16 +43,16 @@ class Subsampling(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.coefficient = nn.Parameter(torch.full((channels, 1, 1), 0.5))  # keeps the variance of four
+        self.coefficient = nn.Parameter(torch.full((channels, 1, 1), 0.5))  # preserves the variance of a sum of four
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return maps of half the size."""
+        """Return feature maps of half the size."""
         return nn.functional.avg_pool2d(x, 2) * (4.0 * self.coefficient) + self.bias
 
 
 class PartialConv2d(nn.Module):
-    """A convolution whose output map k sees only the input maps `table[k]`: a kernel a connection, a bias an output.
+    """A convolution whose output k is connected to the inputs `table[k]` only, with one kernel per connection.
 
     >>> sum(p.numel() for p in PartialConv2d(6, C3_TABLE, kernel=5).parameters())
     1516
@@ -78,12 +78,12 @@ class PartialConv2d(nn.Module):
         return full.index_copy(0, self.index, self.kernels).view(self.shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the convolved maps."""
+        """Return the convolved feature maps."""
         return nn.functional.conv2d(x, self.weight(), self.bias)
 
 
 class RBFCodes(nn.Module):
-    """Negative squared distances to one fixed code of ±1 a class, −Σ_j (f_j − w_kj)²: logits of a Gaussian output.
+    """Negative squared distances to a fixed ±1 code per class, −Σ_j (f_j − w_kj)²: logits of a Gaussian output.
 
     >>> RBFCodes(84, 10)(torch.zeros(1, 84))[0, 0].item()
     -84.0
@@ -104,16 +104,18 @@ class RBFCodes(nn.Module):
 class OriginalLeNet5(nn.Module):
     """LeNet-5 of 1998: 60,000 trainable parameters at one channel.
 
-    Built as in the paper: pixels scaled to −0.1 (black here) .. 1.175; 1.7159·tanh(2x/3) after every layer, also
-    after subsampling by a trainable coefficient and bias; the partial connections of C3; F6 of 84 units; an output of
-    distances to codes of ±1, whose negatives are the logits.
+    As in the paper: pixels are scaled to −0.1 (black here) .. 1.175; the activation 1.7159·tanh(2x/3) follows every
+    layer, including subsampling with a trainable coefficient and bias; C3 has partial connections; F6 has 84 units; the
+    outputs are distances to ±1 codes, whose negatives are the logits.
 
-    Not as in the paper: the codes are fixed random signs, which it names as a possibility, in place of drawn
-    characters, so that classes may be anything; the softmax of the logits is its criterion without the constant
-    "rubbish" class; weights start at N(0, 1/n_in), since from its ±2.4/n_in signals vanish and first-order methods
-    stay near a linear classifier; and images of other sizes are fitted as in `LeNet5`.
+    Unlike in the paper: the codes are fixed random signs, which the paper mentions as a possibility, in place of
+    character bitmaps, so that classes may be arbitrary; the loss is the cross-entropy of the logits, which is the
+    paper's criterion without the constant "rubbish" class; weights are initialized from N(0, 1/n_in), since with the
+    paper's ±2.4/n_in activations vanish and first-order methods stay near a linear classifier; and images of other
+    sizes are padded as in `LeNet5`.
 
-    Reference: LeCun, Bottou, Bengio, Haffner, *Gradient-based learning applied to document recognition*, 1998.
+    Reference: *Gradient-Based Learning Applied to Document Recognition*, Yann LeCun, Léon Bottou, Yoshua Bengio,
+    Patrick Haffner, 1998.
 
     >>> sum(p.numel() for p in OriginalLeNet5((1, 28, 28), classes=10, levels=256).parameters())
     60000
@@ -142,7 +144,7 @@ class OriginalLeNet5(nn.Module):
         return self.classifier(self.features(self.pad(x * self.factor - 0.1)).flatten(1))
 
     def logits(self, x: Tensor) -> Float[Tensor, "B K"]:
-        """Return the scores whose softmax are the classes' probabilities."""
+        """Return the scores whose softmax gives the class probabilities."""
         return self(x)
 
 

@@ -16,11 +16,13 @@ __all__ = ["SoftmaxRegression"]
 class SoftmaxRegression(nn.Module):
     """Linear classifier, P(y|x) = softmax(A x + b): images flattened and scaled to [0, 1], vectors standardized.
 
-    A and b start at 0, where every class is equally likely; the loss is convex, so the start does not matter.
+    A and b are initialized with 0, where every class is equally likely; the loss is convex, so the initialization does
+    not matter.
 
-    `shape`: of one example. `classes`: how many. `levels`: of images; None for vectors, which need `mean` and `std`.
+    `shape` is that of one example, `classes` their number. `levels` is the number of quantization levels of images;
+    vectors (None) need `mean` and `std`.
 
-    Reference: McCullagh, Nelder, *Generalized Linear Models*, 1989, chapter 5.
+    Reference: *Generalized Linear Models*, Peter McCullagh, John Nelder, 1989, chapter 5.
 
     >>> import torch
     >>> model = SoftmaxRegression((1, 28, 28), classes=10, levels=256)
@@ -48,5 +50,5 @@ class SoftmaxRegression(nn.Module):
         return self.linear(self.preprocess(x).flatten(1))
 
     def logits(self, x: Tensor) -> Float[Tensor, "B K"]:
-        """Return A x + b, whose softmax are the classes' probabilities."""
+        """Return A x + b, whose softmax gives the class probabilities."""
         return self(x)

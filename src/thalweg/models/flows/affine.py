@@ -19,8 +19,8 @@ __all__ = ["AffineFlow", "TriangularAffine"]
 class TriangularAffine(Transform):
     """f(x) = A⁻¹(x − b), A lower triangular with a positive diagonal: log |det ∂f| = −Σ log A_ii, the same everywhere.
 
-    A = diag(e^s)(I + N), N strictly lower triangular. A context moves b and s, by a linear map of it. It starts as the
-    identity.
+    A = diag(e^s)(I + N), N strictly lower triangular. A context is added to b and s through a linear map. The transform
+    is initialized as the identity.
 
     >>> affine = TriangularAffine(2)
     >>> affine(torch.ones(3, 2)).value.tolist()
@@ -37,7 +37,7 @@ class TriangularAffine(Transform):
             nn.init.zeros_(self.of_context.weight)
 
     def matrix(self) -> Float[Tensor, "D D"]:
-        """Return A; with a context, that of a context of zeros."""
+        """Return A, for a context of zeros if there is one."""
         return self.log_scale.exp()[:, None] * self._unit()
 
     def forward(self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> TransformOutput:
@@ -71,18 +71,18 @@ class TriangularAffine(Transform):
 
 
 class AffineFlow(TransformedFlow):
-    """Affine flow on flattened data: X = AZ + b, so that with a normal base X ~ N(b, AAᵀ). Of vectors, a Gaussian.
+    """Affine flow on flattened data: X = AZ + b, so that X ~ N(b, AAᵀ) with a normal base distribution.
 
-    Every covariance is AAᵀ for some triangular A, and affine maps of affine maps are affine: no deeper affine flow is
-    more than this one. Of images it is a Gaussian of the logits.
+    Every covariance is AAᵀ for some triangular A, and compositions of affine maps are affine, so a deeper affine flow
+    represents no more distributions than this one. For images it is a Gaussian of the logits.
 
     Args:
         shape: of one raw example.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
-    Reference: Normalizing Flows for Probabilistic Modeling and Inference, George Papamakarios, Eric Nalisnick,
-    Danilo Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, arXiv 1912.02762.
+    Reference: *Normalizing Flows for Probabilistic Modeling and Inference*, George Papamakarios, Eric Nalisnick, Danilo
+    Jimenez Rezende, Shakir Mohamed, Balaji Lakshminarayanan, 2021, arXiv:1912.02762.
 
     >>> flow = AffineFlow((2,), mean=[1.0, 2.0], std=[3.0, 4.0])
     >>> flow.decode(torch.ones(1, 2)).tolist()

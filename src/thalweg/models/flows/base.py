@@ -1,4 +1,4 @@
-"""The laws that flows take data to, coordinate by coordinate."""
+"""Base distributions of flows, with independent coordinates."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from torch.nn.functional import softplus
 
 from thalweg.checks import choice
 
-__all__ = ["Base", "BaseLaw", "base_law"]
+__all__ = ["Base", "BaseDistribution", "base_distribution"]
 
 Base = Literal["normal", "logistic", "uniform", "beta"]
 
 
-class BaseLaw(NamedTuple):
-    """A law on the line: its log-density, elementwise; a draw of a tensor of that shape; its center and support."""
+class BaseDistribution(NamedTuple):
+    """A scalar distribution: elementwise log-density, function that draws a tensor, center and support."""
 
     log_prob: Callable[[Tensor], Tensor]
     make: Callable[[Sequence[int], Tensor, torch.Generator | None], Tensor]
     center: float
-    unit: bool  # on (0, 1); else on all of R
+    unit: bool  # support (0, 1); otherwise R
 
     def draw(self, shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a tensor of that shape, of the device and type of `like`."""
+        """Draw a tensor of that shape, with the device and dtype of `like`."""
         return self.make(shape, like, generator)
 
 
-def base_law(name: Base) -> BaseLaw:
-    """Return the law of that name: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
+def base_distribution(name: Base) -> BaseDistribution:
+    """Return the distribution of that name: "normal", "logistic", "uniform" on (0, 1) or "beta", Beta(5, 5).
 
-    >>> law = base_law("beta")
-    >>> round(law.log_prob(torch.tensor(0.5)).exp().item(), 4)  # 630/256
+    >>> distribution = base_distribution("beta")
+    >>> round(distribution.log_prob(torch.tensor(0.5)).exp().item(), 4)  # 630/256
     2.4609
     """
-    return LAWS[choice("base", name, LAWS)]
+    return DISTRIBUTIONS[choice("base", name, DISTRIBUTIONS)]
 
 
 def _normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -55,7 +55,8 @@ def _logistic(shape: Sequence[int], like: Tensor, generator: torch.Generator | N
 
 
 def _beta(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    nine = _uniform((*shape, 9), like, generator)  # the fifth smallest of nine uniform numbers is Beta(5, 5)
+    # The median of nine uniform variables has the distribution Beta(5, 5)
+    nine = _uniform((*shape, 9), like, generator)
     return nine.kthvalue(5, dim=-1).values
 
 
@@ -64,9 +65,9 @@ def _inside(z: Tensor, value: Tensor) -> Tensor:
 
 
 BETA = math.lgamma(10) - 2 * math.lgamma(5)
-LAWS = {
-    "normal": BaseLaw(lambda z: -0.5 * z.square() - 0.5 * math.log(2 * math.pi), _normal, 0.0, False),
-    "logistic": BaseLaw(lambda z: -softplus(z) - softplus(-z), _logistic, 0.0, False),
-    "uniform": BaseLaw(lambda z: _inside(z, torch.zeros_like(z)), _uniform, 0.5, True),
-    "beta": BaseLaw(lambda z: _inside(z, BETA + 4 * (z.log() + (-z).log1p())), _beta, 0.5, True),
+DISTRIBUTIONS = {
+    "normal": BaseDistribution(lambda z: -0.5 * z.square() - 0.5 * math.log(2 * math.pi), _normal, 0.0, False),
+    "logistic": BaseDistribution(lambda z: -softplus(z) - softplus(-z), _logistic, 0.0, False),
+    "uniform": BaseDistribution(lambda z: _inside(z, torch.zeros_like(z)), _uniform, 0.5, True),
+    "beta": BaseDistribution(lambda z: _inside(z, BETA + 4 * (z.log() + (-z).log1p())), _beta, 0.5, True),
 }

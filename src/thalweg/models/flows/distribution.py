@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-__all__ = ["Drawn", "FlowDistribution"]
+__all__ = ["FlowDistribution", "SampleWithLogProb"]
 
 
-class Drawn(NamedTuple):
-    """Draws, and the log-density of each, in nats."""
+class SampleWithLogProb(NamedTuple):
+    """Samples, and the log-density of each, in nats."""
 
     value: Tensor
     log_prob: Tensor
@@ -20,11 +20,11 @@ class Drawn(NamedTuple):
 
 @runtime_checkable
 class Invertible(Protocol):
-    """What the distribution asks of a flow: an invertible map between raw data and a base distribution."""
+    """What the distribution requires of a flow: an invertible map between raw data and a base distribution."""
 
     shape: tuple[int, ...]
     context: int
-    law: Any  # has log_prob(z) -> (B, D)
+    base_distribution: Any  # has log_prob(z) -> (B, D)
 
     def draw(self, n: int) -> Tensor:
         """Draw z (n, D) of the base distribution."""
@@ -40,15 +40,15 @@ class Invertible(Protocol):
 
 
 class FlowDistribution(Distribution):
-    """The law of raw data that a flow gives, for one context or a batch of them.
+    """The distribution of raw data under a flow, for one context or a batch of contexts.
 
-    Of images it is the law of floats in [0, levels), levels plus their noise. `rsample` is differentiable with respect
-    to the flow's parameters and the context.
+    For images it is the distribution of dequantized levels, floats in [0, levels). `rsample` is differentiable with
+    respect to the flow's parameters and the context.
 
     >>> from thalweg.models.flows.real_nvp import RealNVP
-    >>> law = RealNVP((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)()
-    >>> x, log_prob = law.rsample_and_log_prob((5,))
-    >>> bool(torch.allclose(law.log_prob(x), log_prob, atol=1e-5))
+    >>> distribution = RealNVP((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)()
+    >>> x, log_prob = distribution.rsample_and_log_prob((5,))
+    >>> bool(torch.allclose(distribution.log_prob(x), log_prob, atol=1e-5))
     True
     """
 
@@ -65,7 +65,7 @@ class FlowDistribution(Distribution):
 
     @property
     def support(self) -> Any:
-        """All that a real tensor can be; a density outside of the data's own support is very small, not 0."""
+        """All real tensors; outside of the support of the data the density is very small, but not 0."""
         return constraints.independent(constraints.real, len(self.event_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class FlowDistribution(Distribution):
         lead = torch.broadcast_shapes(lead, self.batch_shape)
         x = value.expand(*lead, *self.event_shape).reshape(-1, *self.event_shape)
         z, log_det = self.flow.forward_and_log_det(x, self._contexts(lead))
-        return (log_det + self.flow.law.log_prob(z).sum(1)).reshape(lead)
+        return (log_det + self.flow.base_distribution.log_prob(z).sum(1)).reshape(lead)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draw values (*sample_shape, *batch, *shape), differentiable."""
@@ -82,13 +82,13 @@ class FlowDistribution(Distribution):
         z = self.flow.draw(lead.numel())
         return self.flow.inverse(z, self._contexts(lead)).reshape(*lead, *self.event_shape)
 
-    def rsample_and_log_prob(self, sample_shape: Any = ()) -> Drawn:
-        """Draw values and their log-density, in one pass where the flow can."""
+    def rsample_and_log_prob(self, sample_shape: Any = ()) -> SampleWithLogProb:
+        """Draw values and their log-density, in one pass where the flow supports it."""
         lead = self._extended_shape(torch.Size(sample_shape))[: -len(self.event_shape)]
         z = self.flow.draw(lead.numel())
         x, log_det = self.flow.inverse_and_log_det(z, self._contexts(lead))
-        log_prob = log_det + self.flow.law.log_prob(z).sum(1)
-        return Drawn(x.reshape(*lead, *self.event_shape), log_prob.reshape(lead))
+        log_prob = log_det + self.flow.base_distribution.log_prob(z).sum(1)
+        return SampleWithLogProb(x.reshape(*lead, *self.event_shape), log_prob.reshape(lead))
 
     def _contexts(self, lead: torch.Size) -> Tensor | None:
         if self.context is None:

@@ -1,4 +1,4 @@
-"""FFJORD: a flow in continuous time, whose log-determinant is an integral of a trace."""
+"""FFJORD: a continuous-time flow whose log-determinant is the integral of a trace."""
 
 from __future__ import annotations
 
@@ -17,23 +17,21 @@ from thalweg.nn.transform import Transform, TransformOutput
 
 __all__ = ["FFJORD", "Continuous", "Velocity"]
 
-# Training may find velocities for which the fixed steps are wrong in its favor, a density of mass above 1: what is
-# measured takes this many times as many, whose error is 81 times smaller.
+# Training may exploit the error of the fixed steps, which then yield a density with mass above 1. Evaluation therefore
+# takes this many times more steps; the error is then 81 times smaller.
 FINER = 3
 
 
 class Continuous(Transform):
-    """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt; the inverse goes back.
+    """f(x) = z_1 with dz/dt = h(t, z) and z_0 = x, so that log |det ∂f/∂x| = ∫₀¹ tr ∂h/∂z dt.
 
-    The trace is exact, D products with the Jacobian, unless there is a probe ε with E εεᵀ = I: then it is εᵀ(∂h/∂z)ε,
-    whose mean is right (Hutchinson), one product; ε stays the same during the solution.
-
-    The lecture leaves the log-determinant out, and its integral ∫₀ᵗ h(t, z_t) dt is ∫₀ᵗ h(s, z_s) ds.
+    The trace is exact, from D products with the Jacobian, unless a probe ε with E εεᵀ = I is given: then it is
+    Hutchinson's unbiased estimate εᵀ(∂h/∂z)ε, from one product, with the same ε during the whole solution.
 
     Args:
-        velocity: h, called as `Velocity` is, on vectors (B, D).
+        velocity: h, with the signature of `Velocity`, on vectors (B, D).
         solver: of the differential equation.
-        adjoint: find gradients by the adjoint equation, in constant memory, and not through the solver's steps.
+        adjoint: compute gradients with the adjoint equation, in constant memory, in place of the solver's steps.
     """
 
     def __init__(self, velocity: nn.Module, solver: Solver, adjoint: bool = False) -> None:
@@ -62,11 +60,11 @@ class Continuous(Transform):
     def forward_alone(
         self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
     ) -> Float[Tensor, "B D"]:
-        """Return z_1, for less."""
+        """Return z_1 without the trace, which is faster."""
         return self._solve(x, context, 0.0, 1.0, None)[0]
 
     def inverse_alone(self, z: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None) -> Tensor:
-        """Return z_0, for less."""
+        """Return z_0 without the trace, which is faster."""
         return self._solve(z, context, 1.0, 0.0, None)[0]
 
     def _solve(self, x: Tensor, context: Tensor | None, start: float, end: float, vectors: Tensor | None) -> State:
@@ -87,32 +85,32 @@ def _basis(x: Tensor) -> Tensor:
     return torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
 
 
-EXACT = 256  # values of an example, up to which what is measured has an exact trace
+EXACT = 256  # number of values of an example up to which evaluation uses the exact trace
 
 
 class FFJORD(Flow):
     """FFJORD: log p(x) = log p_Z(z_1) + ∫₀¹ tr ∂h/∂z dt, see `Continuous`, `Velocity` and `ConvVelocity`.
 
-    `probed`: training estimates the trace by the signs of normal noise. What is measured is exact up to 256 values an
-    example; beyond, it is an unbiased estimate by signs drawn anew each time, as in the paper. The paper's flows of
-    images also have several scales; here all of z keeps the size of the image.
+    With `probed`, training estimates the trace with random signs. Evaluation is exact for examples of up to 256 values;
+    for larger examples it is an unbiased estimate with new random signs in each call, as in the paper. The paper's
+    flows of images also have several scales; here z has the size of the image throughout.
 
-    The density is that of the exact solution: with too few steps, or too large a tolerance, it need not integrate to 1.
-    In evaluation mode "rk4" takes three times as many steps as in training.
+    The formula holds for the exact solution: with too few steps, or too large a tolerance, the density need not
+    integrate to 1. In evaluation mode "rk4" takes three times as many steps as in training.
 
     Args:
         shape: of one raw example.
-        architecture: of h, "dense" on flattened examples or "conv" on images.
-        hidden: width of the hidden layers of h, or their channels.
-        depth: number of those hidden layers.
+        architecture: network of h, "dense" on flattened examples or "conv" on images.
+        hidden: units or channels of the hidden layers of h.
+        depth: number of hidden layers of h.
         solver: of the differential equation.
-        adjoint: find gradients by the adjoint equation.
+        adjoint: compute gradients with the adjoint equation.
         probed: estimate the trace in training.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
-    Reference: FFJORD: Free-form Continuous Dynamics for Scalable Reversible Generative Models, Will Grathwohl,
-    Ricky Chen, Jesse Bettencourt, Ilya Sutskever, David Duvenaud, 2019, arXiv 1810.01367.
+    Reference: *FFJORD: Free-form Continuous Dynamics for Scalable Reversible Generative Models*, Will Grathwohl, Ricky
+    Chen, Jesse Bettencourt, Ilya Sutskever, David Duvenaud, 2019, arXiv:1810.01367.
 
     >>> flow = FFJORD((2,), mean=[0.0] * 2, std=[1.0] * 2, hidden=8)
     >>> flow.log_prob(flow.sample(4)).shape
@@ -141,17 +139,17 @@ class FFJORD(Flow):
         self.transform, self.probed = Continuous(velocity, solver, adjoint), probed
 
     def forward_transform(self, y: Tensor, context: Tensor | None = None) -> TransformOutput:
-        """Take prepared data to z, with the log-determinant."""
+        """Map preprocessed data to z, with the log-determinant."""
         y = y.flatten(1)
         moved: TransformOutput = self.transform(y, context, torch.randn_like(y).sign() if self.size > EXACT else None)
         return moved
 
     def forward_value(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """Take prepared data to z, without the trace."""
+        """Map preprocessed data to z, without the trace."""
         return self.transform.forward_alone(y.flatten(1), context)
 
     def forward_transform_by_probe(self, y: Tensor, context: Tensor | None, probe: Tensor) -> TransformOutput:
-        """Take prepared data to z, with an estimate of the log-determinant by the signs of `probe`."""
+        """Map preprocessed data to z, with an estimate of the log-determinant from the signs of `probe`."""
         moved: TransformOutput = self.transform(y.flatten(1), context, probe.sign().to(y.dtype))
         return moved
 

@@ -19,24 +19,24 @@ from thalweg.nn.transform import Composed, Transform
 
 __all__ = ["Glow", "ImageGlow"]
 
-SMALLEST = 2  # side of the last level that is chosen by default
+SMALLEST = 2  # smallest side of the last scale, by default
 
 
 class Glow(TransformedFlow):
     """Glow on flattened data: steps of ActNorm, a linear map in LU form and an affine coupling of the two halves.
 
-    There are no levels: vectors have no scales. The first forward pass in training starts the ActNorms.
+    Vectors have no scales. The first forward pass in training initializes the ActNorm layers.
 
     Args:
         shape: of one raw example, of at least two values.
         layers: number of steps.
         hidden: width of the hidden layers of a coupling's network.
-        depth: number of those hidden layers.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        depth: number of hidden layers of a coupling's network.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
-    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
-    arXiv 1807.03039.
+    Reference: *Glow: Generative Flow with Invertible 1×1 Convolutions*, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv:1807.03039.
 
     >>> flow = Glow((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)
     >>> flow.log_prob(flow.sample(4)).shape
@@ -61,25 +61,28 @@ class Glow(TransformedFlow):
 
 
 class ImageGlow(TransformedFlow):
-    """Glow on images. A level: a squeeze to 4C×H/2×W/2, steps of ActNorm, an invertible 1×1 convolution and an affine
-    coupling of the channels' halves; then half of the channels leave.
+    """Glow on images.
 
-    What leaves has a learned prior, as in the paper: μ and a scale read off what stays. Here it is one more coupling
-    of the level, so that z is of the base throughout, and a temperature is one factor on z. The scales of couplings are
-    bounded by a learned multiple of tanh, as in Real NVP. The first forward pass in training starts the ActNorms.
+    Each scale is a squeeze to 4C×H/2×W/2 and steps of ActNorm, an invertible 1×1 convolution and an
+    affine coupling of the two halves of the channels; then half of the channels are split off.
+
+    The channels that are split off have a learned prior, as in the paper: a mean and a scale computed from the
+    remaining channels. Here it is one more coupling of the scale, so that all of z follows the base distribution, and a
+    temperature is one factor on z. The scales of couplings are bounded by a learned multiple of tanh, as in Real NVP.
+    The first forward pass in training initializes the ActNorm layers.
 
     Args:
         shape: of one raw example, (C, H, W), of even sides.
-        scales: number of levels; by default up to 3, as long as sides are even and no side ends up below 2.
-        layers: number of steps in each level.
+        scales: number of scales; by default up to 3, as long as sides are even and no side ends up below 2.
+        layers: number of steps per scale.
         hidden: channels of the couplings' networks.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
     Raises ValueError where the sides of the image cannot be halved that often.
 
-    Reference: Glow: Generative Flow with Invertible 1×1 Convolutions, Diederik P. Kingma, Prafulla Dhariwal, 2018,
-    arXiv 1807.03039.
+    Reference: *Glow: Generative Flow with Invertible 1×1 Convolutions*, Diederik P. Kingma, Prafulla Dhariwal, 2018,
+    arXiv:1807.03039.
 
     >>> flow = ImageGlow((3, 32, 32), layers=1, hidden=8, levels=256)
     >>> flow.transform.parts
@@ -97,9 +100,9 @@ class ImageGlow(TransformedFlow):
         **settings: Any,
     ) -> None:
         channels, height, width = shape
-        scales = number_of_scales(scales, height, width, least=SMALLEST)
+        scales = number_of_scales(scales, height, width, min_side=SMALLEST)
         network = partial(PlainNetwork, hidden=hidden, context=context)
-        made, outputs = [], []
+        transforms, outputs = [], []
         for k in range(scales):
             channels, height, width = 4 * channels, height // 2, width // 2
             level = [Squeeze(), *_steps(channels, layers, network)]
@@ -107,14 +110,14 @@ class ImageGlow(TransformedFlow):
             if k < scales - 1:
                 channels //= 2
                 level.append(ChannelCoupling(channels, channels, network(channels, 2 * channels)))  # the prior
-            made.append(Composed(*level))
-        super().__init__(shape, MultiScale(shape, made, outputs), context=context, **settings)
+            transforms.append(Composed(*level))
+        super().__init__(shape, MultiScale(shape, transforms, outputs), context=context, **settings)
 
 
 def _steps(channels: int, count: int, network: Any) -> list[Transform]:
     kept, moved = channels // 2, channels - channels // 2
-    made: list[Transform] = []
+    transforms: list[Transform] = []
     for _ in range(positive("layers", count)):
         coupling = ChannelCoupling(kept, moved, network(kept, 2 * moved))
-        made.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))
-    return made
+        transforms.append(Composed(ActNorm(channels), InvertibleLinear(channels), coupling))
+    return transforms

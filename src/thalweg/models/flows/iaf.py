@@ -1,4 +1,4 @@
-"""Inverse autoregressive flow: samples in one pass, a density of given data value after value."""
+"""Inverse autoregressive flow: samples take one pass, the density of data one pass per value."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["IAF"]
 class IAF(TransformedFlow):
     """Inverse autoregressive flow on flattened data: x = g(z), g the affine masked autoregressive layers of `MAF`.
 
-    Sampling takes one pass per layer. The density of given data inverts g value after value, so training by maximum
-    likelihood costs D small products per layer: the form suits small D, and posteriors of variational inference.
+    Sampling takes one pass per layer. The density of data inverts g one value at a time, so training by maximum
+    likelihood costs D small products per layer. This is suited to small D, and to posteriors of variational inference.
 
     Args:
         shape: of one raw example, of at least two values.
         layers: number of autoregressive layers.
         hidden: width of the hidden layers of a masked network.
-        depth: number of those hidden layers.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        depth: number of hidden layers of a masked network.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
     *Reference*: *Improving Variational Inference with Inverse Autoregressive Flow*, Diederik P. Kingma, Tim Salimans,
     Rafal Jozefowicz, Xi Chen, Ilya Sutskever, Max Welling, 2016, arXiv:1606.04934.

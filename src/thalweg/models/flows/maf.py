@@ -1,4 +1,4 @@
-"""Masked autoregressive flow: a density in one pass, samples value after value."""
+"""Masked autoregressive flow: the density takes one pass, samples one pass per value."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class MAF(TransformedFlow):
         shape: of one raw example, of at least two values.
         map: "affine" or "spline".
         layers: number of autoregressive layers.
-        bins: of each spline.
-        bound: splines map values in [−bound, bound].
+        bins: number of bins of each spline.
+        bound: the splines transform values in [−bound, bound].
         hidden: width of the hidden layers of a masked network.
-        depth: number of those hidden layers.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        depth: number of hidden layers of a masked network.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
     *Reference*: *Masked Autoregressive Flow for Density Estimation*, George Papamakarios, Theo Pavlakou, Iain Murray,
     2017, arXiv:1705.07057. *Neural Spline Flows*, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,

@@ -1,4 +1,4 @@
-"""The multi-scale architecture: half of the channels leave after every scale, the others go on."""
+"""The multi-scale architecture: half of the channels are split off after every scale."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["MultiScale", "number_of_scales"]
 
 
 class MultiScale(Transform):
-    """Scales one after another: z = (z_1, …, z_L), (h_l, z_l) = f_l(h_{l−1}) in halves of its channels, z_L = f_L.
+    """A sequence of scales: z = (z_1, …, z_L), with channel halves (h_l, z_l) = f_l(h_{l−1}) and z_L = f_L(h_{L−1}).
 
-    log |det ∂z/∂x| = Σ log |det ∂f_l|. What has left passes through no later scale, which is what makes it cheap; z
-    holds the numbers of x, no more and no fewer.
+    log |det ∂z/∂x| = Σ log |det ∂f_l|. Channels that were split off do not pass through later scales, which reduces the
+    cost; z has as many values as x.
 
     Args:
         shape: of an image, (C, H, W).
         scales: the f_l, transforms of images (B, C, H, W) with `forward` and `inverse`.
-        outputs: the shape that each scale gives, before its half leaves.
+        outputs: the output shape of each scale, before the split.
 
-    Reference: Density estimation using Real NVP, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
-    arXiv 1605.08803.
+    Reference: *Density estimation using Real NVP*, Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio, 2017, section 3.6,
+    arXiv:1605.08803.
 
     >>> from thalweg.nn.squeeze import Squeeze
     >>> flow = MultiScale((1, 4, 4), [Squeeze(), Squeeze()], [(4, 2, 2), (8, 1, 1)])
@@ -70,27 +70,27 @@ class MultiScale(Transform):
 
 
 def number_of_scales(
-    asked: int | None, height: int, width: int, *, least: int, most: int = 3, unsqueezed: int = 0
+    asked: int | None, height: int, width: int, *, min_side: int, max_scales: int = 3, unsqueezed: int = 0
 ) -> int:
-    """Return the number of scales that is asked for, or by default up to `most`, with no side squeezed below `least`.
+    """Return the requested number of scales, or by default up to `max_scales`, with no side squeezed below `min_side`.
 
-    `unsqueezed` of them, the last, are not squeezed. Raises ValueError where sides cannot be halved that often.
+    The last `unsqueezed` scales are not squeezed. Raises ValueError where sides cannot be halved that often.
 
-    >>> number_of_scales(None, 28, 28, least=4), number_of_scales(None, 11, 9, least=4, unsqueezed=1)
+    >>> number_of_scales(None, 28, 28, min_side=4), number_of_scales(None, 11, 9, min_side=4, unsqueezed=1)
     (2, 1)
     """
     possible = _halvings(height, width, 1) + unsqueezed
     if asked is None:
-        asked = max(1, min(most, _halvings(height, width, least) + unsqueezed))
+        asked = max(1, min(max_scales, _halvings(height, width, min_side) + unsqueezed))
     if positive("scales", asked) > possible:
         wanted = f"at most {possible}" if possible else "even sides"
         raise ValueError(f"scales: got {asked} of images of {height}×{width}, wanted {wanted} (each halves the sides)")
     return asked
 
 
-def _halvings(height: int, width: int, least: int) -> int:
-    """Return how often both sides can be halved exactly without one of them falling below `least`."""
+def _halvings(height: int, width: int, min_side: int) -> int:
+    """Return how often both sides can be halved exactly without one of them falling below `min_side`."""
     count = 0
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * least:
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * min_side:
         height, width, count = height // 2, width // 2, count + 1
     return count

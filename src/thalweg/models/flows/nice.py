@@ -1,4 +1,4 @@
-"""NICE: additive couplings, which keep volumes, and one scale a coordinate on top, which does not."""
+"""NICE: additive couplings, which preserve volume, and a final scale per coordinate, which does not."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["NICE"]
 class NICE(TransformedFlow):
     """NICE: z = e^s ⊙ (f_L ∘ … ∘ f_1)(x), the f additive couplings of log-determinant 0, so log |det ∂z/∂x| = Σ s.
 
-    The even and the odd coordinates take turns; nothing is permuted. Without the scales on top the density could not
-    exceed that of the base anywhere. The lecture leaves them out.
+    The parts alternate between the even and the odd coordinates, without permutations. The final scales are needed:
+    without them the density could not exceed the maximum of the base density.
 
     Args:
         shape: of one raw example, of at least two values.
-        layers: number of couplings; fewer than three leave some coordinates blind to others.
+        layers: number of couplings; with fewer than three, some coordinates do not depend on others.
         hidden: width of the hidden layers of a coupling's network.
-        depth: number of those hidden layers.
-        base: law of each coordinate of z; the paper's is logistic.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        depth: number of hidden layers of a coupling's network.
+        base: distribution of each coordinate of z; logistic in the paper.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
-    Reference: NICE: Non-linear Independent Components Estimation, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
-    arXiv 1410.8516.
+    Reference: *NICE: Non-linear Independent Components Estimation*, Laurent Dinh, David Krueger, Yoshua Bengio, 2015,
+    arXiv:1410.8516.
 
     >>> flow = NICE((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)
     >>> flow.log_prob(flow.sample(4)).shape

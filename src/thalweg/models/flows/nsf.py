@@ -1,4 +1,4 @@
-"""Neural spline flow on vectors: couplings that move values by rational-quadratic splines."""
+"""Neural spline flow on vectors: couplings with rational-quadratic splines."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["NSF"]
 class NSF(TransformedFlow):
     """Neural spline flow (RQ-NSF with couplings) on flattened data, see `Couplings` and `SplineMap`.
 
-    Between couplings coordinates are permuted; the paper also mixes them linearly, and its networks are residual.
+    Coordinates are permuted between couplings; the paper also mixes them linearly, and uses residual networks.
 
     Args:
         shape: of one raw example, of at least two values.
         layers: number of couplings.
-        bins: of each spline.
-        bound: the splines move what is in [−bound, bound]; what is outside passes as it is.
+        bins: number of bins of each spline.
+        bound: the splines transform values in [−bound, bound]; values outside are unchanged.
         hidden: width of the hidden layers of a coupling's network.
-        depth: number of those hidden layers.
-        context: how many numbers the flow is conditioned on; 0: none.
-        settings: how raw data reach R^d, see `Flow`.
+        depth: number of hidden layers of a coupling's network.
+        context: number of context values that the flow is conditioned on; 0: none.
+        settings: how raw data are mapped to R^d, see `Flow`.
 
-    Reference: Neural Spline Flows, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
-    arXiv 1906.04032.
+    Reference: *Neural Spline Flows*, Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios, 2019,
+    arXiv:1906.04032.
 
     >>> flow = NSF((3,), mean=[0.0] * 3, std=[1.0] * 3, hidden=8)
     >>> flow.log_prob(flow.sample(4)).shape

@@ -1,4 +1,4 @@
-"""Flows on flattened data: one invertible transform of R^d is all that they add."""
+"""Flows of flattened data through one invertible transform of R^d."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["TransformedFlow"]
 
 
 class TransformedFlow(Flow):
-    """A flow of flattened data by one transform of R^d, made of the size of an example.
+    """A flow of flattened data through one transform of R^d, which is built from the size of an example.
 
-    `transform(y, context)` and `transform.inverse(z, context)` return where they take each example (B, D), and the
-    log-determinant of the first there.
+    `transform(y, context)` and `transform.inverse(z, context)` return the transformed examples (B, D) and the
+    log-determinant of the former.
 
     >>> from thalweg.nn.transform import Scaling
     >>> flow = TransformedFlow((2,), Scaling(2), mean=[0.0] * 2, std=[1.0] * 2)
@@ -30,7 +30,7 @@ class TransformedFlow(Flow):
         self.transform = transform
 
     def forward_transform(self, y: Tensor, context: Tensor | None = None) -> TransformOutput:
-        """Take prepared data (B, *shape) to z (B, D), with the log-determinant."""
+        """Map preprocessed data (B, *shape) to z (B, D), with the log-determinant."""
         moved: TransformOutput = self.transform(y.flatten(1), context)
         return moved
 

@@ -1,4 +1,4 @@
-"""Networks for the velocity of a flow in continuous time, which give products with their Jacobian, too."""
+"""Velocity networks of continuous-time flows, which also compute products with their Jacobian."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from thalweg.checks import positive
 
 __all__ = ["ConvVelocity", "Velocity"]
 
-VALUES = 1 << 24  # of all vectors together that go through a layer at once
+VALUES = 1 << 24  # number of values of all vectors that pass through a layer at once
 
 
 class Velocity(nn.Module):
-    """h(t, z), and its Jacobian times vectors: a network whose layers are scaled and shifted by time and context.
+    """h(t, z) and Jacobian-vector products: a network with layers scaled and shifted by functions of t and context.
 
-    A layer is x ↦ (Wx) ⊙ σ(g) + b, with g and b linear in (t, context), and between layers is tanh(x/2) = 2σ(x) − 1,
-    which takes a fraction of the time of tanh. Vectors v go along: J v by the chain rule forward, which costs one more
-    product a layer and needs no second derivatives in training.
+    A layer is x ↦ (Wx) ⊙ σ(g) + b, with g and b linear in (t, context). The activation is tanh(x/2) = 2σ(x) − 1, which
+    is faster than tanh. The products J v are computed in forward mode, which costs one more product per layer and needs
+    no second derivatives in training.
 
     Args:
         size: of z.
         hidden: width of the hidden layers.
         depth: number of hidden layers.
-        context: how many numbers more the layers read.
+        context: number of context values that the layers read.
 
     >>> h = Velocity(2, hidden=8)
     >>> velocity, pushed = h(0.5, torch.zeros(5, 2), torch.eye(2)[:, None])
@@ -66,18 +66,19 @@ class Velocity(nn.Module):
 
 
 class ConvVelocity(nn.Module):
-    """h(t, z) of images, and its Jacobian times vectors: 3×3 convolutions that read t, and the context, as channels.
+    """h(t, z) of images and Jacobian-vector products: 3×3 convolutions with t and the context as additional channels.
 
-    z has the size of the image throughout, and softplus is between layers. Vectors go along as in `Velocity`, some at a
-    time.
+    z has the size of the image throughout, and the activation is softplus. Products are computed as in `Velocity`, a
+    chunk of vectors at a time.
 
     Args:
         shape: of z, (C, H, W).
         hidden: channels of the hidden layers.
         depth: number of hidden layers.
-        context: how many numbers more the layers read.
+        context: number of context values that the layers read.
 
-    Reference: FFJORD, Grathwohl et al., 2019, arXiv 1810.01367, section 4 and its code's layer "concat".
+    Reference: *FFJORD: Free-form Continuous Dynamics for Scalable Reversible Generative Models*, Will Grathwohl et al.,
+    2019, arXiv:1810.01367, section 4, and the layer "concat" of its code.
 
     >>> h = ConvVelocity((1, 4, 4), hidden=8)
     >>> velocity, pushed = h(0.5, torch.zeros(5, 16), torch.eye(16)[:, None])
@@ -105,9 +106,9 @@ class ConvVelocity(nn.Module):
         context: Float[Tensor, "B K"] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return h (B, D) and, of vectors (S, B or 1, D), J v (S, B, D)."""
-        told = z.new_ones(1 if context is None else len(z), 1) * t
-        told = told if context is None else torch.cat([told, context], 1)
-        maps = told[:, :, None, None].expand(-1, -1, *self.shape[1:])  # zeros beyond the edge, as of the image
+        inputs = z.new_ones(1 if context is None else len(z), 1) * t
+        inputs = inputs if context is None else torch.cat([inputs, context], 1)
+        maps = inputs[:, :, None, None].expand(-1, -1, *self.shape[1:])  # zero padding, as for the image
         slopes: list[Tensor] = []
         x = z.reshape(-1, *self.shape)
         for i, (layer, of_time) in enumerate(zip(self.layers, self.of_time, strict=True)):

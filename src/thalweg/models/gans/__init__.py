@@ -1,1 +1,1 @@
-"""Generative adversarial networks: `sample`, and the critic or discriminator that trained the generator."""
+"""Generative adversarial networks: `sample`, and the critic (or discriminator) of the training."""

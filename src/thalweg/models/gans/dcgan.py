@@ -16,25 +16,25 @@ __all__ = ["conv_networks"]
 def conv_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128, batch_norm: bool = True) -> Networks:
     """Strided convolutions as in DCGAN, for images (C, H, W) of any size from 8×8, weights from N(0, 0.02²).
 
-    With `batch_norm` both normalize over the batch, but for the critic's first layer and the generator's last. Without,
-    the generator normalizes over each example, in groups of channels: a sample does not depend on its neighbors. The
-    critic then does not normalize, which would undo bounds on its slope.
+    With `batch_norm` both use batch normalization, except for the critic's first layer and the generator's last.
+    Otherwise the generator uses group normalization, so that samples do not depend on each other, and the critic has no
+    normalization, which would invalidate bounds on its slope.
 
-    The smallest map, 4×4 (2×2 for images up to 16×16), has `hidden` channels; each doubling of the size halves them, to
-    no fewer than 8. A side of even length is halved or doubled by a kernel of 4, an odd one by a kernel of 3. The
-    generator ends in tanh.
+    The smallest feature map, 4×4 (2×2 for images up to 16×16), has `hidden` channels; each doubling of the size halves
+    their number, down to 8. Even sides are halved or doubled with a kernel of size 4, odd sides with a kernel of size
+    3. The generator ends in tanh.
 
     Raises ValueError for images below 8×8.
 
-    Reference: Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks, Alec
-    Radford, Luke Metz, Soumith Chintala, 2016, arXiv 1511.06434.
+    Reference: *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*, Alec
+    Radford, Luke Metz, Soumith Chintala, 2016, arXiv:1511.06434.
 
     >>> import torch
     >>> generator, critic = conv_networks((3, 9, 8), latent_dim=2, hidden=16)
     >>> critic(generator(torch.zeros(5, 2))).shape
     torch.Size([5])
     """
-    sizes = halvings(shape[1], shape[2], least=4 if max(shape[1:]) > 16 else 2)
+    sizes = halvings(shape[1], shape[2], min_side=4 if max(shape[1:]) > 16 else 2)
     channels = [shape[0], *[max(hidden >> i, min(hidden, 8)) for i in reversed(range(len(sizes) - 1))]]
     down: list[nn.Module] = []
     up: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""A generative adversarial network's two networks, and what they can do once trained."""
+"""Generative adversarial networks: generator and critic."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ __all__ = ["GAN", "Networks", "dense_networks", "draw_latent", "scaling", "to_le
 
 
 class Networks(NamedTuple):
-    """Who makes and who judges."""
+    """Generator and critic."""
 
     generator: nn.Module
     critic: nn.Module
 
 
 class GAN(nn.Module):
-    """Generator g: z ~ N(0, I) → data, and critic (or discriminator's logit) f: data → one score an example.
+    """Generator g: z ~ N(0, I) → data, and critic (or discriminator's logit) f: data → one score per example.
 
     Images are scaled to [−1, 1], vectors to mean 0 and standard deviation 1, for both.
 
     Args:
         networks: generator and critic, in scaled units.
         shape: of one raw example.
-        latent_dim: numbers in z.
-        levels: whole-number levels of images; None: float vectors.
+        latent_dim: number of latent dimensions.
+        levels: number of quantization levels of images; None: float vectors.
         mean: of each column of vectors, raw units.
         std: of each column of vectors, raw units.
         discrete: which columns of vectors take discrete values.
 
-    Reference: Generative Adversarial Networks, Ian Goodfellow et al., 2014, arXiv 1406.2661.
+    Reference: *Generative Adversarial Networks*, Ian Goodfellow et al., 2014, arXiv:1406.2661.
 
     >>> model = GAN(dense_networks((2,), latent_dim=3, hidden=8), (2,), latent_dim=3, mean=[0.0, 0.0], std=[1.0, 2.0])
-    >>> model.sample(5).shape, model.critic(model.prepare(torch.zeros(5, 2))).shape
+    >>> model.sample(5).shape, model.critic(model.preprocess(torch.zeros(5, 2))).shape
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
@@ -63,33 +63,35 @@ class GAN(nn.Module):
         self.generator, self.critic = networks
         self.shape, self.latent_dim, self.levels = tuple(shape), positive("latent_dim", latent_dim), levels
         self.scaling = scaling(shape, levels, mean, std, discrete)
-        self.rising = True  # whether the critic is higher for data than for samples; where it bounds reverse KL, lower
+        # Whether the critic's scores are higher for data than for samples; for the reverse KL they are lower.
+        self.rising = True
 
     @property
     def prior(self) -> Independent:
-        """The law of z, N(0, I)."""
-        zero = self.scaling.mean.new_zeros(self.latent_dim)  # on the model's device
+        """The distribution of z, N(0, I)."""
+        zero = self.scaling.mean.new_zeros(self.latent_dim)  # its device is the model's
         return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1)
 
-    def prepare(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    def preprocess(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Scale raw data for the critic."""
         return self.scaling(x)
 
     def generate(self, z: Float[Tensor, "B D"], y: None = None) -> Float[Tensor, "B ..."]:
         """Return g(z), in scaled units."""
-        made: Tensor = self.generator(z)
-        return made
+        x: Tensor = self.generator(z)
+        return x
 
-    def judge(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
+    def discriminate(self, x: Float[Tensor, "B ..."], y: None = None) -> Float[Tensor, " B"]:
         """Return the critic's scores of `x`, in scaled units."""
         scores: Tensor = self.critic(x)
-        return scores.float()  # under autocast, too: their differences are small
+        return scores.float()  # under autocast as well, since their differences are small
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, truncation: float | None = None) -> Tensor:
         """Draw `n` raw examples: float64 vectors, or uint8 images; each rounded to its nearest level or value.
 
-        With `truncation` every coordinate of z is a normal number within ±truncation: less variety, fewer failures.
+        With `truncation` the coordinates of z are truncated to ±truncation, for samples of less variety and better
+        quality.
         """
         z = draw_latent(n, self.latent_dim, generator, truncation).to(self.scaling.mean.device)
         return to_levels(self.scaling.quantize(self.decode(z)), self.levels)
@@ -99,8 +101,10 @@ class GAN(nn.Module):
         return self.scaling.inverse(self.generator(z))
 
     def score(self, x: Num[Tensor, "B ..."]) -> Float[Tensor, " B"]:
-        """Return how far the critic takes x for a sample and not for data, −f(x); it knows nothing of other places."""
-        scores: Tensor = self.critic(self.prepare(x))
+        """Return the anomaly score −f(x), high where the critic takes x for a sample.
+
+        It is meaningful only near data and samples."""
+        scores: Tensor = self.critic(self.preprocess(x))
         return -scores if self.rising else scores
 
 
@@ -111,7 +115,7 @@ def scaling(
     std: Sequence[float],
     discrete: Sequence[Discrete | None] = (),
 ) -> Standardize:
-    """Return what takes images to [−1, 1], vectors to mean 0 and standard deviation 1."""
+    """Return the module that scales images to [−1, 1] and vectors to mean 0 and standard deviation 1."""
     if levels:
         middle = [(levels - 1) / 2] * shape[0]
         return Standardize(middle, middle, shape)
@@ -121,7 +125,7 @@ def scaling(
 def draw_latent(
     n: int, size: int, generator: torch.Generator | None = None, truncation: float | None = None
 ) -> Float[Tensor, "n D"]:
-    """Draw z ~ N(0, I), each coordinate within ±truncation where there is one.
+    """Draw z ~ N(0, I), with coordinates truncated to ±truncation if it is given.
 
     >>> bool(draw_latent(1000, 2, truncation=0.5).abs().max() <= 0.5)
     True
@@ -131,7 +135,7 @@ def draw_latent(
         return torch.randn(n, size, generator=generator, device=where)
     u = torch.rand(n, size, generator=generator, device=where, dtype=torch.float64)
     tail = ndtr(u.new_tensor(-positive("truncation", truncation)))
-    return ndtri(tail + u * (1 - 2 * tail)).float()  # by the inverse of the cumulative distribution
+    return ndtri(tail + u * (1 - 2 * tail)).float()  # by inverse transform sampling
 
 
 def to_levels(x: Float[Tensor, "B ..."], levels: int | None) -> Tensor:
@@ -140,7 +144,7 @@ def to_levels(x: Float[Tensor, "B ..."], levels: int | None) -> Tensor:
 
 
 def dense_networks(shape: Sequence[int], latent_dim: int, hidden: int = 128) -> Networks:
-    """Three hidden layers each, ReLU in the generator, leaky ReLU in the critic; for vectors, and images flattened.
+    """Return dense networks of three hidden layers, with ReLU (generator) and leaky ReLU (critic).
 
     The generator of images ends in tanh.
 

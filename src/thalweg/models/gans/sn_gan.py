@@ -14,9 +14,9 @@ __all__ = ["ProjectedCritic", "bounded"]
 
 
 class ProjectedCritic(nn.Module):
-    """A critic whose weights are divided by max(1, σ) after every step, as one lecture has it.
+    """A critic whose weights are divided by max(1, σ) after every step, a projection onto norm at most 1.
 
-    A layer's norm may stay below 1, where normalization makes it 1.
+    Unlike normalization, it leaves layers with a norm below 1 unchanged.
 
     >>> import torch
     >>> critic = ProjectedCritic(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0)))
@@ -40,14 +40,16 @@ class ProjectedCritic(nn.Module):
 
 
 def bounded(model: Any, method: str = "normalize", of_map: bool = False) -> Any:
-    """Hold the norms of the layers of the model's critic: "normalize" to 1 in the forward pass, "project" to at most 1.
+    """Bound the spectral norms of the critic's layers: "normalize" to 1 in the forward pass, or "project" to at most 1.
 
-    The norm of a convolution is that of its kernel reshaped to a matrix, or `of_map`, of the map that it is. Changes
-    the model, and returns it.
+    The norm of a convolution is that of its kernel reshaped to a matrix or, with `of_map`, of the linear map itself.
+    The model is changed in place and returned.
 
-    Reference: Spectral Normalization for Generative Adversarial Networks, Takeru Miyato et al., 2018, arXiv 1802.05957.
+    Reference: *Spectral Normalization for Generative Adversarial Networks*, Takeru Miyato et al., 2018,
+    arXiv:1802.05957.
     """
-    network = getattr(model.critic, "network", model.critic)  # inside, where the critic is given the class
+    # The inner network of a critic that is conditioned on the class
+    network = getattr(model.critic, "network", model.critic)
     inputs = (model.shape[0] + getattr(model, "classes", 0), *model.shape[1:]) if of_map else None
     if choice("method", method, ("normalize", "project")) == "normalize":
         normalize_spectrally(network, inputs)

@@ -1,1 +1,1 @@
-"""Mixtures of simple laws: one around every example, or a few that are fitted."""
+"""Mixture densities: kernel density estimation and Gaussian mixtures."""

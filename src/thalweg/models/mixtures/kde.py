@@ -18,26 +18,26 @@ from thalweg.models.mixtures.mixture import Fit, Mixture
 __all__ = ["KDE"]
 
 RULES = ("cv", "silverman", "scott")
-POINTS = 1024  # at once
-PAIRS = {"cpu": 1 << 18, "cuda": 1 << 24}  # distances at once, float64: 2 MiB stay in a cache
-CHOOSING = 1000  # examples whose leave-one-out density chooses the bandwidth
-ROUNDS, CANDIDATES = 3, 15  # grids of bandwidths, each within two steps of the last
+POINTS = 1024  # per chunk
+PAIRS = {"cpu": 1 << 18, "cuda": 1 << 24}  # float64 distances per chunk: 2 MiB fit in a cache
+CHOOSING = 1000  # number of examples whose leave-one-out density selects the bandwidth
+ROUNDS, CANDIDATES = 3, 15  # grids of bandwidths, each refining the previous one
 
 
 class KDE(Mixture):
-    """p̂(x) = n⁻¹ Σ_i h^{−d} K((x − X_i)/h) on columns of unit variance, computed in float64 by parts.
+    """p̂(x) = n⁻¹ Σ_i h^{−d} K((x − X_i)/h) on columns of unit variance, computed in float64 by chunks.
 
-    `bandwidth` h is in standard deviations: a number, "silverman" or "scott" (see `rule_of_thumb`), or "cv", the h
-    under which the mean of log p̂_{−i}(X_i), of examples that are left out in turn, is largest. On images X_i is the
-    middle of each level, and what is left out has its noise.
+    `bandwidth` h is in standard deviations: a number, "silverman" or "scott" (see `rule_of_thumb`), or "cv", the h that
+    maximizes the mean leave-one-out log-density log p̂_{−i}(X_i). For images the X_i are the middles of the levels, and
+    the left-out examples have dequantization noise.
 
-    A compact kernel gives what is beyond its support a log-density of −∞; "cv" then takes an h that leaves none of the
-    examples it looks at alone. Before it has seen data it is one kernel at the mean.
+    With a compact kernel the log-density outside of the support is −∞; "cv" then selects an h for which every left-out
+    example has a neighbor within the support. Before `fit` the model is one kernel at the mean.
 
-    For fixed h, p̂ estimates p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du; the lecture has X for u and no h in its bound.
+    For fixed h, the mean of p̂ is p_h(x) = ∫ h^{−d} K((x − u)/h) p(u) du.
 
-    Reference: Density Estimation for Statistics and Data Analysis, Bernard Silverman, 1986. Leaving one out: An
-    alternative method of cross-validation for the smoothing of density estimates, Adrian Bowman, 1984.
+    Reference: *Density Estimation for Statistics and Data Analysis*, Bernard Silverman, 1986. *An alternative method of
+    cross-validation for the smoothing of density estimates*, Adrian Bowman, 1984.
 
     >>> kde = KDE((1,), mean=[0.0], std=[1.0], bandwidth=1.0)
     >>> fit = kde.fit(torch.tensor([[-1.0], [1.0]]), None, torch.zeros(2, 0))
@@ -70,7 +70,7 @@ class KDE(Mixture):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Squared distances are differences of large numbers."""
+        """Float64, since squared distances are differences of large numbers."""
         return torch.float64
 
     def log_density(self, y: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
@@ -80,7 +80,7 @@ class KDE(Mixture):
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n D"]:
-        """Draw a point and a step from it by the kernel."""
+        """Draw a training example and add noise distributed like the kernel."""
         device = self.points.device
         where = device if generator is None else generator.device
         index = torch.randint(len(self.points), (n,), generator=generator, device=where).to(device)
@@ -89,15 +89,15 @@ class KDE(Mixture):
 
     @torch.no_grad()
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
-        """Keep raw `x` and choose the bandwidth.
+        """Store raw `x` and select the bandwidth.
 
-        Returns log-densities of at most 1000 of them, each left out of its own estimate and with its noise.
+        Returns leave-one-out log-densities of at most 1000 of the examples, with dequantization noise.
         """
         if len(x) < 2:
             raise ValueError(f"examples: got {len(x)}, wanted at least 2 for a density")
         self.points = x.clone()
         chosen = torch.arange(0, len(x), -(-len(x) // CHOOSING), device=x.device)
-        y = self.prepare(x[chosen], None if noise is None else noise[chosen], self.dtype)
+        y = self.preprocess(x[chosen], None if noise is None else noise[chosen], self.dtype)
         if isinstance(self.rule, str):
             h = rule_of_thumb("silverman" if self.rule == "cv" else self.rule, len(x), self.size, self.kernel)
             h = self._cross_validated(y, chosen, h) if self.rule == "cv" else h
@@ -107,9 +107,9 @@ class KDE(Mixture):
         return Fit(self._left_out(y, chosen, self.bandwidth[None])[0] + self.log_scale(), last=True)
 
     def _cross_validated(self, y: Tensor, own: Int[Tensor, " B"], guess: float) -> float:
-        """Return the h of largest mean log-density of what is left out, by grids that close in on it."""
+        """Return the h with the largest mean leave-one-out log-density, by successively finer grids."""
         low, high = math.log(guess / 1000), math.log(guess * 3)
-        if self.kernel.power is not None:  # until nobody is alone
+        if self.kernel.power is not None:  # until every example has a neighbor
             high = max(high, math.log(1.001 * float(self._nearest(y, own).max())))
         for _ in range(ROUNDS):
             grid = torch.linspace(low, high, CANDIDATES, dtype=self.dtype, device=y.device)
@@ -123,7 +123,7 @@ class KDE(Mixture):
         return torch.cat([self._log_mean(part, h, mine) for part, mine in pairs], dim=1)
 
     def _log_mean(self, y: Tensor, h: Float[Tensor, " G"], own: Tensor | None = None) -> Float[Tensor, "G B"]:
-        """Return log p̂(y) for each h; without the point of number `own`, where that is given."""
+        """Return log p̂(y) for each h, without the point of index `own` if it is given."""
         total: list[Tensor] = []
         for squared in self._squared(y, own):
             parts = [self.kernel.log_sum(squared / b**2) for b in h]
@@ -136,7 +136,7 @@ class KDE(Mixture):
         return torch.stack([squared.amin(1) for squared in self._squared(y, own)]).amin(0).sqrt()
 
     def _squared(self, y: Tensor, own: Tensor | None) -> Iterator[Float[Tensor, "B n"]]:
-        """Yield ‖y − X_i‖² of some points after others, infinite for a point's own number."""
+        """Yield ‖y − X_i‖² by chunks of points, infinite for the index `own`."""
         for start in range(0, len(self.points), POINTS):
             points = self._standard(self.points[start : start + POINTS])
             squared = y.square().sum(1, keepdim=True) + points.square().sum(1) - 2 * y @ points.T
@@ -147,7 +147,7 @@ class KDE(Mixture):
             yield squared
 
     def _standard(self, points: Tensor) -> Tensor:
-        return self.prepare(points, 0.5, self.dtype)
+        return self.preprocess(points, 0.5, self.dtype)
 
     @property
     def _rows(self) -> int:
@@ -158,7 +158,7 @@ class KDE(Mixture):
 
 
 def _take_size(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Make room for as many points as are about to be loaded."""
+    """Resize the buffer to the number of points that are loaded."""
     incoming = state.get(f"{prefix}points")
     if incoming is not None and incoming.shape[1:] == module.points.shape[1:]:
         module.points = torch.empty(incoming.shape, dtype=incoming.dtype, device=module.points.device)

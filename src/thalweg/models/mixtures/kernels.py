@@ -1,4 +1,4 @@
-"""Radial kernels on R^d, with exact constants in every dimension, and the bandwidths that rules of thumb give them."""
+"""Radial kernels on R^d, with exact normalizing constants in every dimension, and rule-of-thumb bandwidths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["KERNELS", "Kernel", "rule_of_thumb"]
 
 
 class Kernel(NamedTuple):
-    """K(u) = c (1 − ‖u‖²)₊^power, c = Γ(d/2 + power + 1) / (π^{d/2} power!); without a power, N(u; 0, I).
+    """K(u) = c (1 − ‖u‖²)₊^power, c = Γ(d/2 + power + 1) / (π^{d/2} power!); if the power is None, N(u; 0, I).
 
     >>> round(math.exp(KERNELS["epanechnikov"].log_constant(1)), 6)  # ¾ (1 − u²)
     0.75
@@ -48,9 +48,9 @@ class Kernel(NamedTuple):
         return (normal / (2 * (own + rest)).sqrt()).to(device)
 
     def canonical(self, d: int) -> float:
-        """Return (R/μ₂²)^{1/(d+4)}, R = ∫K² and μ₂ = ∫u₁²K: bandwidths in this ratio smooth alike.
+        """Return (R/μ₂²)^{1/(d+4)}, R = ∫K² and μ₂ = ∫u₁²K: bandwidths in this ratio have the same smoothing effect.
 
-        Reference: Canonical kernels for density estimation, J. S. Marron, Douglas Nolan, 1988.
+        Reference: *Canonical kernels for density estimation*, J. S. Marron, Douglas Nolan, 1988.
         """
         if self.power is None:
             log_ratio = -0.5 * d * math.log(4 * math.pi)
@@ -70,10 +70,10 @@ KERNELS = {"gaussian": Kernel(None), "epanechnikov": Kernel(1), "biweight": Kern
 def rule_of_thumb(name: str, n: int, d: int, kernel: Kernel = KERNELS["gaussian"]) -> float:
     """Return the bandwidth h for n examples of d columns of unit variance.
 
-    "silverman": (4/((d + 2)n))^{1/(d+4)}, the best for Gaussian data and kernel; "scott": n^{−1/(d+4)}. Of other
-    kernels, the bandwidth that smooths alike.
+    "silverman": (4/((d + 2)n))^{1/(d+4)}, optimal for Gaussian data and a Gaussian kernel; "scott": n^{−1/(d+4)}. For
+    other kernels it is scaled to the same smoothing effect.
 
-    Reference: Density Estimation for Statistics and Data Analysis, Bernard Silverman, 1986, section 4.3.
+    Reference: *Density Estimation for Statistics and Data Analysis*, Bernard Silverman, 1986, section 4.3.
 
     >>> round(rule_of_thumb("silverman", 1, 1), 4)
     1.0592

@@ -1,4 +1,4 @@
-"""What densities made of simple parts share: the way from raw data to standardized ones, and back."""
+"""The base class of mixture densities: the map from raw to standardized data, and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Fit", "Mixture"]
 
 
 class Fit(NamedTuple):
-    """What a step of fitting met: log-densities of raw examples in nats, and whether it is the last that is needed."""
+    """The result of a fitting step: log-densities of raw examples in nats, and whether the fit has converged."""
 
     log_prob: Tensor
     last: bool = False
@@ -29,13 +29,13 @@ class Mixture(nn.Module, ABC):
 
     Vectors have a mean and std for each column, images for each channel. Uniform noise is added to the levels of images
     and to discrete columns, so that the mean log-density is a lower bound on the log-probability of the raw values.
-    There is no logit: a mixture may put mass beyond the range of the levels, which lowers the bound.
+    There is no logit: a mixture may have mass outside of the range of the levels, which lowers the bound.
 
     Args:
         shape: of one raw example, (D,) or (C, H, W).
         mean: of each column or channel, raw units.
         std: of each column or channel, raw units.
-        levels: integer levels of a value; None: float vectors.
+        levels: number of quantization levels of images; None: float vectors.
         discrete: which columns of vectors take discrete values.
     """
 
@@ -65,15 +65,15 @@ class Mixture(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, x: Tensor, noise: Tensor | None, keys: Float[Tensor, "B K"]) -> Fit:
-        """Move by a closed form to suit raw `x`, dequantized by `noise`; `keys` are uniform, for what is random."""
+        """Take a closed-form step on raw `x`, dequantized with `noise`; uniform `keys` are its randomness."""
 
     @property
     def keys(self) -> int:
-        """How many uniform numbers an example `fit` wants."""
+        """Number of uniform random values per example that `fit` needs."""
         return 0
 
-    def prepare(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
-        """Return standardized examples of raw ones and the noise that dequantizes them."""
+    def preprocess(self, x: Tensor, noise: Tensor | float | None, dtype: torch.dtype) -> Float[Tensor, "B D"]:
+        """Return standardized examples from raw ones and dequantization noise."""
         x = x.double()
         if self.levels:
             x = x if noise is None else x + noise
@@ -82,18 +82,17 @@ class Mixture(nn.Module, ABC):
         return ((x - self.data.mean) / self.data.std).flatten(1).to(dtype)
 
     def log_prob(self, x: Tensor, noise: Tensor | None = None) -> Float[Tensor, " B"]:
-        """Log-density of raw data in nats. Of images and discrete columns: with `noise` uniform on [0, 1), drawn if
-        not given.
+        """Return the log-density of raw data, nats.
+
+        Dequantization `noise`, uniform on [0, 1), is drawn if it is needed and not given.
         """
         if self.observation == "dequantized" and noise is None:
             noise = torch.rand(x.shape, device=x.device)
-        values = self.log_density(self.prepare(x, noise, self.dtype)) + self.log_scale()
+        values = self.log_density(self.preprocess(x, noise, self.dtype)) + self.log_scale()
         return values.to(self.data.unit.dtype)
 
     def log_scale(self) -> Tensor:
-        """Return what log p_Y lacks for the log-probability of raw values: −Σ log std, and log step of each discrete
-        column.
-        """
+        """Return the log-density of raw values minus log p_Y: −Σ log std, plus log step of each discrete column."""
         return self.data.log_det() + self.data.log_steps
 
     @torch.no_grad()
@@ -107,4 +106,4 @@ class Mixture(nn.Module, ABC):
     @property
     @abstractmethod
     def dtype(self) -> torch.dtype:
-        """How precisely densities are computed."""
+        """The dtype in which densities are computed."""

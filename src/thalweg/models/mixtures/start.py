@@ -1,4 +1,4 @@
-"""Where a mixture's centers begin: k-means++ and k-means."""
+"""Initial centers of a mixture: k-means++ and k-means."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ __all__ = ["k_means"]
 
 
 def k_means(y: Float[Tensor, "B D"], count: int, keys: Float[Tensor, "B K"], *, rounds: int = 50) -> Int[Tensor, " B"]:
-    """Return the nearest of `count` centers of each example, from a random start by uniform `keys`, a column a center.
+    """Return the index of the nearest of `count` centers for each example.
 
-    The next center is an example, drawn with a probability in proportion to its squared distance from the nearest one
-    before it: of 2 + ln K examples drawn so, without replacement, the one that leaves the least sum of squared
-    distances. Then centers move to the means of what is nearest to them.
+    The initialization is random, by the uniform `keys`, one column per center.
 
-    Reference: k-means++: The Advantages of Careful Seeding, David Arthur, Sergei Vassilvitskii, 2007.
+    The next center is an example, drawn with a probability proportional to its squared distance to the nearest center
+    so far: of 2 + ln K candidates drawn without replacement, the one with the smallest remaining sum of squared
+    distances. Then the centers are moved to the means of the examples nearest to them, repeatedly.
+
+    Reference: *k-means++: The Advantages of Careful Seeding*, David Arthur, Sergei Vassilvitskii, 2007.
 
     >>> keys = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
     >>> nearest = k_means(torch.tensor([0.0, 0.1, 0.2, 5.0, 5.1, 5.2])[:, None], 2, keys)
     >>> bool(nearest[0] != nearest[3]), nearest.bincount().tolist()
     (True, [3, 3])
     """
-    gumbel = -(-keys.to(y.dtype).log()).log()  # the largest log p + Gumbel number is a draw from p
+    gumbel = -(-keys.to(y.dtype).log()).log()  # the index of the largest log p + Gumbel noise is a sample from p
     centers = y[gumbel[:, 0].argmax()][None]
     nearest, trials = _squared(y, centers)[:, 0], min(2 + int(math.log(count)), len(y))
     for k in range(1, count):
-        drawn = y[(nearest.log() + gumbel[:, k]).topk(trials).indices]
-        left = torch.minimum(nearest[:, None], _squared(y, drawn))
+        candidates = y[(nearest.log() + gumbel[:, k]).topk(trials).indices]
+        left = torch.minimum(nearest[:, None], _squared(y, candidates))
         best = left.sum(0).argmin()
-        centers, nearest = torch.cat([centers, drawn[best][None]]), left[:, best]
+        centers, nearest = torch.cat([centers, candidates[best][None]]), left[:, best]
     own = _squared(y, centers).argmin(1)
     for _ in range(rounds):
         member = torch.nn.functional.one_hot(own, count).to(y.dtype)

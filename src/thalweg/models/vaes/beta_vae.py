@@ -14,19 +14,19 @@ __all__ = ["BetaVAE"]
 
 
 class BetaVAE(VariationalModel):
-    """β-VAE: training maximizes E_q log p(x|z) − β·KL(q(z|x) ‖ N(0, I)); `elbo` stays the ELBO, whatever β.
+    """β-VAE: training maximizes E_q log p(x|z) − β·KL(q(z|x) ‖ N(0, I)); `elbo` is the ELBO for every β.
 
-    β = 1 is the VAE. A larger β makes the code pay more for each nat it carries of x, so that its dimensions are spent
-    one by one on what explains most, often one factor each; the reconstruction pays for it. Of a Gaussian with fixed
-    σ, β and σ² are one knob: σ² times the ELBO is, but for a constant, this objective at σ = 1 with β = σ².
+    β = 1 is the VAE. A larger β increases the cost of information in the code, so that latent dimensions often
+    correspond to single factors of variation, at the cost of the reconstruction. For a Gaussian likelihood with fixed
+    σ, β and σ² are equivalent: up to a constant, σ² times the ELBO is this objective at σ = 1 with β = σ².
 
-    Reference: Higgins et al., *β-VAE: learning basic visual concepts with a constrained variational framework*, 2017.
-    Burgess et al., *Understanding disentangling in β-VAE*, 2018, arXiv:1804.03599.
+    Reference: *beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework*, Irina Higgins et
+    al., 2017. *Understanding disentangling in β-VAE*, Christopher Burgess et al., 2018, arXiv:1804.03599.
 
     >>> import torch
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = BetaVAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2, beta=4.0)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = BetaVAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2, beta=4.0)
     >>> x, eps = torch.ones(5, 1), torch.zeros(5, 2)
     >>> elbo, reconstruction, kl = model.terms(x, eps)
     >>> bool(torch.allclose(model(x, eps).values, elbo - 3 * kl))

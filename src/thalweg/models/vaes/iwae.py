@@ -17,19 +17,20 @@ __all__ = ["IWAE"]
 class IWAE(VariationalModel):
     """Importance-weighted autoencoder: training maximizes E log (1/K) Σ w_k, w_k = p(x|z_k) p(z_k) / q(z_k|x).
 
-    With K = `draws` of q(z|x) an example this is a lower bound on log p(x), the ELBO at K = 1, tighter the larger K.
-    `elbo` stays the ELBO; the weights that the bound is made of follow from `prior`, `posterior` and `log_likelihood`.
-    Dequantization noise is shared by the K draws.
+    With K = `draws` samples of q(z|x) per example this is a lower bound on log p(x): the ELBO for K = 1, and tighter
+    for larger K. `elbo` is the ELBO; the weights of the bound follow from `prior`, `posterior` and `log_likelihood`.
+    The K samples share their dequantization noise.
 
-    `gradient`: "reparameterized", of the whole bound, as in the paper; or "doubly-reparameterized", with another
-    unbiased estimate for the encoder, which does not lose its signal as K grows.
+    `gradient` is "reparameterized", the gradient of the whole bound as in the paper, or "doubly-reparameterized",
+    another unbiased estimate for the encoder whose signal-to-noise ratio does not decrease as K grows.
 
-    Reference: Burda, Grosse, Salakhutdinov, *Importance weighted autoencoders*, 2016, arXiv:1509.00519. Tucker, Lawson,
-    Gu, Maddison, *Doubly reparameterized gradient estimators for Monte Carlo objectives*, 2019, arXiv:1810.04152.
+    Reference: *Importance Weighted Autoencoders*, Yuri Burda, Roger Grosse, Ruslan Salakhutdinov, 2016,
+    arXiv:1509.00519. *Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives*, George Tucker, Dieterich
+    Lawson, Shixiang Gu, Chris Maddison, 2019, arXiv:1810.04152.
 
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = IWAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2, draws=50)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = IWAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2, draws=50)
     >>> model(torch.ones(3, 1), torch.randn(3, *model.noise_shape)).values.shape
     torch.Size([3])
     """
@@ -49,8 +50,8 @@ class IWAE(VariationalModel):
         self.noise_shape = (draws, latent_dim)
 
     def forward(self, x: Tensor, eps: Tensor, noise: Tensor | None = None) -> Objective:
-        """Return the K-draw bound; with it the mean of log w, an estimate of the ELBO."""
-        y = self.likelihood.prepare(x, noise)
+        """Return the bound from K samples, and the mean of log w, an estimate of the ELBO."""
+        y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         z = reparameterize(mean[:, None], log_sigma[:, None], eps)
         doubly = self.gradient == "doubly-reparameterized"

@@ -1,4 +1,4 @@
-"""Encoders, from prepared data to μ and log σ of q(z|x), and decoders, from z to the parameters of p(x|z)."""
+"""Encoders, from preprocessed data to μ and log σ of q(z|x), and decoders, from z to the parameters of p(x|z)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thalweg.nn.dense import mlp
 
 __all__ = ["conv_networks", "dense_networks"]
 
-HEAD_GAIN = 0.1  # of the last layers' first weights: q starts near the prior, p near the mean of the data
+HEAD_GAIN = 0.1  # initial scale of the last layers' weights: q starts near the prior, p near the mean of the data
 
 
 def dense_networks(
@@ -25,7 +25,7 @@ def dense_networks(
 ) -> tuple[nn.Module, nn.Module]:
     """Return encoder n–hidden–…–2·latent_dim and decoder latent_dim–hidden–…–outputs·n, `depth` hidden layers each.
 
-    With none, both are affine: of a Gaussian of fixed σ that is probabilistic principal component analysis.
+    With depth 0 both are affine; with a Gaussian likelihood of fixed σ the model is probabilistic PCA.
 
     >>> [tuple(p.shape) for p in dense_networks((3,), 1, 2, depth=0)[0].parameters()]
     [(4, 3), (4,)]

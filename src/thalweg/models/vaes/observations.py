@@ -1,7 +1,8 @@
-"""What a decoder's output says about raw data: the law p(x|z) of the observation, and its mean in raw units.
+"""Likelihoods p(x|z) of raw data, with parameters from a decoder.
 
-Each takes raw data, brings it to the units the networks work in (`prepare`), and gives log-probabilities of the raw
-data from prepared data and the decoder's output `parameters` (B, k·C, ...): `outputs` = k blocks along dimension 1.
+Each maps raw data to the units of the networks (`preprocess`), and returns log-probabilities of the raw data from the
+preprocessed data and the decoder's output `parameters` (B, k·C, ...): `outputs` = k blocks along dimension 1.
+
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from thalweg.objectives.likelihood import bernoulli_log_prob, discretized_logist
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian", "observation_of"]
 
-LEAST_LOG_SCALE = -7.0  # of a learned scale, in standard deviations of the data: densities stay bounded
+LEAST_LOG_SCALE = -7.0  # smallest learned scale, in standard deviations of the data, which keeps densities bounded
 
 
 class Bernoulli(nn.Module):
-    """Images binarized at half range, x > (levels−1)/2, with one probability a value; parameters are its logits.
+    """Images binarized at half range, x > (levels−1)/2, with one probability per value; parameters are logits.
 
-    Of images that have two levels it is the law of the raw levels.
+    For images with two levels it is the distribution of the raw levels.
 
-    >>> law = Bernoulli(levels=17)
-    >>> law.prepare(torch.tensor([8, 9])).tolist(), float(law.mean(torch.zeros(1)))
+    >>> likelihood = Bernoulli(levels=17)
+    >>> likelihood.preprocess(torch.tensor([8, 9])).tolist(), float(likelihood.mean(torch.zeros(1)))
     ([0.0, 1.0], 8.0)
     """
 
@@ -41,13 +42,13 @@ class Bernoulli(nn.Module):
         self.observation = "discrete" if levels == 2 else "binarized"
         self.last_black = (levels - 1) // 2
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the binarized image, float32; no noise is used."""
         edge = (self.levels - 1) / 2 if x.is_floating_point() else self.last_black
-        return torch.gt(x.detach(), edge, out=torch.empty(x.shape, device=x.device))  # compared and cast in one pass
+        return torch.gt(x.detach(), edge, out=torch.empty(x.shape, device=x.device))  # comparison and cast in one pass
 
     def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
-        """Return log-probabilities of prepared data, (B,) nats."""
+        """Return log-probabilities of preprocessed data, (B,) nats."""
         return bernoulli_log_prob(y, parameters.float())
 
     def mean(self, parameters: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class Bernoulli(nn.Module):
         return torch.sigmoid(parameters.float()) * (self.levels - 1)
 
     def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw of x given z: raw black or white."""
+        """Return a sample of x given z: raw black or white."""
         return torch.bernoulli(torch.sigmoid(parameters.float()), generator=generator) * (self.levels - 1)
 
     def extra_repr(self) -> str:
@@ -63,7 +64,7 @@ class Bernoulli(nn.Module):
 
 
 class _LocationScale(nn.Module):
-    """A law with a location and a scale, in standard deviations of the data; the scale fixed or the decoder's too."""
+    """A likelihood with a location and a fixed or learned scale, in standard deviations of the data."""
 
     def __init__(
         self,
@@ -95,13 +96,14 @@ class _LocationScale(nn.Module):
 
 
 class Gaussian(_LocationScale):
-    """Independent Gaussians N(f(z), σ²), on standardized data with the log-determinant of standardization added: the
-    density of the raw data. σ is fixed, or a second head of the decoder shares all but its last layer.
+    """Independent Gaussians N(f(z), σ²) of standardized data; log-densities are those of the raw data.
 
-    Images (`levels` given) and `discrete` columns are dequantized first, x + step · u with u uniform on [0, 1).
+    σ is fixed, or a second output of the decoder. Images (with `levels`) and `discrete` columns are dequantized first,
+    x + step · u with u uniform on [0, 1).
 
-    >>> law = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> round(float(law.log_prob(law.prepare(torch.tensor([[3.0]])), torch.zeros(1, 1))), 6)  # N(3, 2²) at 3
+    >>> likelihood = Gaussian((3.0,), (2.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> y = likelihood.preprocess(torch.tensor([[3.0]]))
+    >>> round(float(likelihood.log_prob(y, torch.zeros(1, 1))), 6)  # log N(3; 3, 2²)
     -1.612086
     """
 
@@ -120,13 +122,13 @@ class Gaussian(_LocationScale):
         self.levels = levels
         self.observation = "dequantized" if levels or self.scale.is_discrete else "continuous"
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return standardized data, dequantized by `noise` (B, *shape) in [0, 1), or ½ where it is None."""
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return standardized data, dequantized with `noise` (B, *shape) in [0, 1), by default ½."""
         within = 0.5 if noise is None else noise
         return self.scale(self.scale.dequantize(x, within) if self.levels is None else x + within)
 
     def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
-        """Return log-densities of the raw (dequantized) data behind `y`, (B,) nats."""
+        """Return log-densities of the raw (dequantized) data that correspond to `y`, (B,) nats."""
         location, log_sigma = self.split(parameters)
         return gaussian_log_prob(y, location, log_sigma) + self.scale.log_det() + self.scale.log_steps
 
@@ -136,21 +138,24 @@ class Gaussian(_LocationScale):
         return self.scale.dequantize(mean, -0.5) if self.levels is None else mean - 0.5
 
     def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw of x given z, raw vectors; discrete columns with their noise, see `quantize`."""
+        """Return a sample of x given z, raw vectors; discrete columns have dequantization noise, see `quantize`."""
         location, log_sigma = self.split(parameters)
         device = location.device if generator is None else generator.device
         eps = torch.randn(location.shape, generator=generator, device=device).to(location.device)
         return self.scale.inverse(location + log_sigma.exp() * eps)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Return drawn vectors with each discrete column at a value that it takes."""
+        """Return sampled vectors with each discrete column rounded to its values."""
         return self.scale.quantize(self.scale.dequantize(x, -0.5))
 
 
 class DiscretizedLogistic(_LocationScale):
-    """Exact probabilities of an image's levels: a logistic law around f(z) cut into bins, edge bins take the tails.
+    """Exact probabilities of an image's levels: a logistic distribution around f(z), integrated over bins.
 
-    Reference: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, 2017, arXiv:1701.05517.
+    The first and the last bin include the tails.
+
+    Reference: *PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+    Modifications*, Tim Salimans, Andrej Karpathy, Xi Chen, Diederik P. Kingma, 2017, arXiv:1701.05517.
     """
 
     observation = "discrete"
@@ -168,23 +173,23 @@ class DiscretizedLogistic(_LocationScale):
         super().__init__(mean, std, shape, sigma, learn_sigma)
         self.levels = levels
 
-    def prepare(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return standardized data; no noise is used."""
         return self.scale(x)
 
     def log_prob(self, y: Tensor, parameters: Tensor) -> Tensor:
-        """Return log-probabilities of the levels behind `y`, (B,) nats."""
+        """Return log-probabilities of the levels that correspond to `y`, (B,) nats."""
         location, log_scale = self.split(parameters)
         mean, std = self.scale.mean, self.scale.std
         edges = {"lowest": -mean / std, "highest": (self.levels - 1 - mean) / std}
         return discretized_logistic_log_prob(y, location, log_scale, half_bin=0.5 / std, **edges)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """Return the location within the range of levels: the mean up to the effect of the tails."""
+        """Return the location within the range of levels: the mean except for the effect of the tails."""
         return self.scale.inverse(self.split(parameters)[0]).clamp(0, self.levels - 1)
 
     def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw of x given z: whole-number levels."""
+        """Return a sample of x given z: integer levels."""
         location, log_scale = self.split(parameters)
         noise = torch.rand(location.shape, generator=generator, device=location.device).logit(eps=1e-7)
         return self.scale.inverse(location + log_scale.exp() * noise).round().clamp(0, self.levels - 1)
@@ -201,9 +206,9 @@ def observation_of(
     sigma: float = 1.0,
     learn_sigma: bool = True,
 ) -> nn.Module:
-    """Return the law of the observation by name, for data of that shape, number of levels, mean and std.
+    """Return the likelihood by name, for data of that shape, number of levels, mean and std.
 
-    Raises ValueError for an unknown name, and for the laws of images where `levels` is None.
+    Raises ValueError for an unknown name, and for the likelihoods of images where `levels` is None.
 
     >>> observation_of("bernoulli", (1, 8, 8), 17, (4.9,), (6.0,))
     Bernoulli(levels=17)

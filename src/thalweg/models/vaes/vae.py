@@ -12,22 +12,23 @@ from thalweg.objectives.elbo import ElboTerms, Objective, gaussian_kl, reparamet
 
 __all__ = ["VAE"]
 
-DRAWS = 2  # of the score-function gradient: each is the other's baseline
+DRAWS = 2  # samples of the score-function gradient, each with the other as its baseline
 
 
 class VAE(VariationalModel):
-    """Variational autoencoder: training maximizes the ELBO, E_q log p(x|z) − KL(q(z|x) ‖ N(0, I)), exactly.
+    """Variational autoencoder: training maximizes the ELBO, E_q log p(x|z) − KL(q(z|x) ‖ N(0, I)).
 
-    `gradient` is how the expectation is differentiated: "reparameterized", through z = μ + σ·ε; or "score-function",
-    ∇log q(z|x) times how much better z explains x than another draw does. Both are unbiased, of the same ELBO; the
-    second needs no derivative of the decoder with respect to z, and is far noisier. The KL is in closed form in both.
+    `gradient` is the estimator of the gradient of the expectation: "reparameterized", through z = μ + σ·ε, or
+    "score-function", ∇log q(z|x) times the difference of log p(x|z) from that of another sample. Both are unbiased for
+    the same ELBO; the second needs no derivative of the decoder with respect to z, and has a much larger variance. The
+    KL is in closed form in both.
 
-    Reference: Kingma, Welling, *Auto-Encoding Variational Bayes*, 2014, arXiv:1312.6114.
+    Reference: *Auto-Encoding Variational Bayes*, Diederik P. Kingma, Max Welling, 2014, arXiv:1312.6114.
 
     >>> import torch
     >>> from thalweg.models.vaes.observations import Gaussian
-    >>> law = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
-    >>> model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), law, latent_dim=2)
+    >>> likelihood = Gaussian((0.0,), (1.0,), (1,), sigma=1.0, learn_sigma=False)
+    >>> model = VAE(nn.Linear(1, 4), nn.Linear(2, 1), likelihood, latent_dim=2)
     >>> model.elbo(torch.zeros(5, 1)).shape, model.sample(3).shape
     (torch.Size([5]), torch.Size([3, 1]))
     """
@@ -52,7 +53,7 @@ class VAE(VariationalModel):
         return Objective(elbo, {"reconstruction": reconstruction, "kl": kl})
 
     def _scored(self, x: Tensor, eps: Tensor, noise: Tensor | None = None) -> ElboTerms:
-        y = self.likelihood.prepare(x, noise)
+        y = self.likelihood.preprocess(x, noise)
         mean, log_sigma = self.heads(y)
         z = reparameterize(mean[:, None], log_sigma[:, None], eps).detach()
         reconstruction = score_function(self.log_likelihoods(y, z), normal_log_probs(z, mean, log_sigma))

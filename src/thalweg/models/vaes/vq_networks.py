@@ -11,7 +11,7 @@ from thalweg.nn.dense import he_initialize, mlp
 
 __all__ = ["Residual", "dense_networks", "downward", "grid_sizes", "upward"]
 
-HEAD_GAIN = 0.1  # of a decoder's last weights: p(x|z) starts near the mean of the data
+HEAD_GAIN = 0.1  # initial scale of a decoder's last weights: p(x|z) starts near the mean of the data
 SMALLEST = 8
 
 
@@ -33,7 +33,7 @@ class Residual(nn.Module):
 
 
 def grid_sizes(shape: Sequence[int], halvings: int) -> list[tuple[int, int]]:
-    """Return the sizes an image (C, H, W) goes through when halved that often, rounding up.
+    """Return the sizes of an image (C, H, W) that is halved that often, rounding up.
 
     Raises ValueError for images below 8×8.
 
@@ -51,7 +51,7 @@ def grid_sizes(shape: Sequence[int], halvings: int) -> list[tuple[int, int]]:
 def downward(inputs: int, outputs: int, hidden: int, sizes: Sequence[tuple[int, int]]) -> nn.Sequential:
     """A strided convolution for each halving of `sizes`, two residual blocks, and a 1×1 convolution to `outputs`.
 
-    The kernel is 4 along a side of even length, 3 along an odd one.
+    The kernel size is 4 along even sides and 3 along odd sides.
 
     >>> import torch
     >>> downward(1, 5, 16, [(9, 8), (5, 4)])(torch.zeros(2, 1, 9, 8)).shape
@@ -69,7 +69,7 @@ def downward(inputs: int, outputs: int, hidden: int, sizes: Sequence[tuple[int, 
 def upward(
     inputs: int, outputs: int, hidden: int, sizes: Sequence[tuple[int, int]], last_gain: float = HEAD_GAIN
 ) -> nn.Sequential:
-    """The way back of `downward`: a 3×3 convolution, two residual blocks, a transposed convolution for each doubling.
+    """The reverse of `downward`: a 3×3 convolution, two residual blocks, a transposed convolution for each doubling.
 
     >>> import torch
     >>> upward(5, 3, 16, [(9, 8), (5, 4)])(torch.zeros(2, 5, 5, 4)).shape

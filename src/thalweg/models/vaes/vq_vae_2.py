@@ -1,4 +1,4 @@
-"""The VQ-VAE-2: two grids of codes, a coarse one on top for the whole and a fine one below for what is left."""
+"""The VQ-VAE-2: a coarse grid of codes for the global structure, and a fine grid for the details."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from thalweg.models.autoregressive.pixelcnn import PixelCNN
+from thalweg.models.autoregressive.pixelcnn import PixelCNN, as_grid
 from thalweg.models.vaes.vq_networks import Residual, downward, grid_sizes, upward
 from thalweg.models.vaes.vq_vae import Terms
 from thalweg.nn.quantize import Quantized, Quantizer
 
-__all__ = ["HierarchicalAutoencoder", "HierarchicalLaw"]
+__all__ = ["HierarchicalAutoencoder", "HierarchicalPrior"]
 
 
 class HierarchicalAutoencoder(nn.Module):
-    """Image → bottom features → top features → top codes; bottom features and decoded top codes → bottom codes; both →
-    the law of the image.
+    """An autoencoder with two grids of codes.
 
-    The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flat, (B, n): the top
-    ones, then the bottom ones.
+    Image → bottom features → top features → top codes; bottom features and decoded top codes → bottom codes; both codes
+    → likelihood of the image.
+
+    The bottom grid is the image halved `halvings` times, the top grid half of that. Codes are flattened, (B, n): the
+    top codes, then the bottom codes.
 
     Args:
         shape: of an image, (C, H, W).
         likelihood: of raw images (see `observations`).
-        codes: in each codebook.
-        dim: of a code vector.
+        codes: number of vectors in each codebook.
+        dim: dimensions of a code vector.
         hidden: channels of the convolutions.
-        halvings: from the image to the bottom grid.
-        moving: codebooks are running means.
+        halvings: number of halvings from the image to the bottom grid.
+        moving: train the codebooks as running means.
 
-    Reference: Generating Diverse High-Fidelity Images with VQ-VAE-2, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
-    2019, arXiv 1906.00446.
+    Reference: *Generating Diverse High-Fidelity Images with VQ-VAE-2*, Ali Razavi, Aäron van den Oord, Oriol Vinyals,
+    2019, arXiv:1906.00446.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class HierarchicalAutoencoder(nn.Module):
         """Return the terms of the loss for raw `x` and dequantization `noise`, which the encoders do not see."""
         quantized = self._quantized(x)
         parameters = self._decoded(quantized["top"].vectors, quantized["bottom"].vectors)
-        return Terms(self.likelihood.log_prob(self.likelihood.prepare(x, noise), parameters), quantized)
+        return Terms(self.likelihood.log_prob(self.likelihood.preprocess(x, noise), parameters), quantized)
 
     def codes(self, x: Tensor) -> Int[Tensor, "B n"]:
         """Return the codes of raw `x`."""
@@ -83,7 +85,7 @@ class HierarchicalAutoencoder(nn.Module):
         return torch.cat([self.top.lookup(top).flatten(1), self.bottom.lookup(bottom).flatten(1)], 1)
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the parameters of the law of x, given flattened vectors."""
+        """Return the parameters of the likelihood of x, given flattened vectors."""
         sizes = [self.dim * math.prod(grid) for grid in (self.top_grid, self.bottom_grid)]
         top, bottom = z.split(sizes, 1)
         return self._decoded(
@@ -91,7 +93,7 @@ class HierarchicalAutoencoder(nn.Module):
         )
 
     def _quantized(self, x: Tensor) -> dict[str, Quantized]:
-        features = self.encode_bottom(self.likelihood.prepare(x))
+        features = self.encode_bottom(self.likelihood.preprocess(x))
         top = self.top(self.encode_top(features))
         joint = torch.cat([features, self.decode_top(top.vectors)], 1)
         return {"top": top, "bottom": self.bottom(self.join(joint))}
@@ -105,21 +107,21 @@ def _doubling(size: tuple[int, int]) -> tuple[int, int]:
     return 4 - size[0] % 2, 4 - size[1] % 2
 
 
-class HierarchicalLaw(nn.Module):
-    """p(top) p(bottom | top), a gated PixelCNN each; the bottom one reads the top codes through residual blocks.
+class HierarchicalPrior(nn.Module):
+    """The prior p(top) p(bottom | top), two gated PixelCNNs; the second reads features of the top codes.
 
-    The paper's have attention and many more layers; the factorization is the same.
+    Those of the paper have attention and many more layers; the factorization is the same.
 
     Args:
         top_grid: (h, w) of the top codes.
         bottom_grid: (H, W) of the bottom codes, twice that.
-        codes: in each codebook.
+        codes: number of vectors in each codebook.
         hidden: features of the PixelCNNs.
-        layers: gated layers of each.
-        context: how many numbers both are conditioned on; 0: none.
+        layers: gated layers of each PixelCNN.
+        context: number of context values that both are conditioned on; 0: none.
 
-    >>> law = HierarchicalLaw((2, 2), (4, 3), 5, hidden=4, layers=1)
-    >>> law.log_prob(law.sample(6)).shape
+    >>> prior = HierarchicalPrior((2, 2), (4, 3), 5, hidden=4, layers=1)
+    >>> prior.log_prob(prior.sample(6)).shape
     torch.Size([6])
     """
 
@@ -141,7 +143,7 @@ class HierarchicalLaw(nn.Module):
         self.top = PixelCNN((1, *top_grid), codes, context=context, **settings)
         self.bottom = PixelCNN((1, *bottom_grid), codes, context=context + hidden, **settings)
         self.read = nn.Embedding(codes, hidden)
-        self.told = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), Residual(hidden), Residual(hidden))
+        self.top_features = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), Residual(hidden), Residual(hidden))
 
     def log_prob(self, x: Int[Tensor, "B n"], noise: None = None, context: Tensor | None = None) -> Float[Tensor, " B"]:
         """Return log p(top, bottom), nats."""
@@ -150,14 +152,14 @@ class HierarchicalLaw(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, *, context: Tensor | None = None) -> Tensor:
-        """Draw `n` times all codes, int64 (n, ...)."""
+        """Draw the codes of `n` examples, int64 (n, ...)."""
         top = self.top.sample(n, generator, context=context).long().flatten(1)
         bottom = self.bottom.sample(n, generator, context=self.above(top, context))
         return torch.cat([top, bottom.long().flatten(1)], 1)
 
     def above(self, top: Tensor, context: Tensor | None) -> Tensor:
-        """Return what the bottom codes are conditioned on, (B, D, H, W)."""
+        """Return the context of the bottom codes, (B, D, H, W)."""
         size = self.bottom.shape[1:]
-        seen = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
-        told = F.interpolate(self.told(seen), size=size)
-        return told if context is None else torch.cat([told, context.expand(-1, -1, *size)], 1)
+        vectors = self.read(top.reshape(len(top), *self.top.shape[1:])).permute(0, 3, 1, 2)
+        features = F.interpolate(self.top_features(vectors), size=size)
+        return features if context is None else torch.cat([features, as_grid(context).expand(-1, -1, *size)], 1)

@@ -1,4 +1,4 @@
-"""The Wasserstein autoencoder: codes that together have the law of a prior, and a decoder of it."""
+"""The Wasserstein autoencoder: an autoencoder whose codes are distributed like a prior."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ __all__ = ["WAE", "code_critic"]
 
 
 class WAE(nn.Module):
-    """Deterministic encoder E and decoder D, with the law of E(x) over all x brought to N(0, σ²I): D(z) then samples.
+    """Deterministic encoder E and decoder D, where the distribution of the codes E(x) is trained to be N(0, σ²I).
 
-    Where the aggregate law of codes is the prior, E ‖x − D(E(x))‖² is the cost of a transport plan from the data to
-    what is generated: training brings down the optimal cost's upper bound. The units are those of the autoencoder.
+    D(z) then generates samples. If the codes are distributed like the prior, E ‖x − D(E(x))‖² is the cost of a
+    transport plan from the data to the samples, so training minimizes an upper bound on the optimal transport cost.
+    Squared errors are in the units of the autoencoder.
 
     Args:
         autoencoder: has encode, decode, reconstruct, score of raw data, and `encoder`, `decoder`, `preprocess`.
-        latent_dim: numbers in the code.
-        levels: whole-number levels of images; None: float vectors.
+        latent_dim: number of latent dimensions.
+        levels: number of quantization levels of images; None: float vectors.
         discrete: which columns of vectors take discrete values.
-        sigma: of the prior.
-        critic: tells draws of the prior from codes, as a GAN's discriminator does; None where a kernel does.
+        sigma: standard deviation of the prior.
+        critic: discriminates samples of the prior from codes, as in a GAN; None if a kernel compares them.
 
-    Reference: Wasserstein Auto-Encoders, Ilya Tolstikhin, Olivier Bousquet, Sylvain Gelly, Bernhard Schoelkopf, 2018,
-    arXiv 1711.01558.
+    Reference: *Wasserstein Auto-Encoders*, Ilya Tolstikhin, Olivier Bousquet, Sylvain Gelly, Bernhard Schoelkopf, 2018,
+    arXiv:1711.01558.
 
     >>> from thalweg.models.autoencoders.autoencoder import dense_autoencoder
     >>> model = WAE(dense_autoencoder((1, 8, 8), 3, (16,), levels=17), latent_dim=3, levels=17)
@@ -59,7 +60,7 @@ class WAE(nn.Module):
 
     @property
     def prior(self) -> Independent:
-        """The law of z, N(0, σ²I)."""
+        """The distribution of z, N(0, σ²I)."""
         zero = next(self.parameters()).new_zeros(self.latent_dim)
         return Independent(Normal(zero, torch.full_like(zero, self.sigma), validate_args=False), 1)
 
@@ -70,15 +71,15 @@ class WAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
         """Return D(z), (B, *shape), float, in raw units."""
-        made: Tensor = self.autoencoder.decode(z)
-        return made
+        x: Tensor = self.autoencoder.decode(z)
+        return x
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return `decode(encode(x))`."""
         return self.decode(self.encode(x))
 
     def score(self, x: Tensor) -> Float[Tensor, " B"]:
-        """Return the squared error of raw `x`: high for what is unlike the training data."""
+        """Return the squared error of raw `x`: high for examples that differ from the training data."""
         error: Tensor = self.autoencoder.score(x)
         return error
 
@@ -89,12 +90,12 @@ class WAE(nn.Module):
         With `truncation` every coordinate of z is within ±truncation standard deviations of the prior.
         """
         z = self.sigma * draw_latent(n, self.latent_dim, generator, truncation)
-        made = self.decode(z.to(next(self.parameters()).device))
-        return to_levels(quantize(made, self.discrete), self.levels)
+        x = self.decode(z.to(next(self.parameters()).device))
+        return to_levels(quantize(x, self.discrete), self.levels)
 
 
 def code_critic(latent_dim: int, hidden: int = 256) -> nn.Sequential:
-    """Three hidden layers of ReLU over a code, to one score.
+    """Return a network of three hidden ReLU layers from a code to a score.
 
     >>> code_critic(3)(torch.zeros(2, 3)).shape
     torch.Size([2])
