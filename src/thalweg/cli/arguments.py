@@ -66,8 +66,8 @@ class Parser:
             about = _escaped(
                 option.help + ("" if option.default in (None, "", False) else f" (default: {option.default})")
             )
-            if option.name == "json":
-                group.add_argument("--json", action="store_true", help=about)
+            if option.name == "json" or option.name.startswith("no_"):  # there is no --no-no-...
+                group.add_argument(*option.typed, dest=option.name, action="store_true", help=about)
             elif plain(option.hint) is bool:
                 group.add_argument(*option.typed, dest=option.name, action=argparse.BooleanOptionalAction, help=about)
             else:
