@@ -96,14 +96,14 @@ def test_active_units_are_those_whose_mean_varies():
     assert [e.name for e in found.estimates] == ["active units"]  # without labels no probe
 
 
-@pytest.mark.parametrize("quantity", ["normal", "laplace"])
-def test_the_interval_of_active_units_holds_the_count_of_the_law(law):
+@pytest.mark.parametrize("distribution", ["normal", "laplace"])
+def test_the_interval_of_active_units_holds_the_count_of_the_law(distribution):
     """Ten units of variances on both sides of the threshold: in at least 95 of 100 repeats; never wide for nothing."""
     deviations = np.sqrt(0.01 * np.array([0.2, 0.5, 0.8, 0.9, 0.97, 1.03, 1.1, 1.3, 2.0, 5.0]))
     inside, width = 0, 0.0
     for repeat in range(200):
         rng = np.random.default_rng(repeat)
-        draws = rng.normal(size=(500, 10)) if law == "normal" else rng.laplace(size=(500, 10)) / np.sqrt(2)
+        draws = rng.normal(size=(500, 10)) if distribution == "normal" else rng.laplace(size=(500, 10)) / np.sqrt(2)
         found = active_units(draws * deviations, Examples(draws))
         inside += found.low <= 5 <= found.high
         variance, fourth = (stats.moment(draws * deviations, k) for k in (2, 4))

@@ -17,11 +17,11 @@ REPEATS, N = 300, 100
 
 def gaussian():
     """Data of N(1, 2²) in five columns, their log-density, and their entropy in bits a column."""
-    law = torch.distributions.Normal(torch.tensor(1.0).double(), torch.tensor(2.0).double())
+    distribution = torch.distributions.Normal(torch.tensor(1.0).double(), torch.tensor(2.0).double())
     bits = 0.5 * math.log2(2 * math.pi * math.e * 4)
     return (
         lambda rng: rng.normal(1.0, 2.0, (N, 5)),
-        lambda x: law.log_prob(x.double()).sum(dim=1),
+        lambda x: distribution.log_prob(x.double()).sum(dim=1),
         bits,
         "continuous",
     )
@@ -40,9 +40,9 @@ def levels():
     )
 
 
-@pytest.mark.parametrize("quantity", [gaussian, levels])
-def test_the_interval_of_bits_covers_the_truth_in_95_of_100(law):
-    draw, log_prob, truth, observation = law()
+@pytest.mark.parametrize("distribution", [gaussian, levels])
+def test_the_interval_of_bits_covers_the_truth_in_95_of_100(distribution):
+    draw, log_prob, truth, observation = distribution()
     covered = 0
     for repeat in range(REPEATS):
         x = draw(np.random.default_rng(repeat))

@@ -243,7 +243,7 @@ def test_a_model_without_abilities_cannot_be_measured():
     ("model", "words"),
     [
         (Uniform(256, "gaussian"), "observation: got 'gaussian'"),
-        (Uniform(256, None), "observation: Uniform says nothing"),
+        (Uniform(256, None), "observation: Uniform states none"),
     ],
 )
 def test_a_measure_that_cannot_be_had_says_why(model, words):

@@ -77,7 +77,7 @@ def observation_of(model: object, spec: Spec) -> str:
     """Return the observation that log_prob or elbo refers to: the model's own, or the one that the kind of data
     implies.
     """
-    if isinstance(model, StatesObservation):
+    if isinstance(model, StatesObservation) and model.observation:
         return model.observation
     implied = {"vector": "continuous", "tokens": "discrete"}.get(spec.kind)
     if implied is None:
