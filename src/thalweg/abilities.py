@@ -2,7 +2,7 @@
 
 An ability is one method or property. Each has a line in `ABILITIES`, under the name that the model gives it; tables of
 the documentation, `thalweg models`, error messages and the contract tests are derived from there. All methods take
-and give raw data: `x` is (B, *shape) as a data set has it, a batch of latent codes `z` is (B, d).
+and give raw data: `x` is `(B, *shape)` as a data set has it, a batch of latent codes `z` is (B, d).
 
 >>> from torch import nn
 >>> class Uniform(nn.Module):
@@ -67,7 +67,7 @@ class HasElbo(Protocol):
 
 @runtime_checkable
 class Samples(Protocol):
-    """Raw examples drawn from the model, (n, *shape)."""
+    """Raw examples drawn from the model, `(n, *shape)`."""
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` raw examples."""
@@ -83,7 +83,7 @@ class Encodes(Protocol):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """The raw examples that latent codes stand for, (B, *shape), as floats."""
+    """The raw examples that latent codes stand for, `(B, *shape)`, as floats."""
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the raw examples of codes."""
@@ -127,7 +127,7 @@ class Observes(Protocol):
     """Raw examples drawn from the observation model p(x|z), one for each code."""
 
     def observe(self, z: Tensor) -> Tensor:
-        """Draw x given z, (B, *shape)."""
+        """Draw x given z, `(B, *shape)`."""
 
 
 ABILITIES: dict[str, type] = {

@@ -24,9 +24,9 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Raw examples `x` (B, *shape) with their targets `y`, and the noise that a step draws for them.
+    """Raw examples `x`, `(B, *shape)`, with their targets `y`, and the noise that a step draws for them.
 
-    `y` has the shape of the data's target, (B, *target.shape): class indices (B,), int64; masks (B, H, W), int64;
+    `y` has the shape of the data's target, `(B, *target.shape)`: class indices (B,), int64; masks (B, H, W), int64;
     tokens (B, T), int64; images, or other values, in floats or raw levels. An augmentation may replace class indices by
     probabilities (B, K). `y` is None where the data have no target.
 
@@ -49,11 +49,11 @@ class Batch:
         return len(self.x)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Return standard normal noise (B, *shape), float32, on the device of `x`."""
+        """Return standard normal noise `(B, *shape)`, float32, on the device of `x`."""
         return self._draw(torch.randn, name, shape)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """Return uniform noise on [0, 1), (B, *shape), float32, on the device of `x`."""
+        """Return uniform noise on [0, 1), `(B, *shape)`, float32, on the device of `x`."""
         return self._draw(torch.rand, name, shape)
 
     def _draw(self, sample: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:

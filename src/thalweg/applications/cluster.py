@@ -28,7 +28,7 @@ COLUMNS, MAX_ROWS = 16, 40  # of a picture: examples of a cluster, clusters
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """Clusters of the examples `x` (N, *shape) of a split, found among their `codes` (N, d).
+    """Clusters of the examples `x` `(N, *shape)` of a split, found among their `codes` (N, d).
 
     `index` says where each example stands in its source. `agreement` holds estimates of how the clusters agree with
     the labels `y` (N,), where there are any.

@@ -38,7 +38,7 @@ def suffix_for(spec: Any) -> str:
 
 
 def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
-    """Write examples `x` (n, *shape) in the format of the suffix."""
+    """Write examples `x` `(n, *shape)` in the format of the suffix."""
     suffix = path.suffix.lower()
     with atomic_path(path) as temporary:
         if suffix == ".npz":

@@ -23,7 +23,7 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class SampleResult:
-    """Samples `x` (n, *shape), in raw units, of data described by `spec`."""
+    """Samples `x` `(n, *shape)`, in raw units, of data described by `spec`."""
 
     x: np.ndarray[Any, Any]
     spec: Spec
@@ -79,7 +79,7 @@ def sample(
 
 
 def draw(model: Samples, n: int, seed: int, label: int | None = None, **settings: Any) -> np.ndarray[Any, Any]:
-    """Return `n` raw samples (n, *shape), drawn in evaluation mode; of the class with index `label`, if given."""
+    """Return `n` raw samples `(n, *shape)`, drawn in evaluation mode; of the class with index `label`, if given."""
     import numpy as np
     import torch
 

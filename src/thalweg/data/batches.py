@@ -77,7 +77,7 @@ class Batches:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thalweg-batches")
 
     def get(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return (x, y) of batch `step` on the device: x (B, *shape) as stored, y (B, *target.shape) or None."""
+        """Return (x, y) of batch `step` on the device: x `(B, *shape)` as stored, y `(B, *target.shape)` or None."""
         if self._pool is not None:
             return self._gathered(step)
         where = self._indices(step)

@@ -98,7 +98,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Split:
-    """Examples `x` (N, *spec.shape) with their targets `y` (N, *target.shape), as arrays in memory or memory-mapped.
+    """Examples `x` `(N, *spec.shape)` with their targets `y` `(N, *target.shape)`, in memory or memory-mapped.
 
     `y` is int64 for classes, masks and tokens, else floats or raw levels. `factors` are named generative factors (N,)
     where they are known (`glyphs`). `index` is the place of each example in its source (N,): row numbers from 0, or

@@ -44,10 +44,10 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
     """Read a folder of images, or of one subfolder of images per class, as uint8 (C, H, W).
 
     Images are in color unless all are gray or `channels` says otherwise; they are rotated as EXIF states, and
-    transparent pixels are blended with white. All must have one size, or `resize` brings them to `image_size`²: crop
-    (scale the shorter side, cut out the center), pad (scale the longer side, black borders), stretch. They are decoded
-    once: the cache folder keeps the array under a hash of paths, sizes, times and settings, and a memory map of it is
-    returned.
+    transparent pixels are blended with white. All must have one size, or `resize` makes squares of side `image_size`:
+    crop (scale the shorter side, cut out the center), pad (scale the longer side, black borders), stretch. They are
+    decoded once: the cache folder keeps the array under a hash of paths, sizes, times and settings, and a memory map of
+    it is returned.
 
     Raises ValueError naming the file that is no image, is damaged, animated, has more than 8 bits or too many pixels,
     is a link, or has another size.

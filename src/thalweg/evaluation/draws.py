@@ -107,7 +107,7 @@ def draws_of(model: Samples, reference: Reference) -> Draws:
 
 
 def drawn(model: Samples, n: int, spec: Spec, reference: Examples, seed: int) -> Tensor:
-    """Return `n` raw samples (n, *shape) of the model on the CPU, a function of the seed and the batch size."""
+    """Return `n` raw samples `(n, *shape)` of the model on the CPU, a function of the seed and the batch size."""
     x = torch.cat(list(_batches(model, n, spec, reference, seed)))
     _refuse(_broken(x), n, "sample")
     return x

@@ -21,7 +21,7 @@ __all__ = ["Examples", "frozen", "per_example", "seeded"]
 
 @dataclass(frozen=True)
 class Examples:
-    """Raw examples `x` (N, *shape), optionally with labels `y` (N,); arrays in memory or memory-mapped.
+    """Raw examples `x` `(N, *shape)`, optionally with labels `y` (N,); arrays in memory or memory-mapped.
 
     `protocol` describes them in the estimates; `factors` are known generative factors, (N,) each, by name.
     """
@@ -45,7 +45,7 @@ class Examples:
         return f"{self.protocol.get('split', 'test')} examples"
 
     def batches(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the rows and the raw tensor (B, *shape) of each batch, in order, on the device."""
+        """Yield the rows and the raw tensor `(B, *shape)` of each batch, in order, on the device."""
         for start in range(0, len(self.x), self.batch_size):
             rows = slice(start, min(start + self.batch_size, len(self.x)))
             yield rows, torch.from_numpy(np.array(self.x[rows])).to(self.device)

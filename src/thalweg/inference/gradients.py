@@ -32,7 +32,7 @@ def gradient_draws(
     "score-function": (f(z) − baseline) ∇_φ log q_φ(z), which needs no derivative of f and no reparameterization. The
     baseline changes the variance only, as long as it does not depend on z.
 
-    `distribution` maps parameters (n, P) to n independent distributions, `f` maps samples (n, *event) to values (n,).
+    `distribution` maps parameters (n, P) to n independent distributions, `f` maps samples `(n, *event)` to values (n,).
     For f(z) = log p(x|z) p(z) − log q(z), with q at the current φ held constant, both estimate the gradient of the
     ELBO.
 

@@ -34,7 +34,7 @@ class DiscreteLatentModel:
         self.prior, self.likelihood = prior, likelihood
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Float[Tensor, " B"]:
-        """Return log p(x|z) of examples `x` (B, *shape) and indices `z` (B,)."""
+        """Return log p(x|z) of examples `x` `(B, *shape)` and indices `z` (B,)."""
         return self.likelihood(z).log_prob(x)
 
     def log_prob(self, x: Tensor) -> Float[Tensor, " B"]:

@@ -17,9 +17,9 @@ DEAD = 0.05  # codes used less than this share of the mean use are dead
 
 
 class Quantized(NamedTuple):
-    """The result of quantizing `inputs` (B, D, *grid).
+    """The result of quantizing `inputs` `(B, D, *grid)`.
 
-    `codes` (B, *grid) int64; `vectors` of the shape of the inputs, with straight-through gradients; and the squared
+    `codes` `(B, *grid)` int64; `vectors` of the shape of the inputs, with straight-through gradients; and the squared
     distances (B,) `codebook` ‖sg[z] − e‖² and `commitment` ‖z − sg[e]‖²."""
 
     inputs: Tensor

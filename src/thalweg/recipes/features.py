@@ -24,7 +24,7 @@ CHUNK = 32  # images per pass through Inception, whose feature maps are large
 
 
 class Extractor(NamedTuple):
-    """A function from raw examples (B, *shape) to features (B, d), and its name in the results."""
+    """A function from raw examples `(B, *shape)` to features (B, d), and its name in the results."""
 
     name: str
     extract: Callable[[Tensor], Tensor]
@@ -42,7 +42,7 @@ def features_for(
 
     `choice` is "auto" (or None) for the raw columns of vectors and the `feature_network` of images of at least 8×8;
     "pixels" for raw values; a path of Inception's weights, .pth or .pt (the published FID network; see `Inception`); or
-    "package.module:factory", a function without arguments that returns a function from raw examples (B, *shape) to
+    "package.module:factory", a function without arguments that returns a function from raw examples `(B, *shape)` to
     features (B, d).
 
     Raises ValueError for an unknown choice, for weights that cannot be read and for a factory that fails.

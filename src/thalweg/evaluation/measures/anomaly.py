@@ -34,7 +34,7 @@ MEANINGS = {
 
 
 class Score(NamedTuple):
-    """An anomaly score with its name: `of` maps raw examples (B, *shape) to scores (B,), higher for more anomalous
+    """An anomaly score with its name: `of` maps raw examples `(B, *shape)` to scores (B,), higher for more anomalous
     ones.
     """
 
@@ -149,7 +149,7 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
 
 
 def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
-    """Return anomalies made from the data `x` (n, *shape) alone, by name, as many as there are examples.
+    """Return anomalies made from the data `x` `(n, *shape)` alone, by name, as many as there are examples.
 
     For images: "noise", uniform levels; "flat", one random level per image, which is simpler than any real image and
     which flows and VAEs find more normal than their own data; "shuffled", the pixels of real images, each in a random

@@ -47,7 +47,7 @@ class Autoencoder(nn.Module):
         return self.encoder(self.preprocess(x)).float()
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the decoded examples, (B, *shape), float, in raw units."""
+        """Return the decoded examples, `(B, *shape)`, float, in raw units."""
         return self.preprocess.inverse(self.decoder(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class Corruption:
             in_range("level", self.level, 0.0, 1.0)
 
     def __call__(self, y: Tensor, draws: Any) -> Tensor:
-        """Return corrupted `y` (B, *shape), with random numbers from `draws`, a batch."""
+        """Return corrupted `y` `(B, *shape)`, with random numbers from `draws`, a batch."""
         shape = y.shape[1:]
         if self.kind == "gaussian":
             return y + self.level * draws.normal("corruption", *shape)

@@ -93,7 +93,7 @@ class StackedDenoisingAutoencoder(nn.Module):
         return self.codes(self.preprocess(x), len(self.layers)).float()
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the decoded examples, (B, *shape), float, in raw units."""
+        """Return the decoded examples, `(B, *shape)`, float, in raw units."""
         return self.preprocess.inverse(self.unroll(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:

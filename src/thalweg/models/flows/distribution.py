@@ -77,7 +77,7 @@ class FlowDistribution(Distribution):
         return (log_det + self.flow.base_distribution.log_prob(z).sum(1)).reshape(lead)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw values (*sample_shape, *batch, *shape), differentiable."""
+        """Draw values `(*sample_shape, *batch, *shape)`, differentiable."""
         lead = self._extended_shape(torch.Size(sample_shape))[: -len(self.event_shape)]
         z = self.flow.draw(lead.numel())
         return self.flow.inverse(z, self._contexts(lead)).reshape(*lead, *self.event_shape)

@@ -64,7 +64,7 @@ class Flow(nn.Module, ABC):
     def forward_transform(
         self, y: Float[Tensor, "B ..."], context: Float[Tensor, "B K"] | None = None
     ) -> TransformOutput:
-        """Map preprocessed data (B, *shape) to z (B, D), with the log-determinant."""
+        """Map preprocessed data `(B, *shape)` to z (B, D), with the log-determinant."""
 
     @abstractmethod
     def inverse_transform(

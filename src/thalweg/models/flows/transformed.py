@@ -30,7 +30,7 @@ class TransformedFlow(Flow):
         self.transform = transform
 
     def forward_transform(self, y: Tensor, context: Tensor | None = None) -> TransformOutput:
-        """Map preprocessed data (B, *shape) to z (B, D), with the log-determinant."""
+        """Map preprocessed data `(B, *shape)` to z (B, D), with the log-determinant."""
         moved: TransformOutput = self.transform(y.flatten(1), context)
         return moved
 

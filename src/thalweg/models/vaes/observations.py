@@ -123,7 +123,7 @@ class Gaussian(_LocationScale):
         self.observation = "dequantized" if levels or self.scale.is_discrete else "continuous"
 
     def preprocess(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return standardized data, dequantized with `noise` (B, *shape) in [0, 1), by default ½."""
+        """Return standardized data, dequantized with `noise` `(B, *shape)` in [0, 1), by default ½."""
         within = 0.5 if noise is None else noise
         return self.scale(self.scale.dequantize(x, within) if self.levels is None else x + within)
 

@@ -94,7 +94,7 @@ class VariationalModel(nn.Module, ABC):
         return self.posterior(x).mean
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the mean of p(x|z), (B, *shape), float, in raw units."""
+        """Return the mean of p(x|z), `(B, *shape)`, float, in raw units."""
         return self.likelihood.mean(self.decoder(z))
 
     def observe(self, z: Float[Tensor, "B d"]) -> Tensor:

@@ -24,8 +24,8 @@ class Terms(NamedTuple):
 class QuantizedAutoencoder(nn.Module):
     """x → encoder → z_e → nearest codes z_q → decoder → the likelihood of x.
 
-    `encoder` maps preprocessed data to (B, D, *grid), and `decoder` maps that to the parameters of `likelihood`, which
-    preprocesses raw data (see `observations`).
+    `encoder` maps preprocessed data to `(B, D, *grid)`, and `decoder` maps that to the parameters of `likelihood`,
+    which preprocesses raw data (see `observations`).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class QuantizedAutoencoder(nn.Module):
         return Terms(self.likelihood.log_prob(y, self.decoder(quantized.vectors)), {"codes": quantized})
 
     def codes(self, x: Tensor) -> Int[Tensor, "B ..."]:
-        """Return the codes of raw `x`, (B, *grid)."""
+        """Return the codes of raw `x`, `(B, *grid)`."""
         quantized: Quantized = self.quantizer(self.encoder(self.likelihood.preprocess(x)))
         return quantized.codes
 
@@ -119,7 +119,7 @@ class VQVAE(nn.Module):
         return z
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return the mean of x given flattened vectors, (B, *shape), float, in raw units."""
+        """Return the mean of x given flattened vectors, `(B, *shape)`, float, in raw units."""
         mean: Tensor = self.autoencoder.likelihood.mean(self.autoencoder.decode(z))
         return mean
 

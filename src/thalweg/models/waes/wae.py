@@ -70,7 +70,7 @@ class WAE(nn.Module):
         return code
 
     def decode(self, z: Float[Tensor, "B d"]) -> Tensor:
-        """Return D(z), (B, *shape), float, in raw units."""
+        """Return D(z), `(B, *shape)`, float, in raw units."""
         x: Tensor = self.autoencoder.decode(z)
         return x
 
