@@ -16,7 +16,7 @@ from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.randomness import fold
 from thalweg.training.distributed import PlayerLoss, World
 from thalweg.training.player import Player
-from thalweg.training.problem import Diagnostics
+from thalweg.training.problem import Diagnostics, Problem
 from thalweg.training.run import Stage
 from thalweg.training.schedules import factor
 from thalweg.training.source import Source, ValidationData
@@ -57,6 +57,7 @@ class StageState:
         if config.compile:
             self._compile()
         self.losses: dict[str, Differentiable] = {name: self._loss(name) for name in self.players}
+        self._projects = type(stage.problem).project is not Problem.project  # else nothing is to be called
         self._generator = _default_generator(device)
         self._examples: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._shares: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -174,8 +175,9 @@ class StageState:
     def apply(self, player: str) -> None:
         """Take a step of the player's optimizer along its gradients; then project its parameters."""
         self.players[player].step(self.schedule_step)
-        with torch.no_grad():
-            self.stage.problem.project(player)
+        if self._projects:
+            with torch.no_grad():
+                self.stage.problem.project(player)
 
     def closed_form_step(self, player: str, batch: int = 0) -> None:
         """Let the problem set the player's parameters in closed form, on the step's mini-batch of that number."""
