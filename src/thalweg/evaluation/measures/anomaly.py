@@ -148,7 +148,7 @@ def _as_many(normal: Array, others: Examples, score: Score, reference: Reference
     return a, b
 
 
-def simple_anomalies(spec: Spec, x: Any, seed: int) -> dict[str, Array]:
+def simple_anomalies(spec: Spec, x: Array, seed: int) -> dict[str, Array]:
     """Return anomalies made from the data `x` `(n, *shape)` alone, by name, as many as there are examples.
 
     For images: "noise", uniform levels; "flat", one random level per image, which is simpler than any real image and

@@ -198,7 +198,7 @@ def nats_and_bits(
 
 
 def divergence(
-    truth: Callable[[Any], Any],
+    truth: Callable[[Tensor], Tensor],
     log_prob: Callable[[Tensor], Tensor],
     examples: Examples,
     *,

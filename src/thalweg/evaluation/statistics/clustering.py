@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,12 @@ def matched(clusters: ArrayLike, labels: ArrayLike) -> dict[int, int]:
 
 
 def agreement(
-    clusters: ArrayLike, labels: ArrayLike, *, seed: int = 0, varies: str = "test examples", protocol: Any = None
+    clusters: ArrayLike,
+    labels: ArrayLike,
+    *,
+    seed: int = 0,
+    varies: str = "test examples",
+    protocol: Mapping[str, Any] | None = None,
 ) -> list[Estimate]:
     """Return NMI, ARI and the matched accuracy in % of clusters (N,) with labels (N,).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ def curve(
     *,
     peak: float,
     varies: str = "test examples",
-    protocol: Any = None,
+    protocol: Mapping[str, Any] | None = None,
 ) -> list[Point]:
     """Return a point for each step Δ: codes (N, d) are quantized, packed, unpacked, decoded and compared with the
     images.
@@ -88,7 +88,7 @@ def point(
     *,
     peak: float,
     varies: str,
-    protocol: Any,
+    protocol: Mapping[str, Any] | None,
 ) -> Point:
     """Return a point with `total` bytes, of which the `own` bits (N,) vary by image and the rest is shared equally."""
     pixels = images.shape[2] * images.shape[3]
@@ -100,7 +100,12 @@ def point(
 
 
 def distortion(
-    images: NDArray[Any], decoded: NDArray[Any], *, peak: float, varies: str = "test examples", protocol: Any = None
+    images: NDArray[Any],
+    decoded: NDArray[Any],
+    *,
+    peak: float,
+    varies: str = "test examples",
+    protocol: Mapping[str, Any] | None = None,
 ) -> tuple[Estimate, Estimate]:
     """Return the mean squared error per value, and the PSNR in dB per image, averaged; reconstructions are clipped to
     [0, peak].

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,12 @@ BLOCK = 8
 
 
 def jpeg_curves(
-    images: NDArray[Any], qualities: Iterable[int], *, peak: int, varies: str = "test examples", protocol: Any = None
+    images: NDArray[Any],
+    qualities: Iterable[int],
+    *,
+    peak: int,
+    varies: str = "test examples",
+    protocol: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Point]]:
     """Return three curves of images (N, C, H, W) of levels 0..peak, C of 1 or 3, by which bytes are counted:
 
