@@ -59,7 +59,9 @@ def _message(error: BaseException, flags: Mapping[str, str]) -> str:
         where = f"{error.filename}: " if error.filename else ""
         wanted = f", wanted {WANTED[error.errno]}" if error.errno in WANTED else ""
         full = (
-            "; the last checkpoint is kept: free some space, then use `thalweg resume`" if error.errno in FULL else ""
+            "; the last checkpoint is kept: free some space, then use `thalweg resume`"
+            if error.errno in FULL and error.filename
+            else ""
         )
         return f"{where}{error.strerror}{wanted}{full}"
     expected = (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError, ImportError)

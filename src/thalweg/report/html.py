@@ -131,4 +131,4 @@ def _failures(report: Mapping[str, Any]) -> Markup:
     if not lines:
         return Markup()
     listed = tag("ul", (tag("li", line) for line in lines))
-    return tag("aside", tag("h2", "Failures and warnings"), listed, id="failures", class_="prose")
+    return tag("aside", tag("h2", "Failures, warnings and notes"), listed, id="failures", class_="prose")
