@@ -1,6 +1,7 @@
 """The commands and Python examples of README.md and the documentation name verbs, options and objects that exist."""
 
 import ast
+import builtins
 import importlib
 import re
 import shlex
@@ -66,3 +67,25 @@ def test_the_pages_have_commands_and_an_unknown_option_is_seen() -> None:
     assert sum(len(commands(page)) for page in PAGES) > 100
     assert "--latent-dim" in help_of("train", "vae", "--data", "digits")
     assert "--latent-dimension" not in help_of("train", "vae")
+
+
+def test_examples_of_training_run() -> None:
+    for block in blocks(DOCS / "guide" / "training.md", "python"):
+        exec(compile(block, "training.md", "exec"), {})  # trains for about a second
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_names_of_examples_are_defined(page: Path) -> None:
+    """All blocks of a page together define the names that they use, except for the reader's own, my_*."""
+    defined, used = set(dir(builtins)), set()
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined.add(node.name)
+            elif isinstance(node, ast.arg):
+                defined.add(node.arg)
+            elif isinstance(node, ast.Name):
+                (used if isinstance(node.ctx, ast.Load) else defined).add(node.id)
+    assert not {name for name in used - defined if not name.startswith("my_")}
