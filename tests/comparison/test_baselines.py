@@ -162,33 +162,33 @@ def test_what_held_out_examples_cannot_tell_is_not_shrunk():
 
 
 def counts(n=6_000, offset=0.0, held=500):
-    """Poisson counts, halves of a die, and, from `offset`, a normal column: data and their exact log-law."""
+    """Poisson counts, halves of a die, and, from `offset`, a normal column: data and their exact log-distribution."""
     random = np.random.default_rng(0)
     x = np.column_stack(
         [random.poisson(9.0, n), random.integers(1, 7, n) / 2, offset + random.normal(size=n)]
     )  # float64: at 1e12 its steps are 1e-4
     discrete = (Discrete(), Discrete(0.5, tuple(np.arange(1, 7) / 2)), None)
     spec = Spec(name="counts", kind="vector", shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, discrete=discrete)
-    law = stats.poisson.logpmf(x[:, 0], 9.0) - math.log(6) + stats.norm.logpdf(x[:, 2] - offset)
+    distribution = stats.poisson.logpmf(x[:, 0], 9.0) - math.log(6) + stats.norm.logpdf(x[:, 2] - offset)
     first, second = held, 2 * held
     data = Dataset(spec, Split(x[second:]), Split(x[first:second]), Split(x[:first]))
-    return data, law[:first]
+    return data, distribution[:first]
 
 
 @pytest.mark.parametrize("offset", [0.0, -3e5, 1e12])
 @pytest.mark.parametrize("kind", ["gaussian", "mixture"])
 def test_discrete_columns_are_dequantized(kind, offset):
     """The mean log-density is below minus the entropy, and not by more than the columns are from Gaussian."""
-    data, law = counts(offset=offset)
+    data, distribution = counts(offset=offset)
     model = getattr(Fit(data, 0), kind)()
     assert model.observation == "dequantized"
-    apart = law - log_prob(model, torch.from_numpy(data.test.x)).numpy()
+    apart = distribution - log_prob(model, torch.from_numpy(data.test.x)).numpy()
     error = apart.std() / math.sqrt(len(apart))
     # of uniform cells on an interval a Gaussian lacks ½ log(2πe/12) = 0.176 nats
     assert -2 * error < apart.mean() < 0.25 + 2 * error
     found = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)["log-likelihood"]
     assert found.kind == "lower bound"
-    assert found.low < law.mean()
+    assert found.low < distribution.mean()
 
 
 def test_gaussian_of_discrete_columns_has_the_noises_moments():
@@ -199,8 +199,8 @@ def test_gaussian_of_discrete_columns_has_the_noises_moments():
     assert fitted_covariance(model) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
     assert (model.center + model.means[0]).numpy() == pytest.approx(x.mean(axis=0) + steps / 2, rel=1e-12)
     noise = noise_of(data.test.x.shape) * torch.from_numpy(steps)
-    law = MultivariateNormal(torch.from_numpy(x.mean(axis=0) + steps / 2), torch.from_numpy(wanted))
-    expected = law.log_prob(torch.from_numpy(data.test.x) + noise) + math.log(0.5)
+    distribution = MultivariateNormal(torch.from_numpy(x.mean(axis=0) + steps / 2), torch.from_numpy(wanted))
+    expected = distribution.log_prob(torch.from_numpy(data.test.x) + noise) + math.log(0.5)
     assert log_prob(model, torch.from_numpy(data.test.x)).numpy() == pytest.approx(expected.numpy(), rel=1e-8)
 
 
@@ -256,7 +256,7 @@ def test_gaussians_are_scikit_learns():
     assert sum(p.numel() for p in ours.parameters()) == 3 + 3 * 2 + 3 * 3  # as many numbers as were fitted
 
 
-def test_mixture_finds_the_law_of_a_mixture():
+def test_mixture_finds_the_distribution_of_a_mixture():
     data = load(DataConfig(source="three-gaussians", examples=6000))
     model = Fit(data, 0).mixture()
     assert len(model.means) == 3
@@ -314,7 +314,7 @@ def test_few_examples_and_none_held_out():
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture"])
-def test_samples_have_the_laws_moments(kind):
+def test_samples_have_the_distributions_moments(kind):
     x = np.concatenate([cloud(), cloud(seed=1) @ np.diag([1.0, -1.0, 0.5]) + [60.0, 0.0, 0.0]])
     fit = Fit(vectors(x), 0)
     model = getattr(fit, kind)()
@@ -333,7 +333,7 @@ def test_samples_have_the_laws_moments(kind):
 
 
 def test_images_are_rounded_down():
-    # x + u has the density, so a sample's level is what is below it: a law around 3.5 gives threes
+    # x + u has the density, so a sample's level is what is below it: a distribution around 3.5 gives threes
     narrow = Gaussians(np.ones(1), np.full((1, 4), 3.5), 0.1 * np.eye(4)[None], shape=(1, 2, 2), levels=17)
     drawn = narrow.sample(1000)
     assert (drawn.shape, drawn.dtype) == ((1000, 1, 2, 2), torch.uint8)
@@ -424,7 +424,7 @@ def test_real_can_do_nothing_else(of_digits):
     assert not {name for name in abilities if hasattr(of_digits["real"], name)}
 
 
-def test_two_samples_of_one_law_are_not_told_apart(digits, of_digits):
+def test_two_samples_of_one_distribution_are_not_told_apart(digits, of_digits):
     found = {name: evaluate(model, digits)["MMD²"] for name, model in of_digits.items()}
     assert found["real"].method["p-value"] > 0.01
     assert found["gaussian"].method["p-value"] == 0.005
@@ -460,7 +460,7 @@ def test_global_randomness_is_left_alone(digits):
 
 
 def test_dequantized_bound_is_below_the_probability_of_the_level():
-    # one pixel: E log p(x + u) ≤ log ∫ p(x + u) du, which a normal law tells
+    # one pixel: E log p(x + u) ≤ log ∫ p(x + u) du, which a normal distribution tells
     model = Gaussians(np.ones(1), np.array([[2.2]]), np.array([[[1.5]]]), shape=(1, 1, 1), levels=5)
     for level in range(5):
         x = torch.full((20_000, 1, 1, 1), level, dtype=torch.uint8)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from catalogue import MEMBERS, Member
+from thalweg.abilities import Decodes, HasElbo, HasLogProb, Samples, abilities_of
 from thalweg.models.flows.ffjord import Continuous
 from thalweg.nn.flow_batch_norm import FlowBatchNorm
 from thalweg.nn.preprocess import quantize
 from thalweg.recipes import recipe_names
 
-PER_EXAMPLE = ("logits", "log_prob", "elbo", "encode", "reconstruct", "score")
+PER_EXAMPLE = ("logits", "log_prob", "elbo", "encode", "score")  # abilities with one result per raw example
 
 every_member = pytest.mark.parametrize("member", MEMBERS, ids=str)
 
@@ -34,8 +35,11 @@ def ask(model: Any, ability: str, x: Tensor) -> Tensor:
 
 
 def answers(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Evaluate every per-example ability of the model, and its reconstruction if it encodes and decodes."""
+    names = [name for name in abilities_of(model) if name in PER_EXAMPLE]
+    names += ["reconstruct"] if hasattr(model, "reconstruct") else []
     with torch.no_grad():
-        return {ability: ask(model, ability, x) for ability in PER_EXAMPLE if hasattr(model, ability)}
+        return {name: ask(model, name, x) for name in names}
 
 
 def test_every_recipe_is_in_the_catalogue() -> None:
@@ -56,7 +60,7 @@ def test_shapes_and_types(member: Member) -> None:
         assert got["logits"].shape == (5, len(member.spec.classes or ()))
     if "encode" in got:
         assert got["encode"].ndim == 2
-    if hasattr(model, "decode"):
+    if isinstance(model, Decodes):
         z = (got["encode"].clone() if "encode" in got else torch.randn(5, model.latent_dim)).requires_grad_()
         decoded = model.decode(z)
         assert decoded.shape == (5, *shape)
@@ -65,7 +69,7 @@ def test_shapes_and_types(member: Member) -> None:
         assert z.grad.abs().sum() > 0
     if "reconstruct" in got:
         assert got["reconstruct"].shape == (5, *shape)
-    if hasattr(model, "log_prob") or hasattr(model, "elbo"):
+    if isinstance(model, (HasLogProb, HasElbo)):
         assert model.observation in ("discrete", "continuous", "dequantized", "binarized")
         continuous = member.spec.kind == "vector" and not member.spec.discrete
         assert (model.observation == "continuous") == continuous
@@ -74,7 +78,7 @@ def test_shapes_and_types(member: Member) -> None:
 @every_member
 def test_samples_are_raw_data_and_follow_the_generator(member: Member) -> None:
     model: Any = member.trained()
-    if not hasattr(model, "sample"):
+    if not isinstance(model, Samples):
         pytest.skip("does not sample")
     first, again, other = (model.sample(7, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert first.shape == (7, *member.spec.shape)

@@ -12,11 +12,11 @@ from thalweg.data.toy import DENSITIES, density
 NAMES = list(DENSITIES)
 
 
-def grid(law, n):
+def grid(distribution, n):
     """Midpoints of a grid over the extent, and the area of a cell."""
-    h = 2 * law.extent / n
-    axis = -law.extent + h * (torch.arange(n, dtype=torch.float64) + 0.5)
-    return torch.cartesian_prod(*[axis] * law.dim).reshape(-1, law.dim), h**law.dim
+    h = 2 * distribution.extent / n
+    axis = -distribution.extent + h * (torch.arange(n, dtype=torch.float64) + 0.5)
+    return torch.cartesian_prod(*[axis] * distribution.dim).reshape(-1, distribution.dim), h**distribution.dim
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,12 +28,12 @@ def test_integrates_to_one(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_follow_the_density(name):
     """χ² of a histogram against the integral of the density over its cells."""
-    law, n, bins, fine = density(name), 20_000, 16, 10
-    points, cell = grid(law, bins * fine)
-    mass = (law.log_prob(points).exp() * cell).reshape([bins, fine] * law.dim)
-    expected = mass.sum(dim=[2 * i + 1 for i in range(law.dim)]).flatten().numpy() * n
-    edges = [np.linspace(-law.extent, law.extent, bins + 1)] * law.dim
-    seen = np.histogramdd(law.sample(n, seed=1).astype(np.float64), edges)[0].flatten()
+    distribution, n, bins, fine = density(name), 20_000, 16, 10
+    points, cell = grid(distribution, bins * fine)
+    mass = (distribution.log_prob(points).exp() * cell).reshape([bins, fine] * distribution.dim)
+    expected = mass.sum(dim=[2 * i + 1 for i in range(distribution.dim)]).flatten().numpy() * n
+    edges = [np.linspace(-distribution.extent, distribution.extent, bins + 1)] * distribution.dim
+    seen = np.histogramdd(distribution.sample(n, seed=1).astype(np.float64), edges)[0].flatten()
     kept = expected > 5
     seen, expected = np.append(seen[kept], seen[~kept].sum()), np.append(expected[kept], expected[~kept].sum() + 1e-9)
     chi2 = ((seen - expected) ** 2 / np.maximum(expected, 1)).sum()
@@ -43,36 +43,36 @@ def test_samples_follow_the_density(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_log_prob_of_samples_is_minus_the_entropy(name):
-    law = density(name)
-    points, cell = grid(law, 160)
-    log_prob = law.log_prob(points)
+    distribution = density(name)
+    points, cell = grid(distribution, 160)
+    log_prob = distribution.log_prob(points)
     entropy = float(torch.special.entr(log_prob.exp()).sum() * cell)
-    values = law.log_prob(torch.from_numpy(law.sample(20_000, seed=2)))
+    values = distribution.log_prob(torch.from_numpy(distribution.sample(20_000, seed=2)))
     assert values.isfinite().all()
     assert float(values.mean()) == pytest.approx(-entropy, abs=1e-3 + 4.5 * float(values.std()) / math.sqrt(20_000))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sample_is_a_function_of_the_seed(name):
-    law = density(name)
-    a, b, c = law.sample(50, seed=3), law.sample(50, seed=3), law.sample(50, seed=4)
-    assert a.shape == (50, law.dim)
+    distribution = density(name)
+    a, b, c = distribution.sample(50, seed=3), distribution.sample(50, seed=3), distribution.sample(50, seed=4)
+    assert a.shape == (50, distribution.dim)
     assert a.dtype == np.float32
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
 
 
-@pytest.mark.parametrize("name", [n for n, law in DENSITIES.items() if isinstance(law, Curves)])
+@pytest.mark.parametrize("name", [n for n, distribution in DENSITIES.items() if isinstance(distribution, Curves)])
 def test_quadrature_has_converged(name):
-    law = density(name)
-    finer = Curves(name=name, shape=law.shape, std=law.std, nodes=4 * law.nodes)
+    distribution = density(name)
+    finer = Curves(name=name, shape=distribution.shape, std=distribution.std, nodes=4 * distribution.nodes)
     points = torch.cat(
         [
-            torch.from_numpy(law.sample(500, seed=5)),
+            torch.from_numpy(distribution.sample(500, seed=5)),
             torch.rand(500, 2, generator=torch.Generator().manual_seed(0)) * 10 - 5,
         ]
     )
-    torch.testing.assert_close(law.log_prob(points), finer.log_prob(points), rtol=1e-9, atol=1e-8)
+    torch.testing.assert_close(distribution.log_prob(points), finer.log_prob(points), rtol=1e-9, atol=1e-8)
 
 
 @pytest.mark.system("S74")

@@ -1,4 +1,4 @@
-"""The law of the codes against that of the prior: closed forms, and that chance is told from difference."""
+"""The distribution of the codes against that of the prior: closed forms, and that chance is told from difference."""
 
 import math
 
@@ -80,8 +80,8 @@ def test_kl_of_shifted_and_stretched_codes_is_the_closed_form():
     turn = torch.tensor([[1.0, 0.0], [0.8, 0.6]], dtype=torch.float64)
     mean, prior = torch.tensor([0.3, -1.0], dtype=torch.float64), normal(2, 2.0)
     codes = mean + drawn(4000, 2) @ turn.T
-    law = MultivariateNormal(mean.float(), (turn @ turn.T).float())
-    expected = float(kl_divergence(law, MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))))
+    distribution = MultivariateNormal(mean.float(), (turn @ turn.T).float())
+    expected = float(kl_divergence(distribution, MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))))
     found = aggregate_kl(codes, prior, examples(4000))
     assert found.value == pytest.approx(expected, rel=0.05)
     assert found.low < expected < found.high
@@ -108,7 +108,7 @@ def test_codes_of_the_prior_are_at_zero_however_few(size):
 
 
 def test_a_gaussian_is_not_all_there_is():
-    """Codes of the prior's mean and variance, but of another law: the kernel sees them, the moments do not."""
+    """Codes of the prior's mean and variance, but of another distribution: the kernel sees them, the moments do not."""
     codes = Laplace(0.0, math.sqrt(0.5))
     torch.manual_seed(0)
     z = codes.sample((2000, 1)).double()

@@ -43,7 +43,7 @@ class LinearDecoder:
 
 
 class LinearGaussian(LinearDecoder):
-    """The same with its law of the data, and a way to draw from it."""
+    """The same with its distribution of the data, and a way to draw from it."""
 
     def log_likelihood(self, x, z):
         return Normal(self.decode(z), self.sigma).log_prob(x.double()).sum(dim=1)
@@ -98,7 +98,7 @@ def chains(model, x, count, z, betas, steps):
 def test_weights_are_unbiased_in_both_directions():
     """E[w] = p(x) forward and E[w'] = 1/p(x) in reverse, with eight temperatures, however the steps are."""
 
-    class Blurred(LinearGaussian):  # the less the laws differ, the lighter are the tails of the weights
+    class Blurred(LinearGaussian):  # the less the distributions differ, the lighter are the tails of the weights
         sigma = 2.0
 
     model, count, betas = Blurred(), 20_000, sigmoid_schedule(8)[:, None]
@@ -116,26 +116,26 @@ def test_weights_are_unbiased_in_both_directions():
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.3])
-def test_a_transition_leaves_the_law_invariant(beta):
+def test_a_transition_leaves_the_distribution_invariant(beta):
     """From exact draws of p(z) p(x|z)^β, ten transitions later: the same mean and covariance, at another place."""
     model, count = LinearGaussian(), 40_000
     x = torch.tensor([[0.8, -0.3, 0.5]]).double()
     precision = torch.eye(2) + beta * WEIGHT.T @ WEIGHT / 0.4**2
     mean = torch.linalg.solve(precision, beta * (x @ WEIGHT).T / 0.4**2)[:, 0]
-    law = MultivariateNormal(mean, precision_matrix=precision)
+    distribution = MultivariateNormal(mean, precision_matrix=precision)
     rows = x.expand(count, 3)
     with seeded(0, "chains"):
-        start = law.sample((count,))
-        laws = model.prior.log_prob, lambda z: model.log_likelihood(rows, z)
-        at = point(*laws, start)
+        start = distribution.sample((count,))
+        distributions = model.prior.log_prob, lambda z: model.log_likelihood(rows, z)
+        at = point(*distributions, start)
         chance = torch.zeros(count)
         for _ in range(10):
-            at, chance = transition(*laws, at, torch.tensor(beta), torch.full((count,), 0.35))
+            at, chance = transition(*distributions, at, torch.tensor(beta), torch.full((count,), 0.35))
     white = (at.z - mean) @ torch.linalg.cholesky(precision)  # N(0, I)
     error = 4 / math.sqrt(count)
     torch.testing.assert_close(white.mean(dim=0), torch.zeros(2).double(), atol=error, rtol=0)
     torch.testing.assert_close(white.T @ white / count, torch.eye(2).double(), atol=1.5 * error, rtol=0)
-    assert 0.3 < float(chance.mean()) < 0.97  # some are rejected: without that the law would not be kept
+    assert 0.3 < float(chance.mean()) < 0.97  # some are rejected: without that the distribution would not be kept
     started = (start - mean) @ torch.linalg.cholesky(precision)
     assert float((white * started).mean().abs()) < 0.2  # and they have moved
 
@@ -144,10 +144,12 @@ def test_a_transition_rejects_what_is_not_finite():
     def edge(z):
         return torch.where(z[:, 0] > 0.3, torch.nan, 0.0) + 0 * z[:, 0]
 
-    laws = Normal(0.0, 1.0).log_prob, edge
-    at = point(lambda z: laws[0](z)[:, 0], edge, torch.zeros(500, 1))
+    distributions = Normal(0.0, 1.0).log_prob, edge
+    at = point(lambda z: distributions[0](z)[:, 0], edge, torch.zeros(500, 1))
     with seeded(0, "edge"):
-        new, chance = transition(lambda z: laws[0](z)[:, 0], edge, at, torch.tensor(1.0), torch.full((500,), 0.4))
+        new, chance = transition(
+            lambda z: distributions[0](z)[:, 0], edge, at, torch.tensor(1.0), torch.full((500,), 0.4)
+        )
     assert bool(torch.isfinite(new.z).all())
     assert bool((new.z <= 0.3).all())
     assert 0 < int((chance == 0).sum()) < 500
@@ -173,7 +175,7 @@ def test_nothing_without_temperatures_or_for_exact_densities():
     reference = reference_of(data(), temperatures=20)
     assert not annealing_measures(LinearGaussian(), reference_of(data())).tables
 
-    class Flow(LinearDecoder):  # it has an exact law of its own
+    class Flow(LinearDecoder):  # it has an exact distribution of its own
         def log_prob(self, x):
             return torch.zeros(len(x))
 
@@ -220,7 +222,7 @@ def test_what_is_missing_is_said_in_one_line():
 
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 30.0])
 @pytest.mark.parametrize("mean", [-4.0, 0.2, 1.5, 6.3])
-def test_probabilities_of_levels_are_differences_of_the_normal_law(mean, sigma):
+def test_probabilities_of_levels_are_differences_of_the_normal_distribution(mean, sigma):
     x = torch.arange(5.0).double()
     found = level_log_prob(x, *torch.tensor([mean, sigma], dtype=torch.float64), 5)
     assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-12)
@@ -290,16 +292,16 @@ class Stripes:
 
 
 def test_levels_of_a_decoder_against_quadrature():
-    law = GaussianObservation(Stripes(), 0.8, scale=torch.ones(()).double(), levels=9)
+    decoder = GaussianObservation(Stripes(), 0.8, scale=torch.ones(()).double(), levels=9)
     with seeded(0, "stripes"):
-        z = law.prior.sample((60,))
-        x = law.observe(z)
-        bounds = annealed_bounds(law, x, 100, codes=z)
+        z = decoder.prior.sample((60,))
+        x = decoder.observe(z)
+        bounds = annealed_bounds(decoder, x, 100, codes=z)
     assert bool(((x == x.round()) & (x >= 0) & (x <= 8)).all())
     nodes, weights = np.polynomial.hermite_e.hermegauss(200)
     grid = torch.from_numpy(nodes)[:, None]
     exact = np.array([
-        float(law.log_likelihood(one.expand(200, 1, 1, 3), grid).exp() @ torch.from_numpy(weights / weights.sum()))
+        float(decoder.log_likelihood(one.expand(200, 1, 1, 3), grid).exp() @ torch.from_numpy(weights / weights.sum()))
         for one in x
     ])  # fmt: skip
     below, above = np.log(exact) - bounds.lower, bounds.upper - np.log(exact)
@@ -309,11 +311,11 @@ def test_levels_of_a_decoder_against_quadrature():
 
 def test_dequantized_bounds_are_on_the_probability_of_levels():
     """One pixel of 4 levels, level + u ~ N(1.5 z + 2, 0.5²): log P(level) is known, and the density of the sum."""
-    law = Gaussian((0.0,), (1.0,), (1, 1, 1), sigma=0.5, learn_sigma=False, levels=4)
+    distribution = Gaussian((0.0,), (1.0,), (1, 1, 1), sigma=0.5, learn_sigma=False, levels=4)
     decoder = nn.Sequential(nn.Linear(1, 1), nn.Unflatten(1, (1, 1, 1)))
     with torch.no_grad():
         decoder[0].weight.fill_(1.5), decoder[0].bias.fill_(2.0)
-    model, marginal = VAE(nn.Identity(), decoder, law, latent_dim=1), Normal(2.0, math.sqrt(1.5**2 + 0.25))
+    model, marginal = VAE(nn.Identity(), decoder, distribution, latent_dim=1), Normal(2.0, math.sqrt(1.5**2 + 0.25))
     levels = torch.arange(4.0).view(4, 1, 1, 1).repeat(50, 1, 1, 1)
     exact = (marginal.cdf(levels + 1) - marginal.cdf(levels)).log().flatten().numpy()
     with seeded(0, "levels"):

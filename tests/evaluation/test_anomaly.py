@@ -67,7 +67,7 @@ def test_intervals_are_the_bootstraps(measure):
         area = metrics.roc_auc_score if measure is auroc else metrics.average_precision_score
         again.append(100 * area(truth, values))
     found = measure("x", a, b)
-    # the jackknife has ten blocks, and Student's law of nine degrees a longer tail
+    # the jackknife has ten blocks, and Student's distribution of nine degrees a longer tail
     wanted = np.quantile(again, [0.025, 0.975])
     assert found.high - found.low == pytest.approx(wanted[1] - wanted[0], rel=0.1 if measure is auroc else 0.5)
     assert found.low < wanted.mean() < found.high

@@ -25,7 +25,7 @@ def coded(z, steps, peak):
     return curve(z, lambda codes: codes[:, None, None], z[:, None, None], steps, peak=peak)
 
 
-def laws(n):
+def distributions(n):
     random = np.random.default_rng(0)
     return {
         "gaussian": random.normal(size=(n, 3)) * [10, 1, 0.1],
@@ -40,7 +40,7 @@ def laws(n):
 @pytest.mark.parametrize("n", [1, 2, 300, 20_000])
 @pytest.mark.parametrize("name", ["gaussian", "skewed", "constant", "sparse", "far"])
 def test_bytes_give_the_codes_back_and_spend_the_entropy(name, n):
-    symbols = quantize(laws(n)[name], 0.25)
+    symbols = quantize(distributions(n)[name], 0.25)
     data, parts = pack(symbols, 0.25)
     back, step = unpack(data)
     assert np.array_equal(back, symbols)

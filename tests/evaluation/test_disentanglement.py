@@ -37,7 +37,7 @@ class Coder:
 
 
 class NoisyCoder(Coder):
-    """Its law of z given example i is a Gaussian around the row."""
+    """Its distribution of z given example i is a Gaussian around the row."""
 
     def __init__(self, codes: np.ndarray, std: tuple[float, ...]) -> None:
         super().__init__(codes)

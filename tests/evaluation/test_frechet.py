@@ -64,7 +64,7 @@ def test_with_fewer_examples_than_features():
     assert frechet_of_few(x, y) == pytest.approx(wanted, rel=1e-12)
 
 
-def test_of_a_plane_and_a_full_law():
+def test_of_a_plane_and_a_full_distribution():
     # the root's trace has as many terms as the plane has directions; rounding must not add those it has not
     d, plane = 300, torch.linalg.qr(normal(300, 3, seed=2)).Q
     mixed = normal(d, d, seed=3)
@@ -220,7 +220,7 @@ def test_the_interval_is_the_jackknifes():
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_the_limit_is_unbiased_and_its_interval_covers(shift):
-    # N(0, I) and N(shift, 1.1² I) or N(0, I): the distance of the laws is d (shift² + (std − 1)²)
+    # N(0, I) and N(shift, 1.1² I) or N(0, I): the distance of the distributions is d (shift² + (std − 1)²)
     d, n, std = 8, 150, 1.1 if shift else 1.0
     true, held, values, biased = d * (shift**2 + (std - 1) ** 2), [], [], []
     for trial in range(300):
@@ -233,7 +233,7 @@ def test_the_limit_is_unbiased_and_its_interval_covers(shift):
     error = np.std(values) / math.sqrt(len(values))
     assert np.mean(values) == pytest.approx(true, abs=3 * error + 0.002)
     assert np.mean(biased) > true + 10 * error  # what is taken out
-    # where the laws are one, the first-order term is 0 and the jackknife is too wide; never too narrow
+    # where the distributions are one, the first-order term is 0 and the jackknife is too wide; never too narrow
     assert np.mean(held) >= 0.92
     assert shift == 0.0 or np.mean(held) <= 0.98
 

@@ -121,13 +121,13 @@ def test_the_curve_is_its_definition():
 @pytest.mark.parametrize("sigma", [0.2, 1.0])
 def test_weights_of_dequantized_data_are_unbiased_for_the_probability_of_levels(sigma):
     """One pixel of 4 levels, z ~ N(0, 1), level + u ~ N(1.5 z + 2, σ²): P(level) = Φ(b) − Φ(a) of N(2, 1.5² + σ²)."""
-    law = Gaussian((0.0,), (1.0,), (1, 1, 1), sigma=sigma, learn_sigma=False, levels=4)
+    distribution = Gaussian((0.0,), (1.0,), (1, 1, 1), sigma=sigma, learn_sigma=False, levels=4)
     decoder = nn.Sequential(nn.Linear(1, 1), nn.Unflatten(1, (1, 1, 1)))
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
         decoder[0].weight.fill_(1.5), decoder[0].bias.fill_(2.0)
         encoder[1].weight.copy_(torch.tensor([[0.4], [0.0]])), encoder[1].bias.copy_(torch.tensor([-0.8, -0.5]))
-    model = VAE(encoder, decoder, law, latent_dim=1)
+    model = VAE(encoder, decoder, distribution, latent_dim=1)
     marginal = Normal(2.0, math.sqrt(1.5**2 + sigma**2))
     for level in range(4):
         x = np.full((2000, 1, 1, 1), level, dtype=np.uint8)

@@ -37,7 +37,7 @@ def reasons(found):
 
 
 class Uniform(nn.Module):
-    """The uniform law on integer levels, or its density on dequantized ones."""
+    """The uniform distribution on integer levels, or its density on dequantized ones."""
 
     def __init__(self, levels, observation):
         super().__init__()
@@ -52,10 +52,10 @@ class Gaussian(nn.Module):
 
     def __init__(self, mean=0.0, std=1.0):
         super().__init__()
-        self.law = torch.distributions.Normal(torch.tensor(mean).double(), torch.tensor(std).double())
+        self.distribution = torch.distributions.Normal(torch.tensor(mean).double(), torch.tensor(std).double())
 
     def log_prob(self, x):
-        return self.law.log_prob(x.double()).flatten(1).sum(dim=1)
+        return self.distribution.log_prob(x.double()).flatten(1).sum(dim=1)
 
 
 class Linear(nn.Module):
@@ -111,9 +111,9 @@ def test_binarized_and_image_densities_have_no_bits():
     for observation in ("binarized", "continuous"):
         found = by_name(evaluate(Uniform(2, observation), images()))
         assert set(found) == {"log-likelihood"}
-    laws = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
+    distributions = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
     with pytest.raises(ValueError, match="quantity is"):
-        laws["binarized"].beats(laws["discrete"])
+        distributions["binarized"].beats(distributions["discrete"])
 
 
 def test_elbo_is_a_bound_and_log_prob_is_preferred():

@@ -24,16 +24,16 @@ class Drawn:
         return self.x[:n]
 
 
-def measured(x, law):
-    test = Split(law.sample(len(x), seed=1))
-    spec = Spec(name=law.name, kind="vector", shape=(law.dim,))
-    dataset = Dataset(spec, Split(law.sample(200, seed=2)), test, test, law)
+def measured(x, distribution):
+    test = Split(distribution.sample(len(x), seed=1))
+    spec = Spec(name=distribution.name, kind="vector", shape=(distribution.dim,))
+    dataset = Dataset(spec, Split(distribution.sample(200, seed=2)), test, test, distribution)
     return sample_measures(Drawn(x), reference_of(dataset))
 
 
 def test_the_truth_finds_all():
-    law = density("eight-gaussians")
-    found = measured(law.sample(400), law)
+    distribution = density("eight-gaussians")
+    found = measured(distribution.sample(400), distribution)
     assert str(found["modes found"]) == "8 of 8 modes"
     good = found["good samples"]
     assert good.low <= 100 * stats.chi2.cdf(9, 2) <= good.high
@@ -43,12 +43,12 @@ def test_the_truth_finds_all():
 
 
 def test_lost_modes_and_bad_samples_are_counted():
-    law = density("eight-gaussians")
-    means = np.array(law.means, dtype=np.float32)
+    distribution = density("eight-gaussians")
+    means = np.array(distribution.means, dtype=np.float32)
     x = np.concatenate([means[np.arange(100) % 5], np.zeros((20, 2), dtype=np.float32)])
     x[0] = means[7] + [0.0, 0.89]  # a single one, within 3 · 0.3
     x[1] = means[6] + [0.0, 0.91]
-    found = measured(x, law)
+    found = measured(x, distribution)
     modes, good = found["modes found"], found["good samples"]
     assert (modes.value, modes.unit, modes.better) == (6.0, "of 8 modes", "higher")
     assert modes.low < 6 <= modes.high <= 8  # the single one might be missed
@@ -57,9 +57,9 @@ def test_lost_modes_and_bad_samples_are_counted():
 
 
 def test_a_single_mode_has_good_samples_and_low_recall():
-    law = density("grid-gaussians")
+    distribution = density("grid-gaussians")
     x = (np.random.default_rng(0).standard_normal((300, 2)) * 0.15).astype(np.float32)
-    found, truth = measured(x, law), measured(law.sample(300), law)
+    found, truth = measured(x, distribution), measured(distribution.sample(300), distribution)
     assert str(found["modes found"]) == "1 of 25 modes"
     assert str(truth["modes found"]) == "25 of 25 modes"
     assert found["good samples"].value > 97
@@ -68,14 +68,14 @@ def test_a_single_mode_has_good_samples_and_low_recall():
 
 
 def test_the_nearest_mode_is_in_its_own_deviations():
-    law = SimpleNamespace(means=[[0.0], [4.0]], stds=[0.5, 2.0])
-    mode, apart = nearest_mode(torch.tensor([[1.0], [-1.0], [4.5]]), law)
+    distribution = SimpleNamespace(means=[[0.0], [4.0]], stds=[0.5, 2.0])
+    mode, apart = nearest_mode(torch.tensor([[1.0], [-1.0], [4.5]]), distribution)
     assert mode.tolist() == [1, 0, 1]
     assert apart.tolist() == [1.5, 2.0, 0.25]
     with pytest.raises(ValueError, match=r"x: got shape \(2, 3\), wanted \(n, 1\) as the modes"):
-        nearest_mode(torch.zeros(2, 3), law)
+        nearest_mode(torch.zeros(2, 3), distribution)
 
 
-def test_other_laws_have_no_modes():
-    law = density("moons")
-    assert not [e for e in measured(law.sample(100), law) if "modes" in e.name or "good" in e.name]
+def test_other_distributions_have_no_modes():
+    distribution = density("moons")
+    assert not [e for e in measured(distribution.sample(100), distribution) if "modes" in e.name or "good" in e.name]

@@ -80,12 +80,12 @@ def test_vectors_have_the_density_of_raw_values_whatever_their_units():
 
 
 def test_it_ranks_k_means_centers_above_the_truth():
-    """Theis et al., 2016: centers of the training data, no model at all, beat samples of the true law itself."""
+    """Theis et al., 2016: centers of the training data get a higher value than samples of the true distribution."""
     rng = np.random.default_rng(3)
-    law = rng.normal(size=(10, 30)) * 2
+    distribution = rng.normal(size=(10, 30)) * 2
 
     def draw(n):
-        return (law[rng.integers(0, 10, n)] + rng.normal(size=(n, 30))).astype(np.float32)
+        return (distribution[rng.integers(0, 10, n)] + rng.normal(size=(n, 30))).astype(np.float32)
 
     spec = Spec(name="blobs", kind="vector", shape=(30,))
     dataset = Dataset(spec, Split(draw(2000)), Split(draw(200)), Split(draw(500)))

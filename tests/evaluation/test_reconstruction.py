@@ -108,7 +108,7 @@ def test_interpolations_begin_and_end_at_examples():
     ends = found[:, [0, -1]].reshape(8, 1, 8, 8)
     assert all(any(np.array_equal(one, x) for x in dataset.test.x) for one in ends)
     assert len({one.tobytes() for one in ends}) == 8
-    # without a law of the codes along straight lines
+    # without a distribution of the codes along straight lines
     np.testing.assert_allclose(found[:, 3], found[:, 0] * (4 / 7) + found[:, -1] * (3 / 7), atol=0.5001)
 
 

@@ -45,11 +45,11 @@ class Sampler(nn.Module):
 
     def __init__(self, shape=(2,), mean=0.0, std=1.0, levels=None):
         super().__init__()
-        self.shape, self.law, self.levels = shape, (mean, std), levels
+        self.shape, self.distribution, self.levels = shape, (mean, std), levels
         self.drop = nn.Dropout(0.5)
 
     def sample(self, n, generator=None):
-        x = self.law[0] + self.law[1] * self.drop(torch.randn(n, *self.shape, generator=generator))
+        x = self.distribution[0] + self.distribution[1] * self.drop(torch.randn(n, *self.shape, generator=generator))
         return x.round().clamp(0, self.levels - 1).to(torch.uint8) if self.levels else x
 
 

@@ -129,7 +129,7 @@ def test_the_interval_covers_the_mean_of_so_many_samples(mean, std, d):
     centre = np.mean([e.value for e in found])
     held = np.mean([e.low <= centre <= e.high for e in found])
     assert held >= 0.91
-    assert held <= 0.98 or (mean, std) == (0.0, 1.0) or d == 8  # wide, never narrow, where the laws are near
+    assert held <= 0.98 or (mean, std) == (0.0, 1.0) or d == 8  # wide, never narrow, where the distributions are near
     halves = np.mean([(e.high - e.low) / 2 for e in found])
     assert halves < 2 * 1.96 * np.std([e.value for e in found])
 

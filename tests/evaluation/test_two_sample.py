@@ -75,7 +75,7 @@ def test_the_p_value_is_that_of_shuffled_labels():
 def test_mmd_of_two_gaussians():
     n = 3000
     x, y = quantiles(n)[:, None], quantiles(n, mean=1.0)[:, None]
-    # quantiles have the law's mean kernel with the diagonal, which the unbiased form leaves out
+    # quantiles have the distribution's mean kernel with the diagonal, which the unbiased form leaves out
     diagonal = 2 * (1 - 1 / math.sqrt(3)) / (n - 1)
     found = mmd2(x, y, bandwidth=1.0, permutations=0).value
     assert found + diagonal == pytest.approx(0.1772676, abs=5e-5)
@@ -86,7 +86,7 @@ def test_mmd_of_two_gaussians():
 
 @pytest.mark.system("S93")
 def test_mmd_is_unbiased_and_its_test_has_its_size():
-    # equal laws: of mean 0, so negative about half of the time, and rejected at 5 % in 5 % of the trials
+    # equal distributions: of mean 0, so negative about half of the time, and rejected at 5 % in 5 % of the trials
     found = []
     for trial in range(400):
         generator = torch.Generator().manual_seed(trial)
@@ -127,7 +127,7 @@ def test_kid_is_torchmetrics():
     x, y = normal(300, 64), normal(300, 64, seed=1, mean=0.05)
     found = kid(x, y).value
     assert found == pytest.approx(poly_mmd(x, y).item(), rel=1e-4)
-    assert kid(normal(300, 64), normal(300, 64, seed=2)).value < 0  # of one law, and not clipped
+    assert kid(normal(300, 64), normal(300, 64, seed=2)).value < 0  # of one distribution, and not clipped
 
 
 def test_constant_features():
@@ -146,7 +146,7 @@ def test_constant_features():
 # a classifier
 
 
-def test_the_classifier_guesses_where_the_laws_are_one():
+def test_the_classifier_guesses_where_the_distributions_are_one():
     found = [classify(normal(60, seed=2 * s), normal(60, seed=2 * s + 1), s) for s in range(12)]
     assert {f.n for f in found} == {60}
     accuracy = np.mean([f.hits / f.n for f in found])

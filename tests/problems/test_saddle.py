@@ -26,9 +26,9 @@ class Couplings:
         self.size, self.random = size, random
 
     def get(self, step):
-        law = torch.Generator().manual_seed(step)
+        distribution = torch.Generator().manual_seed(step)
         b = torch.ones(self.size, dtype=torch.float64)
-        return (b + torch.randn(self.size, generator=law, dtype=torch.float64) if self.random else b), None
+        return (b + torch.randn(self.size, generator=distribution, dtype=torch.float64) if self.random else b), None
 
     def epoch(self, step):
         return 0.0
