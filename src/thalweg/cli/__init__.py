@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `thalweg` with these arguments and return the exit code: 0; 2 for a mistake of the user; 1 for a failure.
 
     >>> main(["--version"])
-    thalweg 0.1.0
+    thalweg 0.2.0
     0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)

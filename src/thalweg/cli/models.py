@@ -57,7 +57,7 @@ def describe(family: str, name: str) -> dict[str, Any]:
         "abilities": sorted({a for b in built.values() for a in b["abilities"]}, key=list(ABILITIES).index),
         "parameters": {kind: b["parameters"] for kind, b in built.items()},
         "options": {o.name: o.default for o in options_of_function(function)},
-        "paper": " ".join(paper[1].split()) if paper else None,
+        "paper": " ".join(paper[1].replace("*", "").split()) if paper else None,
     }
 
 
