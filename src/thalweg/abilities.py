@@ -37,6 +37,7 @@ __all__ = [
     "Samples",
     "Scores",
     "abilities_of",
+    "has_ability",
     "names_of",
 ]
 
@@ -147,7 +148,17 @@ ABILITIES: dict[str, type] = {
 
 def abilities_of(model: object) -> tuple[str, ...]:
     """Return the names of the abilities that a model has, in the order of `ABILITIES`."""
-    return tuple(name for name, ability in ABILITIES.items() if isinstance(model, ability))
+    return tuple(name for name, ability in ABILITIES.items() if has_ability(model, ability))
+
+
+def has_ability(model: object, ability: type) -> bool:
+    """Return whether a model has an ability of the table.
+
+    It is `isinstance(model, ability)`, except that a property is not evaluated: one that raises is the model's ability
+    all the same, and its error is reported by the measure that needs it.
+    """
+    name = next(name for name, known in ABILITIES.items() if known is ability)
+    return isinstance(getattr(type(model), name, None), property) or isinstance(model, ability)
 
 
 def names_of(abilities: Iterable[type]) -> tuple[str, ...]:

@@ -302,6 +302,21 @@ def test_a_group_applies_to_models_with_one_of_its_alternatives(group):
             assert group.applies(less) == any(set(names_of(other)) < set(names) - {name} for other in group.needs)
 
 
+def test_a_property_that_raises_takes_no_other_measure_down():
+    class Broken(Gaussian):
+        @property
+        def prior(self):
+            raise RuntimeError("no prior today")
+
+        def encode(self, x):
+            return x
+
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    found = evaluate(Broken(), vectors(x))
+    assert found["log-likelihood"].value == pytest.approx(float(Gaussian().log_prob(torch.from_numpy(x)).mean()))
+    assert set(reasons(found).values()) == {"RuntimeError: no prior today"}
+
+
 def test_every_ability_is_of_some_model_and_some_group():
     needed = {name for group in GROUPS for wanted in group.needs for name in names_of(wanted)}
     assert needed | {"observe"} == set(ABILITIES)

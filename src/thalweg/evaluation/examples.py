@@ -65,7 +65,7 @@ def per_example(examples: Examples, name: str, measure: Callable[[Tensor], Tenso
         with examples.noise(name, rows):
             value = measure(x)
         if value.shape != (len(x),):
-            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({len(x)},), one an example")
+            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({len(x)},), one per example")
         values[rows] = value.double().cpu().numpy()
     return values
 

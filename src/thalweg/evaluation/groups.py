@@ -21,6 +21,7 @@ from thalweg.abilities import (
     HasPosterior,
     HasPrior,
     Samples,
+    has_ability,
     names_of,
 )
 from thalweg.checks import positive
@@ -62,7 +63,7 @@ class Group(NamedTuple):
 
     def applies(self, model: object) -> bool:
         """Return whether the model has the abilities."""
-        return any(all(isinstance(model, ability) for ability in abilities) for abilities in self.needs)
+        return any(all(has_ability(model, ability) for ability in abilities) for abilities in self.needs)
 
     @property
     def wanted(self) -> str:

@@ -93,7 +93,7 @@ def log_weights(model: LatentVariableModel, examples: Examples, draws: int) -> n
 def _one_each(parts: dict[str, Tensor], count: int) -> Tensor:
     for name, value in parts.items():
         if value.shape != (count,):
-            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({count},), one an example")
+            raise ValueError(f"{name}: got values of shape {tuple(value.shape)}, wanted ({count},), one per example")
     values = {name: value.double() for name, value in parts.items()}
     return values["log_likelihood"] + values["prior"] - values["posterior"]
 

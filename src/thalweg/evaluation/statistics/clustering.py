@@ -103,7 +103,7 @@ def agreement(
 
     c, y = np.asarray(clusters), np.asarray(labels)
     if c.shape != y.shape or c.ndim != 1:
-        raise ValueError(f"labels: got shape {y.shape} for {len(c)} examples, wanted one an example")
+        raise ValueError(f"labels: got shape {y.shape} for {len(c)} examples, wanted one per example")
     n = len(c)
     if n < 2 * BLOCKS:
         raise ValueError(f"labels: got {n} examples, wanted at least {2 * BLOCKS} for an interval")
