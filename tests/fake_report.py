@@ -48,8 +48,8 @@ REASONS = {"likelihood": "no log_prob or elbo", "samples": "no sample", "classif
 def text(value: float, half: float, kind: str, unit: str) -> str:
     sign = {"upper bound": "≤ ", "lower bound": "≥ "}.get(kind, "")
     places = max(0, 1 - math.floor(math.log10(half))) if half else 0
-    told = f"{value:.{places}f} ± {half:.{places}f}" if half else f"{value:.6g}"
-    return f"{sign}{told} {unit}".strip()
+    message = f"{value:.{places}f} ± {half:.{places}f}" if half else f"{value:.6g}"
+    return f"{sign}{message} {unit}".strip()
 
 
 def cell(measure: Measure, model: str, best: str | None) -> dict[str, Any]:
@@ -123,18 +123,18 @@ def of_plane() -> dict[str, Any]:
 def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
     """Return the curves and matrices that the measures of each model of the report may have."""
     names = [model["name"] for model in known["models"]]
-    found: dict[str, list[Figure]] = {name: [] for name in names}
+    result: dict[str, list[Figure]] = {name: [] for name in names}
     rng, ks = np.random.default_rng(1), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
     unit = {side: Axis(label=f"{side} positive rate", range=(0, 1)) for side in ("false", "true")}
     if "vae" in names:
         value = [-63.8 + 2.1 * (1 - k**-0.4) for k in ks]
         axes = {"x_axis": Axis(label="K", scale="log2"), "y_axis": Axis(label="bound, nats")}
         ends = {"low": [v - 0.3 for v in value], "high": [v + 0.3 for v in value]}
-        found["vae"].append(Curve(section="bounds", panel="", x=ks, y=value, sizes=[1.0] * len(ks), **axes, **ends))
+        result["vae"].append(Curve(section="bounds", panel="", x=ks, y=value, sizes=[1.0] * len(ks), **axes, **ends))
     rate = np.linspace(0, 1, 181)
     for name, power in {"vae": 0.02, "real-nvp": 0.05, "lenet5": 0.12}.items():
         if name in names:
-            found[name] += [
+            result[name] += [
                 Curve(section="roc", panel=against, x=rate.tolist(), y=(rate**p).tolist(), diagonal=True,
                       x_axis=unit["false"], y_axis=unit["true"], legend=f"{100 / (1 + p):.1f} %")
                 for against, p in {"noise": power, "letters": 6 * power}.items()
@@ -145,13 +145,13 @@ def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
         rows = [{"class": c, "n": 18, "precision": 0.971, "recall": 0.95, "F1": None} for c in classes]
         bins = np.linspace(0.05, 0.95, 10)
         axes = {"x_axis": Axis(label="confidence", range=(0, 1)), "y_axis": Axis(label="accuracy", range=(0, 1))}
-        found["lenet5"] += [
+        result["lenet5"] += [
             Matrix(section="classifiers", panel="confusion matrix", rows=classes, columns=classes,
                    values=counts.tolist(), caption="rows: the label; columns: the predicted class", details=rows),
             Curve(section="classifiers", panel="calibration", x=bins.tolist(), y=(bins**1.2).tolist(), diagonal=True,
                   sizes=[0, 0, 1, 1, 2, 2, 4, 7, 23, 140], **axes),
         ]  # fmt: skip
-    return found
+    return result
 
 
 def digits(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -176,8 +176,8 @@ def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
     def noisy(images: np.ndarray[Any, Any], much: float) -> np.ndarray[Any, Any]:
         return np.clip(images + rng.normal(0, much * top, images.shape), 0, top).astype(np.uint8)
 
-    found = figures(known)
-    real = found.setdefault("real", [])
+    result = figures(known)
+    real = result.setdefault("real", [])
     real.append(ImageGrid("samples", x[-64:]))
     for i, model in enumerate(known["models"]):
         name, chosen = model["name"], x[i * 40 : i * 40 + 64]
@@ -186,14 +186,14 @@ def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
         if name == "real":
             real.append(ImageGrid("nearest", np.stack([x[-64:], noisy(x[-64:], 0.1)], 1), "pairs"))
             continue
-        found[name].append(ImageGrid("samples", noisy(chosen, 0.04 * (i + 1))))
-        found[name].append(ImageGrid("nearest", np.stack([noisy(chosen, 0.1), chosen], 1), "pairs"))
+        result[name].append(ImageGrid("samples", noisy(chosen, 0.04 * (i + 1))))
+        result[name].append(ImageGrid("nearest", np.stack([noisy(chosen, 0.1), chosen], 1), "pairs"))
         if name in ("vae", "real-nvp"):
             pair = np.stack([chosen[:20], noisy(chosen[:20], 0.1)], 1)
             way = np.linspace(0, 1, 9)[None, :, None, None, None]
             steps = chosen[:6, None] * (1 - way) + chosen[6:12, None] * way
-            found[name] += [ImageGrid("reconstructions", pair, "pairs"), ImageGrid("interpolations", steps, "paths")]
-    return found
+            result[name] += [ImageGrid("reconstructions", pair, "pairs"), ImageGrid("interpolations", steps, "paths")]
+    return result
 
 
 def plane(known: dict[str, Any]) -> dict[str, list[Figure]]:
@@ -205,20 +205,20 @@ def plane(known: dict[str, Any]) -> dict[str, list[Figure]]:
         x = np.stack([np.cos(t) * (1 - 2 * side) + side, np.sin(t) * (1 - 2 * side) + 0.5 * side], 1)
         return (x + rng.normal(0, noise, x.shape)).astype(np.float32)
 
-    found: dict[str, list[Figure]] = {"real": [Scatter("samples", moons(1500, 0.08))]}
+    result: dict[str, list[Figure]] = {"real": [Scatter("samples", moons(1500, 0.08))]}
     for i, model in enumerate(m for m in known["models"] if m["name"] != "real"):
         x = moons(1500, 0.1 + 0.05 * i)
         path = np.stack([np.linspace(a, b, 8) for a, b in zip(x[:6], x[6:12], strict=True)])
         pairs = np.stack([x[:40], x[:40] + 0.05], 1)
-        found[model["name"]] = [
+        result[model["name"]] = [
             Scatter("samples", x), Scatter("nearest", pairs, "pairs"), Scatter("interpolations", path, "paths")
         ]  # fmt: skip
-    return found
+    return result
 
 
 def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return metrics of each training: losses that start enormous, a watched game of two, validation for most."""
-    rng, found = np.random.default_rng(0), {}
+    rng, result = np.random.default_rng(0), {}
     for i, model in enumerate(known["models"]):
         seeds = []
         for run in model["seeds"]:
@@ -237,8 +237,8 @@ def curves(known: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                     records.append({"stage": 0, "step": step, "validation/loss": 66 + i + 8 * math.exp(-step / 700)})
             seeds.append({"seed": run["seed"], "records": records})
         if seeds:
-            found[model["name"]] = seeds
-    return found
+            result[model["name"]] = seeds
+    return result
 
 
 def shown(figures: list[Figure], section: str) -> np.ndarray[Any, Any]:

@@ -31,8 +31,8 @@ def test_every_public_module_is_on_one_page_of_the_api(docs: dict[str, ModuleTyp
         if not any(part.startswith("_") for part in module.name.split("."))
     ]
     api = docs["api"]
-    found = [name for room in api.ROOMS for name in re.findall(r"automodule:: (\S+)", api.page(room))]
-    assert sorted(found) == sorted(wanted)
+    result = [name for room in api.ROOMS for name in re.findall(r"automodule:: (\S+)", api.page(room))]
+    assert sorted(result) == sorted(wanted)
 
 
 def test_the_contents_list_every_page_of_the_api(docs: dict[str, ModuleType]) -> None:

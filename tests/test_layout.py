@@ -99,8 +99,10 @@ def test_no_pickle_is_loaded():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "np.load", "numpy.load"):
                 wanted = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
                 name, value = wanted[ast.unparse(node.func).replace("numpy", "np")]
-                given = {k.arg: ast.literal_eval(k.value) for k in node.keywords if isinstance(k.value, ast.Constant)}
-                assert given.get(name) is value, f"{path}:{node.lineno}"
+                arguments = {
+                    k.arg: ast.literal_eval(k.value) for k in node.keywords if isinstance(k.value, ast.Constant)
+                }
+                assert arguments.get(name) is value, f"{path}:{node.lineno}"
         assert (
             not {"pickle", "dill", "joblib"} & imports(path) - {"pickle.UnpicklingError"}
             or path.name == "checkpoint.py"

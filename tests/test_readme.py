@@ -62,30 +62,30 @@ def test_readme_shows_exactly_these_stored_results() -> None:
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_are_the_stored_estimates(name: str) -> None:
     row = rows("Models and results")[name]
-    found = stored("quality", name)
+    output = stored("quality", name)
     for key in RESULTS[name]:
-        found = found[key]
-    assert row[2] == found["name"]
+        output = output[key]
+    assert row[2] == output["name"]
     printed = NUMBER.findall(row[3])
-    half = (found["high"] - found["low"]) / 2
-    wanted = [found["value"], half] if "±" in row[3] else [found["value"], found["low"], found["high"]]
+    half = (output["high"] - output["low"]) / 2
+    wanted = [output["value"], half] if "±" in row[3] else [output["value"], output["low"], output["high"]]
     assert len(printed) == len(wanted)
     assert all(rounds_to(p, w) for p, w in zip(printed, wanted, strict=True)), (row[3], wanted)
-    assert row[3].startswith("≥") == (found["kind"] == "lower bound")
-    assert row[3].startswith("≤") == (found["kind"] == "upper bound")
-    assert row[3].endswith(found["unit"])
+    assert row[3].startswith("≥") == (output["kind"] == "lower bound")
+    assert row[3].startswith("≤") == (output["kind"] == "upper bound")
+    assert row[3].endswith(output["unit"])
 
 
 @pytest.mark.parametrize("name", SPEED)
 def test_ratios_are_the_stored_ones(name: str) -> None:
-    found = stored("speed", name)
-    ratio = found["ratios"][SPEED[name]]
+    output = stored("speed", name)
+    ratio = output["ratios"][SPEED[name]]
     printed = NUMBER.findall(rows("Speed")[name][1])
     assert len(printed) == 3
     assert all(rounds_to(p, ratio[key]) for p, key in zip(printed, ("median", "min", "max"), strict=True))
-    assert f"an {found['machine']['processor']} processor" in README
-    assert found["machine"]["cores"] == 2
-    assert found["rounds"] == 7
+    assert f"an {output['machine']['processor']} processor" in README
+    assert output["machine"]["cores"] == 2
+    assert output["rounds"] == 7
 
 
 def test_readme_counts_the_recipes() -> None:

@@ -53,14 +53,14 @@ def size(path):
 
 @pytest.mark.system("S72")
 def test_clusters_of_digits_are_mostly_digits(run, tmp_path, capsys):
-    found = answer(capsys, "cluster", run, "--split", "train", "--out", tmp_path / "c.csv")
-    measures = {m["name"]: m for m in found["measures"]}
+    result = answer(capsys, "cluster", run, "--split", "train", "--out", tmp_path / "c.csv")
+    measures = {m["name"]: m for m in result["measures"]}
     table = {name: values.astype(int) for name, values in columns(tmp_path / "c.csv").items()}
     y = load(open_run(run).config.data).train.y
     assert (table["label"] == y).all()
     assert (table["index"] == load(open_run(run).config.data).train.index).all()  # rows of the source
-    assert np.bincount(table["cluster"]).tolist() == found["sizes"]
-    assert len(found["sizes"]) == found["clusters"] == 10
+    assert np.bincount(table["cluster"]).tolist() == result["sizes"]
+    assert len(result["sizes"]) == result["clusters"] == 10
     assert measures["NMI"]["value"] == pytest.approx(normalized_mutual_info_score(y, table["cluster"]))
     assert measures["ARI"]["value"] == pytest.approx(adjusted_rand_score(y, table["cluster"]))
     assert measures["NMI"]["value"] > 0.55
@@ -95,8 +95,8 @@ def test_clusters_are_drawn_and_told(run, trained, tmp_path, capsys):
 def test_data_without_labels_are_clustered_without_measures(trained, tmp_path, capsys):
     source = tmp_path / "points.csv"
     np.savetxt(source, np.random.default_rng(0).normal(size=(200, 2)), delimiter=",", header="a,b", comments="")
-    found = answer(capsys, "cluster", trained["real-nvp"], source, "--clusters", 3, "--out", tmp_path / "c.csv")
-    assert found["measures"] == []
+    result = answer(capsys, "cluster", trained["real-nvp"], source, "--clusters", 3, "--out", tmp_path / "c.csv")
+    assert result["measures"] == []
     assert list(columns(tmp_path / "c.csv")) == ["index", "cluster"]
     assert "CLUSTERS" not in (err := refusal(capsys, "cluster", trained["real-nvp"], source))
     assert "--clusters: got none, and 'points.csv' has no classes, wanted a number of clusters" in err
@@ -113,11 +113,11 @@ def test_what_cannot_be_clustered(run, trained, tmp_path, capsys):
 
 @pytest.mark.system("S72")
 def test_a_rate_distortion_curve_of_digits(run, tmp_path, capsys):
-    found = answer(capsys, "compress", run, "--out", tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text()).items() <= found.items()
-    assert next(iter(found["curves"])) == "autoencoder"
-    assert len(found["curves"]) == 4
-    points = found["curves"]["autoencoder"]
+    result = answer(capsys, "compress", run, "--out", tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text()).items() <= result.items()
+    assert next(iter(result["curves"])) == "autoencoder"
+    assert len(result["curves"]) == 4
+    points = result["curves"]["autoencoder"]
     rates, errors = ([p[name]["value"] for p in points] for name in ("bits/pixel", "squared error"))
     assert rates == sorted(rates)
     assert errors[:4] == sorted(errors[:4], reverse=True)
@@ -131,11 +131,11 @@ def test_a_rate_distortion_curve_of_digits(run, tmp_path, capsys):
         exact = (opened.model.reconstruct(x).clamp(0, 16) - x).square().mean().item()
         z = opened.model.encode(x)
         coarse = opened.model.decode((z / points[0]["setting"]).round() * points[0]["setting"])
-    assert found["unquantized"]["squared error"]["value"] == pytest.approx(exact, rel=1e-5)
+    assert result["unquantized"]["squared error"]["value"] == pytest.approx(exact, rel=1e-5)
     assert errors[-1] == pytest.approx(exact, rel=0.02)
     assert errors[0] == pytest.approx((coarse.clamp(0, 16) - x).square().mean().item(), rel=1e-3)
     assert points[0]["setting"] == pytest.approx(2 * z.var(dim=0, correction=0).mean().sqrt().item(), rel=1e-5)
-    sheet = next(p for p in found["curves"]["JPEG, all images in one file"] if p["setting"] == 20)
+    sheet = next(p for p in result["curves"]["JPEG, all images in one file"] if p["setting"] == 20)
     assert rates[1] < sheet["bits/pixel"]["value"]  # at about the same error
     assert errors[1] < 1.5 * sheet["squared error"]["value"]
 
@@ -169,9 +169,9 @@ def test_inverted_and_shuffled_digits_are_found(run):
     x = np.asarray(data.test.x)
     shuffled = np.random.default_rng(0).permuted(x.reshape(len(x), -1), axis=1).reshape(x.shape)
     others = {"inverted": (16 - x).astype(np.uint8), "shuffled": shuffled}
-    found = {e.name: e for e in evaluate(opened.model, data, anomalies=others)}
+    result = {e.name: e for e in evaluate(opened.model, data, anomalies=others)}
     for name, anomalous in others.items():
-        estimate = found[f"anomaly AUROC: {name}"]
+        estimate = result[f"anomaly AUROC: {name}"]
         assert estimate.value > 99
         with torch.no_grad():
             both = opened.model.score(torch.from_numpy(np.concatenate([x, anomalous]))).numpy()

@@ -34,8 +34,8 @@ def answer(capsys: Any, *arguments: object) -> dict[str, Any]:
     code = main([*map(str, arguments), "--json"])
     out = capsys.readouterr()
     assert code == 0, out.err
-    found: dict[str, Any] = json.loads(out.out)
-    return found
+    result: dict[str, Any] = json.loads(out.out)
+    return result
 
 
 def refusal(capsys: Any, *arguments: object) -> str:
@@ -73,8 +73,8 @@ def test_changed_data_are_refused(trained: tuple[Path, Path], tmp_path: Path, ca
     command = [words.get(word, word) for word in READERS[verb]]
     answer(capsys, *command)
     write(data, table(600))
-    told = refusal(capsys, *command)
-    assert "which the run was trained on: the data have changed" in told
+    text = refusal(capsys, *command)
+    assert "which the run was trained on: the data have changed" in text
     write(data, table(400))
     answer(capsys, *command)
 
@@ -103,16 +103,16 @@ def test_training_rows_among_other_data_are_counted(trained: tuple[Path, Path], 
     mine, more = table(400), table(100, seed=1)
     other = write(tmp_path / "other.csv", {name: mine[name] + more[name] for name in mine})
     report = answer(capsys, "evaluate", run, "--data", other, "--split", "all", *FAST)
-    told = f"{known} of 500 examples are also training examples"
-    assert any(told in warning for warning in report["warnings"]), report["warnings"]
+    text = f"{known} of 500 examples are also training examples"
+    assert any(text in warning for warning in report["warnings"]), report["warnings"]
 
 
 def test_a_memorizer_is_found_out_on_other_data(memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:
     _, run = memorizer
-    held = write(tmp_path / "held.csv", table(300, seed=7))
+    held_out = write(tmp_path / "held.csv", table(300, seed=7))
     settings = ["--samples", "200", "--temperatures", "0", "--draws", "1"]
     own = answer(capsys, "evaluate", run, *settings)
-    other = answer(capsys, "evaluate", run, "--data", held, "--split", "all", *settings)
+    other = answer(capsys, "evaluate", run, "--data", held_out, "--split", "all", *settings)
     for report in (own, other):
         row = next(row for row in report["measures"] if row["name"] == "copied samples")
         assert row["cells"]["kde"]["estimate"]["value"] > 90
@@ -122,9 +122,9 @@ def test_without_the_training_data_copies_are_not_cleared(
     memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any
 ) -> None:
     data, run = memorizer
-    held = write(tmp_path / "held.csv", table(300, seed=7))
+    held_out = write(tmp_path / "held.csv", table(300, seed=7))
     data.unlink()
-    report = answer(capsys, "evaluate", run, "--data", held, *FAST)
+    report = answer(capsys, "evaluate", run, "--data", held_out, *FAST)
     assert not [row for row in report["measures"] if row["name"] in ("copied samples", "data copying")]
     assert any("cannot be read" in warning for warning in report["warnings"])
 
@@ -140,14 +140,14 @@ COLUMNS = {
 @pytest.mark.parametrize("case", COLUMNS)
 def test_columns_are_matched_by_name(trained: tuple[Path, Path], tmp_path: Path, capsys: Any, case: str) -> None:
     _, run = trained
-    order, told = COLUMNS[case]
+    order, text = COLUMNS[case]
     values = list(table(50, seed=3).values())
     straight = write(tmp_path / "straight.csv", dict(zip("ab", values, strict=True)))
     other = write(tmp_path / "other.csv", {name: values[i] for name, i in order.items()})
     out = [tmp_path / "one.npz", tmp_path / "two.npz"]
     answer(capsys, "score", run, straight, "--out", out[0])
-    if told:
-        assert told in refusal(capsys, "score", run, other, "--out", out[1])
+    if text:
+        assert text in refusal(capsys, "score", run, other, "--out", out[1])
         return
     answer(capsys, "score", run, other, "--out", out[1])
     with np.load(out[0]) as one, np.load(out[1]) as two:
@@ -204,8 +204,8 @@ def test_moved_together_a_run_finds_its_data(tmp_path: Path, capsys: Any, monkey
     assert main(["resume", "B/run", "--steps", "8", "--data", "elsewhere.csv"]) == 0
     write(tmp_path / "other.csv", table(100, seed=5))
     capsys.readouterr()
-    told = refusal(capsys, "resume", "B/run", "--steps", "9", "--data", "other.csv")
-    assert "the data have changed" in told
+    text = refusal(capsys, "resume", "B/run", "--steps", "9", "--data", "other.csv")
+    assert "the data have changed" in text
 
 
 def test_a_comparison_with_changed_data_is_refused(tmp_path: Path, capsys: Any) -> None:

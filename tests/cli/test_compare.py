@@ -191,8 +191,8 @@ def test_a_comparison_that_works_is_not_touched_from_another_terminal(comparison
     child, command, out = comparison
     second = subprocess.run([*command, "--overwrite"], capture_output=True, text=True)
     assert second.returncode == 1
-    told = f"thalweg: error: comparison folder {out} is in use by another process (pid {child.pid})"
-    assert second.stderr.splitlines()[-1] == told
+    message = f"thalweg: error: comparison folder {out} is in use by another process (pid {child.pid})"
+    assert second.stderr.splitlines()[-1] == message
     assert child.poll() is None
     assert (out / "runs" / "softmax-regression-0" / "metrics.jsonl").is_file()
 

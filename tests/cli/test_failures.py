@@ -186,6 +186,6 @@ def test_a_librarys_error_is_not_the_users_mistake(monkeypatch, capsys, fails, c
     import thalweg.cli.models as verb
 
     source = fails.__code__.replace(co_filename=verb.__file__)  # as if the call stood in our own file
-    monkeypatch.setattr(verb, "run", lambda given: type(fails)(source, fails.__globals__)())
+    monkeypatch.setattr(verb, "run", lambda inputs: type(fails)(source, fails.__globals__)())
     assert main(["models"]) == code
     assert ("internal error" in capsys.readouterr().err) == (code == 1)

@@ -41,32 +41,32 @@ def function(
 
 
 def parser(options):
-    made = Parser("verb", "About.", usage="verb")
-    made.group("options", options)
-    return made
+    built = Parser("verb", "About.", usage="verb")
+    built.group("options", options)
+    return built
 
 
 def test_dataclass():
-    found = {o.name: o for o in options_of_dataclass(Settings)}
-    assert found["size"].help == "of a side; 100 % is all"
-    assert found["kind"].help == "which"
-    assert found["rate"].help == ""
-    assert found["rate"].default == 1e-3
-    made = parser(found.values())
-    assert made.parse([]) == {"json": False}
-    given = made.parse(["--size", "3", "--rate=1e-2", "--kind", "b", "--fast", "--json"])
-    assert given == {"json": True, "size": 3, "rate": 0.01, "kind": "b", "fast": True}
-    assert made.parse(["--no-fast"])["fast"] is False
+    result = {o.name: o for o in options_of_dataclass(Settings)}
+    assert result["size"].help == "of a side; 100 % is all"
+    assert result["kind"].help == "which"
+    assert result["rate"].help == ""
+    assert result["rate"].default == 1e-3
+    built = parser(result.values())
+    assert built.parse([]) == {"json": False}
+    arguments = built.parse(["--size", "3", "--rate=1e-2", "--kind", "b", "--fast", "--json"])
+    assert arguments == {"json": True, "size": 3, "rate": 0.01, "kind": "b", "fast": True}
+    assert built.parse(["--no-fast"])["fast"] is False
 
 
 def test_function():
-    found = {o.name: o for o in options_of_function(function)}
-    assert list(found) == ["width", "share", "deep", "mode"]
-    assert found["width"].help == "how wide, a line that goes on"
-    assert found["share"].help == "part: a half, say"
-    assert found["deep"].default is True
-    given = parser(found.values()).parse(["--width", "4", "--share", "-.5", "--no-deep"])
-    assert given == {"json": False, "width": 4, "share": -0.5, "deep": False}
+    result = {o.name: o for o in options_of_function(function)}
+    assert list(result) == ["width", "share", "deep", "mode"]
+    assert result["width"].help == "how wide, a line that goes on"
+    assert result["share"].help == "part: a half, say"
+    assert result["deep"].default is True
+    arguments = parser(result.values()).parse(["--width", "4", "--share", "-.5", "--no-deep"])
+    assert arguments == {"json": False, "width": 4, "share": -0.5, "deep": False}
 
 
 def test_help_shows_defaults_and_percent_signs(capsys):
@@ -106,14 +106,14 @@ def test_refuse(text, hint):
 
 
 def test_two_options_of_one_name_are_our_fault():
-    made = parser([Option("size", int)])
+    built = parser([Option("size", int)])
     with pytest.raises(AssertionError, match="--size"):
-        made.group("more", [Option("size", int)])
+        built.group("more", [Option("size", int)])
 
 
 def test_negative_numbers_are_values_in_every_spelling():
-    made = parser([Option("x", float), Option("n", int, flags=("-n",))])
+    built = parser([Option("x", float), Option("n", int, flags=("-n",))])
     for text in ("-1", "-1e-3", "-.5", "-1.5E+2"):
-        assert made.parse(["--x", text])["x"] == float(text)
+        assert built.parse(["--x", text])["x"] == float(text)
     with pytest.raises(ValueError, match="-n: got nothing"):
-        made.parse(["-n"])
+        built.parse(["-n"])

@@ -42,12 +42,12 @@ def unsure(run, x):
 @pytest.mark.system("S72")
 def test_a_classifier_is_scored_by_its_doubt(trained, tmp_path, capsys):
     run, out = trained["softmax-regression"], tmp_path / "s.csv"
-    found, _ = answer(capsys, "score", run, "digits", "--out", out, "--batch-size", 100)
+    result, _ = answer(capsys, "score", run, "digits", "--out", out, "--batch-size", 100)
     data = load(open_run(run).config.data)
     table = table_of(out)
     assert list(table) == ["index", "score", "percentile"]
-    assert found["n"] == len(table["score"]) == 1797
-    assert found["score"] == "−largest softmax probability"
+    assert result["n"] == len(table["score"]) == 1797
+    assert result["score"] == "−largest softmax probability"
     assert (table["index"] == np.arange(1797)).all()
     from sklearn.datasets import load_digits
 
@@ -56,17 +56,17 @@ def test_a_classifier_is_scored_by_its_doubt(trained, tmp_path, capsys):
     own = unsure(run, data.test.x)
     percentile = [100 * np.mean((own < s) + 0.5 * (own == s)) for s in expected[:50]]
     assert table["percentile"][:50] == pytest.approx(percentile, abs=0.3)
-    assert found["beyond_95"] == (table["percentile"] > 95).sum()
-    assert len(found["most_anomalous"]) == 5
-    assert found["most_anomalous"][0]["score"] == pytest.approx(expected.max())
-    assert found["most_anomalous"][0]["index"] == expected.argmax()
+    assert result["beyond_95"] == (table["percentile"] > 95).sum()
+    assert len(result["most_anomalous"]) == 5
+    assert result["most_anomalous"][0]["score"] == pytest.approx(expected.max())
+    assert result["most_anomalous"][0]["index"] == expected.argmax()
 
 
 def test_the_runs_own_test_split(trained, tmp_path, capsys):
-    found, _ = answer(capsys, "score", trained["vae"], "--seed", 3, "--out", tmp_path / "s.npz")
+    result, _ = answer(capsys, "score", trained["vae"], "--seed", 3, "--out", tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
         table = dict(file)
-    assert (found["split"], found["n"], found["score"]) == ("test", 180, "−elbo")
+    assert (result["split"], result["n"], result["score"]) == ("test", 180, "−elbo")
     assert table["percentile"].mean() == pytest.approx(50.0)
     opened = open_run(trained["vae"], device="cpu")
     x = torch.from_numpy(load(opened.config.data).test.x)
@@ -82,9 +82,9 @@ def test_a_table_is_scored_row_by_row(trained, tmp_path, capsys):
     x[7] = 500.0
     source = tmp_path / "points.csv"
     np.savetxt(source, x, delimiter=",", header="a,b", comments="")
-    found, _ = answer(capsys, "score", trained["real-nvp"], source, "--out", tmp_path / "s.csv")
-    assert found["most_anomalous"][0]["index"] == 7
-    assert found["most_anomalous"][0]["percentile"] == 100.0
+    result, _ = answer(capsys, "score", trained["real-nvp"], source, "--out", tmp_path / "s.csv")
+    assert result["most_anomalous"][0]["index"] == 7
+    assert result["most_anomalous"][0]["percentile"] == 100.0
     table = table_of(tmp_path / "s.csv")
     with torch.no_grad():
         wanted = -open_run(trained["real-nvp"], device="cpu").model.log_prob(torch.from_numpy(x.astype(np.float32)))
@@ -107,8 +107,8 @@ def test_images_of_a_folder_are_in_order_of_their_names(trained, tmp_path, capsy
 def test_labels_need_not_be_the_runs(trained, tmp_path, capsys):
     source = tmp_path / "others.npz"
     np.savez(source, x=np.zeros((20, 8, 8), dtype=np.uint8), y=np.array(["cat"] * 20))
-    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
-    assert found["n"] == 20
+    result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    assert result["n"] == 20
 
 
 def test_without_the_runs_own_data_there_are_no_percentiles(trained, tmp_path, capsys):
@@ -120,8 +120,8 @@ def test_without_the_runs_own_data_there_are_no_percentiles(trained, tmp_path, c
     (run / "run.json").write_text(json.dumps(header))
     source = tmp_path / "images.npz"
     np.savez(source, x=np.zeros((20, 8, 8), dtype=np.uint8))
-    found, err = answer(capsys, "score", run, source, "--out", tmp_path / "s.csv")
-    assert found["beyond_95"] is None
+    result, err = answer(capsys, "score", run, source, "--out", tmp_path / "s.csv")
+    assert result["beyond_95"] is None
     assert list(table_of(tmp_path / "s.csv")) == ["index", "score"]
     assert "no percentiles: the run's own data cannot be read" in err
     header["config"]["data"]["source"] = str(source)  # other images than it was trained on
@@ -137,12 +137,12 @@ def test_infinite_scores_are_written(trained, tmp_path, capsys, monkeypatch):
     x = np.ones((20, 8, 8), dtype=np.uint8)
     x[3] = 0
     np.savez(source, x=x)
-    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
     assert table_of(tmp_path / "s.csv")["score"][3] == -np.inf
-    assert found["score"] == "own score"
+    assert result["score"] == "own score"
     monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log().neg())
-    found, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
-    assert found["most_anomalous"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
+    result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
+    assert result["most_anomalous"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
 
 
 def test_a_model_that_has_no_score(trained, tmp_path):

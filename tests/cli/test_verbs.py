@@ -40,9 +40,9 @@ def test_train_says_where_and_what_next(tmp_path, monkeypatch, capsys):
 def test_train_takes_the_recipes_options(tmp_path, capsys):
     folder = tmp_path / "run"
     options = ["--latent-dim", "3", "--no-learn-sigma", "--sigma", "0.5", "--data-seed", "4", "--seed", "9"]
-    found = answer(capsys, "train", "vae", "--data", "moons", "--steps", 2, "--run", folder, *options)
-    assert found["run"] == str(folder)
-    assert found["last"]["step"] == 2
+    result = answer(capsys, "train", "vae", "--data", "moons", "--steps", 2, "--run", folder, *options)
+    assert result["run"] == str(folder)
+    assert result["last"]["step"] == 2
     config = json.loads((folder / "run.json").read_text())["config"]
     assert config["options"]["latent_dim"] == 3
     assert config["options"]["learn_sigma"] is False
@@ -80,25 +80,25 @@ def kept_clean(trained):
 
 def test_evaluate(kept_clean, capsys):
     run = kept_clean["vae"]
-    found = answer(capsys, "evaluate", run, "--limit", 50, *QUICK)
-    assert json.loads((run / "report.json").read_text()) | {"folder": str(run)} == found
+    result = answer(capsys, "evaluate", run, "--limit", 50, *QUICK)
+    assert json.loads((run / "report.json").read_text()) | {"folder": str(run)} == result
     assert (run / "report.html").read_text().startswith("<!doctype html>")
-    by_name = measured(found)
+    by_name = measured(result)
     assert {"log-likelihood", "bits/dim", "AIS", "IWAE-64", "squared error", "PSNR", "SSIM"} | SAMPLED <= by_name.keys()
     assert by_name["bits/dim"]["kind"] == "upper bound"
     assert by_name["bits/dim"]["n"] == 50
-    assert found["models"][0]["parameters"] > 10_000
-    assert [m["name"] for m in found["models"]] == ["vae", "real", "uniform", "gaussian", "gaussian-mixture"]
+    assert result["models"][0]["parameters"] > 10_000
+    assert [m["name"] for m in result["models"]] == ["vae", "real", "uniform", "gaussian", "gaussian-mixture"]
 
 
 def test_evaluate_a_classifier_and_a_flow(kept_clean, capsys):
-    found = answer(capsys, "evaluate", kept_clean["softmax-regression"], *QUICK)
-    by_name = measured(found)
+    result = answer(capsys, "evaluate", kept_clean["softmax-regression"], *QUICK)
+    by_name = measured(result)
     assert {"accuracy", "top-5 accuracy", "label loss", "calibration error"} <= by_name.keys()
     assert not SAMPLED & by_name.keys()
-    assert [m["name"] for m in found["models"]] == ["softmax-regression"]  # no baseline has anything to say of it
-    found = answer(capsys, "evaluate", kept_clean["real-nvp"], "--limit", 100, *QUICK)
-    divergence = measured(found)["KL from truth"]
+    assert [m["name"] for m in result["models"]] == ["softmax-regression"]  # no baseline has anything to say of it
+    result = answer(capsys, "evaluate", kept_clean["real-nvp"], "--limit", 100, *QUICK)
+    divergence = measured(result)["KL from truth"]
     assert divergence["kind"] == "exact"
     assert divergence["value"] > 0
 
@@ -120,8 +120,8 @@ def test_evaluate_prints_a_table(kept_clean, capsys):
 
 @pytest.mark.parametrize("recipe", ["vae", "wgan"])
 def test_sample_a_picture(recipe, trained, tmp_path, capsys):
-    found = answer(capsys, "sample", trained[recipe], "-n", 10, "--out", tmp_path / "a.png")
-    assert found["n"] == 10
+    result = answer(capsys, "sample", trained[recipe], "-n", 10, "--out", tmp_path / "a.png")
+    assert result["n"] == 10
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode == "L"
         assert image.size == (4 * 34 + 2, 3 * 34 + 2)
@@ -195,10 +195,10 @@ def test_pictures_go_into_the_run_folder(trained, tmp_path, capsys):
 
 
 def test_encode(trained, tmp_path, capsys):
-    found = answer(capsys, "encode", trained["vae"], "--out", tmp_path / "z.npz", "--batch-size", 33)
+    result = answer(capsys, "encode", trained["vae"], "--out", tmp_path / "z.npz", "--batch-size", 33)
     with np.load(tmp_path / "z.npz") as file:
         z, y = file["z"], file["y"]
-    assert found["shape"] == [180, 20]
+    assert result["shape"] == [180, 20]
     assert z.shape == (180, 20)
     assert y.shape == (180,)
     answer(capsys, "encode", trained["vae"], "digits", "--split", "validation", "--out", tmp_path / "z.csv")
@@ -209,16 +209,16 @@ def test_encode(trained, tmp_path, capsys):
 
 
 def test_models(capsys):
-    found = {m["name"]: m for m in answer(capsys, "models")["models"]}
-    assert list(found) == recipe_names()
-    for model in found.values():
+    result = {m["name"]: m for m in answer(capsys, "models")["models"]}
+    assert list(result) == recipe_names()
+    for model in result.values():
         assert model["paper"], model["name"]
         assert model["abilities"], model["name"]
         assert model["parameters"], model["name"]
-    assert found["softmax-regression"]["parameters"]["image"] == 7850
-    assert found["lenet5"]["parameters"]["image"] > 40_000
-    assert {"elbo", "sample", "encode", "decode"} <= set(found["vae"]["abilities"])
-    assert "log_prob" in found["real-nvp"]["abilities"]
+    assert result["softmax-regression"]["parameters"]["image"] == 7850
+    assert result["lenet5"]["parameters"]["image"] > 40_000
+    assert {"elbo", "sample", "encode", "decode"} <= set(result["vae"]["abilities"])
+    assert "log_prob" in result["real-nvp"]["abilities"]
     assert main(["models", "--family", "gans"]) == 0
     out = capsys.readouterr().out
     assert "wgan" in out

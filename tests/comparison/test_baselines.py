@@ -32,12 +32,12 @@ def of_digits(digits):
     return baselines(digits, seed=0)
 
 
-def vectors(x, held=None):
+def vectors(x, kept_values=None):
     x = x.astype(np.float32)
     d = x.shape[1]
     spec = Spec(name="cloud", kind="vector", shape=(d,), mean=(0.0,) * d, std=(1.0,) * d)
-    held = x[:50] if held is None else held
-    return Dataset(spec, Split(x), Split(held), Split(x))
+    kept_values = x[:50] if kept_values is None else kept_values
+    return Dataset(spec, Split(x), Split(kept_values), Split(x))
 
 
 def images(x, levels):
@@ -95,8 +95,8 @@ def test_uniform_levels_cost_what_a_gaussian_must():
     x = np.random.default_rng(0).integers(0, 256, (20_000, 1, 2, 2)).astype(np.uint8)
     data = images(x, 256)
     model = Fit(data, 0).gaussian()
-    found = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)
-    bits, nats = found["bits/dim"], found["log-likelihood"]
+    findings = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)
+    bits, nats = findings["bits/dim"], findings["log-likelihood"]
     assert bits.value == pytest.approx(0.5 * math.log2(2 * math.pi * math.e * 256**2 / 12), abs=3e-3)
     assert (bits.kind, nats.kind) == ("upper bound", "lower bound")
     assert bits.value == pytest.approx(-nats.value / (4 * math.log(2)))
@@ -134,15 +134,15 @@ def test_fewer_examples_than_dimensions(held_out):
     if not held_out:
         data = replace(data, validation=Split(data.validation.x[:0]))
     fit, x = Fit(data, 0), torch.from_numpy(data.test.x)
-    made = baselines(data)
+    result = baselines(data)
     assert fit.shrinkage > 0
     flat = data.train.x.reshape(len(data.train.x), -1).astype(np.float64)
     wanted = shrunk_covariance(np.cov(flat.T, bias=True) + np.eye(100) / 12, fit.shrinkage)
     assert fitted_covariance(fit.gaussian()) == pytest.approx(wanted, rel=1e-9)
     # likelier than uniform levels, as the covariance without shrinkage is not
-    assert log_prob(made["gaussian"], x).mean() > made["uniform"].log_prob(x).mean() + 10
+    assert log_prob(result["gaussian"], x).mean() > result["uniform"].log_prob(x).mean() + 10
     raw = fit._single(fit.mean, fit.covariance, 0.0)
-    assert log_prob(raw, x).mean() < made["uniform"].log_prob(x).mean()
+    assert log_prob(raw, x).mean() < result["uniform"].log_prob(x).mean()
 
 
 def test_shrinkage_is_the_likeliest_of_held_out_examples():
@@ -155,13 +155,13 @@ def test_shrinkage_is_the_likeliest_of_held_out_examples():
 def test_what_held_out_examples_cannot_tell_is_not_shrunk():
     for seed in range(12):
         x = cloud(n=450, d=3, seed=seed)
-        assert Fit(vectors(x[50:], held=x[:50]), 0).shrinkage == 0
+        assert Fit(vectors(x[50:], kept_values=x[:50]), 0).shrinkage == 0
 
 
 # discrete columns
 
 
-def counts(n=6_000, offset=0.0, held=500):
+def counts(n=6_000, offset=0.0, kept_values=500):
     """Poisson counts, halves of a die, and, from `offset`, a normal column: data and their exact log-distribution."""
     random = np.random.default_rng(0)
     x = np.column_stack(
@@ -170,7 +170,7 @@ def counts(n=6_000, offset=0.0, held=500):
     discrete = (Discrete(), Discrete(0.5, tuple(np.arange(1, 7) / 2)), None)
     spec = Spec(name="counts", kind="vector", shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, discrete=discrete)
     distribution = stats.poisson.logpmf(x[:, 0], 9.0) - math.log(6) + stats.norm.logpdf(x[:, 2] - offset)
-    first, second = held, 2 * held
+    first, second = kept_values, 2 * kept_values
     data = Dataset(spec, Split(x[second:]), Split(x[first:second]), Split(x[:first]))
     return data, distribution[:first]
 
@@ -186,9 +186,9 @@ def test_discrete_columns_are_dequantized(kind, offset):
     error = apart.std() / math.sqrt(len(apart))
     # of uniform cells on an interval a Gaussian lacks ½ log(2πe/12) = 0.176 nats
     assert -2 * error < apart.mean() < 0.25 + 2 * error
-    found = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)["log-likelihood"]
-    assert found.kind == "lower bound"
-    assert found.low < distribution.mean()
+    findings = evaluate(SimpleNamespace(log_prob=model.log_prob, observation=model.observation), data)["log-likelihood"]
+    assert findings.kind == "lower bound"
+    assert findings.low < distribution.mean()
 
 
 def test_gaussian_of_discrete_columns_has_the_noises_moments():
@@ -235,9 +235,9 @@ def test_samples_of_discrete_columns_are_values(kind):
 def test_uniform_levels(levels):
     data = images(np.random.default_rng(0).integers(0, levels, (60, 1, 3, 4)).astype(np.uint8), levels)
     model = Uniform((1, 3, 4), levels)
-    found = evaluate(model, data)
-    assert found["bits/dim"].value == pytest.approx(math.log2(levels), rel=1e-14)
-    assert (found["bits/dim"].kind, found["log-likelihood"].kind) == ("exact", "exact")
+    findings = evaluate(model, data)
+    assert findings["bits/dim"].value == pytest.approx(math.log2(levels), rel=1e-14)
+    assert (findings["bits/dim"].kind, findings["log-likelihood"].kind) == ("exact", "exact")
     drawn = model.sample(2_000, torch.Generator().manual_seed(0))
     assert (drawn.shape, drawn.dtype) == ((2_000, 1, 3, 4), torch.uint8)
     assert stats.chisquare(np.bincount(drawn.flatten().numpy(), minlength=levels)).pvalue > 1e-3
@@ -304,9 +304,9 @@ def test_a_mixture_of_gaussian_data_is_the_gaussian():
 
 
 def test_few_examples_and_none_held_out():
-    data = vectors(cloud(n=10), held=np.zeros((0, 3)))
+    data = vectors(cloud(n=10), kept_values=np.zeros((0, 3)))
     assert len(Fit(data, 0).mixture().means) == 1
-    data = vectors(np.concatenate([cloud(n=200), cloud(n=200) + 1000]), held=np.zeros((0, 3)))
+    data = vectors(np.concatenate([cloud(n=200), cloud(n=200) + 1000]), kept_values=np.zeros((0, 3)))
     assert len(Fit(data, 0).mixture().means) > 1
 
 
@@ -425,10 +425,10 @@ def test_real_can_do_nothing_else(of_digits):
 
 
 def test_two_samples_of_one_distribution_are_not_told_apart(digits, of_digits):
-    found = {name: evaluate(model, digits)["MMD²"] for name, model in of_digits.items()}
-    assert found["real"].method["p-value"] > 0.01
-    assert found["gaussian"].method["p-value"] == 0.005
-    assert abs(found["real"].value) < found["gaussian-mixture"].value < found["gaussian"].value
+    findings = {name: evaluate(model, digits)["MMD²"] for name, model in of_digits.items()}
+    assert findings["real"].method["p-value"] > 0.01
+    assert findings["gaussian"].method["p-value"] == 0.005
+    assert abs(findings["real"].value) < findings["gaussian-mixture"].value < findings["gaussian"].value
 
 
 # all

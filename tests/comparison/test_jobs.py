@@ -159,16 +159,16 @@ def test_on_a_local_ray_trainings_are_the_same_bytes_and_no_file_of_the_current_
 
 
 def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):
-    away, told = job(tmp_path, "away"), []
+    away, fields = job(tmp_path, "away"), []
 
     class Queue:
         def put(self, entry):
-            told.append(entry)
+            fields.append(entry)
 
     arguments = (to_json(away.config), os.getcwd(), str(away.folder), str(tmp_path / "no such token"))
     files = _on_a_node(*arguments, {}, "away", Queue())
     assert {"model.safetensors", "run.json", "metrics.jsonl"} <= files.keys()
     assert not away.folder.exists()
-    assert {name for name, _ in told} == {"away"}
+    assert {name for name, _ in fields} == {"away"}
     again = _on_a_node(*arguments, files, "away", Queue())  # it ended there: nothing is trained again
     assert again["model.safetensors"] == files["model.safetensors"]

@@ -23,13 +23,13 @@ def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
     data = DataConfig(source=source) if examples is None else DataConfig(source=source, examples=examples)
     measuring = Measuring(limit=30, samples=30, features="pixels" if source == "digits" else "auto")
     evaluator = Evaluator(load(data), measuring, device="cpu", log=lambda _: None)
-    made = room.baselines(evaluator.dataset)
-    assert list(made) == wanted
-    found = {"model": evaluator.measure(made["gaussian"])}
-    first = evaluator.baselines(tmp_path, found, lambda _: None)
+    result = room.baselines(evaluator.dataset)
+    assert list(result) == wanted
+    findings = {"model": evaluator.measure(result["gaussian"])}
+    first = evaluator.baselines(tmp_path, findings, lambda _: None)
     assert list(first) == wanted
     monkeypatch.setattr(room, "baselines", None)  # nothing is fitted again
-    again = evaluator.baselines(tmp_path, found, lambda _: None)
+    again = evaluator.baselines(tmp_path, findings, lambda _: None)
     assert list(again) == wanted
     for name in wanted:
         assert [e.value for e in again[name]] == [e.value for e in first[name]]
@@ -51,9 +51,9 @@ def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatc
 
     def measure(self, model, *, validation=True):
         asked[type(model).__name__] = validation
-        return found
+        return findings
 
-    found = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
+    findings = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
     monkeypatch.setattr(Evaluator, "measure", measure)
-    evaluator.baselines(tmp_path, {"model": found}, lambda _: None)
+    evaluator.baselines(tmp_path, {"model": findings}, lambda _: None)
     assert asked == {"Real": False, "Gaussians": True}

@@ -65,8 +65,8 @@ def test_plans_that_cannot_be(make, words):
 
 
 def test_a_plan_survives_json():
-    made = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0))
-    assert from_json(Plan, to_json(made)) == made
+    result = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0))
+    assert from_json(Plan, to_json(result)) == result
 
 
 def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):

@@ -18,25 +18,25 @@ from thalweg.evaluation.estimates.intervals import mean_of
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    found = Findings()
-    found.add(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
-    found.tables["t"] = {"x": [1.0, float("nan")], "name": "a"}
+    findings = Findings()
+    findings.add(mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower"))
+    findings.tables["t"] = {"x": [1.0, float("nan")], "name": "a"}
     axes = {"x_axis": Axis(label="K", range=(0.0, 1.0)), "y_axis": Axis(label="bound")}
-    found.figures = [
+    findings.figures = [
         ImageGrid("samples", np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)),
         Curve(section="bounds", panel="", x=[1.0], y=[2.0], high=[3.0], **axes),
     ]
-    save_findings(found, tmp_path / "m", "key")
+    save_findings(findings, tmp_path / "m", "key")
     return tmp_path / "m"
 
 
 def test_undamaged_it_is_read_back(kept: Path) -> None:
-    found = load_findings(kept, "key", pytest.fail)
-    assert found is not None
-    assert found["error"].value == 2.0
-    assert found.tables["t"]["x"] == [1.0, None]
-    assert found.figure("samples").values.shape == (1, 1, 2, 2)
-    curve = found.figure("bounds")
+    findings = load_findings(kept, "key", pytest.fail)
+    assert findings is not None
+    assert findings["error"].value == 2.0
+    assert findings.tables["t"]["x"] == [1.0, None]
+    assert findings.figure("samples").values.shape == (1, 1, 2, 2)
+    curve = findings.figure("bounds")
     assert (curve.x, curve.y, curve.low, curve.high, curve.x_axis.range) == ([1.0], [2.0], None, [3.0], (0.0, 1.0))
 
 
@@ -51,13 +51,13 @@ def test_damage_is_named_and_measured_again(kept: Path, suffix: str, place: floa
         data[at] ^= 1
     path.write_bytes(bytes(data[:at]) if damage == "cut" else bytes(data) + (b"1" if damage == "extra" else b""))
     said: list[str] = []
-    found = load_findings(kept, "key", said.append)
-    if found is None:
+    findings = load_findings(kept, "key", said.append)
+    if findings is None:
         assert len(said) == 1
         assert path.name in said[0]
     else:  # a byte between the numbers, of no meaning
         assert suffix == ".json"
-        assert found["error"].value == 2.0
+        assert findings["error"].value == 2.0
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "1", '{"key": "key"}', '"text"', "\x00"])
@@ -115,9 +115,9 @@ def test_every_flipped_bit_of_a_byte_is_noticed_or_without_meaning(kept: Path, s
     for at in range(len(data)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         said: list[str] = []
-        found = load_findings(kept, "key", said.append)
-        assert (found is None) == bool(said), at
-        assert found is None or (found.estimates, found.tables) == (whole.estimates, whole.tables), at
+        findings = load_findings(kept, "key", said.append)
+        assert (findings is None) == bool(said), at
+        assert findings is None or (findings.estimates, findings.tables) == (whole.estimates, whole.tables), at
 
 
 def test_another_key_is_no_damage(kept: Path) -> None:

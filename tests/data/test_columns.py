@@ -31,8 +31,8 @@ DISCRETE = {
 @pytest.mark.parametrize("name", DISCRETE)
 def test_discrete_columns(name: str) -> None:
     column, wanted = DISCRETE[name]
-    found = discrete_columns(np.column_stack([NORMAL, column]))
-    assert found == ((None, wanted) if wanted else ())
+    result = discrete_columns(np.column_stack([NORMAL, column]))
+    assert result == ((None, wanted) if wanted else ())
 
 
 DEGENERATE = {
@@ -49,9 +49,9 @@ DEGENERATE = {
 def test_degenerate_columns(name: str) -> None:
     columns, wanted = DEGENERATE[name]
     x = np.column_stack(columns)
-    found = degenerate_columns(x, discrete_columns(x), "abc"[: x.shape[1]])
-    assert len(found) == len(wanted)
-    for text, part in zip(found, wanted, strict=True):
+    result = degenerate_columns(x, discrete_columns(x), "abc"[: x.shape[1]])
+    assert len(result) == len(wanted)
+    for text, part in zip(result, wanted, strict=True):
         assert part in text
 
 

@@ -103,10 +103,10 @@ def test_toy_densities_come_with_their_distribution(name):
 
 
 def test_info_is_json_and_counts_everything():
-    told = json.loads(json.dumps(info(DataConfig(source="digits"))))
-    assert sum(sum(counts.values()) for counts in told["class_counts"].values()) == 1797
-    assert (told["kind"], told["shape"], told["levels"], told["exact_density"]) == ("image", [1, 8, 8], 17, False)
-    assert "UCI" in told["license"]
+    text = json.loads(json.dumps(info(DataConfig(source="digits"))))
+    assert sum(sum(counts.values()) for counts in text["class_counts"].values()) == 1797
+    assert (text["kind"], text["shape"], text["levels"], text["exact_density"]) == ("image", [1, 8, 8], 17, False)
+    assert "UCI" in text["license"]
     toy = info(DataConfig(source="moons", examples=100))
     assert toy["exact_density"]
     assert toy["class_counts"] is None

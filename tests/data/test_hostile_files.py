@@ -86,11 +86,11 @@ FILES: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("case", FILES)
 def test_refused_by_name(tmp_path: Path, case: str) -> None:
-    name, make, told = FILES[case]
+    name, make, text = FILES[case]
     make(tmp_path / name)
     with pytest.raises(ValueError) as error:
         load(DataConfig(source=str(tmp_path / name)))
-    assert told in str(error.value)
+    assert text in str(error.value)
     assert name in str(error.value)
     assert "\n" not in str(error.value)
 

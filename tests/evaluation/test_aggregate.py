@@ -66,14 +66,14 @@ def dataset(n=1500, size=3):
 
 @pytest.mark.parametrize(("size", "shift"), [(1, 1.0), (4, 0.5)])
 def test_mmd_of_shifted_codes_is_the_closed_form(size, shift):
-    found = aggregate_mmd2(drawn(2000, size, shift=shift), normal(size), examples(2000))
-    s2 = found.method["bandwidth"] ** 2
+    findings = aggregate_mmd2(drawn(2000, size, shift=shift), normal(size), examples(2000))
+    s2 = findings.method["bandwidth"] ** 2
     apart = 1 - math.exp(-size * shift**2 / (2 * (s2 + 2)))
     expected = 2 * (s2 / (s2 + 2)) ** (size / 2) * apart  # E k(x, y) of Gaussians
-    assert found.value == pytest.approx(expected, rel=0.12)
-    assert found.low < expected < found.high
-    assert found.low > 0
-    assert found.method["p-value"] == 1 / 200
+    assert findings.value == pytest.approx(expected, rel=0.12)
+    assert findings.low < expected < findings.high
+    assert findings.low > 0
+    assert findings.method["p-value"] == 1 / 200
 
 
 def test_kl_of_shifted_and_stretched_codes_is_the_closed_form():
@@ -82,12 +82,12 @@ def test_kl_of_shifted_and_stretched_codes_is_the_closed_form():
     codes = mean + drawn(4000, 2) @ turn.T
     distribution = MultivariateNormal(mean.float(), (turn @ turn.T).float())
     expected = float(kl_divergence(distribution, MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))))
-    found = aggregate_kl(codes, prior, examples(4000))
-    assert found.value == pytest.approx(expected, rel=0.05)
-    assert found.low < expected < found.high
-    assert found.method["of the means"] == pytest.approx((0.09 + 1) / 8, rel=0.12)
+    findings = aggregate_kl(codes, prior, examples(4000))
+    assert findings.value == pytest.approx(expected, rel=0.05)
+    assert findings.low < expected < findings.high
+    assert findings.method["of the means"] == pytest.approx((0.09 + 1) / 8, rel=0.12)
     full = MultivariateNormal(torch.zeros(2), torch.tensor([[4.0, 0.0], [0.0, 4.0]]))
-    assert aggregate_kl(codes, full, examples(4000)).value == pytest.approx(found.value)
+    assert aggregate_kl(codes, full, examples(4000)).value == pytest.approx(findings.value)
 
 
 @pytest.mark.parametrize("size", [2, 12])
@@ -120,8 +120,8 @@ def test_models_are_asked_for_draws_of_their_posteriors():
     """Of x ~ N(0, 1): codes x, and posteriors N(0.6 x, 0.8²), are together N(0, 1), the means 0.6 x alone are not."""
     reference = reference_of(dataset())
     for model in (Coded(), Noisy(0.6, 0.8)):
-        for found in aggregate_measures(model, reference).estimates:
-            assert found.low < 0 < found.high, found
+        for findings in aggregate_measures(model, reference).estimates:
+            assert findings.low < 0 < findings.high, findings
     narrow = aggregate_measures(Coded(0.6), reference)
     assert narrow["aggregate KL"].value == pytest.approx(1.5 * (0.36 - 1 - math.log(0.36)), rel=0.1)
     assert narrow["aggregate MMD²"].low > 0
@@ -130,12 +130,12 @@ def test_models_are_asked_for_draws_of_their_posteriors():
 
 
 def test_evaluate_shows_them_and_repeats_them():
-    found, again = (evaluate(Coded(1.1), dataset(300), seed=5) for _ in range(2))
+    findings, again = (evaluate(Coded(1.1), dataset(300), seed=5) for _ in range(2))
     for name in MEANINGS:
-        assert found[name].better == "lower"
-        assert found[name].varies == "test examples"
-        assert found[name].value == again[name].value
-    assert found["aggregate MMD²"].protocol["kernel"] == "Gaussian, of the median distance of the prior"
+        assert findings[name].better == "lower"
+        assert findings[name].varies == "test examples"
+        assert findings[name].value == again[name].value
+    assert findings["aggregate MMD²"].protocol["kernel"] == "Gaussian, of the median distance of the prior"
 
 
 @pytest.mark.parametrize("measure", [aggregate_kl, aggregate_mmd2])

@@ -156,19 +156,21 @@ def test_a_transition_rejects_what_is_not_finite():
 
 
 def test_estimates_of_the_linear_gaussian_model():
-    found = annealing_measures(LinearGaussian(), reference_of(data(40), temperatures=150, batch_size=100))
-    assert {e.name for e in found.estimates} == set(MEANINGS) - {"AIS bits/dim"} == {"AIS", "BDMC lower", "BDMC upper"}
-    ais, told = found["AIS"], found.tables["AIS"]
+    findings = annealing_measures(LinearGaussian(), reference_of(data(40), temperatures=150, batch_size=100))
+    assert (
+        {e.name for e in findings.estimates} == set(MEANINGS) - {"AIS bits/dim"} == {"AIS", "BDMC lower", "BDMC upper"}
+    )
+    ais, text = findings["AIS"], findings.tables["AIS"]
     assert ais.kind == "lower bound"
-    assert (found["BDMC lower"].kind, found["BDMC upper"].kind) == ("lower bound", "upper bound")
-    assert ais.n == ais.protocol["examples"] == told["examples"] == 32
+    assert (findings["BDMC lower"].kind, findings["BDMC upper"].kind) == ("lower bound", "upper bound")
+    assert ais.n == ais.protocol["examples"] == text["examples"] == 32
     assert ais.protocol["of"] == 40
     assert (ais.protocol["temperatures"], ais.protocol["chains"]) == (150, CHAINS)
-    assert ais.protocol["quantity"] == found["BDMC upper"].protocol["quantity"] == "density of the raw values"
-    assert told["gap"] == pytest.approx(found["BDMC upper"].value - found["BDMC lower"].value, abs=1e-9)
-    assert told["gap low"] < told["gap"] < told["gap high"] < 0.4
+    assert ais.protocol["quantity"] == findings["BDMC upper"].protocol["quantity"] == "density of the raw values"
+    assert text["gap"] == pytest.approx(findings["BDMC upper"].value - findings["BDMC lower"].value, abs=1e-9)
+    assert text["gap low"] < text["gap"] < text["gap high"] < 0.4
     again = annealing_measures(LinearGaussian(), reference_of(data(40), temperatures=150, batch_size=100))
-    assert again.estimates == found.estimates
+    assert again.estimates == findings.estimates
 
 
 def test_nothing_without_temperatures_or_for_exact_densities():
@@ -186,15 +188,15 @@ def test_chains_through_a_large_decoder_are_left_out_on_a_cpu_unless_asked_for(m
     """Its work is known in advance: a product of (1, 2) and (2, 3), 12 FLOP, and its gradient."""
     decoder = LinearDecoder()
     monkeypatch.setattr(annealing, "TEMPERATURES", 4)
-    found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
-    assert found["AIS"].protocol["temperatures"] == 4
+    findings = annealing_measures(decoder, reference_of(data(40), temperatures=None))
+    assert findings["AIS"].protocol["temperatures"] == 4
     chains = 10 * 32 + 18 * 16 + 8 * 32  # of test examples, simulated ones and those that choose sigma
     monkeypatch.setattr(annealing, "MAX_FLOP", 2.0 * 12 * 3 * 4 * chains)
     assert not annealing_measures(decoder, reference_of(data(40), temperatures=None)).missing
     monkeypatch.setattr(annealing, "MAX_FLOP", 2.0 * 12 * 3 * 4 * chains - 1)
-    found = annealing_measures(decoder, reference_of(data(40), temperatures=None))
-    assert not found.estimates
-    assert "--temperatures 4 has them done" in found.missing[0].reason
+    findings = annealing_measures(decoder, reference_of(data(40), temperatures=None))
+    assert not findings.estimates
+    assert "--temperatures 4 has them done" in findings.missing[0].reason
     assert annealing_measures(decoder, reference_of(data(40), temperatures=4)).estimates
 
 
@@ -202,9 +204,9 @@ def test_what_is_missing_is_said_in_one_line():
     class Blind(LinearGaussian):
         observe = None
 
-    found = annealing_measures(Blind(), reference_of(data(), temperatures=5))
-    assert [e.name for e in found.estimates] == ["AIS"]
-    assert [m.reason for m in found.missing] == [
+    findings = annealing_measures(Blind(), reference_of(data(), temperatures=5))
+    assert [e.name for e in findings.estimates] == ["AIS"]
+    assert [m.reason for m in findings.missing] == [
         "observe: Blind cannot draw x given z, wanted observe(z) to simulate examples"
     ]
 
@@ -224,22 +226,22 @@ def test_what_is_missing_is_said_in_one_line():
 @pytest.mark.parametrize("mean", [-4.0, 0.2, 1.5, 6.3])
 def test_probabilities_of_levels_are_differences_of_the_normal_distribution(mean, sigma):
     x = torch.arange(5.0).double()
-    found = level_log_prob(x, *torch.tensor([mean, sigma], dtype=torch.float64), 5)
-    assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+    findings = level_log_prob(x, *torch.tensor([mean, sigma], dtype=torch.float64), 5)
+    assert float(findings.exp().sum()) == pytest.approx(1.0, abs=1e-12)
     edges = np.array([-np.inf, 0.5, 1.5, 2.5, 3.5, np.inf])
     a, b = (edges[:-1] - mean) / sigma, (edges[1:] - mean) / sigma
     flip = (a + b) > 0  # SciPy's difference of two numbers near 1 has no digits left
     a, b = np.where(flip, -b, a), np.where(flip, -a, b)
     wanted = stats.norm.logcdf(b) + np.log1p(-np.exp(stats.norm.logcdf(a) - stats.norm.logcdf(b)))
-    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(findings.numpy(), wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_levels_far_from_the_mean_have_finite_logarithms_and_slopes():
     mean = torch.tensor([-1e4, 1e4, 3.0]).double().requires_grad_()
     for level in (0.0, 2.0, 4.0):
-        found = level_log_prob(torch.full((3,), level), mean, torch.tensor(0.5).double(), 5)
-        (slope,) = torch.autograd.grad(found.sum(), mean)
-        assert bool(torch.isfinite(found).all())
+        findings = level_log_prob(torch.full((3,), level), mean, torch.tensor(0.5).double(), 5)
+        (slope,) = torch.autograd.grad(findings.sum(), mean)
+        assert bool(torch.isfinite(findings).all())
         assert bool(torch.isfinite(slope).all())
     # the slope against a difference quotient
     near = torch.tensor([0.3, 3.9]).double().requires_grad_()
@@ -249,23 +251,23 @@ def test_levels_far_from_the_mean_have_finite_logarithms_and_slopes():
 def test_sigma_is_the_one_of_highest_likelihood_on_validation():
     """Of the linear decoder log p is known at every σ: the best on the examples that were chosen is known too."""
     dataset = data(16, seed=5)
-    found = fit_observation(LinearDecoder(), reference_of(dataset, temperatures=300))
+    findings = fit_observation(LinearDecoder(), reference_of(dataset, temperatures=300))
     x = torch.from_numpy(dataset.validation.x)
     sigmas = np.geomspace(0.1, 2.0, 400)
     exact = [float(LinearDecoder().marginal(s).log_prob(x).mean()) for s in sigmas]
     best = sigmas[int(np.argmax(exact))]
-    assert found.sigma == pytest.approx(best, rel=0.2)
-    assert float(LinearDecoder().marginal(found.sigma).log_prob(x).mean()) > max(exact) - 0.02
+    assert findings.sigma == pytest.approx(best, rel=0.2)
+    assert float(LinearDecoder().marginal(findings.sigma).log_prob(x).mean()) > max(exact) - 0.02
 
 
 def test_a_decoder_of_vectors_gets_a_density_of_raw_values():
     """The columns in other units: the density follows them, and the σ is in their standard deviations."""
-    found = annealing_measures(LinearDecoder(), reference_of(data(32, seed=2), temperatures=150))
-    sigma, x = found.tables["AIS"]["σ"], torch.from_numpy(data(32, seed=2).test.x)
+    findings = annealing_measures(LinearDecoder(), reference_of(data(32, seed=2), temperatures=150))
+    sigma, x = findings.tables["AIS"]["σ"], torch.from_numpy(data(32, seed=2).test.x)
     exact = float(LinearDecoder().marginal(sigma).log_prob(x).mean())
-    assert -0.1 < found["AIS"].value - exact < 0.03
-    assert found["AIS"].protocol["quantity"] == "density of the raw values"
-    assert "fitted on validation examples" in found["AIS"].method["observation"]
+    assert -0.1 < findings["AIS"].value - exact < 0.03
+    assert findings["AIS"].protocol["quantity"] == "density of the raw values"
+    assert "fitted on validation examples" in findings["AIS"].method["observation"]
 
     stretch = torch.tensor([10.0, 0.1, 3.0]).double()
 
@@ -277,7 +279,7 @@ def test_a_decoder_of_vectors_gets_a_density_of_raw_values():
     spec = Spec(name="stretched", kind="vector", shape=(3,), mean=(0.0,) * 3, std=tuple(stretch.tolist()))
     other = annealing_measures(Stretched(), reference_of(Dataset(spec, part, part, part), temperatures=150))
     assert other.tables["AIS"]["σ"] == pytest.approx(sigma, rel=1e-6)
-    assert other["AIS"].value == pytest.approx(found["AIS"].value - float(stretch.log().sum()), abs=1e-6)
+    assert other["AIS"].value == pytest.approx(findings["AIS"].value - float(stretch.log().sum()), abs=1e-6)
 
 
 class Stripes:
@@ -338,14 +340,14 @@ def test_a_gan_has_a_likelihood_beside_those_of_others():
     assert model.prior.sample((5,)).shape == (5, 4)
     assert model.prior.log_prob(torch.zeros(1, 4)).item() == pytest.approx(-2 * math.log(2 * math.pi), abs=1e-5)
     with frozen(model):
-        found = annealing_measures(model, reference_of(dataset, temperatures=30))
-    assert not found.missing
+        findings = annealing_measures(model, reference_of(dataset, temperatures=30))
+    assert not findings.missing
     assert all(p.grad is None for p in model.parameters())
-    bits = found["AIS bits/dim"]
+    bits = findings["AIS bits/dim"]
     assert bits.protocol["quantity"] == "probability of the raw levels"
     # the untrained generator says about one image: no better than one Gaussian, no worse than uniform noise by much
     assert 2 < bits.value < 5
-    assert 4 < found.tables["AIS"]["σ"] < 10
+    assert 4 < findings.tables["AIS"]["σ"] < 10
 
 
 @pytest.mark.system("S80")
@@ -363,7 +365,7 @@ def test_a_vae_on_digits_is_bounded_above_its_elbo():
             loss.backward()
             optimizer.step()
     with frozen(model):
-        found = annealing_measures(model, reference_of(dataset, temperatures=100))
-    ais, told = found["AIS"], found.tables["AIS"]
-    assert ais.value > told["IWAE-64"] - 0.5  # both are of the same examples
-    assert told["acceptance"] == pytest.approx(0.65, abs=0.12)
+        findings = annealing_measures(model, reference_of(dataset, temperatures=100))
+    ais, text = findings["AIS"], findings.tables["AIS"]
+    assert ais.value > text["IWAE-64"] - 0.5  # both are of the same examples
+    assert text["acceptance"] == pytest.approx(0.65, abs=0.12)

@@ -42,18 +42,18 @@ def components(a, b):
 @pytest.mark.parametrize("levels", [None, 2])
 def test_auroc_is_its_definition(levels):
     a, b = pair(levels=levels)
-    found, (normal, anomalous) = auroc("x", a, b), components(a, b)
+    findings, (normal, anomalous) = auroc("x", a, b), components(a, b)
     area, n = anomalous.mean(), len(a)
-    assert found.value == pytest.approx(100 * area)
+    assert findings.value == pytest.approx(100 * area)
     truth = np.repeat([0, 1], n)
-    assert found.value == pytest.approx(100 * metrics.roc_auc_score(truth, np.concatenate([a, b])))
+    assert findings.value == pytest.approx(100 * metrics.roc_auc_score(truth, np.concatenate([a, b])))
     deviation = math.sqrt((normal.var(ddof=1) + anomalous.var(ddof=1)) / n)
     reach = stats.t.ppf(0.975, 2 * n - 1) * deviation / (area * (1 - area))
     odds = math.log(area / (1 - area))
     wanted = [100 / (1 + math.exp(-end)) for end in (odds - reach, odds + reach)]
-    assert (found.low, found.high) == pytest.approx(wanted, rel=1e-9)
-    assert found.parts.mean() == pytest.approx(found.value)
-    assert found.parts.std(ddof=1) / math.sqrt(2 * n) == pytest.approx(100 * deviation, rel=1e-9)
+    assert (findings.low, findings.high) == pytest.approx(wanted, rel=1e-9)
+    assert findings.parts.mean() == pytest.approx(findings.value)
+    assert findings.parts.std(ddof=1) / math.sqrt(2 * n) == pytest.approx(100 * deviation, rel=1e-9)
 
 
 @pytest.mark.parametrize("measure", [auroc, aupr])
@@ -66,30 +66,30 @@ def test_intervals_are_the_bootstraps(measure):
         truth, values = np.repeat([0, 1], len(a)), np.concatenate([x, y])
         area = metrics.roc_auc_score if measure is auroc else metrics.average_precision_score
         again.append(100 * area(truth, values))
-    found = measure("x", a, b)
+    findings = measure("x", a, b)
     # the jackknife has ten blocks, and Student's distribution of nine degrees a longer tail
     wanted = np.quantile(again, [0.025, 0.975])
-    assert found.high - found.low == pytest.approx(wanted[1] - wanted[0], rel=0.1 if measure is auroc else 0.5)
-    assert found.low < wanted.mean() < found.high
+    assert findings.high - findings.low == pytest.approx(wanted[1] - wanted[0], rel=0.1 if measure is auroc else 0.5)
+    assert findings.low < wanted.mean() < findings.high
 
 
 @pytest.mark.parametrize("area", [0.5, 0.9, 0.99])
 def test_coverage(area):
     apart = math.sqrt(2) * stats.norm.ppf(area)
-    held = [f.low <= 100 * area <= f.high for f in (auroc("x", *pair(100, apart, seed)) for seed in range(400))]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.045)
+    covered = [f.low <= 100 * area <= f.high for f in (auroc("x", *pair(100, apart, seed)) for seed in range(400))]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.045)
 
 
 def test_aupr_is_scikit_learns_and_covers():
     a, b = pair(levels=1)
     wanted = metrics.average_precision_score(np.repeat([0, 1], len(a)), np.concatenate([a, b]))
-    found = aupr("x", a, b)
-    assert found.value == pytest.approx(100 * wanted)
-    assert found.parts.mean() == pytest.approx(found.value, rel=0.02)  # less its bias
+    findings = aupr("x", a, b)
+    assert findings.value == pytest.approx(100 * wanted)
+    assert findings.parts.mean() == pytest.approx(findings.value, rel=0.02)  # less its bias
     x, y = pair(200_000, 1.5, seed=9)
     true = 100 * metrics.average_precision_score(np.repeat([0, 1], len(x)), np.concatenate([x, y]))
-    held = [f.low <= true <= f.high for f in (aupr("x", *pair(100, 1.5, seed)) for seed in range(300))]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.04)
+    covered = [f.low <= true <= f.high for f in (aupr("x", *pair(100, 1.5, seed)) for seed in range(300))]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.04)
 
 
 def test_two_scores_pair_by_delongs_covariance():
@@ -106,9 +106,9 @@ def test_two_scores_pair_by_delongs_covariance():
 
 
 def test_no_pair_out_of_order():
-    found = auroc("x", np.zeros(50), np.ones(50))
-    assert (found.value, found.high) == (100.0, 100.0)
-    assert found.low == pytest.approx(92.87, abs=0.01)  # Wilson's of 50 of 50
+    findings = auroc("x", np.zeros(50), np.ones(50))
+    assert (findings.value, findings.high) == (100.0, 100.0)
+    assert findings.low == pytest.approx(92.87, abs=0.01)  # Wilson's of 50 of 50
     assert auroc("x", np.ones(50), np.zeros(50)).value == 0.0
     for measure in (auroc, aupr):
         level = measure("x", np.zeros(50), np.zeros(50))
@@ -215,13 +215,13 @@ GAUSSIAN = {"log_prob": lambda x: -0.5 * x.double().square().sum(dim=1)}
 
 
 def test_measures_against_other_data():
-    given = reference(cloud(200), shifted=cloud(80, 2.0, seed=1), same=cloud(500, seed=2))
-    found = anomaly_measures(Able(**GAUSSIAN), given)
-    assert [e.name for e in found.estimates] == [
+    against = reference(cloud(200), shifted=cloud(80, 2.0, seed=1), same=cloud(500, seed=2))
+    findings = anomaly_measures(Able(**GAUSSIAN), against)
+    assert [e.name for e in findings.estimates] == [
         "anomaly AUROC: shifted", "anomaly AUPR: shifted", "anomaly AUROC: same", "anomaly AUPR: same",
     ]  # fmt: skip
-    assert {e.name.split(":")[0] for e in found.estimates} == set(MEANINGS)
-    shifted, same = found["anomaly AUROC: shifted"], found["anomaly AUROC: same"]
+    assert {e.name.split(":")[0] for e in findings.estimates} == set(MEANINGS)
+    shifted, same = findings["anomaly AUROC: shifted"], findings["anomaly AUROC: same"]
     assert (shifted.n, same.n) == (160, 400)  # as many of each, the fewer of the two
     assert same.low < 50 < same.high
     # |x|² of N(0, I) is χ²₂, of N(2, I) noncentral with λ = 8
@@ -230,38 +230,38 @@ def test_measures_against_other_data():
     assert shifted.low < 100 * true < shifted.high
     assert shifted.method == {"score": "−log_prob", "interval": "DeLong, on the logit"}
     assert shifted.protocol["anomalies"] == "shifted"
-    curves = {curve.panel: curve for curve in found.figures}
+    curves = {curve.panel: curve for curve in findings.figures}
     assert np.trapezoid(curves["same"].y, curves["same"].x) == pytest.approx(same.value / 100, abs=2e-3)
     assert curves["same"].legend == f"{same.value:.1f} %"
-    json.dumps([to_json(curve) for curve in found.figures], allow_nan=False)
+    json.dumps([to_json(curve) for curve in findings.figures], allow_nan=False)
 
 
 def test_measures_are_a_function_of_the_seed():
-    def found(seed):
-        given = reference(cloud(200), seed, other=cloud(80, 1.0, seed=1))
-        return anomaly_measures(Able(elbo=lambda x: -x[:, 0] - torch.randn(len(x))), given).estimates
+    def findings(seed):
+        against = reference(cloud(200), seed, other=cloud(80, 1.0, seed=1))
+        return anomaly_measures(Able(elbo=lambda x: -x[:, 0] - torch.randn(len(x))), against).estimates
 
-    assert found(0) == found(0)
-    assert found(0)[0].value != found(1)[0].value
+    assert findings(0) == findings(0)
+    assert findings(0)[0].value != findings(1)[0].value
 
 
 def test_what_cannot_be_had_takes_no_other_down():
     broken = cloud(30)
     broken[3] = np.nan
-    given = reference(cloud(200), few=cloud(5), cubes=np.zeros((30, 3)), broken=broken, good=cloud(30, 1.0))
-    found = anomaly_measures(Able(**GAUSSIAN), given)
-    assert [e.name for e in found.estimates] == ["anomaly AUROC: good", "anomaly AUPR: good"]
-    assert {m.name: m.reason for m in found.missing} == {
+    against = reference(cloud(200), few=cloud(5), cubes=np.zeros((30, 3)), broken=broken, good=cloud(30, 1.0))
+    findings = anomaly_measures(Able(**GAUSSIAN), against)
+    assert [e.name for e in findings.estimates] == ["anomaly AUROC: good", "anomaly AUPR: good"]
+    assert {m.name: m.reason for m in findings.missing} == {
         "anomaly AUROC: few": "anomalies: got 200 test examples and 5 of 'few', wanted at least 20",
         "anomaly AUROC: cubes": "anomalies: got 'cubes' of shape (3,), wanted (2,)",
         "anomaly AUROC: broken": "score: NaN for 1 of 30 examples, by −log_prob",
     }
-    assert [curve.panel for curve in found.figures] == ["good"]
+    assert [curve.panel for curve in findings.figures] == ["good"]
 
 
 def test_nothing_without_anomalies():
-    found = anomaly_measures(Able(**GAUSSIAN), reference(cloud(30)))
-    assert (found.estimates, found.figures) == ([], [])
+    findings = anomaly_measures(Able(**GAUSSIAN), reference(cloud(30)))
+    assert (findings.estimates, findings.figures) == ([], [])
 
 
 def test_a_density_prefers_simpler_images():
@@ -270,9 +270,9 @@ def test_a_density_prefers_simpler_images():
     x = np.clip(random.normal(8, 3, (100, *SCANS.shape)), 0, 16).astype(np.uint8)
     flat = np.full_like(x, 8)
     model = Able(log_prob=lambda x: -(x.double() - 8).square().flatten(1).sum(dim=1))
-    found = anomaly_measures(model, reference(x, spec=SCANS, flat=flat))["anomaly AUROC: flat"]
-    assert found.value == 0.0
-    assert found.high < 5
+    findings = anomaly_measures(model, reference(x, spec=SCANS, flat=flat))["anomaly AUROC: flat"]
+    assert findings.value == 0.0
+    assert findings.high < 5
 
 
 # anomalies made from the data
@@ -280,16 +280,16 @@ def test_a_density_prefers_simpler_images():
 
 def test_simple_anomalies_of_images():
     x = np.random.default_rng(0).integers(0, 3, (200, *SCANS.shape)).astype(np.uint8)
-    found = simple_anomalies(SCANS, x, seed=0)
-    assert list(found) == ["noise", "flat", "shuffled"]
-    assert all(y.shape == x.shape and y.dtype == x.dtype for y in found.values())
-    counts = np.bincount(found["noise"].ravel(), minlength=17)
+    findings = simple_anomalies(SCANS, x, seed=0)
+    assert list(findings) == ["noise", "flat", "shuffled"]
+    assert all(y.shape == x.shape and y.dtype == x.dtype for y in findings.values())
+    counts = np.bincount(findings["noise"].ravel(), minlength=17)
     assert len(counts) == 17
     assert stats.chisquare(counts).pvalue > 1e-3
-    flat = found["flat"].reshape(200, -1)
+    flat = findings["flat"].reshape(200, -1)
     assert (flat == flat[:, :1]).all()
     assert set(flat[:, 0]) == set(range(17))
-    pixels, kept = found["shuffled"].reshape(200, 3, 20), x.reshape(200, 3, 20)
+    pixels, kept = findings["shuffled"].reshape(200, 3, 20), x.reshape(200, 3, 20)
     moved = 0
     for a, b in zip(pixels, kept, strict=True):  # whole pixels move, colors and all
         assert sorted(map(tuple, a.T)) == sorted(map(tuple, b.T))
@@ -300,14 +300,14 @@ def test_simple_anomalies_of_images():
 def test_simple_anomalies_of_vectors():
     x = np.random.default_rng(0).normal(size=(500, 1)).repeat(2, axis=1) * [1.0, 5.0] + [0.0, 3.0]
     x = x.astype(np.float32)
-    found = simple_anomalies(PLANE, x, seed=0)
-    assert list(found) == ["box", "shuffled"]
-    assert all(y.shape == x.shape and y.dtype == x.dtype for y in found.values())
-    assert (np.sort(found["shuffled"], axis=0) == np.sort(x, axis=0)).all()
-    assert abs(np.corrcoef(found["shuffled"].T)[0, 1]) < 0.15  # it was 1
-    assert (found["box"] >= x.min(axis=0)).all()
-    assert (found["box"] <= x.max(axis=0)).all()
-    width = found["box"].std(axis=0) / (x.max(axis=0) - x.min(axis=0))
+    findings = simple_anomalies(PLANE, x, seed=0)
+    assert list(findings) == ["box", "shuffled"]
+    assert all(y.shape == x.shape and y.dtype == x.dtype for y in findings.values())
+    assert (np.sort(findings["shuffled"], axis=0) == np.sort(x, axis=0)).all()
+    assert abs(np.corrcoef(findings["shuffled"].T)[0, 1]) < 0.15  # it was 1
+    assert (findings["box"] >= x.min(axis=0)).all()
+    assert (findings["box"] <= x.max(axis=0)).all()
+    width = findings["box"].std(axis=0) / (x.max(axis=0) - x.min(axis=0))
     assert width == pytest.approx(1 / math.sqrt(12), rel=0.1)
     line = SimpleNamespace(kind="vector")
     assert list(simple_anomalies(line, x[:, :1], seed=0)) == ["box"]

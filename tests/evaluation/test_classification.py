@@ -44,12 +44,12 @@ def found_of(z, y, names=NAMES):
 def test_is_scikit_learns():
     z, y = drawn()
     y[y == 5] = 4  # a class that never comes
-    found, predicted = found_of(z, y), z.argmax(axis=1)
-    assert found["accuracy"].value == pytest.approx(100 * metrics.accuracy_score(y, predicted))
+    findings, predicted = found_of(z, y), z.argmax(axis=1)
+    assert findings["accuracy"].value == pytest.approx(100 * metrics.accuracy_score(y, predicted))
     top = metrics.top_k_accuracy_score(y, z, k=5, labels=range(8))
-    assert found["top-5 accuracy"].value == pytest.approx(100 * top)
-    assert found["label loss"].value == pytest.approx(metrics.log_loss(y, softmax(z), labels=range(8)), rel=1e-12)
-    table, _ = found.figures
+    assert findings["top-5 accuracy"].value == pytest.approx(100 * top)
+    assert findings["label loss"].value == pytest.approx(metrics.log_loss(y, softmax(z), labels=range(8)), rel=1e-12)
+    table, _ = findings.figures
     assert table.rows == table.columns == list(NAMES)
     assert table.values == metrics.confusion_matrix(y, predicted, labels=range(8)).tolist()
     wanted = metrics.precision_recall_fscore_support(y, predicted, labels=range(8), zero_division=np.nan)
@@ -58,7 +58,7 @@ def test_is_scikit_learns():
         for name, values in zip(("precision", "recall", "F1"), wanted, strict=False):
             assert row[name] == (None if np.isnan(values[k]) else pytest.approx(values[k]))
     assert table.details[5]["recall"] is None
-    json.dumps([to_json(figure) for figure in found.figures], allow_nan=False)
+    json.dumps([to_json(figure) for figure in findings.figures], allow_nan=False)
 
 
 def test_top_k_of_every_k():
@@ -74,10 +74,10 @@ def test_top_k_of_every_k():
 
 def test_ties_go_to_the_first_class():
     z = np.zeros((4, 4))
-    found = found_of(z, np.arange(4), NAMES[:4])
-    assert found["accuracy"].value == 25.0
+    findings = found_of(z, np.arange(4), NAMES[:4])
+    assert findings["accuracy"].value == 25.0
     assert answers(as_is, Examples(z, np.arange(4))).rank.tolist() == [0, 1, 2, 3]
-    assert found["label loss"].value == pytest.approx(math.log(4), rel=1e-14)
+    assert findings["label loss"].value == pytest.approx(math.log(4), rel=1e-14)
 
 
 def test_few_classes_have_no_top_five():
@@ -88,12 +88,12 @@ def test_few_classes_have_no_top_five():
 @pytest.mark.parametrize(("p", "n"), [(0.5, 50), (0.9, 180), (0.99, 1000)])
 def test_coverage_of_accuracy(p, n):
     random = np.random.default_rng(4)
-    held = []
+    covered = []
     for _ in range(300):
         hits = random.random(n) < p
-        found = found_of(np.eye(2)[(~hits).astype(int)], np.zeros(n, dtype=np.int64), NAMES[:2])["accuracy"]
-        held.append(found.low <= 100 * p <= found.high)
-    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+        findings = found_of(np.eye(2)[(~hits).astype(int)], np.zeros(n, dtype=np.int64), NAMES[:2])["accuracy"]
+        covered.append(findings.low <= 100 * p <= findings.high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
 
 
 def test_two_classifiers_are_compared_example_by_example():
@@ -130,9 +130,9 @@ def test_calibration_is_its_definition(bins):
     z, y = drawn(sharpness=2.0)
     p = softmax(z)
     confidence, hits = p.max(axis=1), p.argmax(axis=1) == y
-    found = calibration(confidence, hits, bins)
-    assert found.error == pytest.approx(direct(confidence, hits, bins), rel=1e-12)
-    assert sum(found.n) == len(y)
+    findings = calibration(confidence, hits, bins)
+    assert findings.error == pytest.approx(direct(confidence, hits, bins), rel=1e-12)
+    assert sum(findings.n) == len(y)
     edges = np.array([0.2, 0.4, 0.4 + 1e-12, 1.0])  # an edge belongs to the bin below it
     assert calibration(edges, edges > 0.3, bins=5).n == [1, 1, 1, 1]
     assert calibration(np.zeros(3), np.zeros(3)).error == 0.0
@@ -143,11 +143,11 @@ def test_calibration_is_torchmetrics():
     z, y = drawn(n=2000, sharpness=1.5)
     p = torch.from_numpy(softmax(z))
     wanted = functional.multiclass_calibration_error(p, torch.from_numpy(y), num_classes=8, n_bins=15, norm="l1")
-    found = found_of(z, y)
-    assert found["calibration error"].value == pytest.approx(100 * wanted.item(), rel=1e-6)
-    _, curve = found.figures
+    findings = found_of(z, y)
+    assert findings["calibration error"].value == pytest.approx(100 * wanted.item(), rel=1e-6)
+    _, curve = findings.figures
     gaps = np.abs(np.subtract(curve.x, curve.y))
-    assert 100 * np.average(gaps, weights=curve.sizes) == pytest.approx(found["calibration error"].value)
+    assert 100 * np.average(gaps, weights=curve.sizes) == pytest.approx(findings["calibration error"].value)
 
 
 @pytest.mark.parametrize(("sharpness", "true"), [(1.0, 0.0), (2.0, None)])
@@ -157,18 +157,18 @@ def test_the_interval_of_calibration_holds_the_truth(sharpness, true):
         z, y = drawn(n=400_000, sharpness=sharpness)
         p = softmax(z)
         true = 100 * calibration(p.max(axis=1), p.argmax(axis=1) == y).error
-    held, values = [], []
+    covered, values = [], []
     for seed in range(200):
         z, y = drawn(n=1000, sharpness=sharpness, seed=seed + 1)
         p = softmax(z)
-        found = calibration_error(p.max(axis=1), p.argmax(axis=1) == y)
-        held.append(found.low <= true <= found.high)
-        values.append(found.value)
-    assert np.mean(held) >= 0.94
+        findings = calibration_error(p.max(axis=1), p.argmax(axis=1) == y)
+        covered.append(findings.low <= true <= findings.high)
+        values.append(findings.value)
+    assert np.mean(covered) >= 0.94
     assert np.mean(values) > true + 0.1  # biased upwards, as its method says
-    assert "upwards" in found.method["bias"]
+    assert "upwards" in findings.method["bias"]
     if sharpness == 1.0:
-        assert np.mean(values) == pytest.approx(found.method["of a calibrated classifier, by chance"], rel=0.1)
+        assert np.mean(values) == pytest.approx(findings.method["of a calibrated classifier, by chance"], rel=0.1)
 
 
 def test_blocks_of_calibration_are_random():
@@ -186,8 +186,8 @@ def test_blocks_of_calibration_are_random():
 def test_infinite_and_missing_logits():
     z, y = drawn(n=20)
     z[3, y[3]] = -np.inf  # the right class is called impossible
-    found = found_of(z, y)
-    assert found["label loss"].value == math.inf
+    findings = found_of(z, y)
+    assert findings["label loss"].value == math.inf
     z[4, 0] = np.nan
     with pytest.raises(FloatingPointError, match="logits: NaN for 1 of 20 examples"):
         found_of(z, y)
@@ -214,9 +214,9 @@ def test_no_examples():
 
 
 def test_one_example_has_no_calibration():
-    found = found_of(np.eye(3)[:1], np.array([0]), NAMES[:3])
-    assert found["accuracy"].value == 100.0
-    assert [(m.name, m.reason) for m in found.missing] == [
+    findings = found_of(np.eye(3)[:1], np.array([0]), NAMES[:3])
+    assert findings["accuracy"].value == 100.0
+    assert [(m.name, m.reason) for m in findings.missing] == [
         ("calibration error", "calibration error: got 1 example, wanted at least 2")
     ]
 
@@ -233,8 +233,8 @@ def test_a_group_asks_for_labels():
     def reference(y):
         return Reference(spec=spec, test=Examples(z, y, {"split": "test"}), features=raw_features(spec))
 
-    found = classification_measures(Same(), reference(y))
-    assert {e.name for e in found.estimates} == set(MEANINGS)
-    assert {e.varies for e in found.estimates} == {"test examples"}
-    assert found["calibration error"].protocol == {"split": "test", "bins": 15}
+    findings = classification_measures(Same(), reference(y))
+    assert {e.name for e in findings.estimates} == set(MEANINGS)
+    assert {e.varies for e in findings.estimates} == {"test examples"}
+    assert findings["calibration error"].protocol == {"split": "test", "bins": 15}
     assert not classification_measures(Same(), reference(None)).estimates

@@ -19,14 +19,14 @@ def blobs(n=50):
 @pytest.mark.system("S72")
 def test_separated_blobs_are_recovered():
     z, y, centers = blobs()
-    found = k_means(z, 4, seed=3)
-    nmi, ari, accuracy = agreement(found.of, y)
+    findings = k_means(z, 4, seed=3)
+    nmi, ari, accuracy = agreement(findings.of, y)
     assert nmi.value == ari.value == 1
     assert accuracy.value == 100
-    label = matched(found.of, y)
+    label = matched(findings.of, y)
     order = [label[i] for i in range(4)]
-    assert found.centers == pytest.approx(centers[order], abs=0.6)
-    assert found.inertia == pytest.approx(sum(((z[y == k] - z[y == k].mean(0)) ** 2).sum() for k in range(4)))
+    assert findings.centers == pytest.approx(centers[order], abs=0.6)
+    assert findings.inertia == pytest.approx(sum(((z[y == k] - z[y == k].mean(0)) ** 2).sum() for k in range(4)))
 
 
 @pytest.mark.system("S72")

@@ -73,12 +73,12 @@ def test_every_bit_is_needed():
 def test_of_gaussian_codes_the_rate_is_the_entropy_less_log_step_and_the_error_a_twelfth(step):
     """h(N(0, σ²)) − log₂ Δ = ½ log₂(2πeσ²) − log₂ Δ bits at high resolution, with the squared error Δ²/12."""
     z = np.random.default_rng(1).normal(size=(50_000, 1)) * 2.0
-    found = coded(z, [step], peak=np.inf)[0]
+    findings = coded(z, [step], peak=np.inf)[0]
     expected = 0.5 * np.log2(2 * np.pi * np.e * 4) - np.log2(step)
-    symbols = found.parts["codes"] * 8 / 50_000
+    symbols = findings.parts["codes"] * 8 / 50_000
     assert symbols == pytest.approx(expected, abs=0.02)
-    assert found.rate.value == pytest.approx(8 * found.total / 50_000)
-    assert found.rate.value == pytest.approx(expected, rel=0.02)
+    assert findings.rate.value == pytest.approx(8 * findings.total / 50_000)
+    assert findings.rate.value == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.system("S72")
@@ -106,11 +106,11 @@ def test_a_rate_varies_by_what_each_image_costs():
 @pytest.mark.system("S72")
 def test_distortion_is_of_each_image_then_averaged():
     x = np.zeros((2, 1, 2, 2))
-    found = np.stack([np.full((1, 2, 2), 1.0), np.full((1, 2, 2), 10.0)])
-    error, psnr = distortion(x, found, peak=100)
+    findings = np.stack([np.full((1, 2, 2), 1.0), np.full((1, 2, 2), 10.0)])
+    error, psnr = distortion(x, findings, peak=100)
     assert error.value == pytest.approx(50.5)
     assert psnr.value == pytest.approx(30.0)  # of 40 and 20, not of the pooled error
-    assert distortion(x, found - 20, peak=100)[0].value == 0  # clipped
+    assert distortion(x, findings - 20, peak=100)[0].value == 0  # clipped
     assert distortion(x, x, peak=100)[1].value == np.inf
 
 
@@ -161,9 +161,9 @@ def test_jpeg_is_what_pillow_writes(channels, peak):
 def test_the_data_of_a_jpeg_file_are_what_follows_its_header():
     file = io.BytesIO()
     Image.fromarray(pictures()[0, 0]).save(file, "JPEG")
-    found = file.getvalue()
-    start = found.rindex(b"\xff\xda")  # length 8 of a scan of one component, and the marker's two bytes
-    assert scan_bytes(found) == len(found) - start - 2 - 8 - 2
+    findings = file.getvalue()
+    start = findings.rindex(b"\xff\xda")  # length 8 of a scan of one component, and the marker's two bytes
+    assert scan_bytes(findings) == len(findings) - start - 2 - 8 - 2
     with pytest.raises(ValueError, match="JPEG: got bytes"):
         scan_bytes(b"no JPEG")
 

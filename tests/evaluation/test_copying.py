@@ -28,11 +28,11 @@ def normal(n, d=2, seed=0, mean=0.0, std=1.0):
 @pytest.mark.parametrize("batch_size", [7, 500])
 def test_the_nearest_is_among_all(mean, std, batch_size):
     x, seen = normal(50, 5, mean=mean, std=std), normal(301, 5, seed=1, mean=mean, std=std)
-    found = nearest(x, Examples(seen.numpy(), batch_size=batch_size), ITSELF)
+    findings = nearest(x, Examples(seen.numpy(), batch_size=batch_size), ITSELF)
     apart = (x[:, None] - seen).square().sum(dim=2).sqrt()
     wanted = apart.min(dim=1)
-    assert torch.equal(found.row, wanted.indices)
-    assert found.apart.numpy() == pytest.approx(wanted.values.numpy(), rel=1e-12)
+    assert torch.equal(findings.row, wanted.indices)
+    assert findings.apart.numpy() == pytest.approx(wanted.values.numpy(), rel=1e-12)
 
 
 def test_copies_are_at_zero_and_near_copies_at_their_distance():
@@ -42,9 +42,9 @@ def test_copies_are_at_zero_and_near_copies_at_their_distance():
     x[:, 3] += 1e-9  # far below what float32 sees at this size
     # a batch of nearly as near ones comes first: what float32 cannot tell is measured again
     seen = torch.cat([x + 1e-4, normal(400, 100, mean=3.0, seed=1), seen])
-    found = nearest(x, Examples(seen.numpy()), ITSELF)
-    assert found.row.tolist() == list(range(500, 2500, 20))
-    assert found.apart.numpy() == pytest.approx(np.full(100, 1e-9), rel=1e-5)
+    findings = nearest(x, Examples(seen.numpy()), ITSELF)
+    assert findings.row.tolist() == list(range(500, 2500, 20))
+    assert findings.apart.numpy() == pytest.approx(np.full(100, 1e-9), rel=1e-5)
     constant = np.ones((30, 2))
     assert nearest(torch.ones(3, 2), Examples(constant), ITSELF).apart.tolist() == [0.0] * 3
 
@@ -66,9 +66,9 @@ def test_closeness_is_mann_and_whitneys(ties):
 
 def test_closeness_is_standard_normal_under_one_law():
     random = np.random.default_rng(1)
-    found = [closeness(*random.random((2, 60))) for _ in range(2000)]
-    assert np.mean(found) == pytest.approx(0.0, abs=0.07)
-    assert np.std(found) == pytest.approx(1.0, abs=0.05)
+    findings = [closeness(*random.random((2, 60))) for _ in range(2000)]
+    assert np.mean(findings) == pytest.approx(0.0, abs=0.07)
+    assert np.std(findings) == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("levels", [None, 10])
@@ -79,9 +79,9 @@ def test_copied_samples_are_rejected_no_more_often_than_said(levels):
         a, b = random.random(300), random.random(50)
         if levels:
             a, b = np.floor(a * levels) + 1, np.floor(b * levels) + 1
-        found = _copied(a, b, {"varies": "samples", "n": 300})
-        values.append(found.method["p-value"])
-        shares.append(found.value - found.method["of the held-out examples, %"])
+        findings = _copied(a, b, {"varies": "samples", "n": 300})
+        values.append(findings.method["p-value"])
+        shares.append(findings.value - findings.method["of the held-out examples, %"])
     assert np.mean(np.array(values) <= 0.05) <= 0.06
     assert np.mean(shares) == pytest.approx(0.0, abs=0.8)
     clear = _copied(np.zeros(100), random.random(200), {"varies": "samples", "n": 100})
@@ -147,22 +147,22 @@ def test_copies_pass_the_frechet_distance_and_fail_the_copying_test(measured):
 
 def test_a_model_that_copies_everything_has_an_interval(measured):
     """The jackknife has no width there. None of n pairs can be as little as Wilson's z²/(n + z²) of them."""
-    found = measured["copies"]["data copying"]
-    n = found.n
-    spread = -0.5 / found.value  # of a share of 0
+    findings = measured["copies"]["data copying"]
+    n = findings.n
+    spread = -0.5 / findings.value  # of a share of 0
     wanted = (1.959963984540054**2 / (n + 1.959963984540054**2) - 0.5) / spread
-    assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(wanted))
-    assert found.value < found.high < -20
+    assert (findings.low, findings.high) == (pytest.approx(findings.value), pytest.approx(wanted))
+    assert findings.value < findings.high < -20
 
 
 def test_near_copies_are_caught(measured):
-    found = measured["near copies"]
-    assert found["data copying"].method["flag"] == found["copied samples"].method["flag"] == FLAG
+    findings = measured["near copies"]
+    assert findings["data copying"].method["flag"] == findings["copied samples"].method["flag"] == FLAG
 
 
 def test_held_out_data_are_no_copies(measured):
-    found = measured["held out"]
-    copying, copied = found["data copying"], found["copied samples"]
+    findings = measured["held out"]
+    copying, copied = findings["data copying"], findings["copied samples"]
     assert copying.low <= -1e-9
     assert "flag" not in copying.method
     assert "flag" not in copied.method
@@ -173,10 +173,10 @@ def test_held_out_data_are_no_copies(measured):
 
 
 def test_bad_samples_are_no_copies_and_no_better_than_good_ones(measured):
-    found = measured["noise"]["data copying"]
-    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
-    assert found.method["Z"] > 20
-    assert not found.beats(measured["held out"]["data copying"])
+    findings = measured["noise"]["data copying"]
+    assert (findings.value, findings.low, findings.high) == (0.0, 0.0, 0.0)
+    assert findings.method["Z"] > 20
+    assert not findings.beats(measured["held out"]["data copying"])
     assert measured["noise"]["copied samples"].value == 0.0
     assert measured["noise"]["C2ST accuracy"].value > 99
 
@@ -206,12 +206,12 @@ def test_the_nearest_are_pictured(measured, digits):
 def test_training_examples_are_no_held_out_ones():
     part = Split(normal(100).float().numpy())
     dataset = Dataset(Spec(name="cloud", kind="vector", shape=(2,)), part, part, part)
-    found = sample_measures(Replay(part.x), reference_of(dataset, split="train"))
-    reasons = {m.name: m.reason for m in found.missing}
+    findings = sample_measures(Replay(part.x), reference_of(dataset, split="train"))
+    reasons = {m.name: m.reason for m in findings.missing}
     assert set(reasons) == {"data copying", "copied samples"}
     assert "got the training examples" in reasons["data copying"]
     without = reference_of(Dataset(dataset.spec, Split(part.x[:0]), part, part))
-    found = sample_measures(Replay(part.x), without)
-    assert not [e for e in found if "cop" in e.name]
-    assert not found.missing
+    findings = sample_measures(Replay(part.x), without)
+    assert not [e for e in findings if "cop" in e.name]
+    assert not findings.missing
     assert raw_features(dataset.spec).name == "columns"

@@ -89,10 +89,10 @@ def test_mutual_information_is_its_definition_and_scikit_learns():
 def test_mutual_information_of_few_examples_is_not_too_high():
     """Independent levels know nothing of each other, however few examples there are of each pair."""
     rng = np.random.default_rng(0)
-    found = [mutual_information(rng.integers(20, size=1000), rng.integers(10, size=1000)) for _ in range(50)]
+    findings = [mutual_information(rng.integers(20, size=1000), rng.integers(10, size=1000)) for _ in range(50)]
     plain = [mutual_info_score(rng.integers(20, size=1000), rng.integers(10, size=1000)) for _ in range(50)]
     assert np.mean(plain) > 0.08
-    assert abs(np.mean(found)) < 0.01
+    assert abs(np.mean(findings)) < 0.01
 
 
 def test_levels_have_equally_many_and_do_not_change_under_increasing_functions():
@@ -152,12 +152,12 @@ def test_gap_is_the_direct_definition():
         return np.where(rng.random(N) < share, rng.integers(6, size=N), letter)
 
     one, two, none = damaged(0.2), damaged(0.5), rng.integers(6, size=N)
-    found = measured(np.stack([two, none, one], axis=1).astype(np.float64), {"letter": letter})
+    findings = measured(np.stack([two, none, one], axis=1).astype(np.float64), {"letter": letter})
     entropy = mutual_info_score(letter, letter) + 5 / (2 * N)  # all pairs of levels occur: else the bias cancels
     wanted = (mutual_info_score(one, letter) - mutual_info_score(two, letter)) / entropy
-    assert found["MIG"].value == pytest.approx(wanted, abs=1e-12)
-    assert found["MIG"].low < wanted < found["MIG"].high
-    assert [e.name for e in found] == ["MIG"]  # of one factor there is nothing to tell apart
+    assert findings["MIG"].value == pytest.approx(wanted, abs=1e-12)
+    assert findings["MIG"].low < wanted < findings["MIG"].high
+    assert [e.name for e in findings] == ["MIG"]  # of one factor there is nothing to tell apart
 
 
 def test_interval_covers_what_many_examples_say():

@@ -13,36 +13,36 @@ from thalweg.evaluation import Estimate, comparable, differences, mean_of, rate
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (991, 1000), (81, 263), (1, 1)])
 def test_wilson_is_scipys(hits, n):
     interval = stats.binomtest(hits, n).proportion_ci(method="wilson")
-    found = rate("accuracy", hits, n)
-    assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high), abs=1e-10)
-    assert found.value == pytest.approx(100 * hits / n)
+    findings = rate("accuracy", hits, n)
+    assert (findings.low, findings.high) == pytest.approx((100 * interval.low, 100 * interval.high), abs=1e-10)
+    assert findings.value == pytest.approx(100 * hits / n)
 
 
 def test_wilson_by_a_published_value():
     # Newcombe 1998, table I, method 3: 81 of 263 → .2553 to .3662
-    found = rate("p", 81, 263)
-    assert (round(found.low, 2), round(found.high, 2)) == (25.53, 36.62)
+    findings = rate("p", 81, 263)
+    assert (round(findings.low, 2), round(findings.high, 2)) == (25.53, 36.62)
 
 
 def test_student_is_scipys():
     values = np.random.default_rng(0).normal(3.0, 2.0, 17)
-    found = mean_of("x", values, unit="nats", better="lower")
+    findings = mean_of("x", values, unit="nats", better="lower")
     wanted = stats.t.interval(0.95, 16, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(wanted, rel=1e-12)
+    assert (findings.low, findings.high) == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("p", [0.5, 0.9, 0.97])
 def test_coverage_of_wilson(p):
     draws = np.random.default_rng(1).binomial(200, p, 3000)
-    held = [found.low <= 100 * p <= found.high for found in (rate("p", int(k), 200) for k in draws)]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+    covered = [findings.low <= 100 * p <= findings.high for findings in (rate("p", int(k), 200) for k in draws)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
 
 
 @pytest.mark.parametrize("n", [3, 30])
 def test_coverage_of_student(n):
     random = np.random.default_rng(2)
-    found = [mean_of("x", random.normal(-1.0, 5.0, n), unit="", better="lower") for _ in range(1000)]
-    assert np.mean([e.low <= -1.0 <= e.high for e in found]) == pytest.approx(0.95, abs=0.03)
+    findings = [mean_of("x", random.normal(-1.0, 5.0, n), unit="", better="lower") for _ in range(1000)]
+    assert np.mean([e.low <= -1.0 <= e.high for e in findings]) == pytest.approx(0.95, abs=0.03)
 
 
 def test_nan_is_never_dropped_and_infinity_is_said():
@@ -50,16 +50,16 @@ def test_nan_is_never_dropped_and_infinity_is_said():
         mean_of("x", [1.0, math.nan, 2.0], unit="", better="lower")
     with pytest.raises(FloatingPointError):
         mean_of("x", [math.inf, -math.inf], unit="", better="lower")
-    found = mean_of("log-likelihood", [-1.0, -math.inf], unit="nats", better="higher")
-    assert found.value == found.low == found.high == -math.inf
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["value"] == "-inf"
+    findings = mean_of("log-likelihood", [-1.0, -math.inf], unit="nats", better="higher")
+    assert findings.value == findings.low == findings.high == -math.inf
+    assert json.loads(json.dumps(findings.to_json(), allow_nan=False))["value"] == "-inf"
     with pytest.raises(ValueError, match="at least one"):
         mean_of("x", [], unit="", better="lower")
 
 
 def test_one_value_knows_nothing():
-    found = mean_of("x", [4.0], unit="nats", better="lower")
-    assert str(found) == "4 [-inf, inf] nats"
+    findings = mean_of("x", [4.0], unit="nats", better="lower")
+    assert str(findings) == "4 [-inf, inf] nats"
 
 
 def test_two_protocols_are_refused():

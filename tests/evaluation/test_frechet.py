@@ -85,8 +85,8 @@ def test_where_a_covariance_is_nearly_singular(decay):
     t = s * torch.linspace(0.5, 1.5, d, dtype=torch.float64)
     turn = torch.linalg.qr(normal(d, d)).Q
     a, b = ((turn * z.square()) @ turn.T for z in (s, t))
-    found = frechet(Moments.known(torch.zeros(d), a), Moments.known(torch.zeros(d), b))
-    assert found == pytest.approx((s - t).square().sum().item(), rel=1e-9)
+    findings = frechet(Moments.known(torch.zeros(d), a), Moments.known(torch.zeros(d), b))
+    assert findings == pytest.approx((s - t).square().sum().item(), rel=1e-9)
     quick = _trace_of_root(a, b, 1e-9 * float(a.trace() + b.trace()))
     assert (quick is None) == (decay > 5)  # where it can be told to be exact, and only there
     assert quick is None or quick == pytest.approx((s * t).sum().item(), rel=1e-9)
@@ -122,47 +122,47 @@ def test_moments_merge():
     whole = Moments.of(x)
     merged = Moments.of(x[:1]) + Moments.of(x[1:300]) + (Moments.of(x[300:700]) + Moments.of(x[700:]))
     rest = whole - Moments.of(x[:300])
-    for found, wanted in ((merged, whole), (rest, Moments.of(x[300:]))):
-        assert found.count == wanted.count
-        assert (found.mean - wanted.mean).abs().max() < 1e-10
-        assert (found.covariance - wanted.covariance).abs().max() < 1e-10
+    for findings, wanted in ((merged, whole), (rest, Moments.of(x[300:]))):
+        assert findings.count == wanted.count
+        assert (findings.mean - wanted.mean).abs().max() < 1e-10
+        assert (findings.covariance - wanted.covariance).abs().max() < 1e-10
     assert np.allclose(whole.covariance, np.cov(x.double().numpy().T), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("count", "size"), [(100, 100), (103, 7), (97, 50), (20, 1)])
 def test_a_stream_in_batches_is_the_whole(count, size):
     x = normal(count, 3, mean=10.0)
-    found = streamed(x.split(size), count, PLAIN, fewest=count, name="sample", kept=30)
+    findings = streamed(x.split(size), count, PLAIN, fewest=count, name="sample", kept=30)
     edges = [math.ceil(b * count / BLOCKS) for b in range(BLOCKS + 1)]
-    assert [m.count for m in found.moments] == np.diff(edges).tolist()
-    for b, moments in enumerate(found.moments):
+    assert [m.count for m in findings.moments] == np.diff(edges).tolist()
+    for b, moments in enumerate(findings.moments):
         wanted = Moments.of(x[edges[b] : edges[b + 1]])
         assert (moments.mean - wanted.mean).abs().max() < 1e-10
         assert (moments.scatter - wanted.scatter).abs().max() < 1e-10
-    assert torch.equal(found.features, x[:30])
-    assert torch.equal(found.raw, x[:30])
+    assert torch.equal(findings.features, x[:30])
+    assert torch.equal(findings.raw, x[:30])
     halves = [streamed(half.split(size), len(half), PLAIN, fewest=9, name="sample") for half in x.split(count // 2)]
     merged = reduce(add, (moments for half in halves for moments in half.moments))
     assert (merged.covariance - Moments.of(x).covariance).abs().max() < 1e-10
 
 
 def test_a_stream_lets_its_batches_go():
-    alive, most, made = [], [], 200
+    alive, most, result = [], [], 200
 
     def batches():
-        for i in range(made):
+        for i in range(result):
             batch = np.random.default_rng(i).standard_normal((50, 3))
             alive.append(weakref.ref(batch))
             yield torch.from_numpy(batch)
             del batch
             most.append(sum(ref() is not None for ref in alive))
 
-    found = streamed(batches(), 50 * made, PLAIN, fewest=1000, name="sample", kept=100)
-    assert len(most) == made
+    findings = streamed(batches(), 50 * result, PLAIN, fewest=1000, name="sample", kept=100)
+    assert len(most) == result
     assert max(most) <= 2
-    assert sum(m.count for m in found.moments) == 50 * made
-    assert found.features.untyped_storage().nbytes() == 100 * 3 * 8
-    assert found.raw.untyped_storage().nbytes() == 100 * 3 * 8
+    assert sum(m.count for m in findings.moments) == 50 * result
+    assert findings.features.untyped_storage().nbytes() == 100 * 3 * 8
+    assert findings.raw.untyped_storage().nbytes() == 100 * 3 * 8
 
 
 def test_a_models_samples_are_let_go():
@@ -178,12 +178,12 @@ def test_a_models_samples_are_let_go():
     spec = Spec(name="plain", kind="vector", shape=(2,))
     test = Examples(normal(300).numpy(), protocol={"split": "test"}, batch_size=100)
     reference = Reference(spec=spec, test=test, features=PLAIN, samples=20_000)
-    made = draws_of(Model(), reference)
+    result = draws_of(Model(), reference)
     assert len(most) == 200
     assert max(most) <= 2
-    found = frechet_measures(made)["Fréchet distance"]
-    assert (found.n, found.protocol["n_real"], found.protocol["n_fake"]) == (20_000, 300, 20_000)
-    assert len(made.fake.features) == 5_000
+    findings = frechet_measures(result)["Fréchet distance"]
+    assert (findings.n, findings.protocol["n_real"], findings.protocol["n_fake"]) == (20_000, 300, 20_000)
+    assert len(result.fake.features) == 5_000
 
 
 # its interval and its limit
@@ -200,14 +200,14 @@ def draws_from(x, y):
 
 def test_the_interval_is_the_jackknifes():
     x, y = normal(203, 3), normal(118, 3, seed=1, mean=0.5, std=1.3)
-    found = frechet_measures(draws_from(x, y))
+    findings = frechet_measures(draws_from(x, y))
     left_out = []
     for b in range(BLOCKS):
         edges = [[math.ceil(e * len(z) / BLOCKS) for e in (b, b + 1)] for z in (x, y)]
         rest = [torch.cat([z[: e[0]], z[e[1] :]]) for z, e in zip((x, y), edges, strict=True)]
         left_out.append(frechet(*(Moments.of(z) for z in rest)))
     whole = frechet(Moments.of(x), Moments.of(y))
-    distance, limit = found["Fréchet distance"], found["Fréchet distance (n→∞)"]
+    distance, limit = findings["Fréchet distance"], findings["Fréchet distance (n→∞)"]
     assert distance.value == pytest.approx(whole, rel=1e-10)
     spread = 2.262157 * math.sqrt((BLOCKS - 1) * np.var(left_out))
     assert distance.high - distance.value == pytest.approx(spread, rel=1e-5)
@@ -222,28 +222,28 @@ def test_the_interval_is_the_jackknifes():
 def test_the_limit_is_unbiased_and_its_interval_covers(shift):
     # N(0, I) and N(shift, 1.1² I) or N(0, I): the distance of the distributions is d (shift² + (std − 1)²)
     d, n, std = 8, 150, 1.1 if shift else 1.0
-    true, held, values, biased = d * (shift**2 + (std - 1) ** 2), [], [], []
+    true, covered, values, biased = d * (shift**2 + (std - 1) ** 2), [], [], []
     for trial in range(300):
         x, y = normal(n, d, seed=2 * trial), normal(n, d, seed=2 * trial + 1, mean=shift, std=std)
-        found = frechet_measures(draws_from(x, y))
-        limit = found["Fréchet distance (n→∞)"]
-        held.append(limit.low <= true <= limit.high)
+        findings = frechet_measures(draws_from(x, y))
+        limit = findings["Fréchet distance (n→∞)"]
+        covered.append(limit.low <= true <= limit.high)
         values.append(limit.value)
-        biased.append(found["Fréchet distance"].value)
+        biased.append(findings["Fréchet distance"].value)
     error = np.std(values) / math.sqrt(len(values))
     assert np.mean(values) == pytest.approx(true, abs=3 * error + 0.002)
     assert np.mean(biased) > true + 10 * error  # what is taken out
     # where the distributions are one, the first-order term is 0 and the jackknife is too wide; never too narrow
-    assert np.mean(held) >= 0.92
-    assert shift == 0.0 or np.mean(held) <= 0.98
+    assert np.mean(covered) >= 0.92
+    assert shift == 0.0 or np.mean(covered) <= 0.98
 
 
 def test_few_examples_have_no_limit():
     x, y = normal(60, 60), normal(60, 60, seed=1)
-    found = frechet_measures(draws_from(x, y))
-    assert found["Fréchet distance"].value == pytest.approx(frechet_of_few(x, y), rel=1e-10)
-    assert [m.name for m in found.missing] == ["Fréchet distance (n→∞)"]
-    assert "got 60 examples of 60 features, wanted at least 67" in found.missing[0].reason
+    findings = frechet_measures(draws_from(x, y))
+    assert findings["Fréchet distance"].value == pytest.approx(frechet_of_few(x, y), rel=1e-10)
+    assert [m.name for m in findings.missing] == ["Fréchet distance (n→∞)"]
+    assert "got 60 examples of 60 features, wanted at least 67" in findings.missing[0].reason
     assert not frechet_measures(draws_from(normal(67, 60), normal(67, 60, seed=1))).missing
 
 
@@ -252,15 +252,15 @@ def test_very_many_features_are_not_squared(monkeypatch):
         monkeypatch.setattr(room, "MAX_FEATURES", 20)
     monkeypatch.setattr(frechet_distance, "FEW", 22)
     x, y = normal(60, 21), normal(60, 21, seed=1)
-    made = draws_from(x, y)
-    assert made.real.moments == made.fake.moments == ()
-    found = frechet_measures(made)
+    result = draws_from(x, y)
+    assert result.real.moments == result.fake.moments == ()
+    findings = frechet_measures(result)
     wanted = frechet(Moments.of(x[:22]), Moments.of(y[:22]))
-    assert found["Fréchet distance"].value == pytest.approx(wanted, rel=1e-10)
-    assert found["Fréchet distance"].protocol["n_real"] == found["Fréchet distance"].n == 22
-    assert found.missing[0].reason == "got 21 features, wanted at most 20 to take the moments of"
+    assert findings["Fréchet distance"].value == pytest.approx(wanted, rel=1e-10)
+    assert findings["Fréchet distance"].protocol["n_real"] == findings["Fréchet distance"].n == 22
+    assert findings.missing[0].reason == "got 21 features, wanted at most 20 to take the moments of"
 
 
 def test_constant_features_are_at_distance_zero():
-    found = frechet_measures(draws_from(torch.ones(50, 3), torch.ones(50, 3)))
-    assert [(e.value, e.low, e.high) for e in found] == [(0.0, 0.0, 0.0)] * 2
+    findings = frechet_measures(draws_from(torch.ones(50, 3), torch.ones(50, 3)))
+    assert [(e.value, e.low, e.high) for e in findings] == [(0.0, 0.0, 0.0)] * 2

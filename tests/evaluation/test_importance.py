@@ -151,11 +151,11 @@ def test_estimates_of_a_trained_vae_on_digits():
         optimizer.step()
     reference = reference_of(dataset, seed=3)
     with frozen(model):
-        found, again = (importance_measures(model, reference) for _ in range(2))
+        findings, again = (importance_measures(model, reference) for _ in range(2))
         elbo = likelihood_measures(model, reference)["log-likelihood"]
-    assert found.estimates == again.estimates
-    assert found.figures == again.figures
-    curve, bound, bits = found.figure("bounds"), found["IWAE-64"], found["IWAE-64 bits/dim"]
+    assert findings.estimates == again.estimates
+    assert findings.figures == again.figures
+    curve, bound, bits = findings.figure("bounds"), findings["IWAE-64"], findings["IWAE-64 bits/dim"]
     assert curve.x == [1, 2, 4, 8, 16, 32, 64]
     assert curve.y == sorted(curve.y)
     assert curve.y[0] == pytest.approx(elbo.value, abs=0.5)  # both are one draw's ELBO
@@ -164,14 +164,14 @@ def test_estimates_of_a_trained_vae_on_digits():
     assert (bound.kind, bits.kind) == ("lower bound", "upper bound")
     assert bound.n == 180
     assert bound.protocol["quantity"] == elbo.protocol["quantity"]
-    assert set(MEANINGS) == {e.name for e in found.estimates}
+    assert set(MEANINGS) == {e.name for e in findings.estimates}
 
 
 def test_few_examples_are_drawn_and_said():
     model = LinearGaussian(WEIGHT, 0.4)
-    found = importance_measures(model, reference_of(data(model, 700)))["IWAE-64"]
-    assert found.n == found.protocol["examples"] == 500
-    assert found.protocol["of"] == 700
+    findings = importance_measures(model, reference_of(data(model, 700)))["IWAE-64"]
+    assert findings.n == findings.protocol["examples"] == 500
+    assert findings.protocol["of"] == 700
 
 
 def test_wrong_shapes():

@@ -55,18 +55,18 @@ def test_the_spread_is_that_of_mann_and_whitney(ties: bool) -> None:
     a, b = rng.normal(size=40), rng.normal(size=70) + 0.3
     if ties:
         a, b = a.round(), b.round()
-    found = mannwhitneyu(a, b, method="asymptotic", use_continuity=False, alternative="less")
+    result = mannwhitneyu(a, b, method="asymptotic", use_continuity=False, alternative="less")
     z = closeness(a, b)
     from scipy.special import ndtr
 
-    assert float(ndtr(z)) == pytest.approx(found.pvalue, rel=1e-9)
+    assert float(ndtr(z)) == pytest.approx(result.pvalue, rel=1e-9)
     assert _spread(a, b) == pytest.approx(
         math.sqrt((len(a) + len(b) + 1) / (12 * len(a) * len(b))), rel=0.1 if ties else 1e-12
     )
 
 
-def copied(ours: np.ndarray, held: np.ndarray) -> Estimate:
-    return _copied(ours, held, {"n": len(ours), "varies": "samples", "protocol": {}})
+def copied(ours: np.ndarray, held_out: np.ndarray) -> Estimate:
+    return _copied(ours, held_out, {"n": len(ours), "varies": "samples", "protocol": {}})
 
 
 @pytest.mark.parametrize(("n", "copies"), [(180, 0.0), (500, 0.0), (500, 0.05), (2000, 0.0), (2000, 0.05)])
@@ -75,10 +75,10 @@ def test_the_interval_of_copied_samples_covers_the_long_run(n: int, copies: floa
     rng, hits, repeats = np.random.default_rng(0), 0, 400
     truth = 100 * (copies + (1 - copies) * 0.01)
     for _ in range(repeats):
-        held, ours = rng.exponential(size=n), rng.exponential(size=n)
+        held_out, ours = rng.exponential(size=n), rng.exponential(size=n)
         ours = np.where(rng.random(n) < copies, 1e-9 * rng.random(n), ours)
-        found = copied(ours, held)
-        hits += found.low <= truth <= found.high
+        result = copied(ours, held_out)
+        hits += result.low <= truth <= result.high
     assert 0.93 <= hits / repeats <= 0.985
 
 
@@ -86,20 +86,20 @@ def test_the_interval_of_copied_samples_covers_the_long_run(n: int, copies: floa
 def test_the_interval_of_copied_samples_is_the_bootstraps(n: int, m: int, copies: float) -> None:
     """The ends are computed; drawing resamples of the distance, and shares given it, comes to the same."""
     rng = np.random.default_rng(3)
-    held, ours = rng.exponential(size=m), rng.exponential(size=n)
+    held_out, ours = rng.exponential(size=m), rng.exponential(size=n)
     ours[: int(copies * n)] = 0.0
     rank = math.ceil(0.01 * m)
-    limits = np.sort(rng.choice(held, (4000, m)), axis=1)[:, rank - 1]
+    limits = np.sort(rng.choice(held_out, (4000, m)), axis=1)[:, rank - 1]
     hits = (ours <= limits[:, None]).sum(axis=1)
     wanted = np.quantile(rng.beta(hits + 0.5, n - hits + 0.5), [0.025, 0.975])
-    found = copied(ours, held)
-    assert [found.low, found.high] == pytest.approx(100 * wanted, rel=0.06, abs=0.1)
+    result = copied(ours, held_out)
+    assert [result.low, result.high] == pytest.approx(100 * wanted, rel=0.06, abs=0.1)
 
 
 @pytest.mark.parametrize("n", [180, 500, 2000])
 def test_copies_of_all_and_of_none_have_short_intervals(n: int) -> None:
-    held = np.random.default_rng(0).exponential(size=n) + 1.0
-    every, none = copied(np.zeros(n), held), copied(np.full(n, 99.0), held)
+    held_out = np.random.default_rng(0).exponential(size=n) + 1.0
+    every, none = copied(np.zeros(n), held_out), copied(np.full(n, 99.0), held_out)
     assert (every.value, every.high, none.value, none.low) == (100.0, 100.0, 0.0, 0.0)
     assert every.low == pytest.approx(100 - none.high)
     assert none.high < 260 / n
@@ -108,16 +108,16 @@ def test_copies_of_all_and_of_none_have_short_intervals(n: int) -> None:
 
 def test_samples_at_the_very_distance_are_within_it() -> None:
     """Distances of few values, as of binary images: those equal to the limit count in the interval, too."""
-    held = np.repeat([1.0, 2.0], 100)
-    found = copied(np.ones(200), held)
-    assert (found.value, found.high) == (100.0, 100.0)
-    assert found.low > 98
+    held_out = np.repeat([1.0, 2.0], 100)
+    result = copied(np.ones(200), held_out)
+    assert (result.value, result.high) == (100.0, 100.0)
+    assert result.low > 98
 
 
 def test_copies_among_held_out_examples_make_the_measure_missing() -> None:
-    held = np.where(np.arange(200) < 4, 0.0, 1.0)
+    held_out = np.where(np.arange(200) < 4, 0.0, 1.0)
     with pytest.raises(ValueError, match="equal a training example"):
-        _copied(np.ones(200), held, {"n": 200, "varies": "samples", "protocol": {}})
+        _copied(np.ones(200), held_out, {"n": 200, "varies": "samples", "protocol": {}})
 
 
 class Sampler:
@@ -141,8 +141,8 @@ def test_the_width_of_kernels_is_chosen_on_validation_examples() -> None:
         return Examples(np.where(rng.random((400, 1)) < 0.5, -5, 5) + sigma * rng.normal(size=(400, 1)), None, {})
 
     reference = Reference(spec=spec, test=around(2.0), validation=around(0.5), features=raw_features(spec), samples=400)
-    found = parzen_measures(Sampler(samples), reference)
-    assert found["Parzen window"].method["σ"] == pytest.approx(0.5, rel=0.15)
+    result = parzen_measures(Sampler(samples), reference)
+    assert result["Parzen window"].method["σ"] == pytest.approx(0.5, rel=0.15)
 
 
 def findings(name: str, value: float, half: float, **rest: Any) -> Findings:
@@ -175,8 +175,8 @@ def test_worse_than_guessing_is_no_better_than_guessing() -> None:
 
 def test_more_good_samples_than_the_truth_has_are_no_better() -> None:
     values, method = {"a": 100.0, "b": 99.5, "c": 98.0, "d": 90.0}, {"of the truth itself, %": 98.89}
-    found = {name: findings("good samples", v, 0.1, better="higher", method=method) for name, v in values.items()}
-    cells = rows(found)[0]["cells"]
+    result = {name: findings("good samples", v, 0.1, better="higher", method=method) for name, v in values.items()}
+    cells = rows(result)[0]["cells"]
     assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
     assert (cells["c"]["separated"], cells["d"]["separated"]) == (True, True)
 
@@ -192,12 +192,12 @@ def test_holm_by_hand() -> None:
 def test_a_single_difference_may_not_survive_the_number_of_models() -> None:
     """Each of ten is 2.2 standard errors from the best: separated alone (p = 0.028), not among ten."""
     half = 1.959963984540054 / math.sqrt(2)
-    found = {"best": findings("recall", 50.0, half, better="higher")}
-    found |= {f"m{i}": findings("recall", 50.0 - 2.2 - 0.001 * i, half, better="higher") for i in range(10)}
-    cells = rows(found)[0]["cells"]
+    result = {"best": findings("recall", 50.0, half, better="higher")}
+    result |= {f"m{i}": findings("recall", 50.0 - 2.2 - 0.001 * i, half, better="higher") for i in range(10)}
+    cells = rows(result)[0]["cells"]
     assert all(cells[f"m{i}"]["separated"] is True for i in range(10))
     assert not any(cells[f"m{i}"]["separated_holm"] for i in range(10))
-    two = rows({name: found[name] for name in ("best", "m0")})[0]["cells"]
+    two = rows({name: result[name] for name in ("best", "m0")})[0]["cells"]
     assert two["m0"]["separated_holm"] is True
 
 
@@ -251,7 +251,7 @@ def test_holm_keeps_the_chance_of_any_false_difference() -> None:
 
 
 def test_bounds_of_simulated_data_say_so() -> None:
-    found = {n: findings("BDMC upper", -80.0 - i, 1.0, varies="simulated examples") for i, n in enumerate("ab")}
-    row = rows(found)[0]
+    result = {n: findings("BDMC upper", -80.0 - i, 1.0, varies="simulated examples") for i, n in enumerate("ab")}
+    row = rows(result)[0]
     assert "simulated" in row["note"]
     assert not any(cell["best"] for cell in row["cells"].values())

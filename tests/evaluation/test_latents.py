@@ -40,7 +40,7 @@ class Scaled(Identity):
 
 def test_probes_are_those_of_scikit_learn_on_digits():
     digits = load(DataConfig(source="digits"))
-    found = latent_measures(Identity(), reference_of(digits))
+    findings = latent_measures(Identity(), reference_of(digits))
     train, test = (split.x.reshape(len(split), -1).astype(np.float64) for split in (digits.train, digits.test))
     scaler = StandardScaler().fit(train)
     probe = LogisticRegression(max_iter=500).fit(scaler.transform(train), digits.train.y)
@@ -50,11 +50,18 @@ def test_probes_are_those_of_scikit_learn_on_digits():
         ("kNN accuracy", nearest.predict(test)),
     ):
         wanted = rate(name, int((predicted == digits.test.y).sum()), len(test))
-        assert (found[name].value, found[name].low, found[name].high) == (wanted.value, wanted.low, wanted.high)
-        assert found[name].value > 90
-        assert found[name].protocol["fitted on"] == len(train)
-    assert found["linear-probe accuracy"].method["converged"]
-    assert set(MEANINGS) == {"active units", *(e.name for e in found.estimates)}  # no prior, no scale: no active units
+        assert (findings[name].value, findings[name].low, findings[name].high) == (
+            wanted.value,
+            wanted.low,
+            wanted.high,
+        )
+        assert findings[name].value > 90
+        assert findings[name].protocol["fitted on"] == len(train)
+    assert findings["linear-probe accuracy"].method["converged"]
+    assert set(MEANINGS) == {
+        "active units",
+        *(e.name for e in findings.estimates),
+    }  # no prior, no scale: no active units
 
 
 def labeled(n, seed=0, test=None):
@@ -72,11 +79,11 @@ def test_a_probe_is_fitted_on_at_most_5000_and_judged_elsewhere():
     y = rng.integers(0, 2, 300)
     x = rng.normal(size=(300, 4)).astype(np.float32)
     x[:, 0] += 4 * (1 - y)  # the test examples have the labels the other way round
-    found = latent_measures(Identity(), reference_of(labeled(6000, test=Split(x, y))))
+    findings = latent_measures(Identity(), reference_of(labeled(6000, test=Split(x, y))))
     for name in ("linear-probe accuracy", "kNN accuracy"):
-        assert found[name].protocol["fitted on"] == 5000
-        assert found[name].value < 10
-        assert found[name].n == 300
+        assert findings[name].protocol["fitted on"] == 5000
+        assert findings[name].value < 10
+        assert findings[name].n == 300
 
 
 def test_codes_of_any_scale_are_standardized_for_the_line_only():
@@ -88,12 +95,12 @@ def test_codes_of_any_scale_are_standardized_for_the_line_only():
 
 def test_active_units_are_those_whose_mean_varies():
     dataset = labeled(2000, test=Split(np.random.default_rng(1).normal(size=(2000, 4)).astype(np.float32)))
-    found = latent_measures(Scaled([1.0, 0.2, 0.05, 0.0]), reference_of(dataset))
-    units = found["active units"]  # variances 1, .04, .0025 and 0
+    findings = latent_measures(Scaled([1.0, 0.2, 0.05, 0.0]), reference_of(dataset))
+    units = findings["active units"]  # variances 1, .04, .0025 and 0
     assert (units.value, units.low, units.high) == (2, 2, 2)
     assert units.method["of"] == 4
-    np.testing.assert_allclose(found.tables["latents"]["variances"], [1, 0.04, 0.0025, 0], rtol=0.1)
-    assert [e.name for e in found.estimates] == ["active units"]  # without labels no probe
+    np.testing.assert_allclose(findings.tables["latents"]["variances"], [1, 0.04, 0.0025, 0], rtol=0.1)
+    assert [e.name for e in findings.estimates] == ["active units"]  # without labels no probe
 
 
 @pytest.mark.parametrize("distribution", ["normal", "laplace"])
@@ -104,13 +111,13 @@ def test_the_interval_of_active_units_holds_the_count_of_the_law(distribution):
     for repeat in range(200):
         rng = np.random.default_rng(repeat)
         draws = rng.normal(size=(500, 10)) if distribution == "normal" else rng.laplace(size=(500, 10)) / np.sqrt(2)
-        found = active_units(draws * deviations, Examples(draws))
-        inside += found.low <= 5 <= found.high
+        findings = active_units(draws * deviations, Examples(draws))
+        inside += findings.low <= 5 <= findings.high
         variance, fourth = (stats.moment(draws * deviations, k) for k in (2, 4))
         half = stats.norm.isf(0.05 / 10 / 2) * np.sqrt((fourth - variance**2) / 500)
-        assert found.low == (variance - half > 0.01).sum()
-        assert found.high == (variance + half > 0.01).sum()
-        width += (found.high - found.low) / 200
+        assert findings.low == (variance - half > 0.01).sum()
+        assert findings.high == (variance + half > 0.01).sum()
+        width += (findings.high - findings.low) / 200
     assert inside >= 190
     assert 2 < width < 8
 
@@ -118,9 +125,9 @@ def test_the_interval_of_active_units_holds_the_count_of_the_law(distribution):
 def test_what_is_missing_is_said_in_one_line():
     dataset = labeled(50)
     alone = Dataset(dataset.spec, *[Split(dataset.train.x, np.zeros(50, dtype=np.int64))] * 3)
-    found = latent_measures(Identity(), reference_of(alone))
-    assert not found.estimates
-    assert [(m.name, m.reason) for m in found.missing] == [
+    findings = latent_measures(Identity(), reference_of(alone))
+    assert not findings.estimates
+    assert [(m.name, m.reason) for m in findings.missing] == [
         ("linear-probe accuracy", "labels: got one class, wanted at least two to tell apart by the codes")
     ]
 

@@ -46,9 +46,9 @@ def test_the_interval_of_bits_covers_the_truth_in_95_of_100(distribution):
     covered = 0
     for repeat in range(REPEATS):
         x = draw(np.random.default_rng(repeat))
-        found = likelihood(log_prob, Examples(x), observation=observation)[1]
-        assert found.unit == "bits/dim"
-        covered += found.low <= truth <= found.high
+        findings = likelihood(log_prob, Examples(x), observation=observation)[1]
+        assert findings.unit == "bits/dim"
+        covered += findings.low <= truth <= findings.high
     assert 0.92 <= covered / REPEATS <= 0.98
 
 
@@ -67,10 +67,10 @@ def noise(n=40):
 
 
 def test_one_dequantization_draw_is_said():
-    found = likelihood_measures(Dequantized(), reference_of(noise()))
+    findings = likelihood_measures(Dequantized(), reference_of(noise()))
     for name in ("log-likelihood", "bits/dim"):
-        assert found[name].method["noise"] == "one dequantization draw"
-        assert "standard deviation between draws" not in found[name].method
+        assert findings[name].method["noise"] == "one dequantization draw"
+        assert "standard deviation between draws" not in findings[name].method
 
 
 def test_the_spread_of_draws_is_stated_in_the_units_of_the_number():
@@ -89,8 +89,8 @@ def test_the_spread_is_between_the_means_of_draws_and_not_between_examples():
         def log_prob(self, x):
             return torch.arange(len(x)) * 100.0
 
-    found = likelihood_measures(Apart(), reference_of(noise(), draws=5))["log-likelihood"]
-    assert found.method["standard deviation between draws"] == 0.0
+    findings = likelihood_measures(Apart(), reference_of(noise(), draws=5))["log-likelihood"]
+    assert findings.method["standard deviation between draws"] == 0.0
     exact = likelihood(lambda x: torch.zeros(len(x)), Examples(np.zeros((3, 2))), observation="continuous")
     assert "noise" not in exact[0].method
 
@@ -101,5 +101,5 @@ def test_one_draw_and_many_may_share_a_column():
 
 
 def test_every_measure_has_a_meaning():
-    found = likelihood_measures(Dequantized(), reference_of(noise()))
-    assert {e.name for e in found.estimates} <= set(MEANINGS)
+    findings = likelihood_measures(Dequantized(), reference_of(noise()))
+    assert {e.name for e in findings.estimates} <= set(MEANINGS)

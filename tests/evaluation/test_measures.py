@@ -28,12 +28,12 @@ def vectors(x, density=None):
     return Dataset(Spec(name="cloud", kind="vector", shape=x.shape[1:]), part, part, part, density)
 
 
-def by_name(found):
-    return {e.name: e for e in found.estimates}
+def by_name(findings):
+    return {e.name: e for e in findings.estimates}
 
 
-def reasons(found):
-    return {m.name: m.reason for m in found.missing}
+def reasons(findings):
+    return {m.name: m.reason for m in findings.missing}
 
 
 class Uniform(nn.Module):
@@ -81,27 +81,27 @@ class Linear(nn.Module):
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_uniform_noise_has_log2_levels_bits(levels):
-    found = by_name(evaluate(Uniform(levels, "discrete"), images(levels)))
-    assert found["bits/dim"].value == pytest.approx(math.log2(levels), abs=1e-12)
-    assert found["bits/dim"].kind == found["log-likelihood"].kind == "exact"
-    assert found["log-likelihood"].value == pytest.approx(-16 * math.log(levels), abs=1e-10)
+    findings = by_name(evaluate(Uniform(levels, "discrete"), images(levels)))
+    assert findings["bits/dim"].value == pytest.approx(math.log2(levels), abs=1e-12)
+    assert findings["bits/dim"].kind == findings["log-likelihood"].kind == "exact"
+    assert findings["log-likelihood"].value == pytest.approx(-16 * math.log(levels), abs=1e-10)
 
 
 def test_dequantized_is_a_bound_on_the_discrete():
-    found = by_name(evaluate(Uniform(256, "dequantized"), images()))
-    assert found["log-likelihood"].kind == "lower bound"
-    assert found["bits/dim"].kind == "upper bound"
-    assert found["bits/dim"].value == pytest.approx(8.0, abs=1e-12)
+    findings = by_name(evaluate(Uniform(256, "dequantized"), images()))
+    assert findings["log-likelihood"].kind == "lower bound"
+    assert findings["bits/dim"].kind == "upper bound"
+    assert findings["bits/dim"].value == pytest.approx(8.0, abs=1e-12)
     exact = by_name(evaluate(Uniform(256, "discrete"), images()))
-    assert found["bits/dim"].protocol == exact["bits/dim"].protocol
+    assert findings["bits/dim"].protocol == exact["bits/dim"].protocol
 
 
 def test_a_gaussian_has_its_entropy_and_no_bits():
     """The expected log-likelihood of the truth is minus its entropy; a density of vectors has no bits/dim."""
     x = np.random.default_rng(3).normal(1.0, 2.0, (20000, 5))
-    found = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x)))
-    assert "bits/dim" not in found
-    nats, entropy = found["log-likelihood"], 2.5 * math.log(2 * math.pi * math.e * 4)
+    findings = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x)))
+    assert "bits/dim" not in findings
+    nats, entropy = findings["log-likelihood"], 2.5 * math.log(2 * math.pi * math.e * 4)
     assert nats.low <= -entropy <= nats.high
     values = -(0.5 * ((x - 1.0) / 2.0) ** 2 + math.log(2.0) + 0.5 * math.log(2 * math.pi)).sum(axis=1)
     assert nats.value == pytest.approx(values.mean(), rel=1e-12)
@@ -109,8 +109,8 @@ def test_a_gaussian_has_its_entropy_and_no_bits():
 
 def test_binarized_and_image_densities_have_no_bits():
     for observation in ("binarized", "continuous"):
-        found = by_name(evaluate(Uniform(2, observation), images()))
-        assert set(found) == {"log-likelihood"}
+        findings = by_name(evaluate(Uniform(2, observation), images()))
+        assert set(findings) == {"log-likelihood"}
     distributions = {o: by_name(evaluate(Uniform(2, o), images()))["log-likelihood"] for o in ("binarized", "discrete")}
     with pytest.raises(ValueError, match="quantity is"):
         distributions["binarized"].beats(distributions["discrete"])
@@ -142,21 +142,21 @@ def test_divergence_from_a_known_density():
     truth = Gaussian(0.0, 1.0)
     x = np.random.default_rng(5).normal(size=(40000, 1)).astype(np.float32)
     density = SimpleNamespace(log_prob=lambda x: truth.log_prob(torch.as_tensor(x)))
-    found = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x, density)))["KL from truth"]
-    assert found.low <= 0.4431472 <= found.high  # KL(N(0,1) ‖ N(1,4))
+    findings = by_name(evaluate(Gaussian(1.0, 2.0), vectors(x, density)))["KL from truth"]
+    assert findings.low <= 0.4431472 <= findings.high  # KL(N(0,1) ‖ N(1,4))
     assert by_name(evaluate(truth, vectors(x, density)))["KL from truth"].value == 0.0
 
 
 def test_accuracy_reconstruction_and_psnr():
     dataset = images(levels=17, labels=True)
     model = Linear()
-    found = by_name(evaluate(model, dataset, batch_size=37))
+    findings = by_name(evaluate(model, dataset, batch_size=37))
     logits = model.line(torch.from_numpy(dataset.test.x).flatten(1).float()).double()
     y = torch.from_numpy(dataset.test.y)
-    assert found["accuracy"].value == pytest.approx(100 * (logits.argmax(1) == y).double().mean().item())
-    assert found["label loss"].value == pytest.approx(nn.functional.cross_entropy(logits, y).item())
-    assert found["squared error"].value == pytest.approx(9.0)
-    assert found["PSNR"].value == pytest.approx(10 * math.log10(16**2 / 9))
+    assert findings["accuracy"].value == pytest.approx(100 * (logits.argmax(1) == y).double().mean().item())
+    assert findings["label loss"].value == pytest.approx(nn.functional.cross_entropy(logits, y).item())
+    assert findings["squared error"].value == pytest.approx(9.0)
+    assert findings["PSNR"].value == pytest.approx(10 * math.log10(16**2 / 9))
 
 
 def test_psnr_is_averaged_over_images_not_pooled():
@@ -171,8 +171,8 @@ def test_psnr_is_averaged_over_images_not_pooled():
             z[1] += 10.0
             return z
 
-    found = by_name(evaluate(Halves(), dataset))["PSNR"]
-    assert found.value == pytest.approx((10 * math.log10(255**2) + 10 * math.log10(255**2 / 100)) / 2)
+    findings = by_name(evaluate(Halves(), dataset))["PSNR"]
+    assert findings.value == pytest.approx((10 * math.log10(255**2) + 10 * math.log10(255**2 / 100)) / 2)
 
 
 def test_model_is_left_as_it_was():
@@ -219,17 +219,17 @@ def test_noise_is_a_function_of_the_seed():
 
 def test_draws_are_averaged_and_said():
     dataset = images()
-    found = by_name(evaluate(Noisy(), dataset, draws=20))["log-likelihood"]
+    findings = by_name(evaluate(Noisy(), dataset, draws=20))["log-likelihood"]
     single = by_name(evaluate(Noisy(), dataset))["log-likelihood"]
-    assert found.method["draws"] == 20
-    assert found.high - found.low < 0.4 * (single.high - single.low)
+    assert findings.method["draws"] == 20
+    assert findings.high - findings.low < 0.4 * (single.high - single.low)
 
 
 def test_limit_is_drawn_and_said():
-    found = by_name(evaluate(Uniform(256, "discrete"), images(), limit=10))["bits/dim"]
-    assert found.n == 10
-    assert found.protocol["examples"] == 10
-    assert found.protocol["of"] == 300
+    findings = by_name(evaluate(Uniform(256, "discrete"), images(), limit=10))["bits/dim"]
+    assert findings.n == 10
+    assert findings.protocol["examples"] == 10
+    assert findings.protocol["of"] == 300
     with pytest.raises(ValueError, match="limit: got 0"):
         evaluate(Uniform(256, "discrete"), images(), limit=0)
 
@@ -247,9 +247,9 @@ def test_a_model_without_abilities_cannot_be_measured():
     ],
 )
 def test_a_measure_that_cannot_be_had_says_why(model, words):
-    found = evaluate(model, images())
-    assert not found.estimates
-    assert reasons(found)["likelihood"].startswith(words)
+    findings = evaluate(model, images())
+    assert not findings.estimates
+    assert reasons(findings)["likelihood"].startswith(words)
 
 
 def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
@@ -259,15 +259,15 @@ def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
         def log_prob(self, x):
             raise RuntimeError("no\nmemory")
 
-    found = evaluate(Broken(), images(labels=True))
-    assert reasons(found) == {"likelihood": "RuntimeError: no memory"}
-    assert {"accuracy", "PSNR"} <= by_name(found).keys()
+    findings = evaluate(Broken(), images(labels=True))
+    assert reasons(findings) == {"likelihood": "RuntimeError: no memory"}
+    assert {"accuracy", "PSNR"} <= by_name(findings).keys()
 
 
 def test_values_must_be_one_an_example():
     model = OnlyElbo(lambda x: x)
-    found = evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
-    assert reasons(found)["likelihood"].startswith("elbo: got values of shape (5, 2), wanted (5,)")
+    findings = evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
+    assert reasons(findings)["likelihood"].startswith("elbo: got values of shape (5, 2), wanted (5,)")
 
 
 def test_sums_are_in_float64():
@@ -283,8 +283,8 @@ def test_sums_are_in_float64():
 
 
 def test_the_split_is_said():
-    found = evaluate(Linear(), images(labels=True), split="validation")
-    judged = [e for e in found if e.name != "parameters"]
+    findings = evaluate(Linear(), images(labels=True), split="validation")
+    judged = [e for e in findings if e.name != "parameters"]
     assert {e.varies for e in judged} == {"validation examples"}
     assert {e.protocol["split"] for e in judged} == {"validation"}
 
@@ -312,9 +312,9 @@ def test_a_property_that_raises_takes_no_other_measure_down():
             return x
 
     x = np.random.default_rng(0).normal(size=(50, 2))
-    found = evaluate(Broken(), vectors(x))
-    assert found["log-likelihood"].value == pytest.approx(float(Gaussian().log_prob(torch.from_numpy(x)).mean()))
-    assert set(reasons(found).values()) == {"RuntimeError: no prior today"}
+    findings = evaluate(Broken(), vectors(x))
+    assert findings["log-likelihood"].value == pytest.approx(float(Gaussian().log_prob(torch.from_numpy(x)).mean()))
+    assert set(reasons(findings).values()) == {"RuntimeError: no prior today"}
 
 
 def test_every_ability_is_of_some_model_and_some_group():

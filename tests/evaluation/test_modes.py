@@ -33,9 +33,9 @@ def measured(x, distribution):
 
 def test_the_truth_finds_all():
     distribution = density("eight-gaussians")
-    found = measured(distribution.sample(400), distribution)
-    assert str(found["modes found"]) == "8 of 8 modes"
-    good = found["good samples"]
+    findings = measured(distribution.sample(400), distribution)
+    assert str(findings["modes found"]) == "8 of 8 modes"
+    good = findings["good samples"]
     assert good.low <= 100 * stats.chi2.cdf(9, 2) <= good.high
     assert good.method["of the truth itself, %"] == pytest.approx(98.89, abs=0.01)
     assert (good.n, good.varies, good.protocol["radius"]) == (400, "samples", "3 standard deviations of the mode")
@@ -48,8 +48,8 @@ def test_lost_modes_and_bad_samples_are_counted():
     x = np.concatenate([means[np.arange(100) % 5], np.zeros((20, 2), dtype=np.float32)])
     x[0] = means[7] + [0.0, 0.89]  # a single one, within 3 · 0.3
     x[1] = means[6] + [0.0, 0.91]
-    found = measured(x, distribution)
-    modes, good = found["modes found"], found["good samples"]
+    findings = measured(x, distribution)
+    modes, good = findings["modes found"], findings["good samples"]
     assert (modes.value, modes.unit, modes.better) == (6.0, "of 8 modes", "higher")
     assert modes.low < 6 <= modes.high <= 8  # the single one might be missed
     assert good.value == pytest.approx(100 * 99 / 120)
@@ -59,12 +59,12 @@ def test_lost_modes_and_bad_samples_are_counted():
 def test_a_single_mode_has_good_samples_and_low_recall():
     distribution = density("grid-gaussians")
     x = (np.random.default_rng(0).standard_normal((300, 2)) * 0.15).astype(np.float32)
-    found, truth = measured(x, distribution), measured(distribution.sample(300), distribution)
-    assert str(found["modes found"]) == "1 of 25 modes"
+    findings, truth = measured(x, distribution), measured(distribution.sample(300), distribution)
+    assert str(findings["modes found"]) == "1 of 25 modes"
     assert str(truth["modes found"]) == "25 of 25 modes"
-    assert found["good samples"].value > 97
+    assert findings["good samples"].value > 97
     for name in ("recall", "coverage"):
-        assert truth[name].beats(found[name])
+        assert truth[name].beats(findings[name])
 
 
 def test_the_nearest_mode_is_in_its_own_deviations():

@@ -35,22 +35,22 @@ def slow(real, fake, k):
 def test_is_its_definition(k, tile, monkeypatch):
     monkeypatch.setattr(rooms, "TILE", tile)
     real, fake = normal(40, 3), normal(30, 3, seed=1, mean=0.8, std=0.7)
-    found = prdc(real, fake, k)
-    assert found == pytest.approx(slow(real.numpy(), fake.numpy(), k), abs=1e-12)
-    assert 0 < found.precision < 1 or 0 < found.recall < 1
+    findings = prdc(real, fake, k)
+    assert findings == pytest.approx(slow(real.numpy(), fake.numpy(), k), abs=1e-12)
+    assert 0 < findings.precision < 1 or 0 < findings.recall < 1
 
 
 @pytest.mark.parametrize("tile", [1000, 3])
 def test_without_each_block_is_that_of_the_rest(tile, monkeypatch):
     monkeypatch.setattr(rooms, "TILE", tile)
     real, fake, blocks = normal(43, 3), normal(35, 3, seed=1, mean=0.8, std=0.7), 4
-    found = prdc_left_out(real, fake, 3, blocks)
-    assert len(found) == 1 + blocks
-    assert found[0] == pytest.approx(slow(real.numpy(), fake.numpy(), 3), abs=1e-12)
+    findings = prdc_left_out(real, fake, 3, blocks)
+    assert len(findings) == 1 + blocks
+    assert findings[0] == pytest.approx(slow(real.numpy(), fake.numpy(), 3), abs=1e-12)
     for block in range(blocks):
         rest = [z[torch.arange(len(z)) % blocks != block].numpy() for z in (real, fake)]
-        assert found[1 + block] == pytest.approx(slow(*rest, 3), abs=1e-12)
-    assert len(set(found)) > 2
+        assert findings[1 + block] == pytest.approx(slow(*rest, 3), abs=1e-12)
+    assert len(set(findings)) > 2
 
 
 @pytest.mark.parametrize(("d", "k"), [(3, 3), (2, 1), (2, 3)])
@@ -58,15 +58,15 @@ def test_on_a_lattice_where_distances_are_equal(d, k):
     random = np.random.default_rng(0)
     real, fake = (random.integers(0, 4, (60, d)).astype(float) for _ in range(2))
     fake += d * (fake == 3)
-    found = prdc(*(torch.from_numpy(z) / 255 + 1.7 for z in (real, fake)), k=k)
-    assert found == pytest.approx(slow(real, fake, k), abs=1e-12)
+    findings = prdc(*(torch.from_numpy(z) / 255 + 1.7 for z in (real, fake)), k=k)
+    assert findings == pytest.approx(slow(real, fake, k), abs=1e-12)
 
 
 def test_copies():
     x = normal(200, 3, mean=1e3)
     x[:20] = x[0]
-    found = prdc(x, x)
-    assert (found.precision, found.recall, found.coverage) == (1.0, 1.0, 1.0)
+    findings = prdc(x, x)
+    assert (findings.precision, findings.recall, findings.coverage) == (1.0, 1.0, 1.0)
     repeated = normal(10, 50, mean=3.0).repeat(6, 1)  # every ball is a point
     assert prdc(repeated, repeated[torch.arange(59, -1, -3)]) == pytest.approx((1.0, 1.0, 1.2, 1.0))
     constant = torch.ones(60, 3)
@@ -104,5 +104,5 @@ def test_missing_modes_are_seen():
 def test_far_copies_in_both_in_any_unit(far, factor):
     """Copies at one far point have balls of radius 0; the balls of all others are as without them."""
     real, fake = (torch.cat([z, torch.full((4, 3), far)]) for z in (normal(40, 3), normal(30, 3, seed=1, mean=0.8)))
-    found = prdc(factor * real, factor * fake, 3)
-    assert found == pytest.approx(slow(real.numpy(), fake.numpy(), 3), abs=1e-12)
+    findings = prdc(factor * real, factor * fake, 3)
+    assert findings == pytest.approx(slow(real.numpy(), fake.numpy(), 3), abs=1e-12)

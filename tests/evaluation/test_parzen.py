@@ -35,13 +35,13 @@ def splits(spec, x, thirds=3):
 def test_the_density_is_its_definition_and_that_of_scikit_learn(sigma):
     rng = np.random.default_rng(0)
     samples, x = rng.normal(100, 2, (1500, 5)), rng.normal(100, 2, (700, 5))
-    found = parzen_log_density(torch.from_numpy(x), torch.from_numpy(samples), sigma)
+    findings = parzen_log_density(torch.from_numpy(x), torch.from_numpy(samples), sigma)
     kernels = -0.5 * cdist(x, samples, "sqeuclidean") / sigma**2
     wanted = logsumexp(kernels, axis=1) - math.log(1500) - 5 * math.log(sigma * math.sqrt(2 * math.pi))
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(findings, wanted, rtol=1e-6, atol=1e-6)
     if sigma >= 1:  # where a point is many widths from every sample, scikit-learn's trees underflow
         known = KernelDensity(bandwidth=sigma).fit(samples).score_samples(x)
-        np.testing.assert_allclose(found, known, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(findings, known, rtol=1e-6, atol=1e-6)
 
 
 def test_images_are_pixels_in_the_unit_interval():
@@ -50,12 +50,12 @@ def test_images_are_pixels_in_the_unit_interval():
     spec = Spec(name="noise", kind="image", shape=(1, 2, 3), levels=17)
     dataset = splits(spec, x)
     samples = rng.integers(0, 17, (200, 1, 2, 3)).astype(np.uint8)
-    found = parzen_measures(Replay(samples), reference_of(dataset, samples=200))["Parzen window"]
-    sigma = found.method["σ"]
+    findings = parzen_measures(Replay(samples), reference_of(dataset, samples=200))["Parzen window"]
+    sigma = findings.method["σ"]
     kernel = KernelDensity(bandwidth=sigma).fit(samples.reshape(200, 6) / 16)
-    assert found.value == pytest.approx(kernel.score_samples(dataset.test.x.reshape(-1, 6) / 16).mean(), abs=1e-6)
-    assert "pixels in [0, 1]" in found.protocol["quantity"]
-    assert (found.kind, found.protocol["samples"], found.n) == ("estimate", 200, 30)
+    assert findings.value == pytest.approx(kernel.score_samples(dataset.test.x.reshape(-1, 6) / 16).mean(), abs=1e-6)
+    assert "pixels in [0, 1]" in findings.protocol["quantity"]
+    assert (findings.kind, findings.protocol["samples"], findings.n) == ("estimate", 200, 30)
     # the width is the best on the validation examples, to 1 %
     fitted = {
         s: KernelDensity(bandwidth=s).fit(samples.reshape(200, 6) / 16)

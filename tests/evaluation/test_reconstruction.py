@@ -42,11 +42,11 @@ def ssim(x, y, side, peak):
 def test_similarity_is_its_definition(size, side, channels):
     x = smooth(5, size, channels=channels)
     noise = np.random.default_rng(1).normal(0, 20, x.shape)
-    found = similarity(lambda x: x + torch.from_numpy(noise), Examples(x), peak=255)
+    findings = similarity(lambda x: x + torch.from_numpy(noise), Examples(x), peak=255)
     wanted = ssim(x.astype(np.float64), x + noise, side, 255)
-    np.testing.assert_allclose(found.parts, wanted, rtol=1e-6)
-    assert found.value == pytest.approx(wanted.mean(), rel=1e-6)
-    assert found.protocol["window"].startswith(f"{side}×{side} Gaussian")
+    np.testing.assert_allclose(findings.parts, wanted, rtol=1e-6)
+    assert findings.value == pytest.approx(wanted.mean(), rel=1e-6)
+    assert findings.protocol["window"].startswith(f"{side}×{side} Gaussian")
     assert similarity(lambda x: x, Examples(x), peak=255).value == pytest.approx(1.0)
 
 
@@ -87,11 +87,11 @@ def test_an_invertible_model_has_no_error_and_no_reconstructions():
 
 def test_measures_and_pictures_of_an_autoencoder():
     dataset = images()
-    found = reconstruction_measures(Coder(3.4), reference_of(dataset, batch_size=7))
-    assert {e.name for e in found.estimates} == set(MEANINGS)
-    assert found["squared error"].value == pytest.approx(3.4**2, rel=1e-5)
-    assert found["PSNR"].value == pytest.approx(20 * math.log10(255 / 3.4), rel=1e-5)
-    pairs = found.figure("reconstructions").values
+    findings = reconstruction_measures(Coder(3.4), reference_of(dataset, batch_size=7))
+    assert {e.name for e in findings.estimates} == set(MEANINGS)
+    assert findings["squared error"].value == pytest.approx(3.4**2, rel=1e-5)
+    assert findings["PSNR"].value == pytest.approx(20 * math.log10(255 / 3.4), rel=1e-5)
+    pairs = findings.figure("reconstructions").values
     assert pairs.shape == (8, 2, 1, 8, 8)
     assert pairs.dtype == np.uint8
     wanted = np.clip(pairs[:, 0].astype(int) + 3, 0, 255)  # 3.4 rounded, and within the levels
@@ -103,13 +103,13 @@ def test_measures_and_pictures_of_an_autoencoder():
 
 def test_interpolations_begin_and_end_at_examples():
     dataset = images()
-    found = reconstruction_measures(Coder(), reference_of(dataset)).figure("interpolations").values
-    assert found.shape == (4, 8, 1, 8, 8)
-    ends = found[:, [0, -1]].reshape(8, 1, 8, 8)
+    findings = reconstruction_measures(Coder(), reference_of(dataset)).figure("interpolations").values
+    assert findings.shape == (4, 8, 1, 8, 8)
+    ends = findings[:, [0, -1]].reshape(8, 1, 8, 8)
     assert all(any(np.array_equal(one, x) for x in dataset.test.x) for one in ends)
     assert len({one.tobytes() for one in ends}) == 8
     # without a distribution of the codes along straight lines
-    np.testing.assert_allclose(found[:, 3], found[:, 0] * (4 / 7) + found[:, -1] * (3 / 7), atol=0.5001)
+    np.testing.assert_allclose(findings[:, 3], findings[:, 0] * (4 / 7) + findings[:, -1] * (3 / 7), atol=0.5001)
 
 
 def test_a_decoder_without_encoder_goes_between_draws_of_its_prior():
@@ -119,9 +119,9 @@ def test_a_decoder_without_encoder_goes_between_draws_of_its_prior():
         def decode(self, z):
             return z.norm(dim=1)[:, None, None, None].expand(len(z), 1, 8, 8) * 10
 
-    found = reconstruction_measures(Generator(), reference_of(images()))
-    assert not found.estimates
-    rows = found.figure("interpolations").values[:, :, 0, 0, 0] / 10.0
+    findings = reconstruction_measures(Generator(), reference_of(images()))
+    assert not findings.estimates
+    rows = findings.figure("interpolations").values[:, :, 0, 0, 0] / 10.0
     assert rows.shape == (4, 8)
     assert rows.min() > 6  # a straight line would pass at 8/√2, where no draw is
 
@@ -138,16 +138,16 @@ def test_a_vae_on_digits():
     dataset = load(DataConfig(source="digits"))
     model = build(RunConfig(recipe="vae", data=DataConfig(source="digits")), dataset.spec).model
     with frozen(model):
-        found = reconstruction_measures(model, reference_of(dataset))
-    assert [e.name for e in found.estimates] == ["squared error", "PSNR", "SSIM"]
-    assert found.figure("reconstructions").values.max() <= 16
-    assert -0.2 < found["SSIM"].value < 0.5  # untrained: the mean of the data
-    assert found["SSIM"].protocol["window"] == "7×7 Gaussian, σ = 0.955"
+        findings = reconstruction_measures(model, reference_of(dataset))
+    assert [e.name for e in findings.estimates] == ["squared error", "PSNR", "SSIM"]
+    assert findings.figure("reconstructions").values.max() <= 16
+    assert -0.2 < findings["SSIM"].value < 0.5  # untrained: the mean of the data
+    assert findings["SSIM"].protocol["window"] == "7×7 Gaussian, σ = 0.955"
 
 
 def test_what_is_missing_is_said_in_one_line():
-    found = reconstruction_measures(Coder(), reference_of(images(1)))
-    assert [(m.name, m.reason) for m in found.missing] == [
+    findings = reconstruction_measures(Coder(), reference_of(images(1)))
+    assert [(m.name, m.reason) for m in findings.missing] == [
         ("interpolations", "codes: got 1 of torch.float32, wanted at least two of real numbers")
     ]
     with pytest.raises(ValueError, match="wanted at least 3×3 for a window"):

@@ -85,40 +85,40 @@ def test_a_right_model_and_a_wrong_one():
 
 
 def test_what_an_estimate_says_of_itself():
-    found = measured(Sampler(mean=1.0), cloud())
-    assert {e.kind for e in found} == {"estimate"}
-    assert {e.varies for e in found} == {"samples"}
-    assert {e.n for e in found} == {600}
-    told = {"features": "standardized columns", "n_real": 600, "n_fake": 600, "seed": 0, "split": "test"}
-    assert all(told.items() <= e.protocol.items() for e in found)
-    assert found["coverage"].protocol["k"] == 5
-    lower = {e.name for e in found if e.better == "lower"}
+    findings = measured(Sampler(mean=1.0), cloud())
+    assert {e.kind for e in findings} == {"estimate"}
+    assert {e.varies for e in findings} == {"samples"}
+    assert {e.n for e in findings} == {600}
+    text = {"features": "standardized columns", "n_real": 600, "n_fake": 600, "seed": 0, "split": "test"}
+    assert all(text.items() <= e.protocol.items() for e in findings)
+    assert findings["coverage"].protocol["k"] == 5
+    lower = {e.name for e in findings if e.better == "lower"}
     assert lower == {*NEAR, "C2ST accuracy", "copied samples"}
     units = {"Fréchet distance": "units²", "W1": "units", "precision": "%", "KID": "", "MMD²": "", "data copying": "σ"}
-    assert all(found[name].unit == unit for name, unit in units.items())
+    assert all(findings[name].unit == unit for name, unit in units.items())
     for name in ("precision", "recall", "coverage"):
-        wilson = rate(name, round(6 * found[name].value), 600)
-        assert found[name].low <= wilson.low < wilson.high <= found[name].high
+        wilson = rate(name, round(6 * findings[name].value), 600)
+        assert findings[name].low <= wilson.low < wilson.high <= findings[name].high
     for name in ("Fréchet distance", "KID", "MMD²", "sliced W1", "precision", "density", "coverage"):
-        assert "jackknife" in found[name].method["interval"]
-        assert len(found[name].parts) == 10  # two models are paired by them
+        assert "jackknife" in findings[name].method["interval"]
+        assert len(findings[name].parts) == 10  # two models are paired by them
 
 
 def test_values_are_those_of_the_functions():
     dataset, model = cloud(), Sampler(mean=0.5, std=1.5)
     reference = reference_of(dataset)
-    found = sample_measures(model, reference)
+    findings = sample_measures(model, reference)
     x = torch.from_numpy(dataset.test.x).double()
     y = drawn(model, 600, dataset.spec, reference.test, 0).double()
-    assert found["Fréchet distance"].value == pytest.approx(frechet(Moments.of(x), Moments.of(y)), rel=1e-9)
-    assert found["W1"].value == pytest.approx(wasserstein(x, y).value, rel=1e-9)
-    bandwidth = found["MMD²"].method["bandwidth"]
-    assert found["MMD²"].value == pytest.approx(mmd2(x, y, bandwidth=bandwidth, permutations=0).value, rel=1e-9)
+    assert findings["Fréchet distance"].value == pytest.approx(frechet(Moments.of(x), Moments.of(y)), rel=1e-9)
+    assert findings["W1"].value == pytest.approx(wasserstein(x, y).value, rel=1e-9)
+    bandwidth = findings["MMD²"].method["bandwidth"]
+    assert findings["MMD²"].value == pytest.approx(mmd2(x, y, bandwidth=bandwidth, permutations=0).value, rel=1e-9)
     wanted = prdc(x, y)
-    assert [found[name].value for name in ("precision", "recall", "coverage")] == pytest.approx(
+    assert [findings[name].value for name in ("precision", "recall", "coverage")] == pytest.approx(
         [100 * wanted.precision, 100 * wanted.recall, 100 * wanted.coverage]
     )
-    assert found["density"].value == pytest.approx(wanted.density)
+    assert findings["density"].value == pytest.approx(wanted.density)
 
 
 def test_every_measure_has_a_meaning():
@@ -134,9 +134,9 @@ def test_every_measure_has_a_meaning():
 def test_columns_are_standardized():
     a = measured(Sampler(), cloud())
     b = measured(Sampler(mean=7.0, std=100.0), cloud(mean=(7.0, 7.0), std=(100.0, 100.0)))
-    for found in a:
-        if found.name not in ("C2ST accuracy", "data copying", "copied samples"):  # by ranks, which rounding moves
-            assert b[found.name].value == pytest.approx(found.value, rel=1e-3, abs=1e-5)
+    for findings in a:
+        if findings.name not in ("C2ST accuracy", "data copying", "copied samples"):  # by ranks, which rounding moves
+            assert b[findings.name].value == pytest.approx(findings.value, rel=1e-3, abs=1e-5)
 
 
 def test_pixels():
@@ -148,15 +148,15 @@ def test_pixels():
         def sample(self, n, generator=None):
             return torch.zeros(n, 1, 4, 4, dtype=torch.uint8)
 
-    found = measured(Black(), dataset)
+    findings = measured(Black(), dataset)
     pixels = x.reshape(100, -1) / 16
     wanted = (pixels.mean(0) ** 2).sum() + pixels.var(0, ddof=1).sum()
-    assert found["Fréchet distance"].value == pytest.approx(wanted, rel=1e-10)
-    assert found["Fréchet distance"].protocol["features"] == "pixels"
-    assert found["W1"].value == pytest.approx(np.linalg.norm(pixels, axis=1).mean(), rel=1e-10)
-    assert found["coverage"].value == found["recall"].value == 0.0
-    assert found["coverage"].high > 1.0  # Wilson's: none of 100 is not "none ever"
-    assert found["C2ST accuracy"].value == 100.0
+    assert findings["Fréchet distance"].value == pytest.approx(wanted, rel=1e-10)
+    assert findings["Fréchet distance"].protocol["features"] == "pixels"
+    assert findings["W1"].value == pytest.approx(np.linalg.norm(pixels, axis=1).mean(), rel=1e-10)
+    assert findings["coverage"].value == findings["recall"].value == 0.0
+    assert findings["coverage"].high > 1.0  # Wilson's: none of 100 is not "none ever"
+    assert findings["C2ST accuracy"].value == 100.0
 
 
 def test_digits_with_a_networks_features():
@@ -165,13 +165,13 @@ def test_digits_with_a_networks_features():
     features = Features("a small network", lambda x: network(x.float() / 16))
     digits = load(DataConfig(source="digits"))
     real = SimpleNamespace(sample=lambda n, generator=None: torch.from_numpy(digits.validation.x[:n]))
-    found = measured(real, digits, features=features)
-    assert [e.name for e in found] == ALWAYS
-    assert {e.protocol["features"] for e in found} == {"a small network"}
+    findings = measured(real, digits, features=features)
+    assert [e.name for e in findings] == ALWAYS
+    assert {e.protocol["features"] for e in findings} == {"a small network"}
     noise = measured(Sampler((1, 8, 8), mean=5.0, std=6.0, levels=17), digits, features=features)
-    assert all(found[name].beats(noise[name]) for name in [*NEAR, "C2ST accuracy"])
-    assert found["C2ST accuracy"].low < 50
-    assert found.figure("samples").values.shape == (64, 1, 8, 8)
+    assert all(findings[name].beats(noise[name]) for name in [*NEAR, "C2ST accuracy"])
+    assert findings["C2ST accuracy"].low < 50
+    assert findings.figure("samples").values.shape == (64, 1, 8, 8)
 
 
 # how many, and of which seed
@@ -179,21 +179,21 @@ def test_digits_with_a_networks_features():
 
 @pytest.mark.parametrize("n", [300, 900])
 def test_fewer_or_more_samples_than_examples(n):
-    found = measured(Sampler(), cloud(), samples=n)
-    told = {e.name: (e.n, e.protocol["n_real"], e.protocol["n_fake"]) for e in found}
+    findings = measured(Sampler(), cloud(), samples=n)
+    text = {e.name: (e.n, e.protocol["n_real"], e.protocol["n_fake"]) for e in findings}
     paired = min(n, 600)
-    assert told.pop("W1") == (paired, paired, paired)
-    assert told.pop("C2ST accuracy") == (paired, paired, paired)
-    assert set(told.values()) == {(n, 600, n)}
-    assert not found.missing
-    assert found["MMD²"].low < 0 < found["MMD²"].high
+    assert text.pop("W1") == (paired, paired, paired)
+    assert text.pop("C2ST accuracy") == (paired, paired, paired)
+    assert set(text.values()) == {(n, 600, n)}
+    assert not findings.missing
+    assert findings["MMD²"].low < 0 < findings["MMD²"].high
 
 
 def test_many_samples_are_streamed_and_few_are_kept():
-    found = measured(Sampler(), cloud(400), samples=6000, batch_size=1000)
-    assert found["Fréchet distance"].n == 6000
-    assert found["precision"].n == found["KID"].n == 5000
-    assert found["W1"].n == found["C2ST accuracy"].n == 400
+    findings = measured(Sampler(), cloud(400), samples=6000, batch_size=1000)
+    assert findings["Fréchet distance"].n == 6000
+    assert findings["precision"].n == findings["KID"].n == 5000
+    assert findings["W1"].n == findings["C2ST accuracy"].n == 400
 
 
 def test_samples_are_a_function_of_the_seed_and_the_model_is_still():
@@ -207,20 +207,20 @@ def test_samples_are_a_function_of_the_seed_and_the_model_is_still():
 
 def test_the_model_may_be_any_object():
     plain = SimpleNamespace(sample=lambda n, generator=None: torch.randn(n, 2, generator=generator))
-    found = measured(plain, cloud(200))
-    assert found.estimates == measured(Sampler().eval(), cloud(200)).estimates
+    findings = measured(plain, cloud(200))
+    assert findings.estimates == measured(Sampler().eval(), cloud(200)).estimates
 
 
 # broken
 
 
-def reasons(found):
-    return {m.name: m.reason for m in found.missing}
+def reasons(findings):
+    return {m.name: m.reason for m in findings.missing}
 
 
 def test_what_has_no_measure():
-    found = sample_measures(Sampler(), SimpleNamespace(spec=SimpleNamespace(kind="tokens"), density=None))
-    assert (found.estimates, found.missing) == ([], [])
+    findings = sample_measures(Sampler(), SimpleNamespace(spec=SimpleNamespace(kind="tokens"), density=None))
+    assert (findings.estimates, findings.missing) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_what_has_no_measure():
     ],
 )
 def test_without_samples_every_measure_is_missing(model, settings, examples, reason):
-    found = measured(model, cloud(examples), **settings)
-    assert found.estimates == []
-    assert reasons(found) == dict.fromkeys(ALWAYS, reason)
-    assert found.figures == []
+    findings = measured(model, cloud(examples), **settings)
+    assert findings.estimates == []
+    assert reasons(findings) == dict.fromkeys(ALWAYS, reason)
+    assert findings.figures == []
 
 
 def test_a_few_samples_that_are_not_finite():
@@ -246,8 +246,8 @@ def test_a_few_samples_that_are_not_finite():
             x[:1] = math.inf
             return x
 
-    found = measured(Broken(), cloud(100), batch_size=40)
-    assert reasons(found) == dict.fromkeys(ALWAYS, "sample: 3 of 100 samples are not finite")
+    findings = measured(Broken(), cloud(100), batch_size=40)
+    assert reasons(findings) == dict.fromkeys(ALWAYS, "sample: 3 of 100 samples are not finite")
 
 
 def test_a_model_that_raises_loses_nothing_else():
@@ -260,35 +260,35 @@ def test_a_model_that_raises_loses_nothing_else():
         def log_prob(self, x):
             return -0.5 * x.square().sum(dim=1)
 
-    found = evaluate(Raises(), cloud(100))
-    assert found["log-likelihood"].n == 100
-    assert {name: reasons(found)[name] for name in ALWAYS} == dict.fromkeys(ALWAYS, "RuntimeError: no memory")
+    findings = evaluate(Raises(), cloud(100))
+    assert findings["log-likelihood"].n == 100
+    assert {name: reasons(findings)[name] for name in ALWAYS} == dict.fromkeys(ALWAYS, "RuntimeError: no memory")
 
 
 def test_fewer_samples_than_features():
     spec = Spec(name="wide", kind="vector", shape=(50,))
     parts = [Split(normal(40, 50, seed=i).float().numpy()) for i in range(3)]
-    found = measured(Sampler((50,)), Dataset(spec, *parts))
-    assert set(reasons(found)) == {"Fréchet distance (n→∞)"}
-    assert [e.name for e in found] == [name for name in ALWAYS if name != "Fréchet distance (n→∞)"]
-    assert 0 < found["Fréchet distance"].low < found["Fréchet distance"].high < 200
+    findings = measured(Sampler((50,)), Dataset(spec, *parts))
+    assert set(reasons(findings)) == {"Fréchet distance (n→∞)"}
+    assert [e.name for e in findings] == [name for name in ALWAYS if name != "Fréchet distance (n→∞)"]
+    assert 0 < findings["Fréchet distance"].low < findings["Fréchet distance"].high < 200
 
 
 def test_twenty_examples_are_enough():
-    found = measured(Sampler(), cloud(20))
-    assert [e.name for e in found] == ALWAYS
-    assert all(math.isfinite(e.value) for e in found)
+    findings = measured(Sampler(), cloud(20))
+    assert [e.name for e in findings] == ALWAYS
+    assert all(math.isfinite(e.value) for e in findings)
 
 
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_constant_features(value):
     part = Split(np.zeros((100, 2), dtype=np.float32))
     dataset = Dataset(Spec(name="dark", kind="vector", shape=(2,)), part, part, part)
-    found = measured(Sampler(mean=value, std=0.0), dataset)
+    findings = measured(Sampler(mean=value, std=0.0), dataset)
     wanted = {"precision", "recall", "density", "coverage", "copied samples"}
-    assert {m.name for m in found.missing} == wanted
-    assert "at distance 0" in found.missing[0].reason
-    assert found["Fréchet distance"].value == pytest.approx(2 * value**2)
-    assert found["W1"].value == pytest.approx(math.sqrt(2) * value)
-    assert found["C2ST accuracy"].value == (100.0 if value else 50.0)
-    assert found["data copying"].value == 0.0
+    assert {m.name for m in findings.missing} == wanted
+    assert "at distance 0" in findings.missing[0].reason
+    assert findings["Fréchet distance"].value == pytest.approx(2 * value**2)
+    assert findings["W1"].value == pytest.approx(math.sqrt(2) * value)
+    assert findings["C2ST accuracy"].value == (100.0 if value else 50.0)
+    assert findings["data copying"].value == 0.0

@@ -31,8 +31,8 @@ def quantiles(n, mean=0.0, std=1.0):
 @pytest.mark.oracle("O42")
 def test_w1_of_two_gaussians():
     # W1(N(0,1), N(0,4)) = E|Z| = √(2/π)
-    found = wasserstein_1d(quantiles(200_000), quantiles(200_000, std=2.0)).item()
-    assert found == pytest.approx(0.7978846, abs=2e-5)
+    findings = wasserstein_1d(quantiles(200_000), quantiles(200_000, std=2.0)).item()
+    assert findings == pytest.approx(0.7978846, abs=2e-5)
     sampled = wasserstein_1d(normal(100_000, 1), normal(100_000, 1, seed=1, std=2.0)).item()
     assert sampled == pytest.approx(0.7978846, abs=0.02)
 
@@ -55,19 +55,19 @@ def test_sliced_w1_of_a_shift(d):
     # along θ a shift by v is |⟨θ, v⟩|, of mean |v| Γ(d/2) / (√π Γ((d+1)/2))
     x = normal(20, d)
     generator = torch.Generator().manual_seed(0)
-    found = sliced_wasserstein(x, x + 2.0, projections=20_000, generator=generator)
+    findings = sliced_wasserstein(x, x + 2.0, projections=20_000, generator=generator)
     wanted = 2 * math.sqrt(d) * math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
-    assert found == pytest.approx(wanted, rel=0.02)
+    assert findings == pytest.approx(wanted, rel=0.02)
 
 
 @pytest.mark.parametrize(("n", "m"), [(30, 30), (30, 41)])
 def test_sliced_w1_is_that_along_each_direction(n, m):
     x, y = normal(n, 4, mean=1e4), normal(m, 4, seed=1, mean=1e4 + 0.3)  # far from 0, where float32 is coarse
-    found = sliced_wasserstein(x, y, projections=15, generator=torch.Generator().manual_seed(2))
+    findings = sliced_wasserstein(x, y, projections=15, generator=torch.Generator().manual_seed(2))
     ways = torch.randn(15, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     ways = ways / ways.norm(dim=1, keepdim=True)
     wanted = np.mean([stats.wasserstein_distance(x @ way, y @ way) for way in ways])
-    assert found == pytest.approx(wanted, rel=1e-5)
+    assert findings == pytest.approx(wanted, rel=1e-5)
 
 
 # in more dimensions
@@ -77,11 +77,11 @@ def test_exact_w1_is_the_best_assignment():
     x, y = normal(60, 5), normal(60, 5, seed=1, mean=0.5)
     costs = torch.cdist(x, y).numpy()
     rows, columns = optimize.linear_sum_assignment(costs)
-    found = wasserstein(x, y)
-    assert found.value == pytest.approx(costs[rows, columns].mean(), rel=1e-10)
+    findings = wasserstein(x, y)
+    assert findings.value == pytest.approx(costs[rows, columns].mean(), rel=1e-10)
     # the potentials: feasible, and as high as the distance, so both are the best
-    assert (found.of_x[:, None] + found.of_y <= costs + 1e-10).all()
-    assert found.of_x.mean() + found.of_y.mean() == pytest.approx(found.value, rel=1e-10)
+    assert (findings.of_x[:, None] + findings.of_y <= costs + 1e-10).all()
+    assert findings.of_x.mean() + findings.of_y.mean() == pytest.approx(findings.value, rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "m"), [(40, 40), (40, 23)])
@@ -112,26 +112,30 @@ def measured(x, y):
 
 def test_the_sliced_ones_interval_is_the_jackknifes():
     x, y = normal(63, 3), normal(48, 3, seed=1, mean=0.5)
-    found = sliced_measures(draws_from(x, y))[0]
+    findings = sliced_measures(draws_from(x, y))[0]
 
     def sliced(out):
         rest = [z[torch.arange(len(z)) % 10 != out] for z in (x, y)]
         return sliced_wasserstein(*rest, projections=DIRECTIONS, generator=generator(0, "directions"))
 
     left_out = np.array([sliced(block) for block in range(10)])
-    assert found.value == pytest.approx(sliced(-1), rel=1e-9)
-    assert found.parts == pytest.approx(10 * found.value - 9 * left_out, rel=1e-6)
+    assert findings.value == pytest.approx(sliced(-1), rel=1e-9)
+    assert findings.parts == pytest.approx(10 * findings.value - 9 * left_out, rel=1e-6)
 
 
 @pytest.mark.parametrize(("mean", "std", "d"), [(1.0, 1.0, 2), (0.0, 1.5, 2), (0.0, 1.5, 8), (0.0, 1.0, 2)])
 def test_the_interval_covers_the_mean_of_so_many_samples(mean, std, d):
-    found = [measured(normal(80, d, seed=2 * s), normal(80, d, seed=2 * s + 1, mean=mean, std=std)) for s in range(300)]
-    centre = np.mean([e.value for e in found])
-    held = np.mean([e.low <= centre <= e.high for e in found])
-    assert held >= 0.91
-    assert held <= 0.98 or (mean, std) == (0.0, 1.0) or d == 8  # wide, never narrow, where the distributions are near
-    halves = np.mean([(e.high - e.low) / 2 for e in found])
-    assert halves < 2 * 1.96 * np.std([e.value for e in found])
+    findings = [
+        measured(normal(80, d, seed=2 * s), normal(80, d, seed=2 * s + 1, mean=mean, std=std)) for s in range(300)
+    ]
+    centre = np.mean([e.value for e in findings])
+    covered = np.mean([e.low <= centre <= e.high for e in findings])
+    assert covered >= 0.91
+    assert (
+        covered <= 0.98 or (mean, std) == (0.0, 1.0) or d == 8
+    )  # wide, never narrow, where the distributions are near
+    halves = np.mean([(e.high - e.low) / 2 for e in findings])
+    assert halves < 2 * 1.96 * np.std([e.value for e in findings])
 
 
 def test_two_models_on_the_same_examples_are_paired():
@@ -155,8 +159,8 @@ def test_whatever_the_unit_and_a_far_point_of_both(factor, far):
     if far:
         x, y = (torch.cat([z, torch.full((1, 3), far, dtype=z.dtype)]) for z in (x, y))
         wanted, slices = 40 / 41 * wanted, 40 / 41 * slices
-    found = wasserstein(factor * x, factor * y)
-    assert found.value / factor == pytest.approx(wanted, rel=1e-9)
-    assert (found.of_x.mean() + found.of_y.mean()) / factor == pytest.approx(wanted, rel=1e-9)
+    findings = wasserstein(factor * x, factor * y)
+    assert findings.value / factor == pytest.approx(wanted, rel=1e-9)
+    assert (findings.of_x.mean() + findings.of_y.mean()) / factor == pytest.approx(wanted, rel=1e-9)
     sliced = sliced_wasserstein(factor * x, factor * y, generator=generator(0, "directions")) / factor
     assert sliced == pytest.approx(slices, rel=1e-3)

@@ -251,8 +251,8 @@ def test_collapse_is_reported_and_recorded(tmp_path):
     assert game.diagnostics(batch).warning is None  # the count starts again
     running = state_of(game)
     running.step(0)
-    found = running.diagnostics().values
-    assert float(found["critic/gradient/0.weight"]) > 0
+    result = running.diagnostics().values
+    assert float(result["critic/gradient/0.weight"]) > 0
     assert model.critic.training
 
 

@@ -38,8 +38,8 @@ def gradients(rounds=12, normalized=False, **settings):
     state = StageState(stage, Batches((x, None), 32), TrainConfig(), torch.device("cpu"), World())
     for step in range(rounds):
         state.step(step)
-    found = state.diagnostics().values
-    return [float(value) for name, value in found.items() if name.startswith("critic/gradient/")]
+    result = state.diagnostics().values
+    return [float(value) for name, value in result.items() if name.startswith("critic/gradient/")]
 
 
 @pytest.mark.system("S98")

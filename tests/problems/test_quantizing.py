@@ -29,10 +29,10 @@ def test_the_loss_equals_that_of_the_paper_with_a_normalized_likelihood(codebook
     z = inner.encoder(inner.likelihood.preprocess(batch.x))
     e = inner.vectors(inner.codes(batch.x)).view_as(z)
     distance = (z - e).square().sum(1).mean((1, 2))
-    given = inner.likelihood.log_prob(inner.likelihood.preprocess(batch.x), inner.decoder(e))
+    arguments = inner.likelihood.log_prob(inner.likelihood.preprocess(batch.x), inner.decoder(e))
     weight = 0.7 if codebook == "ema" else 1.7
-    torch.testing.assert_close(loss.values, -given + weight * distance)
-    torch.testing.assert_close(loss.extras["reconstruction"], given)
+    torch.testing.assert_close(loss.values, -arguments + weight * distance)
+    torch.testing.assert_close(loss.extras["reconstruction"], arguments)
     assert 1 <= loss.extras["codes/perplexity"] <= 8 * loss.extras["codes/usage"] + 1e-4
 
 
@@ -42,7 +42,7 @@ def test_the_encoder_s_gradient_is_that_of_likelihood_and_commitment():
     model, problem, _ = built()
     inner, batch = model.autoencoder, Member("vq-vae", DIGITS).batch(4)
     kept = {}
-    hook = inner.encoder.register_forward_hook(lambda module, given, z: kept.update(z=z) or z.retain_grad())
+    hook = inner.encoder.register_forward_hook(lambda module, arguments, z: kept.update(z=z) or z.retain_grad())
     problem.loss("autoencoder", batch).values.sum().backward()
     hook.remove()
     z = kept["z"]

@@ -45,11 +45,11 @@ def state_of(game, update, couplings):
 def places(game, update, rounds, couplings=None):
     """Return θ and φ before the first step and after each, (rounds + 1, 2, size)."""
     state = state_of(game, update, couplings or Couplings(1))
-    found = [game.place]
+    result = [game.place]
     for step in range(rounds):
         state.step(step)
-        found.append(game.place)
-    return torch.stack(found).numpy()
+        result.append(game.place)
+    return torch.stack(result).numpy()
 
 
 def distances(*arguments):

@@ -32,12 +32,12 @@ def batch(n=500, seed=0):
 
 
 def test_the_kernels_loss_by_hand():
-    model, given = linear(2.0, sigma=3.0), batch(40)
+    model, arguments = linear(2.0, sigma=3.0), batch(40)
     with torch.no_grad():
         model.autoencoder.decoder.weight.zero_()  # so that the error is ‖y‖²
-    loss = KernelMatching(model, weight=7.0).loss("model", given)
-    apart = mmd2(2 * given.x, 3.0 * given.normal("z", 2), inverse_multiquadric(2, 3.0))
-    torch.testing.assert_close(loss.values, given.x.square().sum(1) + 7 * apart)
+    loss = KernelMatching(model, weight=7.0).loss("model", arguments)
+    apart = mmd2(2 * arguments.x, 3.0 * arguments.normal("z", 2), inverse_multiquadric(2, 3.0))
+    torch.testing.assert_close(loss.values, arguments.x.square().sum(1) + 7 * apart)
 
 
 def test_a_single_example_has_no_discrepancy():
@@ -50,11 +50,11 @@ def test_a_single_example_has_no_discrepancy():
 
 def test_the_kernel_is_of_float32_whatever_the_networks_are():
     """With distances in bfloat16 the error of the MMD² would be as large as its standard deviation."""
-    given = batch(128)
+    arguments = batch(128)
     with torch.autocast("cpu", torch.bfloat16):
-        found = KernelMatching(linear(1.0)).loss("model", given).extras["MMD²"][0]
-    expected = mmd2(given.x.bfloat16().float(), given.normal("z", 2), inverse_multiquadric(2))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        result = KernelMatching(linear(1.0)).loss("model", arguments).extras["MMD²"][0]
+    expected = mmd2(arguments.x.bfloat16().float(), arguments.normal("z", 2), inverse_multiquadric(2))
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("scale", "up"), [(0.5, True), (2.0, False)])

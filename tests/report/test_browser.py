@@ -128,10 +128,10 @@ def long_names() -> str:
     report["measures"][3]["name"] = "Fréchet distance of " + "features" * 12
     report["measures"][0]["cells"]["wgan"]["reason"] = "no_ability_" * 20
     report["title"], report["command"] = "vae" * 60, "thalweg compare " + "--option value " * 40
-    told = json.dumps(report, ensure_ascii=False).replace(
+    fields = json.dumps(report, ensure_ascii=False).replace(
         '"wgan"', json.dumps("a-model-with-a-name-of-many-letters" * 2)
     )
-    return html(json.loads(told), {}, {})
+    return html(json.loads(fields), {}, {})
 
 
 PAGES = {
@@ -161,8 +161,8 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 def visit(page: Path, folder: Path) -> tuple[list[str], list[str]]:
     """Return what Chromium asked of the network while it drew a page, and what the page's console said."""
     proxy = Proxy()
-    told = ["--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}", "--window-size=390,900"]
-    command = [str(CHROMIUM), *FLAGS, proxy.flag, *told, f"--screenshot={folder / 'seen.png'}", page.as_uri()]
+    fields = ["--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}", "--window-size=390,900"]
+    command = [str(CHROMIUM), *FLAGS, proxy.flag, *fields, f"--screenshot={folder / 'seen.png'}", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     proxy.close()
     assert (folder / "seen.png").stat().st_size > 1000, done.stderr
@@ -233,8 +233,10 @@ def test_the_table_scrolls_inside_its_box_and_keeps_the_names(browser, pages):
 def test_dark_and_light_and_paper(browser, pages):
     def colors(scheme: str, media: str) -> list[int]:
         browser.open(pages["digits"], 1440, scheme, media)
-        told = browser.run("const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]")
-        return [sum(map(int, color.strip("rgb()").split(","))) for color in told]
+        fields = browser.run(
+            "const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]"
+        )
+        return [sum(map(int, color.strip("rgb()").split(","))) for color in fields]
 
     for scheme, media, dark in [("light", "screen", False), ("dark", "screen", True), ("dark", "print", False)]:
         background, ink = colors(scheme, media)
@@ -243,7 +245,7 @@ def test_dark_and_light_and_paper(browser, pages):
 
 def test_prints(browser, pages):
     browser.open(pages["digits"], 1440, "dark")
-    told = browser.devtools("Page.printToPDF", preferCSSPageSize=True)["data"]
-    assert base64.b64decode(told).startswith(b"%PDF")
+    fields = browser.devtools("Page.printToPDF", preferCSSPageSize=True)["data"]
+    assert base64.b64decode(fields).startswith(b"%PDF")
     browser.open(pages["digits"], 700, "light", "print")
     assert browser.run("return document.querySelector('details table').getBoundingClientRect().height") > 100

@@ -93,7 +93,7 @@ def test_every_section_model_and_measure_is_there(report, page):
         f"#{anchor}" for anchor in module.LEADS
     ]
     header = [e["text"] for e in page.find("th", under="numbers") if e.get("scope") == "col"]
-    assert [any(model["name"] in told for told in header[1:]) for model in report["models"]] == [True] * 6
+    assert [any(model["name"] in message for message in header[1:]) for model in report["models"]] == [True] * 6
     rows = [e["text"] for e in page.find("th", under="numbers") if e.get("scope") == "row"]
     for name, row, term in zip(
         [m["name"] for m in report["measures"]], rows, page.find("dt", under="meanings"), strict=True
@@ -104,8 +104,8 @@ def test_every_section_model_and_measure_is_there(report, page):
     commands = page.find("pre", under="origin")
     assert commands[0]["text"] == report["command"]
     assert commands[1]["text"].splitlines() == [s["command"] for m in report["models"] for s in m["seeds"]]
-    told = next(e for e in page.find("section") if e["id"] == "origin")["text"]
-    assert all(known in told for known in [report["data"]["fingerprint"], *report["versions"].values()])
+    message = next(e for e in page.find("section") if e["id"] == "origin")["text"]
+    assert all(known in message for known in [report["data"]["fingerprint"], *report["versions"].values()])
 
 
 def test_anchors_lead_somewhere_and_ids_are_unique(page):
@@ -148,12 +148,12 @@ def test_names_reasons_and_paths_are_text():
     for measure in report["measures"]:
         measure["cells"][NASTY] = measure["cells"].pop("wgan")
     report["models"][2]["name"] = NASTY
-    made = html(report, pictures, curves)
+    result = html(report, pictures, curves)
     plain = page_of(fake_report.report(["vae", "real-nvp", "wgan", "lenet5", "real"], seeds=2), pictures, curves)
-    page = Page(made)
+    page = Page(result)
     assert {e["tag"] for e in page.all} <= {e["tag"] for e in plain.all} | {"aside"}
     assert not [e for e in page.all if any(key.startswith("on") for key in e)]
-    assert "<script" not in made
+    assert "<script" not in result
     assert NASTY in page.find("title")[0]["text"]
     assert NASTY in page.find("aside")[0]["text"]
     assert sum(NASTY in e["text"] for e in page.find("figure", under="forest")) >= 5
@@ -163,9 +163,9 @@ def test_names_reasons_and_paths_are_text():
 def test_text_that_no_page_can_hold_is_marked():
     report = fake_report.report(["vae"])
     report["warnings"] = ["a\x00b\udcffc\x1b[31m"]
-    made = html(report, {}, {})
-    made.encode("utf-8")
-    assert "a\ufffdb\ufffdc\ufffd[31m" in made
+    result = html(report, {}, {})
+    result.encode("utf-8")
+    assert "a\ufffdb\ufffdc\ufffd[31m" in result
 
 
 def test_failures_and_warnings_come_first(report):
@@ -190,19 +190,19 @@ def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, 
             by_name.setdefault(head["text"].split("\u00a0")[0], cells)
     names = ["vae", "real-nvp", "wgan", "lenet5", "real", "gaussian"]
 
-    def told(measure: str) -> dict[str, str]:
+    def message(measure: str) -> dict[str, str]:
         return {n: " ".join(c["text"].split()) for n, c in zip(names, by_name[measure], strict=True)}
 
-    assert told("recall") == {
+    assert message("recall") == {
         "vae": "≈90.5 ± 5.9", "real-nvp": "★93.9 ± 4.9", "wgan": "≈92.8 ± 6.8", "lenet5": "– 2", "real": "96.1 ± 3.3",
         "gaussian": "7.2 ± 3.7",
     }  # fmt: skip
-    assert told("Fréchet distance")["vae"] == "8.61 ± 0.92"  # worse beyond the interval: no mark
-    assert told("bits/dim")["vae"] == "★≤ 1.4380 ± 0.0080"
-    assert told("MMD²")["wgan"] == "★−0.00020 ± 0.00090"
-    assert told("precision")["wgan"].endswith("⚠ copies the training data")
-    assert told("training time")["lenet5"] == "12.4"  # no better side: nothing ranks
-    assert told("accuracy")["lenet5"] == "98.3 ± 1.7"  # alone: nothing to be best of
+    assert message("Fréchet distance")["vae"] == "8.61 ± 0.92"  # worse beyond the interval: no mark
+    assert message("bits/dim")["vae"] == "★≤ 1.4380 ± 0.0080"
+    assert message("MMD²")["wgan"] == "★−0.00020 ± 0.00090"
+    assert message("precision")["wgan"].endswith("⚠ copies the training data")
+    assert message("training time")["lenet5"] == "12.4"  # no better side: nothing ranks
+    assert message("accuracy")["lenet5"] == "98.3 ± 1.7"  # alone: nothing to be best of
     reasons = {e["id"]: e["text"] for e in page.find("li", under="numbers")}
     assert reasons["reason-2"] == "no sample"
     assert len(set(reasons.values())) == len(reasons)
@@ -231,13 +231,13 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
     for i, cell in enumerate(separated):
         cell["separated_holm"] = i < 2
     caveat = page_of(report).find("p", under="summary")[0]["text"]
-    told = f"Of {len(separated)} separated differences, 2 remain separated after Holm's adjustment within rows."
+    message = f"Of {len(separated)} separated differences, 2 remain separated after Holm's adjustment within rows."
     assert len(separated) > 2
-    assert caveat.endswith(told)
+    assert caveat.endswith(message)
 
 
 @pytest.mark.parametrize(
-    ("models", "measures", "told"),
+    ("models", "measures", "message"),
     [
         ([], False, "Nothing was measured."),
         (["vae", "wgan"], False, "Nothing was measured."),
@@ -245,12 +245,12 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
         (["vae", "real", "gaussian"], True, "14 measures, none with two models: there is nothing to rank."),
     ],
 )
-def test_little_to_say(models, measures, told):
+def test_little_to_say(models, measures, message):
     report = fake_report.report(models)
     if not measures:
         report["measures"] = []
     page = page_of(report, {})
-    assert page.find("p", under="summary")[0]["text"] == told
+    assert page.find("p", under="summary")[0]["text"] == message
     assert bool(page.find("table", "results")) == measures
     assert "★" not in "".join(e["text"] for e in page.find("table", "results"))
 
@@ -369,8 +369,8 @@ def test_points_of_the_plane_share_their_axes():
     labels = [[e["text"] for e in page.find("text") if figure in e["up"]] for figure in figures]
     assert labels[0] == labels[1] == labels[2] == labels[3]
     dots = [e["d"].count("M") for e in page.find("path", "dots", "samples")]
-    told = [re.search(r"(\d+) outside", figure["text"]) for figure in figures]
-    outside = [int(found[1]) if found else 0 for found in told]
+    message = [re.search(r"(\d+) outside", figure["text"]) for figure in figures]
+    outside = [int(found[1]) if found else 0 for found in message]
     assert [n + out for n, out in zip(dots, outside, strict=True)] == [1500] * 4
     assert outside[3] >= 1
 
@@ -454,8 +454,8 @@ def test_confusion_counts_and_many_classes(report, page):
 
 def test_it_stays_small():
     report = fake_report.report(["vae", "real-nvp", "wgan", "gaussian"], shape=(1, 28, 28))
-    made = html(report, fake_report.pictures(report), fake_report.curves(report))
-    assert len(made.encode()) < 1_500_000
+    result = html(report, fake_report.pictures(report), fake_report.curves(report))
+    assert len(result.encode()) < 1_500_000
 
 
 def test_the_same_report_makes_the_same_page(report, text):

@@ -20,19 +20,19 @@ def bits(values, **rest):
     return mean_of("bits/dim", values, **fields)
 
 
-def by_name(found, baselines=()):
-    return {(row["name"], row["kind"]): row for row in rows(found, baselines)}
+def by_name(findings, baselines=()):
+    return {(row["name"], row["kind"]): row for row in rows(findings, baselines)}
 
 
 def test_the_best_is_told_and_pairs_are_separated_by_their_differences():
     noise = RANDOM.normal(0.0, 0.01, 200)
-    found = {
+    findings = {
         "a": Findings([bits(EASY)]),
         "b": Findings([bits(EASY + 0.02 + noise)]),  # far less apart than either's interval, on the same examples
         "c": Findings([bits(EASY + 2 * noise - noise.mean())]),
         "real": Findings([bits(EASY - 9)]),
     }
-    row = by_name(found, ["real"])["bits/dim", "upper bound"]
+    row = by_name(findings, ["real"])["bits/dim", "upper bound"]
     cells = row["cells"]
     best = min(("a", "b", "c"), key=lambda m: cells[m]["estimate"]["value"])
     assert cells[best]["best"]
@@ -43,29 +43,29 @@ def test_the_best_is_told_and_pairs_are_separated_by_their_differences():
 
 
 def test_two_protocols_never_share_a_row_and_what_differs_is_named():
-    found = {
+    findings = {
         "bound": Findings([bits(EASY)]),
         "exact": Findings([bits(EASY, kind="exact")]),
         "other data": Findings([bits(EASY, protocol={"data": "e"})]),
     }
-    made = rows(found)
-    assert len(made) == 3
-    assert [sum("estimate" in cell for cell in row["cells"].values()) for row in made] == [1, 1, 1]
-    assert "kind: upper bound" in made[0]["note"]
-    assert "data: e" in made[2]["note"]
-    assert made[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
+    result = rows(findings)
+    assert len(result) == 3
+    assert [sum("estimate" in cell for cell in row["cells"].values()) for row in result] == [1, 1, 1]
+    assert "kind: upper bound" in result[0]["note"]
+    assert "data: e" in result[2]["note"]
+    assert result[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
 
 
 def test_a_cell_without_a_number_says_why():
-    found = {
+    findings = {
         "a": Findings([bits(EASY), rate("accuracy", 9, 10)]),
         "broken": Findings([], [Missing("likelihood", "no memory", "likelihood")]),
         "gan": Findings(),
     }
-    cells = by_name(found)["bits/dim", "upper bound"]["cells"]
+    cells = by_name(findings)["bits/dim", "upper bound"]["cells"]
     assert cells["broken"] == {"reason": "no memory"}
     assert cells["gan"] == {"reason": "needs log_prob or elbo"}
-    assert by_name(found)["accuracy", "exact"]["cells"]["gan"] == {"reason": "needs logits, and labels"}
+    assert by_name(findings)["accuracy", "exact"]["cells"]["gan"] == {"reason": "needs logits, and labels"}
 
 
 def test_over_seeds_the_interval_is_over_trainings():
@@ -101,8 +101,8 @@ def test_a_rate_over_seeds_stays_one():
 
 
 def test_costs_are_not_ranked():
-    found = {"a": Findings([known_value("parameters", 7)]), "b": Findings([known_value("parameters", 9)])}
-    row = by_name(found)["parameters", "exact"]
+    findings = {"a": Findings([known_value("parameters", 7)]), "b": Findings([known_value("parameters", 9)])}
+    row = by_name(findings)["parameters", "exact"]
     assert row["better"] is None
     assert not any(cell["best"] for cell in row["cells"].values())
 
@@ -123,17 +123,17 @@ def test_findings_survive_the_disk(tmp_path):
         known_value("parameters", 3),
     ]
     picture = RANDOM.integers(0, 255, (4, 1, 8, 8)).astype(np.uint8)
-    found = Findings(
+    findings = Findings(
         estimates,
         [Missing("AIS", "too slow", "likelihood")],
         {"ROC": {"noise": [0.5]}},
         [ImageGrid("samples", picture)],
     )
-    save_findings(found, tmp_path / "deep" / "vae-0", "key")
+    save_findings(findings, tmp_path / "deep" / "vae-0", "key")
     read = load_findings(tmp_path / "deep" / "vae-0", "key")
-    assert read.estimates == found.estimates
-    assert all(np.array_equal(a.parts, b.parts) for a, b in zip(read, found, strict=True) if a.parts is not None)
-    assert (read.missing, read.tables) == (found.missing, found.tables)
+    assert read.estimates == findings.estimates
+    assert all(np.array_equal(a.parts, b.parts) for a, b in zip(read, findings, strict=True) if a.parts is not None)
+    assert (read.missing, read.tables) == (findings.missing, findings.tables)
     assert np.array_equal(read.figure("samples").values, picture)
     assert load_findings(tmp_path / "deep" / "vae-0", "another key") is None
     (tmp_path / "deep" / "vae-0.npz").write_bytes(b"cut")

@@ -72,17 +72,17 @@ def watch(look: Callable[[], None]) -> None:
         def opened(file, mode="r", *arguments, **settings):
             if not set(mode) & set("wax+"):
                 return call(file, mode, *arguments, **settings)
-            made = around(call)(file, mode, *arguments, **settings)
-            write = made.write
+            built = around(call)(file, mode, *arguments, **settings)
+            write = built.write
 
             def halfway(data):
                 write(data[: len(data) // 2])
-                made.flush()
+                built.flush()
                 look()
                 return len(data) // 2 + write(data[len(data) // 2 :])
 
-            made.write = halfway
-            return made
+            built.write = halfway
+            return built
 
         return opened
 
@@ -208,14 +208,14 @@ def members(family: str) -> dict[str, RunConfig]:
     ]
     chosen = [(member.recipe, member.options, DATA[member.spec.name]) for member in first]
     chosen += [(name, options, "digits") for name, options in FORMS.get(family, [])]
-    found = {}
+    results = {}
     for name, options, source in chosen:
         ema = None if name in ("kde", "gmm") else 0.9  # fitted in closed form
         settings = TrainConfig(steps=6, batch_size=8, checkpoint_every=2, log_every=3, device="cpu", ema=ema)
         config = RunConfig(recipe=name, data=DataConfig(source=source, examples=200), options=options, train=settings)
         thalweg.data.load(config.data)
-        found[f"{name}-{len(found)}"] = config
-    return found
+        results[f"{name}-{len(results)}"] = config
+    return results
 
 
 def main() -> None:

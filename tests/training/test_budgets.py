@@ -75,7 +75,7 @@ class Level(Regression):
 def test_of_equal_validation_losses_the_first_model_is_kept_and_reported(tmp_path, capsys):
     run = regression_run(500, problem=Level(), patience=3, validate_every=5)
     train_run(run, tmp_path / "run")
-    assert [found.at for found in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 10)]
+    assert [result.at for result in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 10)]
     assert capsys.readouterr().err == (
         "train: stopped early after step 25: the validation loss did not fall in 3 validations in a row; the model of "
         "step 10 is kept, whose validation loss is the lowest, 10\n"
@@ -120,9 +120,9 @@ def vae(settings: TrainConfig) -> RunConfig:
 def killed_at(folder, step: int, settings: TrainConfig) -> None:
     """Leave the folder in the state after a kill, with `step` as its last checkpoint."""
     train(vae(settings), folder, warn=str)
-    for found in checkpoints(folder / "checkpoints", "step"):
-        if found.step > step:
-            found.path.unlink()
+    for result in checkpoints(folder / "checkpoints", "step"):
+        if result.step > step:
+            result.path.unlink()
     (folder / "model.safetensors").unlink()
 
 
@@ -130,13 +130,13 @@ def test_a_best_model_after_the_resumed_step_is_not_kept(tmp_path):
     """Steps 2, 4 ... 12 are validated, the run is killed after step 12 and before its checkpoint, and ends at 11."""
     shared = {"validate_every": 2, "patience": 50, "device": "cpu", "batch_size": 16, "checkpoint_every": 5}
     killed_at(tmp_path / "killed", 10, TrainConfig(steps=12, **shared))
-    assert [found.step for found in checkpoints(tmp_path / "killed/checkpoints", "best")][-1] == 12
+    assert [result.step for result in checkpoints(tmp_path / "killed/checkpoints", "best")][-1] == 12
     resume(tmp_path / "killed", steps=11, warn=str)
     train(vae(TrainConfig(steps=11, **shared)), tmp_path / "straight", warn=str)
     one, other = (open_run(tmp_path / name).model.state_dict() for name in ("killed", "straight"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    found = checkpoints(tmp_path / "killed/checkpoints", "best")
-    assert max(f.step for f in found) == 11
+    result = checkpoints(tmp_path / "killed/checkpoints", "best")
+    assert max(f.step for f in result) == 11
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_patience_counts_validations_in_a_row(tmp_path):
     train_run(regression_run(100, problem=Uneven(), patience=2, validate_every=1), tmp_path / "run")
     steps = [record["step"] for record in read_metrics(tmp_path / "run") if "validation/loss" in record]
     assert steps == [1, 2, 3, 4, 5, 6, 7]
-    assert [found.at for found in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 5)]
+    assert [result.at for result in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 5)]

@@ -348,9 +348,9 @@ def mixup(batch):
 def test_an_augmentation_may_mix_labels_into_probabilities(accumulate):
     def problem():
         torch.manual_seed(0)
-        made = Supervised(torch.nn.Linear(5, 3))
-        made.data = (X, torch.arange(N) % 3)
-        return made
+        result = Supervised(torch.nn.Linear(5, 3))
+        result.data = (X, torch.arange(N) % 3)
+        return result
 
     sgd = OptimizerConfig(name="sgd", lr=0.5)
     run = regression_run(4, problem=problem(), augment=mixup, accumulate=accumulate, optimizers={"model": sgd})

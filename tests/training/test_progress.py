@@ -51,17 +51,17 @@ def test_the_display_fits_stderr_and_only_the_first_process_has_one(monkeypatch,
 
 
 def test_a_run_reports_its_progress():
-    told = []
+    text = []
 
     class Ear(Silent):
         def start(self, label, step, steps):
-            told.append((label, step, steps))
+            text.append((label, step, steps))
 
         def update(self, step, metrics, steps):
-            told.append((step, sorted(metrics)))
+            text.append((step, sorted(metrics)))
 
         def close(self):
-            told.append("closed")
+            text.append("closed")
 
     train_run(regression_run(20), progress=Ear(), log_every=10)
-    assert told == [("train", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]
+    assert text == [("train", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]

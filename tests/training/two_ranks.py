@@ -26,7 +26,7 @@ SPEC = Spec(name="levels", kind="image", shape=(1, 8, 8), levels=17, mean=(8.0,)
 def runs():
     """One run each of a VAE, a clipped WGAN, a WGAN with gradient penalty, a VQ-VAE of two stages, a Glow whose
     first batch sets its scales, augmented masks, tokens in micro-batches, a Real NVP with batch normalization."""
-    made = {}
+    result = {}
     for name in ("vae", "wgan", "penalty"):
         torch.manual_seed(0)
         options = {"latent_dim": 4, "hidden": 16}
@@ -37,20 +37,20 @@ def runs():
 
             stage = replace(stage, problem=AdversarialGame(run.model, wasserstein(), penalty=10.0))
             run = replace(run, stages=(stage,))
-        made[name] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+        result[name] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
     run = recipe("vq-vae")(SPEC, codes=8, dim=4, hidden=8, layers=1)
-    made["vq-vae"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+    result["vq-vae"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
-    made["glow"] = recipe("glow")(SPEC, layers=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
+    result["glow"] = recipe("glow")(SPEC, layers=2, hidden=4).configured(TrainConfig(steps=STEPS, batch_size=16))
     torch.manual_seed(0)
     run = recipe("real-nvp")(SPEC, hidden=4, batch_norm=True)
-    made["tokens"] = regression_run(STEPS, problem=KINDS["tokens"](), accumulate=2)
+    result["tokens"] = regression_run(STEPS, problem=KINDS["tokens"](), accumulate=2)
     target = Target(kind="mask", shape=(6, 6), ignored=IGNORED)
     augment = Augment(crop=2, hflip=True, vflip=True, rotate=30, target=target)
-    made["mask"] = regression_run(STEPS, problem=KINDS["mask"](), augment=augment)
-    made["batch-norm"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
-    return made
+    result["mask"] = regression_run(STEPS, problem=KINDS["mask"](), augment=augment)
+    result["batch-norm"] = run.configured(TrainConfig(steps=STEPS, batch_size=16))
+    return result
 
 
 def main(out: str) -> None:
