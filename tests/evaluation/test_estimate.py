@@ -1,5 +1,6 @@
 """Intervals against formulas found elsewhere and by simulation; what an estimate refuses."""
 
+import dataclasses
 import json
 import math
 
@@ -8,6 +9,9 @@ import pytest
 from scipy import stats
 
 from thalweg.evaluation import Estimate, comparable, differences, mean_of, rate
+from thalweg.evaluation.estimates.estimate import difference
+from thalweg.evaluation.estimates.intervals import over_seeds
+from thalweg.evaluation.statistics.ranks import aupr
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (991, 1000), (81, 263), (1, 1)])
@@ -115,3 +119,33 @@ def test_a_value_outside_its_interval_is_refused():
     for hits, n in ((3, 2), (-1, 2), (0, 0)):
         with pytest.raises(ValueError, match="hits"):
             rate("p", hits, n)
+
+
+def test_a_difference_by_rounding_is_no_difference():
+    scores = np.arange(40.0)
+    one = aupr("AUPR", scores, scores + 40)
+    other = dataclasses.replace(one, value=99.99999999999999, parts=one.parts - 1e-14)
+    apart = difference(one, other)
+    assert apart.value == 0.0
+    assert apart.low < 0 < apart.high
+    assert not one.beats(other)
+
+
+def test_parts_that_do_not_vary_are_compared_by_the_intervals_of_the_estimates():
+    """Of 10 examples each, all and none: their Wilson intervals are apart; 1 of 1 and none of 1 are not."""
+    for n, separated in ((10, True), (1, False)):
+        all_right, all_wrong = rate("p", n, n), rate("p", 0, n)
+        all_right = dataclasses.replace(all_right, parts=np.full(n, 100.0))
+        all_wrong = dataclasses.replace(all_wrong, parts=np.zeros(n))
+        apart = difference(all_right, all_wrong)
+        assert apart.low == pytest.approx(100 - math.hypot(100 - all_right.low, all_wrong.high))
+        assert (apart.low > 0) == separated
+
+
+def test_seeds_with_equal_values_keep_the_interval_over_examples():
+    one = mean_of("error", [1.0, 2.0, 3.0], unit="", better="lower")
+    both = over_seeds([one, one])
+    assert (both.value, both.low, both.high, both.varies) == (one.value, one.low, one.high, "test examples")
+    assert both.method["trainings"] == "2, of equal values"
+    other = over_seeds([one, dataclasses.replace(one, value=2.5)])
+    assert other.varies == "training seeds"

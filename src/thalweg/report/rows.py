@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg.evaluation import Estimate, Findings, difference, differences, over_seeds
+from thalweg.evaluation.estimates.estimate import equal
 from thalweg.evaluation.groups import GROUPS, group_of
 
 __all__ = ["averaged", "holm", "rows"]
@@ -81,7 +82,8 @@ def _row(
     rivals = {m: e for m, e in row.items() if m not in baselines} if group.section != "cost" else {}
     limit = _limit(name, row)
     rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
-    if len({e.value for e in rivals.values()}) < 2 or first.varies == "simulated examples":
+    values = [e.value for e in rivals.values()]
+    if all(equal(value, values[0]) for value in values) or first.varies == "simulated examples":
         rivals = {}  # a single model, or equal values, or different examples: there is no best value
     best = _best(rivals)
     adjusted = holm({m: _p_value(e, rivals[best]) for m, e in rivals.items() if m != best}) if best else {}
@@ -90,7 +92,7 @@ def _row(
         if model in row:
             flag = row[model].method.get("flag")
             content = {"estimate": row[model].to_json() | {"text": str(row[model])}, "flag": flag}
-            first_of = best is not None and model in rivals and rivals[model].value == rivals[best].value
+            first_of = best is not None and model in rivals and equal(rivals[model].value, rivals[best].value)
             ranked = best is not None and model in rivals and not first_of
             separated = _separated(rivals[model], rivals[best]) if ranked and best else None
             p = adjusted.get(model) if ranked and separated is not None else None

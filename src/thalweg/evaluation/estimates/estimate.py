@@ -13,7 +13,7 @@ from thalweg.evaluation.estimates.student import student
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Estimate", "comparable", "difference", "differences"]
+__all__ = ["Estimate", "comparable", "difference", "differences", "equal"]
 
 Kind = Literal["exact", "lower bound", "upper bound", "estimate"]
 SIGNS = {"lower bound": "≥ ", "upper bound": "≤ "}
@@ -113,8 +113,9 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     """Return a − b with its interval: Student's of paired differences if both have the same parts, else of independent
     samples.
 
-    Parts are paired by example or by block, so what the two models share cancels. Without parts, the ends are (a − b) ∓
-    √(l² + u²), with the half-widths towards each other: the method of variance estimates recovery.
+    Parts are paired by example or by block, so what the two models share cancels. Without parts, or if the parts of
+    neither vary, the ends are (a − b) ∓ √(l² + u²), with the half-widths towards each other: the method of variance
+    estimates recovery. Values that differ by rounding alone have the difference 0.
 
     Raises ValueError if their protocols differ, with the fields.
 
@@ -129,8 +130,9 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     -0.5
     """
     comparable([a, b])
-    value = 0.0 if a.value == b.value else a.value - b.value  # two infinities do not differ
+    value = 0.0 if equal(a.value, b.value) else a.value - b.value
     paired = a.parts is not None and b.parts is not None and len(a.parts) == len(b.parts)
+    paired = paired and (_vary(a) or _vary(b))  # else Student's interval would be empty, which their own are not
     freedom: dict[str, int] = {}
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
         low, high, how = value, value, "none, of an infinite value"
@@ -152,6 +154,22 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         parts=None,
         method={"interval": how, **freedom},
     )
+
+
+def equal(a: float, b: float) -> bool:
+    """Return whether two values differ by no more than the rounding of a sum in float64; two infinities are equal.
+
+    >>> equal(100.0, 99.99999999999999), equal(1.0, 1.000001)
+    (True, False)
+    """
+    return a == b or math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-300)
+
+
+def _vary(estimate: Estimate) -> bool:
+    """Return whether the parts of an estimate vary by more than rounding."""
+    assert estimate.parts is not None
+    low, high = float(estimate.parts.min()), float(estimate.parts.max())
+    return not math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-300)
 
 
 def differences(a: Estimate, b: Estimate) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from thalweg.evaluation.estimates.estimate import Estimate, comparable
+from thalweg.evaluation.estimates.estimate import Estimate, comparable, equal
 from thalweg.evaluation.estimates.student import student
 
 if TYPE_CHECKING:
@@ -122,6 +122,9 @@ def jackknifed(
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of one measure over several trainings, with Student's interval over the training seeds.
 
+    If all trainings have the same value, as with a model that does not depend on the seed, it is the estimate of the
+    first, with its own interval.
+
     Raises ValueError if the estimates may not share a column, or if there are fewer than two.
 
     >>> seeds = [rate("accuracy", hits, 100) for hits in (90, 92, 94)]
@@ -131,6 +134,9 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     if len(estimates) < 2:
         raise ValueError(f"seeds: got {len(estimates)} trainings, wanted at least 2")
     first = comparable(list(estimates))[0]
+    if all(equal(e.value, first.value) for e in estimates):
+        # Equal seeds say nothing of the spread over seeds, which Student's interval would take to be 0.
+        return replace(first, method={**first.method, "trainings": f"{len(estimates)}, of equal values"})
     mean = mean_of(
         first.name,
         [e.value for e in estimates],
