@@ -104,11 +104,17 @@ def resume(
     """
     from thalweg.training import RunFolder
     from thalweg.training.checkpoint import checkpoints
+    from thalweg.training.loop import to_stderr
 
     folder = Path(folder)
     config, spec = _read(folder)
     if data is not None:
         config = replace(config, data=replace(config.data, source=data))
+    if (folder / "model.safetensors").exists() and not checkpoints(folder / "checkpoints", "step"):
+        raise ValueError(
+            f"run: got {folder}, which has a model but no checkpoints to resume from, as a run that was shared; "
+            "wanted a run folder with its checkpoints"
+        )
     changed = steps is not None or minutes is not None or data is not None
     if steps is not None or minutes is not None:
         config = replace(config, train=replace(config.train, steps=steps, minutes=minutes, examples=None))
@@ -122,10 +128,10 @@ def resume(
         if changed and _first_process():
             changes = {"config": to_json(config), "data_from_run": _relative(config.data.source, folder)}
             opened.write_json("run.json", RunFolder.read(folder) | changes)
-        if _first_process():
-            for name in ("report.json", "report.html"):  # of the model before it is trained further
-                (folder / name).unlink(missing_ok=True)
+        reported = (folder / "report.json").exists()
         _train(build(config, spec), dataset, config, opened, progress, warn)
+        if reported and not (folder / "report.json").exists() and _first_process():
+            (warn or to_stderr)("the report of the model before is removed; `thalweg evaluate` makes a new one")
     return folder
 
 
@@ -172,7 +178,7 @@ def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
     if dataset.spec.fingerprint != spec.fingerprint:
         raise ValueError(
             f"data: got {data.source} with fingerprint {dataset.spec.fingerprint}, wanted {spec.fingerprint}, which the"
-            " run was trained on: the data have changed; give --data or INPUT to read them as other data"
+            " run was trained on: the data have changed; `thalweg evaluate --data`, or INPUT, reads them as other data"
         )
     return dataset
 

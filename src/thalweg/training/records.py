@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shlex
 import shutil
 from pathlib import Path
@@ -25,6 +26,9 @@ from thalweg.training.checkpoint import FORMAT
 __all__ = ["RunFolder", "read_metrics", "verified"]
 
 MODEL, METRICS = "model.safetensors", "metrics.jsonl"
+REPORTS = ("report.json", "report.html")  # of a model; they go when another takes its place
+FILES = ("run.json", METRICS, MODEL, *REPORTS)
+FOLDERS = ("checkpoints", "samples", "measured", "tensorboard")
 
 
 class RunFolder:
@@ -48,7 +52,7 @@ class RunFolder:
     def create(cls, path: Path | str, header: dict[str, Any], *, overwrite: bool = False) -> RunFolder:
         """Create the folder with its `run.json`; an existing run is replaced only with `overwrite`.
 
-        A folder that holds anything other than a run, or an unfinished one, is never changed.
+        A folder that holds anything other than the files of a run, or of an unfinished one, is never changed.
         """
         path = Path(path)
         cls.check(path, overwrite=overwrite)
@@ -87,6 +91,12 @@ class RunFolder:
                 raise ValueError(
                     f"run: got {path}, which holds a run; wanted a new folder, or --overwrite to start anew"
                 )
+            foreign = [inside.name for inside in sorted(path.iterdir()) if not _of_run(inside)]
+            if foreign:
+                raise ValueError(
+                    f"run: got {path}, which holds '{foreign[0]}' beside a run; wanted a folder without other files to"
+                    " overwrite"
+                )
         elif path.is_dir() and not all(_unfinished(inside) for inside in path.iterdir()):
             raise ValueError(f"run: got {path}, which holds other files; wanted a new or empty folder")
 
@@ -114,7 +124,7 @@ class RunFolder:
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
         if header.get("format") != FORMAT:
-            made_by = f"format {header.get('format', 1)}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            made_by = f"format {header.get('format', 1)!r}, made by thalweg {header.get('thalweg', 'of unknown version')}"
             raise ValueError(
                 f"run: got {path / 'run.json'} of {made_by}, wanted a run folder of format {FORMAT}: train the model"
                 " again, or use that version"
@@ -148,16 +158,20 @@ class RunFolder:
         """
         if self._metrics is not None:
             self._metrics.flush()
-        metrics = self.path / "metrics.jsonl"
+        metrics, header = self.path / METRICS, self.read(self.path)
         files = {MODEL: digest(data)} | ({METRICS: digest(metrics.read_bytes())} if metrics.is_file() else {})
-        self.write_json("run.json", self.read(self.path) | {"files": files})
+        if header.get("files", {}).get(MODEL) != files[MODEL]:
+            for name in REPORTS:
+                (self.path / name).unlink(missing_ok=True)
+        self.write_json("run.json", header | {"files": files})
         write_atomic(self.path / MODEL, data)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
         if self._metrics is None:
             self._metrics = open(self.path / METRICS, "a")  # noqa: SIM115
-        self._metrics.write(json.dumps(line) + "\n")
+        finite = {name: value if math.isfinite(value) else None for name, value in line.items()}  # as JSON has it
+        self._metrics.write(json.dumps(finite) + "\n")
         self._metrics.flush()
 
     def rewind(self, stage: int, step: int) -> None:
@@ -196,7 +210,7 @@ def verified(folder: Path, name: str) -> bytes:
         repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"
         raise ValueError(
             f"run: got {folder / name}, which is damaged: it does not have its checksum in run.json; "
-            + (repair if name == MODEL else "remove it to resume without its history")
+            + (repair if name == MODEL else "remove the file to use the run without its history")
         )
     return data
 
@@ -228,12 +242,18 @@ def _is_record(record: Any) -> bool:
     return (
         isinstance(record, dict)
         and all(type(record.get(name)) is int and record[name] >= 0 for name in ("stage", "step"))
-        and all(type(value) in (int, float) for value in record.values())
+        and all(value is None or type(value) in (int, float) for value in record.values())
     )
 
 
 def _checksum(header: dict[str, Any]) -> str:
     return digest(json.dumps(header, sort_keys=True).encode())
+
+
+def _of_run(path: Path) -> bool:
+    """Return whether the path within a run folder is one that a run has."""
+    known = FOLDERS if path.is_dir() else (*FILES, LOCK)
+    return path.name in known or is_temporary(path)
 
 
 def _unfinished(path: Path) -> bool:
