@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 
-__all__ = ["deterministic", "fast_matmul", "numerics", "peak_memory", "resolve_device", "synchronize"]
+__all__ = ["deterministic", "fast_matmul", "free_memory", "numerics", "peak_memory", "resolve_device", "synchronize"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -129,3 +130,18 @@ def peak_memory(device: torch.device) -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def free_memory() -> int:
+    """Return how many bytes of main memory are free for this process, as Linux says; elsewhere 2⁶², no limit.
+
+    >>> free_memory() > 0
+    True
+    """
+    limits = [2**62]
+    with suppress(OSError), open("/proc/meminfo") as file:
+        limits += [1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):  # no control group, or one without a limit ("max")
+        group = Path("/sys/fs/cgroup")
+        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(limits))

@@ -58,6 +58,52 @@ def test_overwrite_and_resume(tmp_path, capsys):
     assert answer(capsys, "resume", folder, "--steps", 5)["last"]["step"] == 5
 
 
+def test_resuming_a_finished_run_keeps_its_report_until_the_model_changes(tmp_path, capsys):
+    folder = tmp_path / "run"
+    answer(capsys, "train", "softmax-regression", "--data", "digits", "--run", folder, "--steps", 2)
+    answer(capsys, "evaluate", folder)
+    report = (folder / "report.json").read_bytes()
+    assert main(["resume", str(folder)]) == 0
+    assert (folder / "report.json").read_bytes() == report
+    assert "report" not in capsys.readouterr().err
+    assert main(["resume", str(folder), "--steps", "4"]) == 0
+    assert "the report of the model before is removed" in capsys.readouterr().err
+    assert not list(folder.glob("report.*"))
+
+
+def test_a_shared_model_without_checkpoints_is_not_trained_anew(tmp_path, capsys):
+    folder, shared = tmp_path / "run", tmp_path / "shared"
+    answer(capsys, "train", "softmax-regression", "--data", "digits", "--run", folder, "--steps", 2)
+    shared.mkdir()
+    for name in ("run.json", "model.safetensors"):
+        shutil.copy(folder / name, shared / name)
+    model = (shared / "model.safetensors").read_bytes()
+    assert main(["resume", str(shared), "--steps", "9"]) == 2
+    assert "has a model but no checkpoints" in capsys.readouterr().err
+    assert (shared / "model.safetensors").read_bytes() == model
+
+
+@pytest.mark.parametrize(
+    ("n", "name", "words"),
+    [
+        (10**12, "a.npz", ["-n: got 1,000,000,000,000 samples of 64 bytes", "fit into the free memory"]),
+        (10**6, "a.png", ["-n: got 1,000,000 images for one picture", "or an .npz file"]),
+    ],
+)
+def test_too_many_samples_are_refused_before_they_are_drawn(n, name, words, trained, tmp_path, capsys):
+    assert main(["sample", str(trained["vae"]), "-n", str(n), "--out", str(tmp_path / name)]) == 2
+    err = capsys.readouterr().err
+    assert all(word in err for word in words)
+    assert not (tmp_path / name).exists()
+
+
+def test_written_samples_are_those_drawn(trained, tmp_path, capsys):
+    for name in ("a.csv", "a.npz"):
+        answer(capsys, "sample", trained["real-nvp"], "-n", 20_001, "--out", tmp_path / name)
+    table = np.loadtxt(tmp_path / "a.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(table, np.load(tmp_path / "a.npz")["x"], rtol=1e-6)
+
+
 SAMPLED = {"Fréchet distance", "KID", "MMD²", "sliced W1", "W1", "precision", "recall", "density", "coverage"}
 QUICK = ["--temperatures", 4, "--draws", 1, "--features", "pixels"]
 

@@ -54,7 +54,11 @@ def test_every_training_has_its_seed_its_folder_and_the_budget():
         (lambda: Plan(models=(), data=DIGITS), "wanted one or more recipes"),
         (lambda: plan(seeds=0), "seeds: got 0"),
         (lambda: plan(train=TrainConfig(minutes=1, steps=2)), "minutes: got 1 beside steps, wanted one of them"),
-        (lambda: plan("vae:steps=3", train=TrainConfig(minutes=1.0)).runs(), "minutes: got 1.0 beside steps"),
+        (
+            lambda: plan("vae:steps=3", train=TrainConfig(minutes=1.0)),
+            "steps: got it in 'vae:steps=3' beside",
+        ),
+        (lambda: plan("vae:steps=3", train=TrainConfig(steps=10)), "steps: got it in 'vae:steps=3' beside --steps"),
         (lambda: Measuring(temperatures=-1), "temperatures: got -1"),
         (lambda: Measuring(split="tset"), "did you mean 'test'"),
     ],
@@ -99,3 +103,12 @@ def test_a_comparison_of_many_models_has_a_folder_that_can_be_made(tmp_path):
     assert many.default_folder() == many.default_folder()
     fewer = Plan(models=many.models[:-1], data=many.data)
     assert fewer.default_folder() != many.default_folder()
+
+
+def test_overwriting_a_comparison_removes_no_other_files(tmp_path):
+    begin(plan(), tmp_path, "abc", overwrite=False).close()
+    check(plan(seeds=2), tmp_path, overwrite=True)
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(ValueError, match=r"contains 'notes\.txt' beside a comparison"):
+        check(plan(seeds=2), tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").read_text() == "notes"

@@ -14,6 +14,7 @@ import torch
 from thalweg.recipes.runs import open_run, resume
 from thalweg.training import RunFolder
 from thalweg.training.checkpoint import FORMAT, checkpoints, load_newest, prune, remove_later, save_checkpoint
+from thalweg.training.records import read_metrics
 from toy_problems import regression_run, train_run
 
 
@@ -119,6 +120,35 @@ def test_overwriting_replaces_runs_only(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file; wanted a folder"):
         RunFolder.create(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "runs/", "samples", "report.csv"])
+def test_overwriting_removes_no_files_but_those_of_a_run(tmp_path, name):
+    RunFolder.create(tmp_path / "run", {}).close()
+    path = tmp_path / "run" / name
+    path.mkdir() if name.endswith("/") else path.write_text("mine")
+    with pytest.raises(ValueError, match=f"holds '{path.name}' beside a run"):
+        RunFolder.create(tmp_path / "run", {}, overwrite=True)
+    assert path.exists()
+
+
+def test_a_report_is_removed_when_another_model_takes_its_place(tmp_path):
+    with RunFolder.create(tmp_path / "run", {}) as folder:
+        folder.write_model(b"first")
+        for name in ("report.json", "report.html"):
+            (folder.path / name).write_text("{}")
+        folder.write_model(b"first")
+        assert len(list(folder.path.glob("report.*"))) == 2
+        folder.write_model(b"second")
+        assert not list(folder.path.glob("report.*"))
+
+
+def test_values_that_json_lacks_are_null(tmp_path):
+    with RunFolder.create(tmp_path / "run", {}) as folder:
+        folder.log({"stage": 0, "step": 1, "loss": 2.0, "ratio": float("nan"), "norm": float("inf")})
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert lines == ['{"stage": 0, "step": 1, "loss": 2.0, "ratio": null, "norm": null}']
+    assert read_metrics(tmp_path / "run") == [json.loads(lines[0])]
 
 
 @pytest.mark.parametrize("found", [None, FORMAT - 1, FORMAT + 1])

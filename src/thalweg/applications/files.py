@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from thalweg.files import atomic_path
 __all__ = ["check_fits", "grid", "label_column", "suffix_for", "write_codes", "write_rows", "write_values"]
 
 MAX_POINTS = 100_000  # of a scatter plot
+MAX_PIXELS = 50_000_000  # of a picture; readers refuse larger ones
 
 
-def check_fits(path: Path, spec: Any) -> None:
-    """Raise ValueError if examples of that kind cannot be written to a file with that suffix."""
+def check_fits(path: Path, spec: Any, n: int = 1) -> None:
+    """Raise ValueError if `n` examples of that kind cannot be written to a file with that suffix."""
     kind, suffix = spec.kind, path.suffix.lower()
     fits = {
         ".png": kind == "image" or (kind == "vector" and spec.size <= 2),
@@ -28,6 +29,12 @@ def check_fits(path: Path, spec: Any) -> None:
     if not fits[suffix]:
         wanted = ", ".join(s for s in fits if fits[s])
         raise ValueError(f"out: got '{path}' for {kind}s of shape {tuple(spec.shape)}, wanted a suffix of {wanted}")
+    if suffix == ".png" and kind == "image":
+        most = MAX_PIXELS // ((height := spec.shape[1]) * spec.shape[2] * math.ceil(28 / height) ** 2)
+        if n > most:
+            raise ValueError(
+                f"n: got {n:,} images for one picture, wanted at most {most:,}, or an .npz file"
+            )
 
 
 def suffix_for(spec: Any) -> str:
@@ -45,11 +52,8 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
             np.savez(temporary, x=x)
         elif suffix == ".csv":
             names = list(spec.columns or [f"x{i}" for i in range(spec.size)])
-            columns = list(x.reshape(len(x), -1).T)
-            for i, column in enumerate(spec.discrete):
-                if column is not None and not column.values:
-                    columns[i] = columns[i].astype(np.int64)
-            write_rows(temporary, names, zip(*(column.tolist() for column in columns), strict=True))
+            whole = [i for i, column in enumerate(spec.discrete) if column is not None and not column.values]
+            write_rows(temporary, names, _rows(x.reshape(len(x), -1), whole))
         elif suffix == ".txt":
             temporary.write_text("\n".join(_text(row, spec.vocabulary) for row in x) + "\n", encoding="utf-8")
         elif spec.kind == "image":
@@ -58,6 +62,13 @@ def write_values(path: Path, x: np.ndarray[Any, Any], spec: Any) -> None:
             Image.fromarray(grid(x, spec.levels)).save(temporary)
         else:
             _scatter(temporary, x)
+
+
+def _rows(x: np.ndarray[Any, Any], whole: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table `x` (n, d) as Python numbers, those of the columns `whole` as integers."""
+    for start in range(0, len(x), 10_000):  # Python numbers take several times the memory of the array
+        columns = [column.astype(np.int64) if i in whole else column for i, column in enumerate(x[start:][:10_000].T)]
+        yield from zip(*(column.tolist() for column in columns), strict=True)
 
 
 def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

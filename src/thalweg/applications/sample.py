@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from thalweg.abilities import Samples
     from thalweg.data import Spec
+    from thalweg.training.progress import Progress
 
 __all__ = ["SampleResult", "draw", "sample"]
 
@@ -49,11 +50,13 @@ def sample(
     truncation: float | None = None,
     label: str | None = None,
     device: str = "auto",
+    progress: Progress | None = None,
 ) -> SampleResult:
     """Return `n` samples of a run's model: a function of the seed.
 
     `temperature` scales the spread of the latent noise; `truncation` keeps each latent coordinate within that many
-    standard deviations; `label` is the class to draw. Raises ValueError for a setting that the model does not have.
+    standard deviations; `label` is the class to draw. Raises ValueError for a setting that the model does not have, and
+    for more samples than fit into the free memory.
     """
     from thalweg import abilities
     from thalweg.checks import choice, positive
@@ -75,24 +78,44 @@ def sample(
             )
         classes = opened.spec.classes or ()
         settings["label"] = classes.index(choice("label", label, classes))
-    return SampleResult(draw(model.to(place), n, seed, **settings), opened.spec, seed)
+    return SampleResult(draw(model.to(place), n, seed, progress=progress, **settings), opened.spec, seed)
 
 
-def draw(model: Samples, n: int, seed: int, label: int | None = None, **settings: Any) -> np.ndarray[Any, Any]:
-    """Return `n` raw samples `(n, *shape)`, drawn in evaluation mode; of the class with index `label`, if given."""
+def draw(
+    model: Samples, n: int, seed: int, label: int | None = None, progress: Progress | None = None, **settings: Any
+) -> np.ndarray[Any, Any]:
+    """Return `n` raw samples `(n, *shape)`, drawn in evaluation mode; of the class with index `label`, if given.
+
+    The progress display counts samples. Raises ValueError where the samples would not fit into the free memory.
+    """
     import numpy as np
     import torch
 
+    from thalweg.devices import free_memory
     from thalweg.evaluation.examples import frozen, seeded
     from thalweg.randomness import generator
 
-    parts = []
+    result = np.empty(0)
+    if progress is not None:
+        progress.start("samples", 0, n)
     with frozen(model) as device:
         for start in range(0, n, BATCH):
             source, count = generator(seed, "sample", start, device=device), min(BATCH, n - start)
             if label is not None:
                 settings["y"] = torch.full((count,), label, device=device)
             with seeded(seed, "sample", start, device=device):
-                part = model.sample(count, generator=source, **settings)
-            parts.append(torch.as_tensor(part).cpu().numpy())
-    return np.concatenate(parts)
+                part = torch.as_tensor(model.sample(count, generator=source, **settings)).cpu().numpy()
+            if start == 0:
+                room, size = free_memory(), part.nbytes // count
+                if n * size > room:
+                    raise ValueError(
+                        f"n: got {n:,} samples of {size:,} bytes each, which need {n * size / 2**30:,.1f} GiB;"
+                        f" wanted at most {room // size:,}, which fit into the free memory"
+                    )
+                result = np.empty((n, *part.shape[1:]), part.dtype)
+            result[start : start + count] = part
+            if progress is not None:
+                progress.update(start + count, {}, n)
+    if progress is not None:
+        progress.close()
+    return result

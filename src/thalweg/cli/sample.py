@@ -9,6 +9,7 @@ from thalweg.cli.options import Option
 from thalweg.cli.shared import device_option, out_file, seed_option
 
 HELP = "draw samples from a trained model, into a picture, a table or text"
+N = 64
 SUFFIXES = (".png", ".npz", ".csv", ".txt")
 
 
@@ -19,7 +20,7 @@ def parser(arguments: list[str]) -> Parser:
     result.aliases["run"] = "DIR"
     result.positional("dir", "a run folder")
     options = [
-        Option("n", int, 64, "number of samples", ("-n",)),
+        Option("n", int, N, "number of samples", ("-n",)),
         Option("out", str, None, "file to write: .png, .npz, .csv or .txt"),
         seed_option("the samples"),
         Option(
@@ -50,10 +51,11 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     from thalweg.applications.files import check_fits
     from thalweg.applications.sample import sample
     from thalweg.recipes.runs import open_run
+    from thalweg.training.progress import progress
 
     opened = open_run(arguments["dir"])
-    check_fits(path, opened.spec)  # checked before samples are drawn
-    result = sample(opened, **settings)
+    check_fits(path, opened.spec, settings.get("n", N))  # checked before samples are drawn
+    result = sample(opened, **settings, progress=progress())
     result.save(path)
     n, *shape = result.x.shape
     return {"run": str(arguments["dir"]), "out": str(path), "n": n, "seed": result.seed, "shape": shape}

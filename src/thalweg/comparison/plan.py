@@ -17,6 +17,7 @@ from thalweg.recipes import recipe
 __all__ = ["Candidate", "Measuring", "Plan"]
 
 MAX_NAME = 120  # bytes of a folder's name; file systems allow 255
+BUDGETS = ("minutes", "steps", "examples")
 BASELINES = ("real", "uniform", "gaussian", "gaussian-mixture")
 
 
@@ -104,6 +105,14 @@ class Plan:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"RECIPE: got '{name}' twice, wanted different models (see RECIPE:option=value)")
+        shared = [budget for budget in BUDGETS if getattr(self.train, budget) is not None]
+        for model in self.models:
+            own = [budget for budget in BUDGETS if budget in model.train]
+            if shared and own:
+                raise ValueError(
+                    f"{own[0]}: got it in '{model.name}' beside --{shared[0]} of all models; wanted one budget for all,"
+                    " or one in each model that needs its own"
+                )
 
     def runs(self) -> list[tuple[str, RunConfig]]:
         """Return the configuration of every training by the name of its folder, ordered by model and seed."""

@@ -13,20 +13,23 @@ import numpy as np
 
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
 from thalweg.comparison.measure import Evaluator
-from thalweg.comparison.plan import Plan, folder_name
+from thalweg.comparison.plan import BUDGETS, Plan, folder_name
 from thalweg.comparison.progress import progress_display
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
 from thalweg.evaluation.estimates.figures import drawable
-from thalweg.files import LOCK, lock_folder, write_atomic
+from thalweg.files import LOCK, is_temporary, lock_folder, write_atomic
 from thalweg.recipes.runs import build
 from thalweg.report.document import curves_of, document, family, train_command
 from thalweg.report.html import html
 from thalweg.report.rows import averaged
 
 __all__ = ["compare", "evaluate_run"]
+
+FILES = ("compare.json", "report.json", "report.html")
+FOLDERS = ("runs", "logs", "measured")
 
 
 def compare(
@@ -64,9 +67,7 @@ def compare(
             train_on_ray(jobs, shown, ray)
         findings_of = _measured(plan, jobs, evaluator, folder / "measured", shown.log)
         shown.log("writing the report")
-        budget = {
-            b: getattr(plan.train, b) for b in ("minutes", "steps", "examples") if getattr(plan.train, b) is not None
-        }
+        budget = {b: getattr(plan.train, b) for b in BUDGETS if getattr(plan.train, b) is not None}
         report = document(
             title=f"{', '.join(m.name for m in plan.models)} on {evaluator.dataset.spec.name}",
             command=command,
@@ -87,6 +88,12 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
     """Raise ValueError unless the folder is new, belongs to the same plan, or may be overwritten."""
     path = folder / "compare.json"
     if path.is_file() and overwrite:
+        foreign = [entry.name for entry in sorted(folder.iterdir()) if not _of_comparison(entry)]
+        if foreign:
+            raise ValueError(
+                f"out: got {folder}, which contains '{foreign[0]}' beside a comparison; wanted a folder without other"
+                " files to overwrite"
+            )
         return
     if path.is_file():
         begun, now = _begun(path)["plan"], to_json(plan)
@@ -98,6 +105,11 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise ValueError(f"out: got {folder}, which contains other files; wanted a new or empty folder")
+
+
+def _of_comparison(path: Path) -> bool:
+    """Return whether the path within a comparison's folder is one that a comparison has."""
+    return path.name in (FOLDERS if path.is_dir() else (*FILES, LOCK)) or is_temporary(path)
 
 
 def _begun(path: Path) -> dict[str, Any]:

@@ -124,7 +124,9 @@ class RunFolder:
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
         if header.get("format") != FORMAT:
-            made_by = f"format {header.get('format', 1)!r}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            made_by = (
+                f"format {header.get('format', 1)!r}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            )
             raise ValueError(
                 f"run: got {path / 'run.json'} of {made_by}, wanted a run folder of format {FORMAT}: train the model"
                 " again, or use that version"
@@ -242,7 +244,10 @@ def _is_record(record: Any) -> bool:
     return (
         isinstance(record, dict)
         and all(type(record.get(name)) is int and record[name] >= 0 for name in ("stage", "step"))
-        and all(value is None or type(value) in (int, float) for value in record.values())
+        and all(
+            type(value) in (int, float) or (value is None and name not in ("loss", "seconds", "memory"))
+            for name, value in record.items()
+        )
     )
 
 
