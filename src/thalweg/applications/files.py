@@ -32,9 +32,7 @@ def check_fits(path: Path, spec: Any, n: int = 1) -> None:
     if suffix == ".png" and kind == "image":
         most = MAX_PIXELS // ((height := spec.shape[1]) * spec.shape[2] * math.ceil(28 / height) ** 2)
         if n > most:
-            raise ValueError(
-                f"n: got {n:,} images for one picture, wanted at most {most:,}, or an .npz file"
-            )
+            raise ValueError(f"n: got {n:,} images for one picture, wanted at most {most:,}, or an .npz file")
 
 
 def suffix_for(spec: Any) -> str:
