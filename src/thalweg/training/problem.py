@@ -20,12 +20,12 @@ __all__ = ["Batch", "Diagnostics", "Loss", "Problem", "Rows", "Solution"]
 class Loss:
     """The loss of a player on a batch: `values` (B,), one per sample. Its mean is minimized.
 
-    `extras` are named tensors to record with it, per sample or scalar. They are detached when they are recorded, and
-    they never count as the loss, whatever their names.
+    `extras` are named tensors to record with it, per sample or scalar, or numbers. They are detached when they are
+    recorded, and they never count as the loss, whatever their names.
     """
 
     values: Tensor
-    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    extras: Mapping[str, Tensor | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
