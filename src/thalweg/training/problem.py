@@ -90,7 +90,9 @@ class Problem(ABC):
     def closed_form_step(self, player: str, batch: Batch) -> Solution:
         """Set the player's parameters by a closed form on `batch`; called without gradients, by `ClosedForm`.
 
-        Raises NotImplementedError by default.
+        It is not abstract, since most problems are trained by gradients and have no closed form. A `Stage` refuses the
+        update `ClosedForm` for a problem that does not define it, so the default, which raises NotImplementedError, is
+        never called in a training.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form step")
 
