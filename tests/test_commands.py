@@ -8,10 +8,14 @@ import shlex
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from thalweg.cli import main
+from thalweg.data import Dataset, Spec, Split
+from thalweg.evaluation import evaluate
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -72,6 +76,35 @@ def test_the_pages_have_commands_and_an_unknown_option_is_seen() -> None:
 def test_examples_of_training_run() -> None:
     for block in blocks(DOCS / "guide" / "training.md", "python"):
         exec(compile(block, "training.md", "exec"), {})  # trains for about a second
+
+
+@pytest.mark.parametrize("observation", ["discrete", "binarized", "continuous", "density", None])
+def test_the_example_of_an_own_model_is_measured_as_its_page_says(observation: str | None) -> None:
+    levels, n = 3, 40
+    x = np.random.default_rng(0).choice(levels, (n, 1, 2, 2), p=[0.5, 0.3, 0.2]).astype(np.uint8)
+    spec = Spec(name="three", kind="image", shape=(1, 2, 2), levels=levels)
+    data = Dataset(spec, Split(x), Split(x), Split(x))
+    names: dict[str, Any] = {}
+    page = DOCS / "guide" / "own-model.md"
+    exec(compile(blocks(page, "python")[0], page.name, "exec"), names)
+    own = names["IndependentPixels"]
+    assert own.observation == "discrete"
+    own.observation = observation
+    results = evaluate(own(x, levels), data, samples=20)
+    if observation in (None, "density"):
+        (reason,) = (m.reason for m in results.missing if m.name == "likelihood")
+        stated = "IndependentPixels states none, wanted discrete, dequantized or binarized"
+        assert reason.startswith(f"observation: {stated if observation is None else 'got'}")
+        return
+    flat = x.reshape(n, 4)
+    p = (1 + np.stack([(flat == level).sum(0) for level in range(levels)])) / (n + levels)
+    nats = np.log(p[flat, np.arange(4)]).sum(1).mean()
+    assert results["log-likelihood"].value == pytest.approx(nats, rel=1e-6)
+    bits = [e for e in results if e.name == "bits/dim"]
+    assert [e.kind for e in bits] == (["exact"] if observation == "discrete" else [])
+    row = next(line for line in page.read_text().splitlines() if line.startswith(f'| `"{observation}"` |'))
+    assert row.split(" | ")[2].startswith("exact" if bits else "none")
+    assert "Fréchet distance" in {e.name for e in results}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

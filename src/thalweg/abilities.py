@@ -154,11 +154,20 @@ def abilities_of(model: object) -> tuple[str, ...]:
 def has_ability(model: object, ability: type) -> bool:
     """Return whether a model has an ability of the table.
 
-    It is `isinstance(model, ability)`, except that a property is not evaluated: one that raises is the model's ability
-    all the same, and its error is reported by the measure that needs it.
+    It is `isinstance(model, ability)`, with two exceptions. A property is not evaluated: one that raises is the model's
+    ability all the same, and its error is reported by the measure that needs it. An attribute that cannot be called is
+    not a method.
+
+    >>> class Named:
+    ...     score = "high"
+    >>> has_ability(Named(), Scores)
+    False
     """
     name = next(name for name, known in ABILITIES.items() if known is ability)
-    return isinstance(getattr(type(model), name, None), property) or isinstance(model, ability)
+    if isinstance(getattr(type(model), name, None), property):
+        return True
+    is_method = not isinstance(getattr(ability, name), property)
+    return isinstance(model, ability) and (callable(getattr(model, name)) or not is_method)
 
 
 def names_of(abilities: Iterable[type]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TypeVar
 
-__all__ = ["at_least", "choice", "in_range", "positive", "suggestion"]
+__all__ = ["at_least", "choice", "decay", "in_range", "positive", "suggestion"]
 
 Number = TypeVar("Number", int, float)
 
@@ -67,4 +67,16 @@ def in_range(name: str, value: Number, low: Number, high: Number) -> Number:
     """
     if not low <= value <= high:
         raise ValueError(f"{name}: got {value}, wanted a number from {low} to {high}")
+    return value
+
+
+def decay(name: str, value: float) -> float:
+    """Return `value` if it is a decay of a running average, 0 ≤ value < 1; else raise ValueError.
+
+    >>> decay("ema", 2.0)
+    Traceback (most recent call last):
+    ValueError: ema: got 2.0, wanted a decay in [0, 1)
+    """
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"{name}: got {value}, wanted a decay in [0, 1)")
     return value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from thalweg.checks import at_least, choice, in_range, positive, suggestion
+from thalweg.checks import at_least, choice, decay, in_range, positive, suggestion
 
 __all__ = [
     "DataConfig",
@@ -209,8 +209,8 @@ class TrainConfig:
         positive("threads", self.threads)
         if self.checkpoint_every is not None:
             positive("checkpoint_every", self.checkpoint_every)
-        if self.ema is not None and not 0.0 <= self.ema < 1.0:
-            raise ValueError(f"ema: got {self.ema}, wanted a decay in [0, 1)")
+        if self.ema is not None:
+            decay("ema", self.ema)
         for name in ("weight_decay", "warmup"):
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), 0)

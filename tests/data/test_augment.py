@@ -193,6 +193,39 @@ def test_a_target_image_is_transformed_as_the_image_is(x):
         Augment(hflip=True, target=target)(Batch(x, x[:, :, ::2, ::2]))
 
 
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (3, 8, 8)])
+def test_a_mask_or_image_without_a_target_is_refused_where_pixels_move(x, name, shape):
+    batch = Batch(x, torch.zeros(16, *shape), seed=1)
+    with pytest.raises(ValueError, match=rf"target: got none for y of shape \({shape[0]}, 8.*, wanted Target"):
+        Augment(**{name: MOVES[name]})(batch)
+    assert Augment(brightness=0.5)(batch).y is batch.y  # no pixel moves
+
+
+@pytest.mark.parametrize("moves", [{"rotate": 40, "scale": 0.3}, {"crop": 2}, {"hflip": True, "vflip": True}])
+@pytest.mark.parametrize("ignored", [None, 255, 2**24 + 1])
+def test_large_class_indices_of_a_mask_are_kept_exactly(moves, ignored):
+    classes = 2**24 + 1 + 2 * torch.arange(1, 4)  # float32 has none of them
+    y = classes[torch.randint(0, 3, (64, 8, 8), generator=generator(0, "y"))]
+    moved = Augment(**moves, target=mask_target(ignored))(Batch(torch.zeros(64, 1, 8, 8), y, seed=3))
+    outside = set() if "hflip" in moves else {ignored or 0}
+    assert set(moved.y.unique().tolist()) == {*classes.tolist(), *outside}
+
+
+def test_nearest_pixels_are_those_of_grid_sample():
+    x = torch.randint(0, 99, (32, 2, 7, 10), generator=generator(0, "x")).float()
+    draw = torch.rand(5, 32, generator=generator(0, "draw"))
+    move = {"rotation": 80 * draw[0] - 40, "scale": 0.7 + draw[1], "shear": draw[2] - 0.5}
+    move |= {"x_shift": 4 * draw[3] - 2, "y_shift": 4 * draw[4] - 2}
+    grids = []
+    with pytest.MonkeyPatch.context() as patch:
+        make = F.affine_grid
+        patch.setattr(F, "affine_grid", lambda *a, **k: grids.append(make(*a, **k)) or grids[-1])
+        out = affine(x, **move, nearest=True)
+    sampled = F.grid_sample(x, grids[0], mode="nearest", padding_mode="zeros", align_corners=False)
+    assert torch.equal(out, sampled)
+
+
 @pytest.mark.parametrize("target", [class_target(("a", "b")), Target(kind="values", shape=(2,)), None])
 def test_other_targets_are_left_alone(x, target):
     y = torch.arange(16) if target is None or target.kind == "class" else torch.rand(16, 2)

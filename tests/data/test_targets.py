@@ -93,3 +93,17 @@ def test_fingerprints_hold_the_target():
     raw = Raw(kind="image", levels=256, target=replace(target, ignored=7), train=Split(X, y))
     prints.add(assemble("made", raw, DataConfig(source="made")).spec.fingerprint)
     assert len(prints) == len(TARGETS) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "label"}, "target: got 'label', wanted one of class, mask, tokens, image, values"),
+        ({"kind": "Mask", "shape": (4, 4)}, r"target: got 'Mask', wanted one of .* \(did you mean 'mask'\?\)"),
+        ({"kind": "class", "names": "cat"}, "names: got 'cat', one text, wanted a sequence of names"),
+        ({"kind": "mask", "shape": (4,)}, r"target: got shape \(4,\) of kind mask, wanted 2 dimensions"),
+    ],
+)
+def test_a_malformed_target_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Target(**arguments)

@@ -326,3 +326,93 @@ def test_an_unexplained_measure_is_refused():
     with pytest.raises(KeyError, match="beauty: no group of measures explains it, wanted one of log-likelihood"):
         group_of("beauty")
     assert group_of("anomaly AUROC: noise").name == "anomaly"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sampels": 3}, r"settings: got 'sampels', wanted one of features, .* \(did you mean 'samples'\?\)"),
+        ({"test": 3}, "settings: got 'test', wanted one of features, anomalies, draws, samples, temperatures"),
+        ({"draws": 0}, "draws: got 0, wanted a number greater than 0"),
+        ({"samples": -1}, "samples: got -1, wanted a number greater than 0"),
+        ({"temperatures": -1}, "temperatures: got -1, wanted a number of at least 0"),
+        ({"limit": 0}, "limit: got 0, wanted a number greater than 0"),
+        ({"split": "tset"}, "split: got 'tset', wanted one of train"),
+    ],
+)
+def test_settings_that_no_evaluation_has_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(Gaussian(), vectors(np.zeros((30, 2))), **settings)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (np.zeros((30, 2)), "dataset: got ndarray, wanted a Dataset, as thalweg.data.load returns it"),
+        (vectors(np.zeros((30, 2))).test, "dataset: got Split, wanted a Dataset"),
+        (
+            vectors(np.zeros((30, 3))),
+            r"dataset: got cloud with examples of shape \(3,\), wanted \(2,\), the `shape` of",
+        ),
+        (images(), r"dataset: got noise with examples of shape \(1, 4, 4\), wanted \(2,\), the `shape` of Gaussian"),
+    ],
+)
+def test_data_that_are_not_those_of_the_model_are_refused(dataset, message):
+    model = Gaussian()
+    model.shape = (2,)
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, dataset)
+    assert evaluate(model, vectors(np.zeros((30, 2))))["log-likelihood"].n == 30
+
+
+class Defective(nn.Module):
+    """A model of levels with a constant log_prob, or elbo, and samples of a constant value."""
+
+    def __init__(self, observation, value=-1.0, level=3, ability="log_prob"):
+        super().__init__()
+        self.observation, self.level = observation, level
+        setattr(self, ability, lambda x: torch.full((len(x),), value))
+
+    def sample(self, n, generator=None):
+        x = torch.zeros(n, 1, 4, 4)
+        x[0, 0, 0, 0] = self.level
+        return x
+
+
+@pytest.mark.parametrize("ability", ["log_prob", "elbo"])
+@pytest.mark.parametrize("observation", ["discrete", "binarized", "dequantized", "continuous"])
+@pytest.mark.parametrize("value", [-1.0, 1e-6, 0.5])  # 1e-6: rounding
+def test_a_probability_above_one_is_no_likelihood(ability, observation, value):
+    findings = evaluate(Defective(observation, value, ability=ability), images())
+    if value == 0.5 and observation in ("discrete", "binarized"):
+        which = "a value" if ability == "log_prob" else "a mean"
+        reason = f"log-likelihood: got {which} of 0.5 nats, wanted at most 0, as no probability exceeds 1"
+        assert reasons(findings)["likelihood"] == reason
+        assert "log-likelihood" not in by_name(findings)
+    else:
+        assert findings["log-likelihood"].value == pytest.approx(value)
+    assert {"Fréchet distance", "precision"} <= set(by_name(findings))  # the other measures are there
+
+
+def test_one_bound_above_zero_is_no_error_and_one_probability_is():
+    model = Defective("discrete")
+    model.log_prob = lambda x: torch.tensor([0.5, *[-1.0] * (len(x) - 1)])
+    assert "a value of 0.5 nats" in reasons(evaluate(model, images()))["likelihood"]
+    model.elbo = model.log_prob
+    del model.log_prob
+    assert evaluate(model, images())["log-likelihood"].value == pytest.approx(-1 + 1.5 / 300)
+
+
+@pytest.mark.parametrize("observation", ["discrete", "binarized", "dequantized", "continuous"])
+@pytest.mark.parametrize("level", [0, 255, 256, -1, math.inf])
+def test_samples_outside_the_levels_are_not_measured(observation, level):
+    findings = evaluate(Defective(observation, level=level), images())
+    missing = reasons(findings)
+    if math.isinf(level):
+        assert missing["Fréchet distance"] == "sample: 1 of 300 samples are not finite"
+    elif level in (256, -1) and observation != "continuous":
+        wanted = f"sample: got values from {min(level, 0)} to {max(level, 0)}, wanted 0 to 255"
+        assert missing["Fréchet distance"] == missing["Parzen window"] == missing["precision"] == wanted
+    else:
+        assert "Fréchet distance" in by_name(findings)
+    assert findings["log-likelihood"].value == -1

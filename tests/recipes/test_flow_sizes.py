@@ -33,3 +33,10 @@ def test_many_narrow_couplings_in_the_plane():
     assert flow.transform.layers[0].network[0].out_features == 32
     table = Spec(name="table", kind="vector", shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3)
     assert len(recipe("real-nvp")(table).model.transform.layers) == 12
+
+
+@pytest.mark.parametrize("name", ["nice", "nsf", "maf", "iaf", "real-nvp", "glow"])
+def test_one_number_is_too_small(name):
+    line = Spec(name="line", kind="vector", shape=(1,), mean=(0.0,), std=(1.0,))
+    with pytest.raises(ValueError, match=f"^{name}: got data 'line' of one number, wanted at least 2; see flow-1d$"):
+        recipe(name)(line)

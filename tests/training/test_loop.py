@@ -1,6 +1,7 @@
 """The loop against a plain torch loop; stopping, resuming, and losses that are not finite."""
 
 import json
+import math
 import os
 import signal
 from dataclasses import replace
@@ -364,3 +365,18 @@ def test_an_augmentation_may_mix_labels_into_probabilities(accumulate):
         torch.nn.functional.cross_entropy(known.model(mixed.x), mixed.y).backward()
         optimizer.step()
     assert torch.allclose(weights(run), torch.cat([p.detach().flatten() for p in known.model.parameters()]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        *(({name: -1}, f"{name}: got -1, wanted a number greater than 0") for name in (
+            "steps", "batch_size", "accumulate", "clip_norm", "validate_every", "patience", "seconds")),
+        ({"clip_norm": math.nan}, "clip_norm: got nan, wanted a number greater than 0"),
+        *(({"ema": {"model": ema}}, rf"ema of model: got {ema}, wanted a decay in \[0, 1\)") for ema in (2, 1.0, -0.1)),
+        ({"ema": {"critic": 0.5}}, "player: got 'critic', wanted one of model"),
+    ],
+)  # fmt: skip
+def test_a_stage_refuses_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Stage(**{"problem": Regression(), "steps": 1, "batch_size": 16} | settings)

@@ -31,7 +31,8 @@ class Augment:
     transformed as x is. All other targets are left unchanged. Each process, whose batch is some rows of a joint batch,
     transforms them as a single process would.
 
-    Raises ValueError for examples that are not images, and for masks and target images of another height and width.
+    Raises ValueError for examples that are not images, for masks and target images of another height and width, and
+    for y in the shape of a mask or an image if pixels are moved and there is no `target`.
 
     >>> x = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
     >>> batch = Batch(x, x[:, 0].long())
@@ -64,6 +65,11 @@ class Augment:
         start, stop, total = batch.rows or (0, len(x), len(x))
         draw = torch.rand(10, total, generator=generator(batch.seed, "augment", device=x.device), device=x.device)
         draw = draw[:, start:stop]
+        if y is not None and self.target is None and y.ndim > 2 and y.shape[-2:] == x.shape[-2:] and self._moves:
+            raise ValueError(
+                f"target: got none for y of shape {tuple(y.shape[1:])}, wanted Target(...) of the data, which says "
+                "whether y is moved with the images"
+            )
         if y is not None and self.target is not None and kind in ("mask", "image"):
             if y.shape[-2:] != x.shape[-2:]:
                 raise ValueError(
@@ -75,6 +81,12 @@ class Augment:
             else:
                 y = self._brightened(self._moved(y, draw), draw)
         return replace(batch, x=self._brightened(self._moved(x, draw), draw), y=y)
+
+    @property
+    def _moves(self) -> bool:
+        """Whether pixels change their places."""
+        names = ("crop", "hflip", "vflip", "rotate", "scale", "shear", "translate")
+        return any(getattr(self, name) for name in names)
 
     def _moved(self, x: Tensor, draw: Tensor, *, outside: int = 0, nearest: bool = False) -> Tensor:
         """Return images, or masks as images of one channel, with their pixels moved."""
@@ -126,8 +138,8 @@ def affine(x: Tensor, *, rotation: Tensor, scale: Tensor, shear: Tensor, x_shift
     """Map each image by scale · R(rotation) · [[1, shear], [0, 1]] about its center, then shift it.
 
     All are (B,): rotation in degrees counter-clockwise, shifts in pixels right and down; the matrix acts on (right,
-    up). Values are interpolated once, bilinearly or by the nearest pixel; those from outside the image are `outside`.
-    The result has the type of `x`; integers are rounded.
+    up). Values are interpolated once, bilinearly, with integers rounded, or copied from the nearest pixel, exactly;
+    those from outside the image are `outside`. The result has the type of `x`.
 
     >>> x, zero = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.zeros(1)
     >>> turned = affine(x, rotation=zero + 90, scale=zero + 1, shear=zero, x_shift=zero, y_shift=zero)
@@ -142,12 +154,21 @@ def affine(x: Tensor, *, rotation: Tensor, scale: Tensor, shear: Tensor, x_shift
     offset = -inverse @ torch.stack([x_shift, y_shift], 1).unsqueeze(2)
     half = torch.tensor([width / 2, height / 2], device=x.device)
     theta = torch.cat([inverse * half / half.view(2, 1), offset / half.view(2, 1)], 2)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    if nearest:
+        return _nearest(x, grid, outside)
     values = x if x.is_floating_point() else x.float()
-    if outside:
-        values = values - outside  # grid_sample pads with zeros
-    grid = F.affine_grid(theta.to(values.dtype), list(x.shape), align_corners=False)
-    mode = "nearest" if nearest else "bilinear"
-    read = F.grid_sample(values, grid, mode=mode, padding_mode="zeros", align_corners=False)
-    if outside:
-        read = read + outside
+    values = values - outside if outside else values  # grid_sample pads with zeros
+    read = F.grid_sample(values, grid.to(values.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+    read = read + outside if outside else read
     return read if x.is_floating_point() else read.round_().to(x.dtype)
+
+
+def _nearest(x: Tensor, grid: Tensor, outside: int) -> Tensor:
+    """Return the values of the pixels of `x` that are nearest to the places (B, H, W, 2), right and down in ±1."""
+    height, width = x.shape[2:]
+    right, down = (((grid[..., i] + 1) * side / 2 - 0.5).round().long() for i, side in enumerate((width, height)))
+    inside = (right >= 0) & (right < width) & (down >= 0) & (down < height)
+    index = down.clamp(0, height - 1) * width + right.clamp(0, width - 1)
+    read = x.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, x.shape[1], -1)).view_as(x)
+    return torch.where(inside[:, None], read, outside)

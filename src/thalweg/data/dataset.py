@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from thalweg.checks import choice
 from thalweg.config import Discrete
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ __all__ = ["SPLITS", "Dataset", "Spec", "Split", "Target", "class_target", "same
 
 SPLITS = ("train", "validation", "test", "all")
 FIELDS = ("kind", "shape", "levels", "classes", "target")  # that other data must share with those of a model
+DIMENSIONS = {"class": 0, "mask": 2, "tokens": 1, "image": 3, "values": 1}  # of a target, by its kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Target:
 
     Classes and tokens are int64. `ignored` is the integer of pixels or tokens that do not count: void or padding.
 
+    Raises ValueError for an unknown kind, a shape of other dimensions, and names that are one text.
+
     >>> Target(kind="mask", names=("background", "cell"), shape=(64, 64), ignored=255).classes is None
     True
     """
@@ -39,7 +43,9 @@ class Target:
     ignored: int | None = None
 
     def __post_init__(self) -> None:
-        dimensions = {"class": 0, "mask": 2, "tokens": 1, "image": 3, "values": 1}[self.kind]
+        dimensions = DIMENSIONS[choice("target", self.kind, DIMENSIONS)]
+        if isinstance(self.names, str):
+            raise ValueError(f"names: got '{self.names}', one text, wanted a sequence of names")
         if len(self.shape) != dimensions:
             raise ValueError(f"target: got shape {self.shape} of kind {self.kind}, wanted {dimensions} dimensions")
 
@@ -136,8 +142,6 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         """Return the split of that name: train, validation, test, or all three together in the order of the source."""
-        from thalweg.checks import choice
-
         if choice("split", name, SPLITS) != "all":
             part: Split = getattr(self, name)
             return part

@@ -36,6 +36,7 @@ MAX_SAMPLES = 10_000  # by default
 MAX_KEPT = 5_000  # for measures that compare all pairs
 MAX_FEATURES = 2_048  # features: with more, moments of twenty blocks take gigabytes, and their distances minutes
 BLOCKS = 10
+OF_LEVELS = ("discrete", "binarized", "dequantized")  # observations of which every sample consists of raw levels
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def draws_of(model: Samples, reference: Reference) -> Draws:
     There are at most `MAX_SAMPLES` of either unless more are asked for. The result is a function of the seed and the
     batch size.
 
-    Raises ValueError for fewer than `MIN_EXAMPLES` and for samples of a wrong shape, FloatingPointError if samples are
-    not finite.
+    Raises ValueError for fewer than `MIN_EXAMPLES`, for samples of a wrong shape and, of a model of raw levels, for
+    samples outside 0..levels-1; FloatingPointError if samples are not finite.
     """
     test, seed = reference.test, reference.seed
     n_fake = min(len(test.x), MAX_SAMPLES) if reference.samples is None else reference.samples
@@ -165,4 +166,14 @@ def _batches(model: Samples, n: int, spec: Spec, reference: Examples, seed: int)
             x = model.sample(count, generator=generator(seed, "samples", start, device=reference.device))
         if x.shape != (count, *spec.shape):
             raise ValueError(f"sample: got shape {tuple(x.shape)}, wanted {(count, *spec.shape)}")
-        yield x.detach().cpu()
+        x = x.detach().cpu()
+        if spec.levels and getattr(model, "observation", None) in OF_LEVELS:
+            _refuse_outside(x, spec.levels)
+        yield x
+
+
+def _refuse_outside(x: Tensor, levels: int) -> None:
+    """Raise ValueError for finite values outside the levels; those that are not finite have an error of their own."""
+    known = x[x.isfinite()]
+    if len(known) and not (known.min() >= 0 and known.max() <= levels - 1):
+        raise ValueError(f"sample: got values from {known.min():.4g} to {known.max():.4g}, wanted 0 to {levels - 1}")

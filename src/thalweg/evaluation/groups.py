@@ -24,7 +24,7 @@ from thalweg.abilities import (
     has_ability,
     names_of,
 )
-from thalweg.checks import positive
+from thalweg.checks import choice, positive
 from thalweg.data.dataset import Dataset, Split
 from thalweg.evaluation.estimates.findings import Findings
 from thalweg.evaluation.examples import Examples, frozen
@@ -130,6 +130,7 @@ GROUPS = (
     Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
     Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),
 )
+SETTINGS = ("features", "anomalies", "draws", "samples", "temperatures")  # of an evaluation, fields of `Reference`
 _GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
 
 
@@ -166,9 +167,10 @@ def evaluate(
     or vectors, distances and neighbors. The model is evaluated in evaluation mode and restored afterwards. If a measure
     cannot be computed, or the model raises an exception in it, the other measures are not affected: it is in `missing`,
     with the reason. Noise is a function of `seed` and the batch. `limit` chooses that many examples by `seed`.
-    `settings` are fields of `Reference`.
+    `settings` are fields of `Reference`: features, anomalies, draws, samples and temperatures.
 
-    Raises ValueError for a model without any of these abilities, and for an empty split.
+    Raises ValueError for a model without any of these abilities, for an empty split, for unknown settings, and for data
+    of another shape than the model's attribute `shape`, where it has one.
 
     >>> from thalweg.data import Dataset, Spec, Split
     >>> class Fair(nn.Module):
@@ -180,6 +182,7 @@ def evaluate(
     >>> [str(e) for e in evaluate(Fair(), dataset).estimates]
     ['-11.0904 nats', '4 bits/dim']
     """
+    _check_data(model, dataset)
     place = _place(model, device)
     reference = reference_of(
         dataset, split=split, batch_size=batch_size, device=place, seed=seed, limit=limit, **settings
@@ -215,7 +218,11 @@ def reference_of(
     """Return the reference of an evaluation: a split of `dataset`, its other splits, and raw examples of anomalies.
 
     `features` are by default the data themselves.
+
+    Raises ValueError for unknown settings.
     """
+    for name in settings:
+        choice("settings", name, SETTINGS)
     spec, part = dataset.spec, dataset.split(split)
     chosen = np.arange(len(part))
     if limit is not None and positive("limit", limit) < len(part):
@@ -253,6 +260,18 @@ def reference_of(
         anomalies=against,
         **settings,
     )
+
+
+def _check_data(model: object, dataset: object) -> None:
+    """Raise ValueError unless the data are a `Dataset` of the shape that the model states, if it states one."""
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"dataset: got {type(dataset).__name__}, wanted a Dataset, as thalweg.data.load returns it")
+    spec, shape = dataset.spec, getattr(model, "shape", None)
+    if isinstance(shape, tuple) and shape != spec.shape:
+        raise ValueError(
+            f"dataset: got {spec.name} with examples of shape {spec.shape}, wanted {tuple(shape)}, the `shape` of "
+            f"{type(model).__name__}"
+        )
 
 
 def _place(model: object, device: torch.device | str | None) -> torch.device:

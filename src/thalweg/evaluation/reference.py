@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.abilities import HasLogProb
+from thalweg.checks import at_least, positive
 from thalweg.data.dataset import Spec
 from thalweg.evaluation.examples import Examples
 
@@ -63,6 +64,8 @@ class Reference:
     `log_prob` where it is known. `anomalies` are examples of other data, by name. `draws` of a likelihood's noise are
     averaged; `samples` are drawn; `temperatures` are the steps of annealed importance sampling,
     0 for none, None for 300 where a CPU bears them.
+
+    Raises ValueError for numbers out of range.
     """
 
     spec: Spec
@@ -75,6 +78,13 @@ class Reference:
     draws: int = 1
     samples: int | None = None
     temperatures: int | None = 0
+
+    def __post_init__(self) -> None:
+        positive("draws", self.draws)
+        if self.samples is not None:
+            positive("samples", self.samples)
+        if self.temperatures is not None:
+            at_least("temperatures", self.temperatures, 0)
 
     @property
     def seed(self) -> int:

@@ -36,6 +36,11 @@ class ClassConditional(nn.Module):
         self.frequencies = nn.Parameter(torch.zeros(self.classes))  # log p(y), up to a constant
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one raw example."""
+        return tuple(self.density.shape)
+
+    @property
     def observation(self) -> str:
         """What the density is about: see the density's own `observation`."""
         return str(self.density.observation)

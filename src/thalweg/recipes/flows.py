@@ -170,9 +170,7 @@ def flow_settings(name: str, spec: Spec, options: FlowOptions, *, min_size: int 
     """Return the arguments that every flow takes; raise ValueError for data that it cannot model."""
     refuse_tokens(name, spec)
     if spec.size < min_size:
-        raise ValueError(
-            f"{name}: got data '{spec.name}' of one number, wanted at least {min_size} (a coupling has two parts)"
-        )
+        raise ValueError(f"{name}: got data '{spec.name}' of one number, wanted at least {min_size}; see flow-1d")
     context = number_of_classes(spec, options.conditional)
     if spec.kind == "image":
         return {"levels": spec.levels, "alpha": options.alpha, "context": context}

@@ -20,12 +20,12 @@ __all__ = ["Batch", "Diagnostics", "Loss", "Problem", "Rows", "Solution"]
 class Loss:
     """The loss of a player on a batch: `values` (B,), one per sample. Its mean is minimized.
 
-    `extras` are named tensors to record with it, per sample or scalar. They are detached when they are recorded, and
-    they never count as the loss, whatever their names.
+    `extras` are named tensors to record with it, per sample or scalar, or numbers. They are detached when they are
+    recorded, and they never count as the loss, whatever their names.
     """
 
     values: Tensor
-    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    extras: Mapping[str, Tensor | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ class Problem(ABC):
     def closed_form_step(self, player: str, batch: Batch) -> Solution:
         """Set the player's parameters by a closed form on `batch`; called without gradients, by `ClosedForm`.
 
-        Raises NotImplementedError by default.
+        It is not abstract, since most problems are trained by gradients and have no closed form. A `Stage` refuses the
+        update `ClosedForm` for a problem that does not define it, so the default, which raises NotImplementedError, is
+        never called in a training.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form step")
 

@@ -13,6 +13,7 @@ from thalweg.devices import peak_memory
 from thalweg.training.checkpoint import checkpoints
 from thalweg.training.distributed import average
 from thalweg.training.records import RunFolder
+from thalweg.training.results import check_names
 from thalweg.training.stage_state import Recorded, StageState
 
 __all__ = ["NonFinite", "Recorder"]
@@ -42,17 +43,19 @@ class Recorder:
         state = self.state
         diagnostics = state.diagnostics()
         numbers = {name: float(value) for name, value in diagnostics.values.items()}
-        means = average(self.means() | numbers, state.world, state.device)
+        losses = self.means()
+        rates = {
+            f"{state.prefix[name]}lr": player.optimizer.param_groups[0]["lr"]
+            for name, player in state.players.items()
+            if player.optimizer
+        }
+        check_names("diagnostics", numbers, {*losses, *rates})
+        means = average(losses | numbers, state.world, state.device)
         if diagnostics.warning and not self._warned:
             self.warn(f"step {done}: {diagnostics.warning}")
             self._warned = True
         state.pending.clear()
         if self.folder:
-            rates = {
-                f"{state.prefix[name]}lr": player.optimizer.param_groups[0]["lr"]
-                for name, player in state.players.items()
-                if player.optimizer
-            }
             used = {"seconds": round(seconds, 3), "memory": peak_memory(state.device)}
             self.folder.log({"stage": self.index, "step": done, **means, **rates, **used})
             if self.tensorboard:
@@ -75,7 +78,8 @@ class Recorder:
             columns.setdefault((entry.player, entry.extra), []).append(entry.value)
         if not columns:
             return {}
-        values = torch.stack([torch.stack(column).float().mean() for column in columns.values()]).tolist()
+        column_means = [torch.stack(column).float().mean().to(self.state.device) for column in columns.values()]
+        values = torch.stack(column_means).tolist()
         means = dict(zip(columns, values, strict=True))
         for entry in self.state.pending:
             if entry.extra is None and not math.isfinite(means[entry.player, None]):

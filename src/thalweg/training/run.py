@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from thalweg.checks import choice, positive
+from thalweg.checks import choice, decay, positive
 from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.training.problem import Batch, Problem
 from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
@@ -51,15 +51,17 @@ class Stage:
     name: str = "train"
 
     def __post_init__(self) -> None:
-        positive("steps", self.steps)
-        positive("batch_size", self.batch_size)
-        positive("accumulate", self.accumulate)
+        for name in ("steps", "batch_size", "accumulate", "clip_norm", "validate_every", "patience", "seconds"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
         choice("scheme", self.scheme, SCHEMES)
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: got {self.accumulate}, wanted a divisor of the batch size {self.batch_size}")
         for table in (self.optimizers, self.schedules, self.ema):
             for player in table:
                 choice("player", player, self.problem.players)
+        for player, value in self.ema.items():
+            decay(f"ema of {player}", value)
         if self.patience and not self.problem.validated:
             raise ValueError(
                 f"patience: got {self.patience}, wanted none: no loss of a game says which generator is the best"

@@ -16,7 +16,8 @@ from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.randomness import fold
 from thalweg.training.distributed import PlayerLoss, World
 from thalweg.training.player import Player
-from thalweg.training.problem import Diagnostics, Problem
+from thalweg.training.problem import Diagnostics, Problem, Solution
+from thalweg.training.results import check_loss, check_names, check_type
 from thalweg.training.run import Stage
 from thalweg.training.schedules import factor
 from thalweg.training.source import Source, ValidationData
@@ -24,8 +25,8 @@ from thalweg.training.statistics import normalizing_layers, statistics_restored
 
 __all__ = ["Recorded", "StageState"]
 
-RESERVED = frozenset({"loss", "lr", "stage", "step", "seconds", "memory"})  # keys of a line of the metrics
-Differentiable = Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]]
+Extras = Mapping[str, Tensor | float]
+Differentiable = Callable[[Batch], tuple[Tensor, Extras]]
 
 
 class Recorded(NamedTuple):
@@ -98,10 +99,9 @@ class StageState:
         module = PlayerLoss(self.stage.problem.players[name], values)
         return nn.parallel.DistributedDataParallel(module)
 
-    def _values(self, name: str, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _values(self, name: str, batch: Batch) -> tuple[Tensor, Extras]:
         with self.autocast:
-            loss = self.stage.problem.loss(name, batch)
-        assert loss.values.dim() == 1, f"{name}: got values of shape {tuple(loss.values.shape)}, wanted one per sample"
+            loss = check_loss(name, self.stage.problem.loss(name, batch), len(batch))
         return loss.values, loss.extras
 
     def step(self, number: int, schedule_step: int | None = None) -> None:
@@ -157,6 +157,11 @@ class StageState:
         x, y = self.source.get(number)
         if self.stage.augment is not None:
             augmented = self.stage.augment(Batch(x, y, fold(self.seed, "augment", number), self._rows(x)))
+            if len(augmented) != len(x) and self.stage.accumulate > 1:
+                raise ValueError(
+                    f"augment: got {len(augmented)} examples from {len(x)}, wanted as many, since gradients are "
+                    f"accumulated over {self.stage.accumulate} parts of the batch"
+                )
             return augmented.x, augmented.y
         return x, y
 
@@ -164,13 +169,11 @@ class StageState:
         first = self.world.rank * len(x)
         return Rows(first, first + len(x), self.world.size * len(x))
 
-    def _record(self, player: str, values: Tensor, extras: Mapping[str, Tensor]) -> None:
-        if not RESERVED.isdisjoint(extras):
-            taken = "', '".join(sorted(RESERVED & extras.keys()))
-            raise ValueError(f"extras of {player}: got '{taken}', which the metrics themselves hold; wanted others")
+    def _record(self, player: str, values: Tensor, extras: Extras) -> None:
+        check_names(f"extras of {player}", extras)
         self.pending.append(Recorded(self.number, player, None, values.detach()))
         for name, value in extras.items():
-            self.pending.append(Recorded(self.number, player, name, value.detach()))
+            self.pending.append(Recorded(self.number, player, name, torch.as_tensor(value).detach()))
 
     def apply(self, player: str) -> None:
         """Take a step of the player's optimizer along its gradients; then project its parameters."""
@@ -184,7 +187,7 @@ class StageState:
         (joint, _), *others = self._micro_batches(player, batch)
         assert not others
         with torch.no_grad():
-            solution = self.stage.problem.closed_form_step(player, joint)
+            solution = check_type("closed_form_step", self.stage.problem.closed_form_step(player, joint), Solution)
         self.converged = solution.converged
         self.players[player].steps += 1
         self._record(player, solution.loss.values, solution.loss.extras)
@@ -218,8 +221,7 @@ class StageState:
             for i, (x, y) in enumerate(batches):
                 seed = fold(self.seed, "validate", i)
                 self._generator.manual_seed(seed)
-                with self.autocast:
-                    total += self.stage.problem.loss(name, Batch(x, y, seed)).values.double().sum()
+                total += self._values(name, Batch(x, y, seed))[0].double().sum()
                 count += len(x)
         return float(total) / count
 
@@ -227,7 +229,8 @@ class StageState:
         """Return the problem's diagnostics on the step's first mini-batch, in evaluation mode."""
         x, y = self._get(0)
         with self._evaluating(), torch.no_grad():
-            return self.stage.problem.diagnostics(Batch(x, y, fold(self.seed, self.number, "watch")))
+            result = self.stage.problem.diagnostics(Batch(x, y, fold(self.seed, self.number, "watch")))
+        return check_type("diagnostics", result, Diagnostics)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

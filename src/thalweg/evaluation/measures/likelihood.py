@@ -49,6 +49,8 @@ OBSERVATIONS = {
     "continuous": "density of the raw values",
     "binarized": "probability of the data binarized at half range",
 }
+MASSES = ("discrete", "binarized")  # whose log_prob is never above 0; a density may be
+ROUNDING = 1e-4  # nats, of a sum in float32
 MIXED = "probability of the discrete columns and density of the others"
 
 
@@ -175,7 +177,17 @@ def nats_and_bits(
 
     bits/dim = −nats / (D ln 2). `bound`: the values are lower bounds, so the bits are upper bounds. `spread` is the
     standard deviation between draws, in nats.
+
+    Raises ValueError for log-probabilities above 0 where `method` states a discrete or binarized observation: any of
+    exact ones, the mean of bounds, which are estimates.
     """
+    if method.get("observation") in MASSES and quantity != MIXED:
+        highest = float(values.mean() if bound else values.max())
+        if highest > ROUNDING:
+            which = "a mean" if bound else "a value"
+            raise ValueError(
+                f"{name}: got {which} of {highest:.4g} nats, wanted at most 0, as no probability exceeds 1"
+            )
     size = int(np.prod(np.shape(examples.x)[1:]))
     shared: dict[str, Any] = {
         "varies": examples.varies,
