@@ -231,7 +231,10 @@ def test_measures_against_other_data():
     assert shifted.method == {"score": "−log_prob", "interval": "DeLong, on the logit"}
     assert shifted.protocol["anomalies"] == "shifted"
     curves = {curve.panel: curve for curve in findings.figures}
-    assert np.trapezoid(curves["same"].y, curves["same"].x) == pytest.approx(same.value / 100, abs=2e-3)
+    for name, estimate in (("shifted", shifted), ("same", same)):
+        assert np.trapezoid(curves[name].y, curves[name].x) == pytest.approx(estimate.value / 100, abs=2e-3)
+        assert (curves[name].x_axis.label, curves[name].y_axis.label) == ("false positive rate", "true positive rate")
+        assert curves[name].diagonal
     assert curves["same"].legend == f"{same.value:.1f} %"
     json.dumps([to_json(curve) for curve in findings.figures], allow_nan=False)
 

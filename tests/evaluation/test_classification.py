@@ -146,6 +146,12 @@ def test_calibration_is_torchmetrics():
     findings = found_of(z, y)
     assert findings["calibration error"].value == pytest.approx(100 * wanted.item(), rel=1e-6)
     _, curve = findings.figures
+    bins = np.ceil(p.max(dim=1).values.numpy() * 15 - 1e-9).astype(int)
+    hits = p.argmax(dim=1).numpy() == y
+    confidence = [p.max(dim=1).values.numpy()[bins == b].mean() for b in np.unique(bins)]
+    np.testing.assert_allclose(curve.x, confidence, rtol=1e-6)
+    np.testing.assert_allclose(curve.y, [hits[bins == b].mean() for b in np.unique(bins)], rtol=1e-12)
+    assert (curve.x_axis.label, curve.y_axis.label, curve.diagonal) == ("confidence", "accuracy", True)
     gaps = np.abs(np.subtract(curve.x, curve.y))
     assert 100 * np.average(gaps, weights=curve.sizes) == pytest.approx(findings["calibration error"].value)
 

@@ -160,6 +160,9 @@ def test_estimates_of_a_trained_vae_on_digits():
     assert curve.y == sorted(curve.y)
     assert curve.y[0] == pytest.approx(elbo.value, abs=0.5)  # both are one draw's ELBO
     assert curve.y[-1] == bound.value > elbo.value + 1
+    assert (curve.low[-1], curve.high[-1]) == (bound.low, bound.high)
+    assert all(low < y < high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True))
+    assert (curve.x_axis.scale, curve.y_axis.scale) == ("log2", "linear")
     assert bits.value == pytest.approx(-bound.value / (64 * math.log(2)), rel=1e-12)
     assert (bound.kind, bits.kind) == ("lower bound", "upper bound")
     assert bound.n == 180
