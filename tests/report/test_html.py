@@ -18,11 +18,13 @@ from PIL import Image
 import fake_report
 import thalweg.report.html as module
 from thalweg.data import Spec
+from thalweg.evaluation import Findings, mean_of
 from thalweg.evaluation.estimates.figures import Curve, ImageGrid, Matrix, drawable
 from thalweg.report.charts import thinned
 from thalweg.report.forest import window
 from thalweg.report.html import html
 from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.rows import rows as rows_of
 from thalweg.report.words import duration
 
 VOID = {"meta", "link", "img", "br"}
@@ -106,6 +108,24 @@ def test_every_section_model_and_measure_is_there(report, page):
     assert commands[1]["text"].splitlines() == [s["command"] for m in report["models"] for s in m["seeds"]]
     message = next(e for e in page.find("section") if e["id"] == "origin")["text"]
     assert all(known in message for known in [report["data"]["fingerprint"], *report["versions"].values()])
+
+
+def test_the_guide_names_the_sections_of_the_page():
+    """Every section of pages of images and of vectors is in the guide, and no other."""
+    reports = [fake_report.report(["vae", "wgan", "lenet5", "real"]), fake_report.of_plane()]
+    for report in reports:
+        report["warnings"] = ["a warning"]
+    pages = [
+        page_of(reports[0], fake_report.pictures(reports[0]), fake_report.curves(reports[0])),
+        page_of(reports[1], fake_report.plane(reports[1]), fake_report.curves(reports[1])),
+    ]
+    titles = {e["text"] for page in pages for e in page.find("h2")}
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "report.md").read_text(encoding="utf-8")
+    table = guide.partition("| section | shows |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()]
+    assert sorted(named) == sorted(titles)
+    assert set(re.findall(r'the section "([^"]*)"', guide)) <= titles
+    assert 'the section "Summary"' in guide
 
 
 def test_anchors_lead_somewhere_and_ids_are_unique(page):
@@ -207,6 +227,21 @@ def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, 
     assert reasons["reason-2"] == "no sample"
     assert len(set(reasons.values())) == len(reasons)
     assert len(page.find("td", "best")) == sum("★" in c["text"] for c in page.find("td")) == 7
+
+
+def test_kind_and_unit_are_printed_once_per_row():
+    bounds = {"unit": "bits/dim", "better": "lower"}
+    values = np.array([1.0, 2.0, 3.0])
+    findings = {
+        "vae": Findings([mean_of("bits/dim", values, kind="upper bound", protocol={"data": "d"}, **bounds)]),
+        "real-nvp": Findings([mean_of("bits/dim", values, kind="exact", protocol={"data": "e"}, **bounds)]),
+    }
+    report = fake_report.report(["vae", "real-nvp"]) | {"measures": rows_of(findings)}
+    page = page_of(report)
+    heads = [e["text"] for e in page.find("th", under="numbers") if e.get("scope") == "row"]
+    assert heads == ["bits/dim\u00a0↓bits/dim, upper bounddata: d", "bits/dim\u00a0↓bits/dim, exactdata: e"]
+    captions = [e["text"] for e in page.find("small", under="forest")]
+    assert captions == ["bits/dim, upper bound, data: d", "bits/dim, exact, data: e"]
 
 
 def test_the_summary_in_words(page):

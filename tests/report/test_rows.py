@@ -42,7 +42,7 @@ def test_the_best_is_told_and_pairs_are_separated_by_their_differences():
     assert (cells["real"]["best"], cells["real"]["separated"]) == (False, None)
 
 
-def test_two_protocols_never_share_a_row_and_what_differs_is_named():
+def test_rows_differ_in_protocol_and_the_note_names_the_fields_without_kind_and_unit():
     findings = {
         "bound": Findings([bits(EASY)]),
         "exact": Findings([bits(EASY, kind="exact")]),
@@ -51,9 +51,14 @@ def test_two_protocols_never_share_a_row_and_what_differs_is_named():
     result = rows(findings)
     assert len(result) == 3
     assert [sum("estimate" in cell for cell in row["cells"].values()) for row in result] == [1, 1, 1]
-    assert "kind: upper bound" in result[0]["note"]
-    assert "data: e" in result[2]["note"]
+    assert [row["note"] for row in result] == ["data: d", "data: d", "data: e"]
+    assert [row["kind"] for row in result] == ["upper bound", "exact", "upper bound"]
     assert result[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
+
+
+def test_rows_that_differ_in_kind_and_unit_alone_have_no_note():
+    findings = {"a": Findings([bits(EASY)]), "b": Findings([bits(EASY, kind="exact", unit="nats")])}
+    assert [row["note"] for row in rows(findings)] == [None, None]
 
 
 def test_a_cell_without_a_number_says_why():
