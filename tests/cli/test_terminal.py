@@ -56,7 +56,7 @@ def test_rows_with_the_same_name_are_printed_with_their_kinds(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-def test_closed_streams_are_no_fault_and_no_file_is_written_over(tmp_path: Path, closed: str) -> None:
+def test_closed_streams_are_no_error_and_no_file_is_overwritten(tmp_path: Path, closed: str) -> None:
     out = tmp_path / "list.json"
     command = f"{sys.executable} -m thalweg models --json {closed}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=tmp_path)
