@@ -25,7 +25,7 @@ def systems_page() -> str:
         "",
     ]
     for kind in ("systems", "oracles"):
-        lines += [f"## {kind.capitalize()}: {document['held'][kind]} of {len(document[kind])} have tests", ""]
+        lines += [f"## {kind.capitalize()}: {document['checked'][kind]} of {len(document[kind])} have tests", ""]
         rows = []
         for entry in document[kind]:
             modules = ", ".join(f"`{name.removeprefix('thalweg.')}`" for name in entry["implemented_by"][:5])

@@ -78,7 +78,7 @@ def measure(known: Measure, models: list[str]) -> dict[str, Any]:
         "name": name, "group": group, "unit": unit, "kind": kind, "better": better, "varies": varies,
         "meaning": f"What {name} means, in a sentence or two that a newcomer understands, with its known trap.",
         "protocol": {"data": "digits", "fingerprint": "9f2c1a7e", "split": "test", "examples": 180, "n_real": 180},
-        "note": "exact: not in one row with bounds" if name == "bits/dim" and kind == "exact" else None,
+        "note": "quantity: density" if name == "bits/dim" and kind == "exact" else None,
         "cells": {model: cell(known, model, best) for model in models},
     }  # fmt: skip
 

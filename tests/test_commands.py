@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from thalweg.cli import main
 from thalweg.data import Dataset, Spec, Split
@@ -73,9 +74,20 @@ def test_the_pages_have_commands_and_an_unknown_option_is_seen() -> None:
     assert "--latent-dimension" not in help_of("train", "vae")
 
 
-def test_examples_of_training_run() -> None:
+def test_examples_of_training_have_their_results() -> None:
+    """The trained line is the sum of both columns, and the moved mask has the classes of its target."""
+    results: list[dict[str, Any]] = []
     for block in blocks(DOCS / "guide" / "training.md", "python"):
-        exec(compile(block, "training.md", "exec"), {})  # trains for about a second
+        results.append({})
+        exec(compile(block, "training.md", "exec"), results[-1])  # trains for about a second
+    regression, augmentation = results
+    model = regression["problem"].model
+    torch.testing.assert_close(model.weight, torch.ones(1, 2), atol=0.05, rtol=0)
+    torch.testing.assert_close(model.bias, torch.zeros(1), atol=0.05, rtol=0)
+    batch, augmented = augmentation["batch"], augmentation["augmented"]
+    assert (augmented.x.shape, augmented.y.shape) == (batch.x.shape, batch.y.shape)
+    assert {0, 1} <= set(augmented.y.unique().tolist()) <= {0, 1, 255}
+    assert not torch.equal(augmented.y, batch.y)
 
 
 @pytest.mark.parametrize("observation", ["discrete", "binarized", "continuous", "density", None])

@@ -70,7 +70,7 @@ def test_clusters_of_digits_are_mostly_digits(run, tmp_path, capsys):
 
 
 @pytest.mark.system("S72")
-def test_clusters_are_drawn_and_told(run, trained, tmp_path, capsys):
+def test_clusters_are_drawn_and_printed(run, trained, tmp_path, capsys):
     assert main(["cluster", str(run), "--clusters", "4", "--out", str(tmp_path / "c.png")]) == 0
     out = capsys.readouterr().out
     assert "180 codes in 4 clusters of" in out
@@ -103,7 +103,7 @@ def test_data_without_labels_are_clustered_without_measures(trained, tmp_path, c
 
 
 @pytest.mark.system("S72")
-def test_what_cannot_be_clustered(run, trained, tmp_path, capsys):
+def test_data_that_cannot_be_clustered_are_refused(run, trained, tmp_path, capsys):
     assert "a wgan, wanted a model that can encode" in refusal(capsys, "cluster", trained["wgan"])
     assert "--clusters: got 0" in refusal(capsys, "cluster", run, "--clusters", 0)
     assert "--clusters: got 500, wanted a number from 1 to 180" in refusal(capsys, "cluster", run, "--clusters", 500)
@@ -141,7 +141,7 @@ def test_a_rate_distortion_curve_of_digits(run, tmp_path, capsys):
 
 
 @pytest.mark.system("S72")
-def test_curves_are_written_and_told(run, trained, tmp_path, capsys):
+def test_curves_are_written_and_printed(run, trained, tmp_path, capsys):
     assert main(["compress", str(run), "--points", "2", "--out", str(tmp_path / "r.csv")]) == 0
     out = capsys.readouterr().out
     assert "JPEG, all images in one file" in out
@@ -155,7 +155,7 @@ def test_curves_are_written_and_told(run, trained, tmp_path, capsys):
 
 
 @pytest.mark.system("S72")
-def test_what_cannot_be_compressed(run, trained, capsys):
+def test_data_that_cannot_be_compressed_are_refused(run, trained, capsys):
     assert "a real-nvp of vectors, wanted one of images" in refusal(capsys, "compress", trained["real-nvp"])
     assert "a wgan, wanted a model that can encode and decode" in refusal(capsys, "compress", trained["wgan"])
     assert "--points: got 0" in refusal(capsys, "compress", run, "--points", 0)

@@ -1,4 +1,4 @@
-"""Data that changed, moved or are others than a run was trained on: refused, or measured on purpose and told."""
+"""Data that changed, moved or are not those of the training: refused, or evaluated on request with a warning."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_training_rows_among_other_data_are_counted(trained: tuple[Path, Path], 
     assert any(text in warning for warning in report["warnings"]), report["warnings"]
 
 
-def test_a_memorizer_is_found_out_on_other_data(memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:
+def test_memorization_is_detected_on_other_data(memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:
     _, run = memorizer
     held_out = write(tmp_path / "held.csv", table(300, seed=7))
     settings = ["--samples", "200", "--temperatures", "0", "--draws", "1"]
@@ -118,7 +118,7 @@ def test_a_memorizer_is_found_out_on_other_data(memorizer: tuple[Path, Path], tm
         assert row["cells"]["kde"]["estimate"]["value"] > 90
 
 
-def test_without_the_training_data_copies_are_not_cleared(
+def test_without_the_training_data_there_are_no_measures_of_copying(
     memorizer: tuple[Path, Path], tmp_path: Path, capsys: Any
 ) -> None:
     data, run = memorizer

@@ -32,7 +32,7 @@ def compared(tmp_path_factory):
     return folder, arguments, code
 
 
-def test_one_failure_leaves_the_report_standing(compared):
+def test_a_failed_training_leaves_the_report_of_the_others(compared):
     folder, _, code = compared
     assert code == 1
     report = json.loads((folder / "report.json").read_text())
@@ -78,7 +78,7 @@ def test_the_page_is_one_file_without_requests(compared):
     assert len(page) < 3_000_000
 
 
-def test_asked_again_it_is_measured_no_more(compared, capsys):
+def test_a_repeated_comparison_trains_and_evaluates_nothing(compared, capsys):
     folder, arguments, _ = compared
     models = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/model.safetensors")}
     measured = {p: p.stat().st_mtime_ns for p in folder.glob("measured/*.json")}
@@ -137,7 +137,7 @@ def test_over_seeds(tmp_path, capsys):
         (["compare", "vae", "gmm:lr=1", "--data", "digits"], "lr: got 1.0"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_trained(tmp_path, monkeypatch, capsys, arguments, words):
+def test_mistakes_are_reported_before_training(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     err = capsys.readouterr().err.splitlines()[-1]
@@ -167,7 +167,7 @@ def comparison(tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_comparison_says_how_to_go_on(comparison, signum):
+def test_a_stopped_comparison_prints_how_to_resume(comparison, signum):
     child, _, out = comparison
     if signum == signal.SIGINT:
         os.killpg(child.pid, signum)  # as a terminal does
@@ -180,14 +180,14 @@ def test_a_stopped_comparison_says_how_to_go_on(comparison, signum):
     assert max(saved) > 0
 
 
-def test_every_configuration_is_built_before_anything_is_trained(tmp_path, capsys):
+def test_every_configuration_is_built_before_training(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["compare", "vae:latent_dim=2", "vae:latent_dim=-1", *SETTINGS, "--out", str(out)]) == 2
     assert "latent_dim: got -1" in capsys.readouterr().err or "--latent-dim" in capsys.readouterr().err
     assert not (out / "runs").exists()
 
 
-def test_a_comparison_that_works_is_not_touched_from_another_terminal(comparison):
+def test_the_folder_of_a_running_comparison_is_locked(comparison):
     child, command, out = comparison
     second = subprocess.run([*command, "--overwrite"], capture_output=True, text=True)
     assert second.returncode == 1
@@ -197,7 +197,7 @@ def test_a_comparison_that_works_is_not_touched_from_another_terminal(comparison
     assert (out / "runs" / "softmax-regression-0" / "metrics.jsonl").is_file()
 
 
-def test_a_damaged_model_takes_no_other_down(tmp_path, capsys):
+def test_a_damaged_model_leaves_the_others(tmp_path, capsys):
     out = tmp_path / "out"
     command = ["compare", "softmax-regression", "autoencoder:hidden=8", *SETTINGS, "--out", out]
     answer(capsys, *command)

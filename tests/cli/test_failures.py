@@ -81,7 +81,7 @@ def test_a_folder_in_use(tmp_path, capsys):
     assert f"pid {os.getpid()}" in err
 
 
-def test_a_loss_gone_wrong(tmp_path, capsys):
+def test_a_diverging_loss_is_an_error(tmp_path, capsys):
     run = str(tmp_path / "run")
     code = main(["train", "vae", "--data", "digits", "--steps", "60", "--log-every", "1", "--run", run,
                  "--optimizer", "sgd", "--lr", "1e6"])  # fmt: skip
@@ -130,7 +130,7 @@ def test_a_full_disk_loses_nothing(tmp_path, trained):
     assert resumed == straight
 
 
-def test_a_read_only_place(tmp_path, monkeypatch, capsys):
+def test_a_read_only_folder(tmp_path, monkeypatch, capsys):
     def refused(*arguments, **settings):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "ro/run"))
 
@@ -181,7 +181,7 @@ def test_a_broken_pipe_is_quiet():
         (lambda: __import__("thalweg.checks", fromlist=["choice"]).choice("split", "tset", ["test"]), 2),
     ],
 )
-def test_a_librarys_error_is_not_the_users_mistake(monkeypatch, capsys, fails, code):
+def test_errors_of_libraries_are_internal_errors(monkeypatch, capsys, fails, code):
     """Only what this package raises by itself is a mistake of the user; C functions have no frame of their own."""
     import thalweg.cli.models as verb
 

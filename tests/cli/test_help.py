@@ -47,7 +47,7 @@ def test_every_verb_is_listed_and_helped(capsys):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_option_of_a_recipe_is_told(name, capsys):
+def test_help_describes_every_option_of_a_recipe(name, capsys):
     assert main(["train", name, "-h"]) == 0
     out = capsys.readouterr().out
     for flag in ("--data", "--steps", "--seed", "--lr", "--run"):

@@ -54,7 +54,7 @@ def code_of(source: str, place: str, capsys: Any) -> tuple[int, str]:
 
 @pytest.mark.parametrize("place", SOURCES)
 @pytest.mark.parametrize("case", OURS)
-def test_ours_are_mistakes(case: str, place: str, capsys: Any) -> None:
+def test_value_errors_of_thalweg_are_mistakes_of_the_user(case: str, place: str, capsys: Any) -> None:
     code, line = code_of(OURS[case], place, capsys)
     assert code == 2
     assert "internal error" not in line

@@ -297,7 +297,7 @@ def test_mistake(case, tmp_path, monkeypatch, capsys, trained):
     assert {name: tree(path) for name, path in runs.items()} == kept
 
 
-def test_json_says_nothing_on_stdout_of_a_mistake(capsys):
+def test_mistakes_print_nothing_on_stdout_with_json(capsys):
     assert main(["data", "info", "nowhere", "--json"]) == 2
     assert capsys.readouterr().out == ""
 

@@ -37,7 +37,7 @@ def test_each_printed_command_works(tmp_path: Path, monkeypatch: Any, capsys: An
         assert main([*words, *(fast if words[0] == "evaluate" else [])]) == 0, capsys.readouterr().err
 
 
-def test_a_picture_that_fails_fails_no_training(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_an_error_of_a_picture_leaves_the_training(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     import thalweg.applications.sample
 
     def fails(*_: object, **__: object) -> None:
@@ -48,6 +48,6 @@ def test_a_picture_that_fails_fails_no_training(tmp_path: Path, monkeypatch: Any
     assert "no picture of samples: singular" in capsys.readouterr().err
 
 
-def test_other_names_of_options_are_hinted_at(tmp_path: Path, capsys: Any) -> None:
+def test_errors_suggest_the_names_of_options(tmp_path: Path, capsys: Any) -> None:
     assert main(["train", "vae", "--data", "digits", "--learning-rate", "1e-3"]) == 2
     assert "did you mean --lr?" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_refuse(text, hint):
         read("name", text, hint)
 
 
-def test_two_options_of_one_name_are_our_fault():
+def test_two_options_with_one_name_are_an_assertion_error():
     built = parser([Option("size", int)])
     with pytest.raises(AssertionError, match="--size"):
         built.group("more", [Option("size", int)])

@@ -40,7 +40,7 @@ def unsure(run, x):
 
 
 @pytest.mark.system("S72")
-def test_a_classifier_is_scored_by_its_doubt(trained, tmp_path, capsys):
+def test_the_score_of_a_classifier_is_its_negative_confidence(trained, tmp_path, capsys):
     run, out = trained["softmax-regression"], tmp_path / "s.csv"
     result, _ = answer(capsys, "score", run, "digits", "--out", out, "--batch-size", 100)
     data = load(open_run(run).config.data)
@@ -151,7 +151,7 @@ def test_a_model_that_has_no_score(trained, tmp_path):
         score(opened)
 
 
-def test_it_is_told_in_words(trained, tmp_path, capsys):
+def test_the_printed_summary(trained, tmp_path, capsys):
     assert main(["score", str(trained["softmax-regression"]), "--out", str(tmp_path / "s.csv")]) == 0
     out = capsys.readouterr().out
     assert "180 scores (−largest softmax probability): " in out

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fake_report import report
+from thalweg.cli.tables import print_report
+
 HERE = [sys.executable, "-m", "thalweg"]
 MODULES = ("random", "json", "torch", "numpy", "typing", "safetensors", "argparse", "thalweg_recipes")
 
@@ -43,8 +46,17 @@ def test_a_report_is_printed_in_ascii(tmp_path: Path) -> None:
     assert b"?" not in done.stdout.replace(b"Fr?chet", b"")
 
 
+def test_rows_with_the_same_name_are_printed_with_their_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(report(["vae", "gaussian"]))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    first, second = (i for i, line in enumerate(lines) if line.startswith("bits/dim"))
+    assert lines[first + 1] == "(upper bound)"
+    assert lines[second + 1] == "(exact, quantity: density)"
+    assert not lines[next(i for i, line in enumerate(lines) if line.startswith("recall")) + 1].startswith("(")
+
+
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-def test_closed_streams_are_no_fault_and_no_file_is_written_over(tmp_path: Path, closed: str) -> None:
+def test_closed_streams_are_no_error_and_no_file_is_overwritten(tmp_path: Path, closed: str) -> None:
     out = tmp_path / "list.json"
     command = f"{sys.executable} -m thalweg models --json {closed}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=tmp_path)

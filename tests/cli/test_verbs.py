@@ -23,7 +23,7 @@ def answer(capsys, *arguments):
 
 
 @pytest.mark.system("S5")
-def test_train_says_where_and_what_next(tmp_path, monkeypatch, capsys):
+def test_train_prints_the_folder_and_next_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for n in (1, 2):
         assert main(["train", "softmax-regression", "--data", "digits", "--steps", "2", "--lr", "0.01"]) == 0

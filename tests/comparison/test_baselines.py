@@ -103,7 +103,7 @@ def test_uniform_levels_cost_what_a_gaussian_must():
     assert bits.protocol["quantity"] == "probability of the raw levels"
 
 
-def test_the_least_noise_makes_it_proper():
+def test_noise_makes_a_singular_covariance_invertible():
     x = cloud().astype(np.float32)
     twice = np.column_stack([x, x[:, 0] - 2 * x[:, 1]])
     covariance = fitted_covariance(Fit(vectors(twice), 0).gaussian())
@@ -152,7 +152,7 @@ def test_shrinkage_is_the_likeliest_of_held_out_examples():
     assert values[0] < max(values) > values[-1]
 
 
-def test_what_held_out_examples_cannot_tell_is_not_shrunk():
+def test_shrinkage_is_zero_if_held_out_examples_do_not_support_it():
     for seed in range(12):
         x = cloud(n=450, d=3, seed=seed)
         assert Fit(vectors(x[50:], kept_values=x[:50]), 0).shrinkage == 0
@@ -419,12 +419,12 @@ def test_real_has_no_more_than_there_are(digits):
         Real(digits.validation.x[:0]).sample(1)
 
 
-def test_real_can_do_nothing_else(of_digits):
+def test_real_has_no_abilities_but_samples(of_digits):
     abilities = {"logits", "log_prob", "elbo", "encode", "decode", "score", "prior", "posterior", "observation"}
     assert not {name for name in abilities if hasattr(of_digits["real"], name)}
 
 
-def test_two_samples_of_one_distribution_are_not_told_apart(digits, of_digits):
+def test_real_samples_are_not_separated_from_held_out_examples(digits, of_digits):
     findings = {name: evaluate(model, digits)["MMD²"] for name, model in of_digits.items()}
     assert findings["real"].method["p-value"] > 0.01
     assert findings["gaussian"].method["p-value"] == 0.005
@@ -442,17 +442,17 @@ def test_baselines_are_a_function_of_the_seed(digits, of_digits):
             assert (a == b).all()
 
 
-def test_they_move_to_a_device_whole(of_digits):
+def test_baselines_move_to_a_device_with_all_tensors(of_digits):
     moved = copy.deepcopy(of_digits["gaussian-mixture"]).to("meta")
     assert moved.log_prob(torch.zeros(3, 1, 8, 8, device="meta", dtype=torch.uint8)).device.type == "meta"
 
 
-def test_of_text_there_is_only_the_real(tmp_path):
+def test_text_has_the_real_baseline_only(tmp_path):
     (tmp_path / "in.txt").write_text("to be or not to be " * 400)
     assert list(baselines(load(DataConfig(source=str(tmp_path / "in.txt"))))) == ["real"]
 
 
-def test_global_randomness_is_left_alone(digits):
+def test_the_global_random_state_is_unchanged(digits):
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     baselines(replace(digits, validation=Split(digits.validation.x[:60])), seed=3)
     assert (torch.random.get_rng_state() == torch_state).all()

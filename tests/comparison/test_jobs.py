@@ -1,4 +1,4 @@
-"""Trainings in processes of their own: done, failed, killed, gone on with."""
+"""Trainings in processes of their own: done, failed, killed, resumed."""
 
 import contextlib
 import json
@@ -26,38 +26,38 @@ def job(tmp_path, name="a", recipe="softmax-regression", **train):
     return Job(name, config, tmp_path / "runs" / name, tmp_path / "logs" / f"{name}.txt")
 
 
-class Ears:
+class Recorder:
     def __init__(self):
-        self.told = []
+        self.messages = []
 
     def show(self, job, message):
-        self.told.append((job.name, job.state, dict(message)))
+        self.messages.append((job.name, job.state, dict(message)))
 
 
-def test_a_failure_takes_no_other_down(tmp_path):
+def test_a_failed_training_leaves_the_others(tmp_path):
     jobs = [
         job(tmp_path, "grows without bound", "wgan", lr=1e30, steps=50),
         job(tmp_path, "sound"),
         job(tmp_path, "impossible", "lenet5", batch_size=8, accumulate=3),
     ]
-    ears = Ears()
-    train_here(jobs, ears)
+    recorder = Recorder()
+    train_here(jobs, recorder)
     assert [j.state for j in jobs] == ["failed", "done", "failed"]
     assert "not finite" in jobs[0].reason or "the loss of" in jobs[0].reason
     assert "accumulate: got 3" in jobs[2].reason
     assert (tmp_path / "runs" / "sound" / "model.safetensors").is_file()
-    steps = [message["step"] for name, _, message in ears.told if name == "sound" and "step" in message]
+    steps = [message["step"] for name, _, message in recorder.messages if name == "sound" and "step" in message]
     assert steps[-1] == 5
-    again = Ears()
+    again = Recorder()
     train_here([jobs[1]], again)  # ended already: nothing is done again
-    assert not any("step" in message for _, _, message in again.told)
+    assert not any("step" in message for _, _, message in again.messages)
 
 
-def test_a_killed_training_is_reported_and_gone_on_with(tmp_path):
+def test_a_killed_training_is_reported_and_resumed(tmp_path):
     settings = {"steps": 1500, "checkpoint_every": 50, "log_every": 25}
     killed, straight = job(tmp_path, "killed", **settings), job(tmp_path, "straight", **settings)
 
-    class Killer(Ears):
+    class Killer(Recorder):
         def show(self, job, message):
             if message.get("step", 0) > 100:
                 with contextlib.suppress(ProcessLookupError):
@@ -68,12 +68,12 @@ def test_a_killed_training_is_reported_and_gone_on_with(tmp_path):
     assert "SIGKILL" in killed.reason
     assert list((killed.folder / "checkpoints").glob("step-*.pt"))
     killed.state, killed.reason = "waiting", None
-    train_here([killed, straight], Ears())
+    train_here([killed, straight], Recorder())
     models = [(j.folder / "model.safetensors").read_bytes() for j in (killed, straight)]
     assert models[0] == models[1]
 
 
-def test_a_worker_stops_when_its_starter_is_gone(tmp_path):
+def test_a_worker_stops_when_its_parent_process_ends(tmp_path):
     config = job(tmp_path, steps=1_000_000).config
     work = json.dumps({"config": to_json(config), "folder": str(tmp_path / "run")})
     child = subprocess.Popen([sys.executable, "-m", "thalweg.comparison.worker", work],
@@ -88,9 +88,9 @@ def test_a_worker_stops_when_its_starter_is_gone(tmp_path):
     assert list((tmp_path / "run" / "checkpoints").glob("step-*.pt"))
 
 
-def test_minutes_are_kept(tmp_path):
+def test_a_training_ends_after_its_minutes(tmp_path):
     timed = job(tmp_path, steps=None, minutes=0.02)
-    train_here([timed], Ears())
+    train_here([timed], Recorder())
     spent = cost(read_metrics(timed.folder))
     assert timed.state == "done"
     assert 1.2 <= spent["seconds"] < 2.4
@@ -98,7 +98,7 @@ def test_minutes_are_kept(tmp_path):
     assert spent["memory"] > 50
 
 
-def test_a_mistake_is_told_and_has_its_code(tmp_path, capsys, monkeypatch):
+def test_invalid_settings_are_reported_with_exit_code_2(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("thalweg.comparison.worker._stop_with_starter", lambda: None)
     wrong = RunConfig(recipe="lenet5", data=DataConfig(source="moons"), train=TrainConfig(steps=2))
     code = main(json.dumps({"config": to_json(wrong), "folder": str(tmp_path / "run")}))
@@ -107,7 +107,7 @@ def test_a_mistake_is_told_and_has_its_code(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_boards_say_where_each_training_is(tmp_path, capsys):
+def test_progress_displays_show_the_state_of_each_training(tmp_path, capsys):
     one, two = job(tmp_path, "one"), job(tmp_path, "two")
     with PlainProgressDisplay([one, two], every=0.0) as board:
         one.state = "training"
@@ -126,10 +126,10 @@ def test_boards_say_where_each_training_is(tmp_path, capsys):
     assert line_of(job(tmp_path), {}) == "waiting"
 
 
-def test_ray_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+def test_missing_ray_is_an_error_of_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="ray: not installed; wanted"):
-        train_on_ray([job(tmp_path)], Ears(), "local")
+        train_on_ray([job(tmp_path)], Recorder(), "local")
 
 
 def test_on_a_local_ray_trainings_are_the_same_bytes_and_no_file_of_the_current_folder_runs(tmp_path, monkeypatch):
@@ -144,21 +144,21 @@ def test_on_a_local_ray_trainings_are_the_same_bytes_and_no_file_of_the_current_
         job(tmp_path, "there"),
         job(tmp_path, "wrong", accumulate=3, batch_size=8),
     )
-    train_here([here], Ears())
-    ears = Ears()
+    train_here([here], Recorder())
+    recorder = Recorder()
     begun = time.monotonic()
-    train_on_ray([there, wrong], ears, "local")
+    train_on_ray([there, wrong], recorder, "local")
     print(f"ray: {time.monotonic() - begun:.1f} s")
     assert (there.state, wrong.state) == ("done", "failed")
     assert "accumulate: got 3" in wrong.reason
     models = [(j.folder / "model.safetensors").read_bytes() for j in (here, there)]
     assert models[0] == models[1]
-    assert any("step" in message for name, _, message in ears.told if name == "there")
+    assert any("step" in message for name, _, message in recorder.messages if name == "there")
     assert not list((tmp_path / "runs").glob(".*"))
     assert not ran.exists()
 
 
-def test_a_node_that_does_not_see_the_folder_gives_the_files_back(tmp_path):
+def test_a_node_without_the_folder_returns_the_files(tmp_path):
     away, fields = job(tmp_path, "away"), []
 
     class Queue:

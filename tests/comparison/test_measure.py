@@ -35,7 +35,7 @@ def test_baselines(source, examples, wanted, tmp_path, monkeypatch):
         assert [e.value for e in again[name]] == [e.value for e in first[name]]
 
 
-def test_as_many_samples_as_set_the_floor():
+def test_the_number_of_samples_is_that_of_the_real_baseline():
     """`real` has no more samples than there are validation examples; without any, as many as are measured on."""
     evaluator = Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None)
     tested = len(evaluator.dataset.test)
@@ -43,7 +43,7 @@ def test_as_many_samples_as_set_the_floor():
     assert evaluator._samples(tested + 10) == evaluator._samples(0) == tested
 
 
-def test_real_is_not_measured_against_the_examples_it_gives(tmp_path, monkeypatch):
+def test_the_real_baseline_is_evaluated_without_the_validation_examples(tmp_path, monkeypatch):
     evaluator, asked = (
         Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None),
         {},

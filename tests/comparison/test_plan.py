@@ -32,7 +32,7 @@ def test_a_candidate_may_have_options_and_training_settings():
         ("vae:seed=3", "wanted --seeds"),
     ],
 )
-def test_candidates_that_cannot_be(text, words):
+def test_invalid_candidates_are_refused(text, words):
     with pytest.raises(ValueError, match=words):
         Candidate.read(text)
 
@@ -63,7 +63,7 @@ def test_every_training_has_its_seed_its_folder_and_the_budget():
         (lambda: Measuring(split="tset"), "did you mean 'test'"),
     ],
 )
-def test_plans_that_cannot_be(make, words):
+def test_invalid_plans_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
@@ -73,7 +73,7 @@ def test_a_plan_survives_json():
     assert from_json(Plan, to_json(result)) == result
 
 
-def test_a_folder_goes_on_with_the_same_plan_alone(tmp_path):
+def test_a_folder_is_resumed_with_the_same_plan_only(tmp_path):
     folder = tmp_path / "compared"
     for _ in range(2):
         check(plan(), folder, overwrite=False)

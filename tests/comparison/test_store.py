@@ -30,7 +30,7 @@ def kept(tmp_path: Path) -> Path:
     return tmp_path / "m"
 
 
-def test_undamaged_it_is_read_back(kept: Path) -> None:
+def test_an_undamaged_file_is_read_back(kept: Path) -> None:
     findings = load_findings(kept, "key", pytest.fail)
     assert findings is not None
     assert findings["error"].value == 2.0
@@ -120,7 +120,7 @@ def test_every_flipped_bit_of_a_byte_is_noticed_or_without_meaning(kept: Path, s
         assert findings is None or (findings.estimates, findings.tables) == (whole.estimates, whole.tables), at
 
 
-def test_another_key_is_no_damage(kept: Path) -> None:
+def test_a_file_with_another_key_is_not_reported_as_damaged(kept: Path) -> None:
     assert load_findings(kept, "other", pytest.fail) is None
 
 

@@ -1,4 +1,4 @@
-"""Which tests hold which system of the course: read from the source tree by `ast`."""
+"""Which tests check which system of the course: read from the source tree by `ast`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Found", "tests_of"]
+__all__ = ["MarkedTests", "read_marks"]
 
 MARKS = ("system", "oracle")
 ROOMS = ("models", "objectives", "inference", "problems", "nn", "training", "evaluation")  # what says most comes first
@@ -15,27 +15,27 @@ SHARED: tuple[list[str], ...] = ([], ["checks"], ["cli"], ["config"], ["randomne
 
 
 @dataclass
-class Found:
+class MarkedTests:
     """Tests that carry a mark, and what of the library they use."""
 
     tests: list[str] = field(default_factory=list)
     uses: list[str] = field(default_factory=list)
 
 
-def tests_of(root: Path) -> dict[str, Found]:
+def read_marks(root: Path) -> dict[str, MarkedTests]:
     """Return by mark ("S16", "O12") the tests that carry it: of a function, a class, a parameter or a whole file."""
-    found: dict[str, Found] = {}
+    result: dict[str, MarkedTests] = {}
     for path, tree in _files(root):
         imported = _imports(tree)
         for names, node, test in _marked(tree, path):
             used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & set(imported)
             for name in names:
-                entry = found.setdefault(name, Found())
+                entry = result.setdefault(name, MarkedTests())
                 entry.tests += [test] if test not in entry.tests else []
                 entry.uses += {imported[u] for u in used} - set(entry.uses)
-    for entry in found.values():
+    for entry in result.values():
         entry.uses.sort(key=lambda module: (_rank(module.split(".")[1]), module))
-    return found
+    return result
 
 
 def _rank(room: str) -> int:

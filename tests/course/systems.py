@@ -1,4 +1,4 @@
-"""The course that the library implements: its systems S1..S111, and the oracles O1..O63 that hold them."""
+"""The course that the library implements: its systems S1..S111, and the oracles O1..O63 that check them."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ SYSTEMS = {
 ORACLES = {
     "O1": "softmax of known vectors, without overflow",
     "O2": "logistic and hinge losses of known margins",
-    "O3": "KL of two three-point laws, both ways",
-    "O4": "JS, squared Hellinger, TV, IPM, W1 of two three-point laws",
+    "O3": "KL of two three-point distributions, both ways",
+    "O4": "JS, squared Hellinger, TV, IPM, W1 of two three-point distributions",
     "O5": "value and gradients of the autodiff example",
     "O6": "value and gradients of the graph example",
     "O7": "gradient descent on a quadratic below, at and above step 2/L",

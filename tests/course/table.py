@@ -1,4 +1,4 @@
-"""The systems of the course, what implements them, and which tests hold them: `python tests/course/table.py`.
+"""The systems of the course, what implements them, and which tests check them: `python tests/course/table.py`.
 
 With `--missing` only those without a test, with `--json` everything, and with `--oracles` the numeric oracles as well.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from course.scan import Found, tests_of
+from course.scan import MarkedTests, read_marks
 from course.systems import ORACLES, SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,21 +21,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def table(missing: bool = False) -> dict[str, Any]:
     """Read the marks of the tests."""
-    held = tests_of(ROOT)
+    marked = read_marks(ROOT)
 
     def entries(titles: dict[str, str]) -> list[dict[str, Any]]:
         rows = []
         for number, name in titles.items():
-            found = held.get(number, Found())
-            if not (missing and found.tests):
-                rows.append({"number": number, "name": name, "implemented_by": found.uses, "tests": found.tests})
+            entry = marked.get(number, MarkedTests())
+            if not (missing and entry.tests):
+                rows.append({"number": number, "name": name, "implemented_by": entry.uses, "tests": entry.tests})
         return rows
 
     return {
         "systems": entries(SYSTEMS),
         "oracles": entries(ORACLES),
-        "held": {kind: sum(name in held for name in t) for kind, t in (("systems", SYSTEMS), ("oracles", ORACLES))},
-        "unknown_marks": sorted(set(held) - set(SYSTEMS) - set(ORACLES)),
+        "checked": {
+            kind: sum(name in marked for name in t) for kind, t in (("systems", SYSTEMS), ("oracles", ORACLES))
+        },
+        "unknown_marks": sorted(set(marked) - set(SYSTEMS) - set(ORACLES)),
     }
 
 
@@ -53,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         modules = ", ".join(name.removeprefix("thalweg.") for name in entry["implemented_by"][:3])
         print(f"{entry['number']:<5} {len(entry['tests']) or '-':>3}  {entry['name']}  [{modules}]")
     for kind, titles in (("systems", SYSTEMS), ("oracles", ORACLES)):
-        print(f"{kind}: {document['held'][kind]} of {len(titles)} held by tests")
+        print(f"{kind}: {document['checked'][kind]} of {len(titles)} checked by tests")
         without = [e["number"] for e in document[kind] if not e["tests"]]
         if without:
             print(f"  none: {' '.join(without)}")

@@ -1,9 +1,9 @@
-"""The list of systems, and how tests are found."""
+"""The list of systems, and how marks of tests are read."""
 
 import json
 import textwrap
 
-from course.scan import tests_of as held_by
+from course.scan import read_marks
 from course.systems import ORACLES, SYSTEMS
 from course.table import main
 
@@ -15,7 +15,7 @@ def test_numbers_run_through():
     assert all(ORACLES.values())
 
 
-def test_marks_are_found(tmp_path):
+def test_marks_are_read(tmp_path):
     (tmp_path / "tests" / "models").mkdir(parents=True)
     (tmp_path / "tests" / "models" / "test_a.py").write_text(
         textwrap.dedent("""
@@ -37,12 +37,12 @@ def test_marks_are_found(tmp_path):
                     assert mlp
             """)
     )
-    found = held_by(tmp_path)
+    marked = read_marks(tmp_path)
     path = "tests/models/test_a.py"
-    assert found["S16"].tests == [f"{path}::test_count", f"{path}::TestMore"]
-    assert found["S16"].uses == ["thalweg.models.classifiers.lenet5", "thalweg.nn.dense"]
-    assert found["O14"].tests == [f"{path}::test_count"]
-    assert found["O9"].tests == [path]
+    assert marked["S16"].tests == [f"{path}::test_count", f"{path}::TestMore"]
+    assert marked["S16"].uses == ["thalweg.models.classifiers.lenet5", "thalweg.nn.dense"]
+    assert marked["O14"].tests == [f"{path}::test_count"]
+    assert marked["O9"].tests == [path]
 
 
 def test_systems(capsys):
@@ -57,5 +57,5 @@ def test_systems(capsys):
 def test_missing(capsys):
     assert main(["--missing"]) == 0
     out = capsys.readouterr().out
-    assert "held by tests" in out
+    assert "checked by tests" in out
     assert "S5 " not in out

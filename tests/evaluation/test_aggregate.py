@@ -1,4 +1,4 @@
-"""The distribution of the codes against that of the prior: closed forms, and that chance is told from difference."""
+"""The distribution of the codes against that of the prior: closed forms, and tests of equality."""
 
 import math
 
@@ -107,7 +107,7 @@ def test_codes_of_the_prior_are_at_zero_however_few(size):
     assert inside >= 50
 
 
-def test_a_gaussian_is_not_all_there_is():
+def test_mmd_detects_codes_with_the_moments_of_the_prior_but_another_distribution():
     """Codes of the prior's mean and variance, but of another distribution: the kernel sees them, the moments do not."""
     codes = Laplace(0.0, math.sqrt(0.5))
     torch.manual_seed(0)
@@ -145,7 +145,7 @@ def test_codes_of_another_length_share_no_row(measure):
     assert differences(short, long) == ["latent dimensions"]
 
 
-def test_what_cannot_be_had_is_said():
+def test_missing_measures_have_reasons_and_invalid_arguments_are_refused():
     reference = reference_of(dataset(30))
     wide = aggregate_measures(Coded(size=2), reference)
     assert [m.reason for m in wide.missing] == ["prior: got events of shape (2,), wanted (3,) as codes"] * 2

@@ -200,7 +200,7 @@ def test_chains_through_a_large_decoder_are_left_out_on_a_cpu_unless_asked_for(m
     assert annealing_measures(decoder, reference_of(data(40), temperatures=4)).estimates
 
 
-def test_what_is_missing_is_said_in_one_line():
+def test_missing_measures_have_a_reason_of_one_line():
     class Blind(LinearGaussian):
         observe = None
 

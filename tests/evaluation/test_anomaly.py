@@ -157,7 +157,7 @@ class Able(nn.Module):
 
 
 HALF = {"encode": lambda x: x[:, :1], "decode": lambda z: torch.cat([z, 0 * z], dim=1)}
-LAW = {"log_prob": lambda x: -x[:, 0]}
+DENSITY = {"log_prob": lambda x: -x[:, 0]}
 BOUND = {"elbo": lambda x: -x[:, 0] - 1}
 LOGITS = {"logits": lambda x: x}
 OWN = {"score": lambda x: x[:, 0] + 2}
@@ -167,8 +167,8 @@ X = torch.tensor([[3.0, 5.0], [0.0, 20.0]])
 @pytest.mark.parametrize(
     ("abilities", "name", "values"),
     [
-        (OWN | LAW | BOUND | HALF | LOGITS, "own score", [5.0, 2.0]),
-        (LAW | BOUND | HALF | LOGITS, "−log_prob", [3.0, 0.0]),
+        (OWN | DENSITY | BOUND | HALF | LOGITS, "own score", [5.0, 2.0]),
+        (DENSITY | BOUND | HALF | LOGITS, "−log_prob", [3.0, 0.0]),
         (BOUND | HALF | LOGITS, "−elbo", [4.0, 1.0]),
         (HALF | LOGITS, "squared reconstruction error", [0.25, 4.0]),  # the second column in deviations of 10
         (LOGITS, "−largest softmax probability", [-1 / (1 + math.exp(-2)), -1.0]),
@@ -191,11 +191,11 @@ def test_a_gan_without_a_score():
         score_of(Able(decode=lambda z: z, sample=None), PLANE)
 
 
-def test_nan_is_said():
+def test_nan_scores_are_an_error():
     x = np.zeros((30, 2), dtype=np.float32)
     x[4] = np.nan
     with pytest.raises(FloatingPointError, match="score: NaN for 1 of 30 examples, by −log_prob"):
-        scores(score_of(Able(**LAW), PLANE), Examples(x))
+        scores(score_of(Able(**DENSITY), PLANE), Examples(x))
 
 
 # measures
@@ -231,7 +231,10 @@ def test_measures_against_other_data():
     assert shifted.method == {"score": "−log_prob", "interval": "DeLong, on the logit"}
     assert shifted.protocol["anomalies"] == "shifted"
     curves = {curve.panel: curve for curve in findings.figures}
-    assert np.trapezoid(curves["same"].y, curves["same"].x) == pytest.approx(same.value / 100, abs=2e-3)
+    for name, estimate in (("shifted", shifted), ("same", same)):
+        assert np.trapezoid(curves[name].y, curves[name].x) == pytest.approx(estimate.value / 100, abs=2e-3)
+        assert (curves[name].x_axis.label, curves[name].y_axis.label) == ("false positive rate", "true positive rate")
+        assert curves[name].diagonal
     assert curves["same"].legend == f"{same.value:.1f} %"
     json.dumps([to_json(curve) for curve in findings.figures], allow_nan=False)
 
@@ -245,7 +248,7 @@ def test_measures_are_a_function_of_the_seed():
     assert findings(0)[0].value != findings(1)[0].value
 
 
-def test_what_cannot_be_had_takes_no_other_down():
+def test_an_error_of_one_data_set_leaves_the_other_measures():
     broken = cloud(30)
     broken[3] = np.nan
     against = reference(cloud(200), few=cloud(5), cubes=np.zeros((30, 3)), broken=broken, good=cloud(30, 1.0))

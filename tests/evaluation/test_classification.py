@@ -37,14 +37,14 @@ def as_is(x):
     return x
 
 
-def found_of(z, y, names=NAMES):
+def findings_of(z, y, names=NAMES):
     return classification(as_is, Examples(z, y, batch_size=37), names)
 
 
 def test_is_scikit_learns():
     z, y = drawn()
     y[y == 5] = 4  # a class that never comes
-    findings, predicted = found_of(z, y), z.argmax(axis=1)
+    findings, predicted = findings_of(z, y), z.argmax(axis=1)
     assert findings["accuracy"].value == pytest.approx(100 * metrics.accuracy_score(y, predicted))
     top = metrics.top_k_accuracy_score(y, z, k=5, labels=range(8))
     assert findings["top-5 accuracy"].value == pytest.approx(100 * top)
@@ -74,7 +74,7 @@ def test_top_k_of_every_k():
 
 def test_ties_go_to_the_first_class():
     z = np.zeros((4, 4))
-    findings = found_of(z, np.arange(4), NAMES[:4])
+    findings = findings_of(z, np.arange(4), NAMES[:4])
     assert findings["accuracy"].value == 25.0
     assert answers(as_is, Examples(z, np.arange(4))).rank.tolist() == [0, 1, 2, 3]
     assert findings["label loss"].value == pytest.approx(math.log(4), rel=1e-14)
@@ -82,7 +82,7 @@ def test_ties_go_to_the_first_class():
 
 def test_few_classes_have_no_top_five():
     z, y = drawn(classes=5)
-    assert [e.name for e in found_of(z, y, NAMES[:5]).estimates] == ["accuracy", "label loss", "calibration error"]
+    assert [e.name for e in findings_of(z, y, NAMES[:5]).estimates] == ["accuracy", "label loss", "calibration error"]
 
 
 @pytest.mark.parametrize(("p", "n"), [(0.5, 50), (0.9, 180), (0.99, 1000)])
@@ -91,7 +91,7 @@ def test_coverage_of_accuracy(p, n):
     covered = []
     for _ in range(300):
         hits = random.random(n) < p
-        findings = found_of(np.eye(2)[(~hits).astype(int)], np.zeros(n, dtype=np.int64), NAMES[:2])["accuracy"]
+        findings = findings_of(np.eye(2)[(~hits).astype(int)], np.zeros(n, dtype=np.int64), NAMES[:2])["accuracy"]
         covered.append(findings.low <= 100 * p <= findings.high)
     assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
 
@@ -100,7 +100,7 @@ def test_two_classifiers_are_compared_example_by_example():
     z, y = drawn(n=2000)
     worse = z.copy()
     worse[:40] = -worse[:40]  # alike but for forty examples
-    a, b = found_of(z, y), found_of(worse, y)
+    a, b = findings_of(z, y), findings_of(worse, y)
     apart = difference(a["accuracy"], b["accuracy"])
     hits = [(x.argmax(axis=1) == y).astype(float) for x in (z, worse)]
     gaps = 100 * (hits[0] - hits[1])
@@ -108,7 +108,7 @@ def test_two_classifiers_are_compared_example_by_example():
     assert apart.value == pytest.approx(gaps.mean())
     assert apart.high - apart.value == pytest.approx(1.96 * gaps.std() / math.sqrt(2000), rel=0.01)
     assert a["accuracy"].beats(b["accuracy"])
-    assert a["accuracy"].low < b["accuracy"].high  # as two samples they could not be told apart
+    assert a["accuracy"].low < b["accuracy"].high  # as two samples they would not be separated
     assert len(a["calibration error"].parts) == 10
 
 
@@ -143,9 +143,15 @@ def test_calibration_is_torchmetrics():
     z, y = drawn(n=2000, sharpness=1.5)
     p = torch.from_numpy(softmax(z))
     wanted = functional.multiclass_calibration_error(p, torch.from_numpy(y), num_classes=8, n_bins=15, norm="l1")
-    findings = found_of(z, y)
+    findings = findings_of(z, y)
     assert findings["calibration error"].value == pytest.approx(100 * wanted.item(), rel=1e-6)
     _, curve = findings.figures
+    bins = np.ceil(p.max(dim=1).values.numpy() * 15 - 1e-9).astype(int)
+    hits = p.argmax(dim=1).numpy() == y
+    confidence = [p.max(dim=1).values.numpy()[bins == b].mean() for b in np.unique(bins)]
+    np.testing.assert_allclose(curve.x, confidence, rtol=1e-6)
+    np.testing.assert_allclose(curve.y, [hits[bins == b].mean() for b in np.unique(bins)], rtol=1e-12)
+    assert (curve.x_axis.label, curve.y_axis.label, curve.diagonal) == ("confidence", "accuracy", True)
     gaps = np.abs(np.subtract(curve.x, curve.y))
     assert 100 * np.average(gaps, weights=curve.sizes) == pytest.approx(findings["calibration error"].value)
 
@@ -175,7 +181,7 @@ def test_blocks_of_calibration_are_random():
     # sorted by class, blocks in order would be of one class each
     z, y = drawn(n=1000, sharpness=2.0)
     order = np.argsort(y)
-    a, b = found_of(z, y)["calibration error"], found_of(z[order], y[order])["calibration error"]
+    a, b = findings_of(z, y)["calibration error"], findings_of(z[order], y[order])["calibration error"]
     assert a.value == pytest.approx(b.value)
     assert b.high - b.value == pytest.approx(a.high - a.value, rel=0.6)
 
@@ -186,11 +192,11 @@ def test_blocks_of_calibration_are_random():
 def test_infinite_and_missing_logits():
     z, y = drawn(n=20)
     z[3, y[3]] = -np.inf  # the right class is called impossible
-    findings = found_of(z, y)
+    findings = findings_of(z, y)
     assert findings["label loss"].value == math.inf
     z[4, 0] = np.nan
     with pytest.raises(FloatingPointError, match="logits: NaN for 1 of 20 examples"):
-        found_of(z, y)
+        findings_of(z, y)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +211,7 @@ def test_infinite_and_missing_logits():
 )
 def test_what_is_refused(z, y, names, words):
     with pytest.raises(ValueError, match=words):
-        found_of(z, y, names)
+        findings_of(z, y, names)
 
 
 def test_no_examples():
@@ -214,7 +220,7 @@ def test_no_examples():
 
 
 def test_one_example_has_no_calibration():
-    findings = found_of(np.eye(3)[:1], np.array([0]), NAMES[:3])
+    findings = findings_of(np.eye(3)[:1], np.array([0]), NAMES[:3])
     assert findings["accuracy"].value == 100.0
     assert [(m.name, m.reason) for m in findings.missing] == [
         ("calibration error", "calibration error: got 1 example, wanted at least 2")

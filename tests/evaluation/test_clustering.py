@@ -77,7 +77,7 @@ def test_names_of_clusters_and_labels_do_not_matter():
 
 
 @pytest.mark.system("S72")
-def test_intervals_cover_what_many_examples_say():
+def test_intervals_cover_the_values_of_many_examples():
     c, y = noisy(n=100_000)
     truth = agreement(c, y)
     covered = [[], [], []]

@@ -169,6 +169,6 @@ def test_the_data_of_a_jpeg_file_are_what_follows_its_header():
 
 
 @pytest.mark.system("S72")
-def test_jpeg_refuses_what_it_has_no_form_for():
+def test_jpeg_refuses_images_that_it_cannot_represent():
     with pytest.raises(ValueError, match="got 2 channels"):
         jpeg_curves(pictures(channels=2), [50], peak=255)

@@ -64,7 +64,7 @@ def test_closeness_is_mann_and_whitneys(ties):
     assert closeness(np.ones(5), np.ones(7)) == 0.0
 
 
-def test_closeness_is_standard_normal_under_one_law():
+def test_closeness_is_standard_normal_for_equal_distributions():
     random = np.random.default_rng(1)
     findings = [closeness(*random.random((2, 60))) for _ in range(2000)]
     assert np.mean(findings) == pytest.approx(0.0, abs=0.07)
@@ -72,7 +72,7 @@ def test_closeness_is_standard_normal_under_one_law():
 
 
 @pytest.mark.parametrize("levels", [None, 10])
-def test_copied_samples_are_rejected_no_more_often_than_said(levels):
+def test_the_test_for_copied_samples_has_its_level(levels):
     random = np.random.default_rng(2)
     values, shares = [], []
     for _ in range(2000):
@@ -155,7 +155,7 @@ def test_a_model_that_copies_everything_has_an_interval(measured):
     assert findings.value < findings.high < -20
 
 
-def test_near_copies_are_caught(measured):
+def test_near_copies_are_detected(measured):
     findings = measured["near copies"]
     assert findings["data copying"].method["flag"] == findings["copied samples"].method["flag"] == FLAG
 
@@ -181,7 +181,7 @@ def test_bad_samples_are_no_copies_and_no_better_than_good_ones(measured):
     assert measured["noise"]["C2ST accuracy"].value > 99
 
 
-def test_half_of_the_classes_missing_is_seen(measured):
+def test_half_of_the_classes_missing_is_detected(measured):
     half, real = measured["half"], measured["held out"]
     for name in ("recall", "coverage"):
         assert half[name].value < real[name].value - 25
@@ -190,7 +190,7 @@ def test_half_of_the_classes_missing_is_seen(measured):
     assert "flag" not in half["data copying"].method
 
 
-def test_the_nearest_are_pictured(measured, digits):
+def test_pictures_of_the_nearest_training_examples(measured, digits):
     nearest = measured["copies"].figure("nearest")
     assert (nearest.values.shape, nearest.layout) == ((8, 2, 1, 8, 8), "pairs")
     assert (nearest.values[:, 0] == nearest.values[:, 1]).all()

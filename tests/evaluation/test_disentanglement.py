@@ -132,7 +132,7 @@ def test_an_aligned_code_has_a_gap_of_one_a_rotated_one_little_and_noise_none():
 
 
 @pytest.mark.system("S83")
-def test_a_number_that_is_noise_knows_nothing_though_its_mean_does():
+def test_a_latent_dimension_with_large_variance_has_no_information():
     """Three numbers that follow the factors, and three that would, were their means not a thousandth of their σ."""
     codes = aligned()[:, :3]
     standard = (codes - codes.mean(0)) / codes.std(0)
@@ -160,7 +160,7 @@ def test_gap_is_the_direct_definition():
     assert [e.name for e in findings] == ["MIG"]  # of one factor there is nothing to tell apart
 
 
-def test_interval_covers_what_many_examples_say():
+def test_the_interval_covers_the_value_of_many_examples():
     rng, widths = np.random.default_rng(6), []
     for n in (1000, 20_000):
         letter, size = rng.integers(6, size=n), rng.uniform(size=n)
@@ -173,7 +173,7 @@ def test_interval_covers_what_many_examples_say():
     assert many.high - many.low < 0.5 * (few.high - few.low)
 
 
-def test_two_evaluations_are_one():
+def test_evaluations_are_reproducible_and_depend_on_the_seed():
     codes = aligned()
     one, two, other = (
         measured(codes),
@@ -184,7 +184,7 @@ def test_two_evaluations_are_one():
     assert other["beta-VAE score"].method["seed"] == 1
 
 
-def test_what_cannot_be_had_says_why_in_one_line():
+def test_missing_measures_have_a_reason_of_one_line():
     assert not measured(aligned(), {}).estimates
     few = measured(aligned()[:50], {name: v[:50] for name, v in factors().items()})
     assert "got 50 examples, wanted at least 200" in few.missing[0].reason

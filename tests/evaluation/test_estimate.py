@@ -49,7 +49,7 @@ def test_coverage_of_student(n):
     assert np.mean([e.low <= -1.0 <= e.high for e in findings]) == pytest.approx(0.95, abs=0.03)
 
 
-def test_nan_is_never_dropped_and_infinity_is_said():
+def test_nan_is_an_error_and_infinity_is_kept():
     with pytest.raises(FloatingPointError, match="x: 1 of 3 values are not finite"):
         mean_of("x", [1.0, math.nan, 2.0], unit="", better="lower")
     with pytest.raises(FloatingPointError):
@@ -61,7 +61,7 @@ def test_nan_is_never_dropped_and_infinity_is_said():
         mean_of("x", [], unit="", better="lower")
 
 
-def test_one_value_knows_nothing():
+def test_one_value_has_an_infinite_interval():
     findings = mean_of("x", [4.0], unit="nats", better="lower")
     assert str(findings) == "4 [-inf, inf] nats"
 
@@ -121,7 +121,7 @@ def test_a_value_outside_its_interval_is_refused():
             rate("p", hits, n)
 
 
-def test_a_difference_by_rounding_is_no_difference():
+def test_differences_by_rounding_are_not_separated():
     scores = np.arange(40.0)
     one = aupr("AUPR", scores, scores + 40)
     other = dataclasses.replace(one, value=99.99999999999999, parts=one.parts - 1e-14)

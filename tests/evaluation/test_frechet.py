@@ -88,7 +88,7 @@ def test_where_a_covariance_is_nearly_singular(decay):
     findings = frechet(Moments.known(torch.zeros(d), a), Moments.known(torch.zeros(d), b))
     assert findings == pytest.approx((s - t).square().sum().item(), rel=1e-9)
     quick = _trace_of_root(a, b, 1e-9 * float(a.trace() + b.trace()))
-    assert (quick is None) == (decay > 5)  # where it can be told to be exact, and only there
+    assert (quick is None) == (decay > 5)  # only where it is known to be exact
     assert quick is None or quick == pytest.approx((s * t).sum().item(), rel=1e-9)
 
 
@@ -105,7 +105,7 @@ def test_from_itself_is_zero(n, d, mean):
     assert frechet(constant, Moments.of(torch.zeros(5, d))) == d
 
 
-def test_says_what_it_cannot():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="b: got 3 features, wanted 2"):
         frechet(Moments.of(normal(5, 2)), Moments.of(normal(5, 3)))
     with pytest.raises(ValueError, match="at least 2"):
@@ -130,7 +130,7 @@ def test_moments_merge():
 
 
 @pytest.mark.parametrize(("count", "size"), [(100, 100), (103, 7), (97, 50), (20, 1)])
-def test_a_stream_in_batches_is_the_whole(count, size):
+def test_moments_of_batches_are_those_of_all_examples(count, size):
     x = normal(count, 3, mean=10.0)
     findings = streamed(x.split(size), count, PLAIN, fewest=count, name="sample", kept=30)
     edges = [math.ceil(b * count / BLOCKS) for b in range(BLOCKS + 1)]
@@ -146,7 +146,7 @@ def test_a_stream_in_batches_is_the_whole(count, size):
     assert (merged.covariance - Moments.of(x).covariance).abs().max() < 1e-10
 
 
-def test_a_stream_lets_its_batches_go():
+def test_a_stream_keeps_no_batches_in_memory():
     alive, most, result = [], [], 200
 
     def batches():
@@ -165,7 +165,7 @@ def test_a_stream_lets_its_batches_go():
     assert findings.raw.untyped_storage().nbytes() == 100 * 3 * 8
 
 
-def test_a_models_samples_are_let_go():
+def test_samples_of_a_model_are_not_kept_in_memory():
     alive, most = [], []
 
     class Model:

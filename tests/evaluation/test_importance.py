@@ -74,7 +74,7 @@ def test_with_the_true_posterior_every_draw_gives_log_p():
 
 
 @pytest.mark.oracle("O35")
-def test_from_the_prior_the_bound_climbs_to_log_p():
+def test_with_the_prior_as_proposal_the_bound_converges_to_log_p():
     """q = prior at x = 1, z ~ N(0, 1), x|z ~ N(z, 1): E of K = 1, 5, 50 is −1.92, −1.56, −1.52; log p = −1.5155."""
 
     class Prior(LinearGaussian):
@@ -160,6 +160,9 @@ def test_estimates_of_a_trained_vae_on_digits():
     assert curve.y == sorted(curve.y)
     assert curve.y[0] == pytest.approx(elbo.value, abs=0.5)  # both are one draw's ELBO
     assert curve.y[-1] == bound.value > elbo.value + 1
+    assert (curve.low[-1], curve.high[-1]) == (bound.low, bound.high)
+    assert all(low < y < high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True))
+    assert (curve.x_axis.scale, curve.y_axis.scale) == ("log2", "linear")
     assert bits.value == pytest.approx(-bound.value / (64 * math.log(2)), rel=1e-12)
     assert (bound.kind, bits.kind) == ("lower bound", "upper bound")
     assert bound.n == 180
@@ -167,7 +170,7 @@ def test_estimates_of_a_trained_vae_on_digits():
     assert set(MEANINGS) == {e.name for e in findings.estimates}
 
 
-def test_few_examples_are_drawn_and_said():
+def test_the_number_of_selected_examples_is_in_the_protocol():
     model = LinearGaussian(WEIGHT, 0.4)
     findings = importance_measures(model, reference_of(data(model, 700)))["IWAE-64"]
     assert findings.n == findings.protocol["examples"] == 500

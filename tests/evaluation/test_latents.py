@@ -74,7 +74,7 @@ def labeled(n, seed=0, test=None):
     )
 
 
-def test_a_probe_is_fitted_on_at_most_5000_and_judged_elsewhere():
+def test_a_probe_is_fitted_on_at_most_5000_examples_and_evaluated_on_others():
     rng = np.random.default_rng(9)
     y = rng.integers(0, 2, 300)
     x = rng.normal(size=(300, 4)).astype(np.float32)
@@ -104,7 +104,7 @@ def test_active_units_are_those_whose_mean_varies():
 
 
 @pytest.mark.parametrize("distribution", ["normal", "laplace"])
-def test_the_interval_of_active_units_holds_the_count_of_the_law(distribution):
+def test_the_interval_of_active_units_covers_the_number_of_the_distribution(distribution):
     """Ten units of variances on both sides of the threshold: in at least 95 of 100 repeats; never wide for nothing."""
     deviations = np.sqrt(0.01 * np.array([0.2, 0.5, 0.8, 0.9, 0.97, 1.03, 1.1, 1.3, 2.0, 5.0]))
     inside, width = 0, 0.0
@@ -122,7 +122,7 @@ def test_the_interval_of_active_units_holds_the_count_of_the_law(distribution):
     assert 2 < width < 8
 
 
-def test_what_is_missing_is_said_in_one_line():
+def test_missing_measures_have_a_reason_of_one_line():
     dataset = labeled(50)
     alone = Dataset(dataset.spec, *[Split(dataset.train.x, np.zeros(50, dtype=np.int64))] * 3)
     findings = latent_measures(Identity(), reference_of(alone))

@@ -66,14 +66,14 @@ def noise(n=40):
     return Dataset(Spec(name="noise", kind="image", shape=(1, 2, 2), levels=256), part, part, part)
 
 
-def test_one_dequantization_draw_is_said():
+def test_the_method_states_one_dequantization_draw():
     findings = likelihood_measures(Dequantized(), reference_of(noise()))
     for name in ("log-likelihood", "bits/dim"):
         assert findings[name].method["noise"] == "one dequantization draw"
         assert "standard deviation between draws" not in findings[name].method
 
 
-def test_the_spread_of_draws_is_stated_in_the_units_of_the_number():
+def test_the_deviation_between_draws_has_the_unit_of_the_measure():
     many = likelihood_measures(Dequantized(), reference_of(noise(), draws=400))
     nats, bits = many["log-likelihood"], many["bits/dim"]
     spread = nats.method["standard deviation between draws"]
@@ -84,7 +84,7 @@ def test_the_spread_of_draws_is_stated_in_the_units_of_the_number():
     assert bits.value == pytest.approx(-nats.value / (4 * math.log(2)), rel=1e-12)
 
 
-def test_the_spread_is_between_the_means_of_draws_and_not_between_examples():
+def test_the_deviation_between_draws_is_that_of_their_means():
     class Apart(Dequantized):
         def log_prob(self, x):
             return torch.arange(len(x)) * 100.0

@@ -217,7 +217,7 @@ def test_noise_is_a_function_of_the_seed():
     assert a.value != other.value
 
 
-def test_draws_are_averaged_and_said():
+def test_draws_are_averaged_and_their_number_is_in_the_method():
     dataset = images()
     findings = by_name(evaluate(Noisy(), dataset, draws=20))["log-likelihood"]
     single = by_name(evaluate(Noisy(), dataset))["log-likelihood"]
@@ -225,7 +225,7 @@ def test_draws_are_averaged_and_said():
     assert findings.high - findings.low < 0.4 * (single.high - single.low)
 
 
-def test_limit_is_drawn_and_said():
+def test_limit_selects_examples_and_is_in_the_protocol():
     findings = by_name(evaluate(Uniform(256, "discrete"), images(), limit=10))["bits/dim"]
     assert findings.n == 10
     assert findings.protocol["examples"] == 10
@@ -246,13 +246,13 @@ def test_a_model_without_abilities_cannot_be_measured():
         (Uniform(256, None), "observation: Uniform states none"),
     ],
 )
-def test_a_measure_that_cannot_be_had_says_why(model, words):
+def test_a_missing_measure_has_a_reason(model, words):
     findings = evaluate(model, images())
     assert not findings.estimates
     assert reasons(findings)["likelihood"].startswith(words)
 
 
-def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
+def test_an_error_of_one_ability_leaves_the_other_measures():
     class Broken(Linear):
         observation = "discrete"
 
@@ -264,7 +264,7 @@ def test_a_model_that_raises_in_the_middle_takes_nothing_else_down():
     assert {"accuracy", "PSNR"} <= by_name(findings).keys()
 
 
-def test_values_must_be_one_an_example():
+def test_values_that_are_not_one_per_example_are_refused():
     model = OnlyElbo(lambda x: x)
     findings = evaluate(model, vectors(np.zeros((5, 2), dtype=np.float32)))
     assert reasons(findings)["likelihood"].startswith("elbo: got values of shape (5, 2), wanted (5,)")
@@ -282,7 +282,7 @@ def test_sums_are_in_float64():
     assert by_name(evaluate(Far(), vectors(x)))["log-likelihood"].value == 1.0e8 + 4.0
 
 
-def test_the_split_is_said():
+def test_the_split_is_in_the_protocol():
     findings = evaluate(Linear(), images(labels=True), split="validation")
     judged = [e for e in findings if e.name != "parameters"]
     assert {e.varies for e in judged} == {"validation examples"}
@@ -302,7 +302,7 @@ def test_a_group_applies_to_models_with_one_of_its_alternatives(group):
             assert group.applies(less) == any(set(names_of(other)) < set(names) - {name} for other in group.needs)
 
 
-def test_a_property_that_raises_takes_no_other_measure_down():
+def test_an_error_of_one_property_leaves_the_other_measures():
     class Broken(Gaussian):
         @property
         def prior(self):

@@ -31,7 +31,7 @@ def measured(x, distribution):
     return sample_measures(Drawn(x), reference_of(dataset))
 
 
-def test_the_truth_finds_all():
+def test_samples_of_the_true_distribution_cover_all_modes():
     distribution = density("eight-gaussians")
     findings = measured(distribution.sample(400), distribution)
     assert str(findings["modes found"]) == "8 of 8 modes"

@@ -73,7 +73,7 @@ def test_copies():
     assert set(prdc_left_out(constant, constant, 5, 10)) == {(1.0, 1.0, 12.0, 1.0), (1.0, 1.0, 10.8, 1.0)}
 
 
-def test_says_what_it_cannot():
+def test_invalid_arguments_are_refused():
     x = normal(200, 3)
     with pytest.raises(ValueError, match="k: got 5, wanted from 1 to below the 5 examples"):
         prdc(x, x[:5])

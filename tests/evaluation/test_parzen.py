@@ -97,7 +97,7 @@ def test_it_ranks_k_means_centers_above_the_truth():
     assert "ranks models wrongly" in MEANINGS["Parzen window"]
 
 
-def test_who_has_none():
+def test_data_and_models_without_this_density_are_refused():
     x = np.zeros((9, 4), dtype=np.float32)
     spec = Spec(name="zero", kind="vector", shape=(4,))
     dataset = splits(spec, x)

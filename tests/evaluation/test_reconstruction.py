@@ -145,7 +145,7 @@ def test_a_vae_on_digits():
     assert findings["SSIM"].protocol["window"] == "7×7 Gaussian, σ = 0.955"
 
 
-def test_what_is_missing_is_said_in_one_line():
+def test_missing_measures_have_a_reason_of_one_line():
     findings = reconstruction_measures(Coder(), reference_of(images(1)))
     assert [(m.name, m.reason) for m in findings.missing] == [
         ("interpolations", "codes: got 1 of torch.float32, wanted at least two of real numbers")

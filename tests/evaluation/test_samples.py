@@ -66,7 +66,7 @@ def measured(model, dataset, **settings):
 # right and wrong
 
 
-def test_a_right_model_and_a_wrong_one():
+def test_a_correct_model_is_better_than_a_shifted_one():
     right, wrong = (measured(Sampler(mean=m), cloud()) for m in (0.0, 1.0))
     assert [e.name for e in right] == ALWAYS
     assert not right.missing
@@ -84,7 +84,7 @@ def test_a_right_model_and_a_wrong_one():
     assert right["C2ST accuracy"].method["p-value"] > 0.05 > 1e-6 > wrong["C2ST accuracy"].method["p-value"]
 
 
-def test_what_an_estimate_says_of_itself():
+def test_fields_of_an_estimate():
     findings = measured(Sampler(mean=1.0), cloud())
     assert {e.kind for e in findings} == {"estimate"}
     assert {e.varies for e in findings} == {"samples"}
@@ -196,7 +196,7 @@ def test_many_samples_are_streamed_and_few_are_kept():
     assert findings["W1"].n == findings["C2ST accuracy"].n == 400
 
 
-def test_samples_are_a_function_of_the_seed_and_the_model_is_still():
+def test_samples_are_a_function_of_the_seed_and_the_model_is_unchanged():
     state, model = torch.random.get_rng_state(), Sampler()
     a, b, other = (measured(model, cloud(200), seed=seed) for seed in (0, 0, 1))
     assert a.estimates == b.estimates
@@ -250,7 +250,7 @@ def test_a_few_samples_that_are_not_finite():
     assert reasons(findings) == dict.fromkeys(ALWAYS, "sample: 3 of 100 samples are not finite")
 
 
-def test_a_model_that_raises_loses_nothing_else():
+def test_an_error_of_the_model_leaves_the_other_measures():
     class Raises(nn.Module):
         observation = "continuous"
 

@@ -146,7 +146,7 @@ def test_constant_features():
 # a classifier
 
 
-def test_the_classifier_guesses_where_the_distributions_are_one():
+def test_the_classifier_is_at_chance_level_for_equal_distributions():
     findings = [classify(normal(60, seed=2 * s), normal(60, seed=2 * s + 1), s) for s in range(12)]
     assert {f.n for f in findings} == {60}
     accuracy = np.mean([f.hits / f.n for f in findings])
@@ -163,7 +163,7 @@ def test_the_classifiers_p_value_is_binomial():
 
 
 @pytest.mark.parametrize("what", ["mean", "spread", "correlation", "mode"])
-def test_the_classifier_sees(what):
+def test_the_classifier_detects_differences(what):
     n = 400
     x, y = normal(n, 4), normal(n, 4, seed=1)
     if what == "mean":
@@ -179,7 +179,7 @@ def test_the_classifier_sees(what):
     assert findings.hits / findings.n > 0.6
 
 
-def test_the_classifier_says_what_it_cannot():
+def test_the_classifier_refuses_samples_of_different_sizes():
     with pytest.raises(ValueError, match=r"got shapes \(10, 2\) and \(8, 2\)"):
         classify(normal(10), normal(8))
 

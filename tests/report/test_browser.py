@@ -100,7 +100,7 @@ class Browser:
         return self._ask("POST", "/execute/sync", {"script": script, "args": []})
 
     def console(self) -> list[str]:
-        """Return what the console was told since it was last asked."""
+        """Return the messages of the console since the last call."""
         return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
 
     def picture(self, file: Path) -> None:
@@ -146,8 +146,8 @@ PAGES = {
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    for name, made in PAGES.items():
-        (folder / f"{name}.html").write_text(made(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (folder / f"{name}.html").write_text(page(), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in PAGES}
 
 
@@ -170,18 +170,18 @@ def visit(page: Path, folder: Path) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("name", ["digits", "moons", "long"])
-def test_asks_for_nothing_and_says_nothing(name, pages, tmp_path):
+def test_the_page_sends_no_requests_and_logs_nothing(name, pages, tmp_path):
     assert visit(pages[name], tmp_path) == ([], [])
 
 
-def test_what_a_page_asks_for_would_be_seen(tmp_path):
+def test_requests_and_messages_are_detected(tmp_path):
     (tmp_path / "page.html").write_text("<img src='http://thalweg.test/x.png'><script>console.log('hello')</script>")
     asked, said = visit(tmp_path / "page.html", tmp_path)
     assert asked == ["GET http://thalweg.test/x.png HTTP/1.1"]
     assert "hello" in said[0]
 
 
-def test_its_policy_lets_nothing_out_and_runs_no_script(pages, tmp_path):
+def test_the_policy_blocks_requests_and_scripts(pages, tmp_path):
     smuggled = "<img src='http://thalweg.test/x.png'><script>console.log('hello')</script></main>"
     page = pages["moons"].read_text(encoding="utf-8").replace("</main>", smuggled)
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
@@ -209,7 +209,7 @@ def test_text_of_the_report_changes_nothing(tmp_path, browser):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("name", list(PAGES))
-def test_fits_its_window(name, width, scheme, browser, pages):
+def test_the_page_fits_its_window(name, width, scheme, browser, pages):
     browser.open(pages[name], width, scheme)
     assert browser.run("return document.documentElement.scrollWidth") <= width
     outside = """return [...document.querySelectorAll("p, li, dd, dt, h1, h2, figcaption, svg text, img")]
@@ -230,7 +230,7 @@ def test_the_table_scrolls_inside_its_box_and_keeps_the_names(browser, pages):
     assert browser.run(script) == [True, 0, -150]
 
 
-def test_dark_and_light_and_paper(browser, pages):
+def test_colors_of_the_dark_light_and_printed_page(browser, pages):
     def colors(scheme: str, media: str) -> list[int]:
         browser.open(pages["digits"], 1440, scheme, media)
         fields = browser.run(
@@ -243,7 +243,7 @@ def test_dark_and_light_and_paper(browser, pages):
         assert (background < ink) == dark, (scheme, media)
 
 
-def test_prints(browser, pages):
+def test_the_page_can_be_printed(browser, pages):
     browser.open(pages["digits"], 1440, "dark")
     fields = browser.devtools("Page.printToPDF", preferCSSPageSize=True)["data"]
     assert base64.b64decode(fields).startswith(b"%PDF")

@@ -102,7 +102,7 @@ def test_the_elements_are_those_of_a_harmless_page(case: str, plane: bool) -> No
     assert page.text.count(shown.split("\n")[0]) >= 0.9 * harmless.text.count("x" * len(hostile)) > 50
 
 
-def test_what_would_change_the_page_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_elements_of_the_page_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above turns red where one place forgets to escape."""
     from thalweg.report import markup
 

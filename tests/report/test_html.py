@@ -18,11 +18,13 @@ from PIL import Image
 import fake_report
 import thalweg.report.html as module
 from thalweg.data import Spec
+from thalweg.evaluation import Findings, mean_of
 from thalweg.evaluation.estimates.figures import Curve, ImageGrid, Matrix, drawable
 from thalweg.report.charts import thinned
 from thalweg.report.forest import window
 from thalweg.report.html import html
 from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.rows import rows as rows_of
 from thalweg.report.words import duration
 
 VOID = {"meta", "link", "img", "br"}
@@ -86,7 +88,7 @@ def image_of(element: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(element["src"].partition(",")[2]))))
 
 
-def test_every_section_model_and_measure_is_there(report, page):
+def test_the_page_has_every_section_model_and_measure(report, page):
     sections = [e["id"] for e in page.find("section")]
     assert sections == ["summary", *module.LEADS]
     assert [link["href"] for link in page.find("a") if any(up["tag"] == "nav" for up in link["up"])] == [
@@ -108,13 +110,31 @@ def test_every_section_model_and_measure_is_there(report, page):
     assert all(known in message for known in [report["data"]["fingerprint"], *report["versions"].values()])
 
 
-def test_anchors_lead_somewhere_and_ids_are_unique(page):
+def test_the_guide_names_the_sections_of_the_page():
+    """Every section of pages of images and of vectors is in the guide, and no other."""
+    reports = [fake_report.report(["vae", "wgan", "lenet5", "real"]), fake_report.of_plane()]
+    for report in reports:
+        report["warnings"] = ["a warning"]
+    pages = [
+        page_of(reports[0], fake_report.pictures(reports[0]), fake_report.curves(reports[0])),
+        page_of(reports[1], fake_report.plane(reports[1]), fake_report.curves(reports[1])),
+    ]
+    titles = {e["text"] for page in pages for e in page.find("h2")}
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "report.md").read_text(encoding="utf-8")
+    table = guide.partition("| section | shows |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()]
+    assert sorted(named) == sorted(titles)
+    assert set(re.findall(r'the section "([^"]*)"', guide)) <= titles
+    assert 'the section "Summary"' in guide
+
+
+def test_anchors_exist_and_ids_are_unique(page):
     ids = [e["id"] for e in page.all if "id" in e]
     assert len(set(ids)) == len(ids)
     assert {e["href"][1:] for e in page.find("a")} <= set(ids)
 
 
-def test_nothing_is_loaded_from_outside_and_nothing_runs(text, page):
+def test_the_page_loads_nothing_and_runs_no_script(text, page):
     assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]*", "", text))
     assert not {"script", "iframe", "object", "embed", "base", "form"} & {e["tag"] for e in page.all}
     for element in page.all:
@@ -160,7 +180,7 @@ def test_names_reasons_and_paths_are_text():
     assert any(NASTY in e.get("alt", "") for e in page.find("img"))
 
 
-def test_text_that_no_page_can_hold_is_marked():
+def test_control_characters_are_replaced():
     report = fake_report.report(["vae"])
     report["warnings"] = ["a\x00b\udcffc\x1b[31m"]
     result = html(report, {}, {})
@@ -180,7 +200,7 @@ def test_failures_and_warnings_come_first(report):
     assert not page_of(report).find("aside")
 
 
-def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, page):
+def test_the_table_shows_values_marks_and_reasons_of_missing_values(report, page):
     rows = [e for e in page.find("tr", under="numbers") if any(c["up"][-1] is e for c in page.find("td"))]
     by_name = {}
     for row in rows:
@@ -207,6 +227,21 @@ def test_the_table_says_each_number_its_standing_and_why_one_is_missing(report, 
     assert reasons["reason-2"] == "no sample"
     assert len(set(reasons.values())) == len(reasons)
     assert len(page.find("td", "best")) == sum("★" in c["text"] for c in page.find("td")) == 7
+
+
+def test_kind_and_unit_are_printed_once_per_row():
+    bounds = {"unit": "bits/dim", "better": "lower"}
+    values = np.array([1.0, 2.0, 3.0])
+    findings = {
+        "vae": Findings([mean_of("bits/dim", values, kind="upper bound", protocol={"data": "d"}, **bounds)]),
+        "real-nvp": Findings([mean_of("bits/dim", values, kind="exact", protocol={"data": "e"}, **bounds)]),
+    }
+    report = fake_report.report(["vae", "real-nvp"]) | {"measures": rows_of(findings)}
+    page = page_of(report)
+    heads = [e["text"] for e in page.find("th", under="numbers") if e.get("scope") == "row"]
+    assert heads == ["bits/dim\u00a0↓bits/dim, upper bounddata: d", "bits/dim\u00a0↓bits/dim, exactdata: e"]
+    captions = [e["text"] for e in page.find("small", under="forest")]
+    assert captions == ["bits/dim, upper bound, data: d", "bits/dim, exact, data: e"]
 
 
 def test_the_summary_in_words(page):
@@ -245,7 +280,7 @@ def test_the_summary_counts_what_remains_after_holms_adjustment():
         (["vae", "real", "gaussian"], True, "14 measures, none with two models: there is nothing to rank."),
     ],
 )
-def test_little_to_say(models, measures, message):
+def test_the_summary_of_a_report_without_comparisons(models, measures, message):
     report = fake_report.report(models)
     if not measures:
         report["measures"] = []
@@ -255,7 +290,7 @@ def test_little_to_say(models, measures, message):
     assert "★" not in "".join(e["text"] for e in page.find("table", "results"))
 
 
-def test_unknown_standing_is_no_defeat():
+def test_a_model_that_was_not_compared_with_the_best_is_not_called_worse():
     report = fake_report.report(["vae", "real-nvp", "wgan"])
     report["measures"][3]["cells"]["vae"]["separated"] = None
     page = page_of(report)
@@ -269,7 +304,7 @@ def points(figure: dict[str, Any], page: Page) -> list[dict[str, Any]]:
     return [e for e in page.all if "mark" in e.get("class", "").split() and figure in e["up"]]
 
 
-def test_the_forest_puts_points_whiskers_and_arrows_where_they_belong(report, page):
+def test_positions_of_points_whiskers_and_arrows_of_the_forest_plot(report, page):
     figures = page.find("figure", under="forest")
     inside = {i: [e for e in page.all if figure in e["up"]] for i, figure in enumerate(figures)}
     bits, likelihood, distance = 0, 2, 3
@@ -289,7 +324,7 @@ def test_the_forest_puts_points_whiskers_and_arrows_where_they_belong(report, pa
     assert label == "bits/dim: vae ≤ 1.4380 ± 0.0080 bits/dim; real-nvp ≤ 1.612 ± 0.013 bits/dim"
 
 
-def test_the_window_leaves_out_what_would_squeeze_the_others():
+def test_the_window_excludes_values_that_would_compress_the_others():
     near = [(1.0, 0.9, 1.1), (1.3, 1.2, 1.4)]
     low, high = window([*near, (900.0, 890.0, 910.0), (math.inf, math.inf, math.inf)])
     assert 0.7 < low < 0.9
@@ -320,7 +355,7 @@ def test_infinite_estimates(value, low, high):
     assert len(points(figure, page)) == 2
 
 
-def test_sample_sheets_hold_the_samples_in_one_layout():
+def test_sheets_of_samples_have_one_layout():
     report = fake_report.report()
     pictures = fake_report.pictures(report)
     page = page_of(report, pictures)
@@ -369,14 +404,14 @@ def test_points_of_the_plane_share_their_axes():
     labels = [[e["text"] for e in page.find("text") if figure in e["up"]] for figure in figures]
     assert labels[0] == labels[1] == labels[2] == labels[3]
     dots = [e["d"].count("M") for e in page.find("path", "dots", "samples")]
-    message = [re.search(r"(\d+) outside", figure["text"]) for figure in figures]
-    outside = [int(found[1]) if found else 0 for found in message]
+    matches = [re.search(r"(\d+) outside", figure["text"]) for figure in figures]
+    outside = [int(match[1]) if match else 0 for match in matches]
     assert [n + out for n, out in zip(dots, outside, strict=True)] == [1500] * 4
     assert outside[3] >= 1
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("vector", [3]), ("vector", [1]), ("tokens", [64])])
-def test_what_cannot_be_drawn_is_left_out(kind, shape):
+def test_data_that_cannot_be_drawn_have_no_section(kind, shape):
     report = fake_report.report(["vae"])
     report["data"] |= {"kind": kind, "shape": shape, "levels": None, "classes": None}
     spec = Spec(name="none", kind=kind, shape=tuple(shape))
@@ -384,7 +419,7 @@ def test_what_cannot_be_drawn_is_left_out(kind, shape):
     assert "samples" not in [e["id"] for e in page.find("section")]
 
 
-def test_curves_are_thin_and_their_axis_is_not_ruled_by_the_start(report):
+def test_curves_are_thinned_out_and_their_axis_ignores_the_start(report):
     records = [{"step": i, "loss": 1e6 if i < 20 else 2.0 + math.sin(i), "seconds": 0.1 * i} for i in range(1, 5001)]
     page = page_of(report, curves={"vae": [{"seed": 0, "records": records}]})
     (figure,) = page.find("figure", under="curves")
@@ -397,7 +432,7 @@ def test_curves_are_thin_and_their_axis_is_not_ruled_by_the_start(report):
     assert lowest < 176
 
 
-def test_players_stages_and_validation_are_told_apart(report, page):
+def test_players_stages_and_validation_have_names(report, page):
     figures = page.find("figure", under="curves")
     assert [re.split(r"\d", f["text"])[0] for f in figures] == ["vae", "real-nvp", "wgan", "lenet"]
     assert "critic loss" in figures[2]["text"]
@@ -411,7 +446,7 @@ def test_players_stages_and_validation_are_told_apart(report, page):
     assert "curves" not in [e["id"] for e in none.find("section")]
 
 
-def test_what_a_game_showed_is_drawn(report):
+def test_diagnostics_of_gan_training_are_drawn(report):
     records = [
         {
             "step": i,
@@ -452,7 +487,7 @@ def test_confusion_counts_and_many_classes(report, page):
     assert drawn.find("img")[0]["alt"] == "Confusion matrix of lenet5, 100 classes"
 
 
-def test_it_stays_small():
+def test_the_size_of_the_page():
     report = fake_report.report(["vae", "real-nvp", "wgan", "gaussian"], shape=(1, 28, 28))
     result = html(report, fake_report.pictures(report), fake_report.curves(report))
     assert len(result.encode()) < 1_500_000
@@ -491,7 +526,7 @@ def test_contrast_is_enough_in_both_schemes(scheme):
     assert min(contrast(name, "paper") for name in ("c0", "c1", "c2", "c3", "c4", "c5", "gray")) >= 3
 
 
-def test_markup_escapes_all_but_itself():
+def test_markup_escapes_everything_but_markup():
     assert rich("<b>", Markup("<b>"), ["&", 1, None, 2.5]) == "&lt;b&gt;<b>&amp;12.5"
     assert tag("a", "x", href='"><script>', data_x=None) == '<a href="&quot;&gt;&lt;script&gt;">x</a>'
 
@@ -503,7 +538,7 @@ def test_markup_escapes_all_but_itself():
         (6_000, "1.7 h"), (7_200, "2 h"),
     ],
 )  # fmt: skip
-def test_durations_in_the_unit_that_a_reader_would_choose(seconds, wanted):
+def test_durations_have_a_suitable_unit(seconds, wanted):
     assert duration(seconds) == wanted
 
 

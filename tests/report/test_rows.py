@@ -1,4 +1,4 @@
-"""The table: which numbers share a row, who is best, who is not told from the best."""
+"""The table: which values share a row, which is best, and which are not separated from the best."""
 
 import json
 
@@ -24,7 +24,7 @@ def by_name(findings, baselines=()):
     return {(row["name"], row["kind"]): row for row in rows(findings, baselines)}
 
 
-def test_the_best_is_told_and_pairs_are_separated_by_their_differences():
+def test_the_best_is_marked_and_pairs_are_separated_by_their_differences():
     noise = RANDOM.normal(0.0, 0.01, 200)
     findings = {
         "a": Findings([bits(EASY)]),
@@ -42,7 +42,7 @@ def test_the_best_is_told_and_pairs_are_separated_by_their_differences():
     assert (cells["real"]["best"], cells["real"]["separated"]) == (False, None)
 
 
-def test_two_protocols_never_share_a_row_and_what_differs_is_named():
+def test_rows_differ_in_protocol_and_the_note_names_the_fields_without_kind_and_unit():
     findings = {
         "bound": Findings([bits(EASY)]),
         "exact": Findings([bits(EASY, kind="exact")]),
@@ -51,12 +51,17 @@ def test_two_protocols_never_share_a_row_and_what_differs_is_named():
     result = rows(findings)
     assert len(result) == 3
     assert [sum("estimate" in cell for cell in row["cells"].values()) for row in result] == [1, 1, 1]
-    assert "kind: upper bound" in result[0]["note"]
-    assert "data: e" in result[2]["note"]
+    assert [row["note"] for row in result] == ["data: d", "data: d", "data: e"]
+    assert [row["kind"] for row in result] == ["upper bound", "exact", "upper bound"]
     assert result[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
 
 
-def test_a_cell_without_a_number_says_why():
+def test_rows_that_differ_in_kind_and_unit_alone_have_no_note():
+    findings = {"a": Findings([bits(EASY)]), "b": Findings([bits(EASY, kind="exact", unit="nats")])}
+    assert [row["note"] for row in rows(findings)] == [None, None]
+
+
+def test_a_cell_without_a_value_has_a_reason():
     findings = {
         "a": Findings([bits(EASY), rate("accuracy", 9, 10)]),
         "broken": Findings([], [Missing("likelihood", "no memory", "likelihood")]),
@@ -81,13 +86,13 @@ def test_over_seeds_the_interval_is_over_trainings():
     assert one["bits/dim"].high - one["bits/dim"].value == pytest.approx(half)
     assert (one["parameters"].low, one["parameters"].high) == (7, 7)
     assert one.tables == {"t": 0}
-    # a model of one training joins the row, but is not told apart by two kinds of interval
+    # a model of one training joins the row, but is not compared: the intervals are of two kinds
     cells = by_name({"three": one, "one": Findings([bits(EASY - 1)])})["bits/dim", "upper bound"]["cells"]
     assert cells["one"]["best"]
     assert cells["three"]["separated"] is None
 
 
-def test_what_one_training_lacks_is_that_of_the_first():
+def test_a_measure_that_one_training_lacks_is_that_of_the_first():
     """A mean over fewer seeds than trainings would have the name of all of them."""
     one = averaged([Findings([bits(EASY)]), Findings([bits(EASY + 1)]), Findings([])])["bits/dim"]
     assert one.value == pytest.approx(EASY.mean())
@@ -116,7 +121,7 @@ def test_every_cell_is_json_with_an_interval():
         assert {"value", "low", "high", "unit", "kind", "text"} <= cell["estimate"].keys()
 
 
-def test_findings_survive_the_disk(tmp_path):
+def test_findings_are_read_back_from_files(tmp_path):
     estimates = [
         bits(EASY),
         jackknifed("MMD²", -0.1, [-0.2, 0.0, 0.1], n=9, better="lower"),
@@ -154,7 +159,7 @@ def test_an_estimate_alone_is_neither_best_nor_separated():
     assert isinstance(Estimate.from_json(row["cells"]["a"]["estimate"]), Estimate)
 
 
-def test_where_all_are_alike_nobody_is_best_and_a_tie_has_two():
+def test_equal_values_have_no_best_and_a_tie_has_two():
     alike = {"a": Findings([rate("accuracy", 9, 10)]), "b": Findings([rate("accuracy", 9, 10)])}
     cells = by_name(alike)["accuracy", "exact"]["cells"]
     assert [(c["best"], c["separated"]) for c in cells.values()] == [(False, None), (False, None)]

@@ -76,12 +76,12 @@ def test_old_checkpoints_are_removed_by_series(tmp_path):
     for name in ("notes.pt", "step-0-000000040.pt", "best-0-x.0123456789abcdef.pt"):  # files of others
         (tmp_path / name).write_text("")
     prune(tmp_path, "step", [(0, 20), (0, 30)])
-    assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20), (0, 30)]
-    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 15), (0, 25)]
+    assert [checkpoint.at for checkpoint in checkpoints(tmp_path, "step")] == [(0, 20), (0, 30)]
+    assert [checkpoint.at for checkpoint in checkpoints(tmp_path, "best")] == [(0, 15), (0, 25)]
     assert load_newest(tmp_path, warn=print)["step"] == 30
     remove_later(tmp_path, (0, 20))
-    assert [found.at for found in checkpoints(tmp_path, "step")] == [(0, 20)]
-    assert [found.at for found in checkpoints(tmp_path, "best")] == [(0, 15)]
+    assert [checkpoint.at for checkpoint in checkpoints(tmp_path, "step")] == [(0, 20)]
+    assert [checkpoint.at for checkpoint in checkpoints(tmp_path, "best")] == [(0, 15)]
     assert len(list(tmp_path.iterdir())) == 5
 
 
@@ -151,12 +151,12 @@ def test_values_that_json_lacks_are_null(tmp_path):
     assert read_metrics(tmp_path / "run") == [json.loads(lines[0])]
 
 
-@pytest.mark.parametrize("found", [None, FORMAT - 1, FORMAT + 1])
-def test_a_folder_of_another_format_is_refused_naming_the_version_that_made_it(tmp_path, found):
-    header = {"thalweg": "0.0.7", "config": {}, "spec": {}} | ({} if found is None else {"format": found})
+@pytest.mark.parametrize("version", [None, FORMAT - 1, FORMAT + 1])
+def test_a_folder_of_another_format_is_refused_naming_the_version_that_made_it(tmp_path, version):
+    header = {"thalweg": "0.0.7", "config": {}, "spec": {}} | ({} if version is None else {"format": version})
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text(json.dumps(header))
-    wanted = f"run.json of format {found or 1}, made by thalweg 0.0.7, wanted a run folder of format {FORMAT}"
+    wanted = f"run.json of format {version or 1}, made by thalweg 0.0.7, wanted a run folder of format {FORMAT}"
     for work in (RunFolder.read, RunFolder.open, open_run, resume):
         with pytest.raises(ValueError, match=wanted) as refused:
             work(tmp_path / "run")

@@ -129,13 +129,13 @@ def test_without_decay_of_biases_is_a_split_into_two_groups_by_hand(name, inside
         torch.manual_seed(0)
         return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
 
-    def trained(optimizers, made):
+    def trained(optimizers, model):
         for _ in range(4):
-            for p in made.parameters():
+            for p in model.parameters():
                 p.grad = torch.sin(7 * p.detach())
             for optimizer in optimizers:
                 optimizer.step()
-        return torch.cat([p.detach().flatten() for p in made.parameters()])
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     ours, theirs = network(), network()
     got = trained([make_optimizer(config, ours.parameters())], ours)

@@ -35,7 +35,10 @@ def print_report(report: Mapping[str, Any]) -> None:
             group = row["group"]
             table.add_section()
             table.add_row(Text(group, style="bold underline"))
-        note = f"\n  ({row['note']})" if row["note"] else ""
+        same = [other for other in report["measures"] if other["name"] == row["name"]]
+        kind = row["kind"] if any(other["kind"] != row["kind"] for other in same) else None
+        details = ", ".join(filter(None, [kind, row["note"]]))
+        note = f"\n  ({details})" if details else ""
         sense = {"higher": " ↑", "lower": " ↓", None: ""}[row["better"]]
         unit = f", {row['unit']}" if row["unit"] and not row["name"].endswith(row["unit"]) else ""
         table.add_row(

@@ -42,8 +42,8 @@ def rows(findings_of: Mapping[str, Findings], baselines: Sequence[str] = ()) -> 
     """Return the rows of report.json's `measures` from the findings of each model, by name.
 
     Estimates share a row if their name, unit, kind and every field of the protocol are equal. If a measure has several
-    rows, each says in which fields it differs. The best value is chosen among models, not baselines; another model is
-    separated from it if the interval of their difference does not contain 0.
+    rows, the note of each says in which fields of the protocol it differs. The best value is chosen among models, not
+    baselines; another model is separated from it if the interval of their difference does not contain 0.
     """
     result: list[dict[str, Any]] = []
     for name in _names(findings_of):
@@ -192,8 +192,12 @@ def _reason(name: str, group: Any, findings: Findings) -> str:
 
 
 def _note(first: Estimate, others: Sequence[Estimate]) -> str | None:
-    """Return in which fields a row differs from others of its name, and whether its examples are simulated."""
-    fields = dict.fromkeys(d for other in others for d in differences(first, other) if d != "varies")
+    """Return in which fields a row differs from others of its name, and whether its examples are simulated.
+
+    Unit and kind are fields of the row, which are shown beside the note; `varies` is a field of each cell.
+    """
+    shown = ("unit", "kind", "varies")
+    fields = dict.fromkeys(d for other in others for d in differences(first, other) if d not in shown)
     content = [f"{f}: {vars(first).get(f, first.protocol.get(f))}" for f in fields]
     if first.varies == "simulated examples":
         content.append("of examples that each model itself simulated, not of the data: do not compare with AIS")
