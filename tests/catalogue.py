@@ -51,6 +51,10 @@ COLOR = Spec(
     std=(60.0, 62.0, 64.0),
     target=class_target(("a", "b", "c", "d")),
 )
+GLYPHS = Spec(
+    name="glyphs16", kind="image", shape=(1, 16, 16), levels=256, mean=(30.0,), std=(70.0,),
+    target=class_target(("a", "b", "c")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,27 @@ CLASSIFIERS = [
     Member("lenet5", DIGITS),
     Member("lenet5", COLOR, {"shift": 2, "hflip": True}),
     Member("lenet5", ODD, {"variant": "original"}),
+]
+CONVNETS = [
+    Member("alexnet", COLOR, {"hidden": 8}),
+    Member("alexnet", GLYPHS, {"hidden": 8}),
+    Member("zfnet", GLYPHS, {"hidden": 8}),
+    Member("vgg", GLYPHS, {"hidden": 8}),
+    Member("vgg", COLOR, {"hidden": 8, "batch_norm": True, "label_smoothing": 0.1}),
+    Member("nin", DIGITS),
+    Member("nin", ODD),
+    Member("googlenet", ODD),
+    Member("googlenet", DIGITS, {"batch_norm": True}),
+    Member("resnet", DIGITS, {"depth": 8}),
+    Member("resnet", ODD, {"depth": 8, "variant": "b", "hflip": True}),
+    Member("resnet", COLOR, {"depth": 18}),
+    Member("resnet-v2", DIGITS, {"depth": 8}),
+    Member("resnext", DIGITS, {"depth": 11, "groups": 2, "width": 4}),
+    Member("senet", DIGITS, {"depth": 8}),
+    Member("senet", COLOR, {"depth": 8}),
+    Member("densenet", DIGITS, {"depth": 10, "growth": 4}),
+    Member("densenet", ODD, {"depth": 10, "growth": 4}),
+    Member("convnetjs", DIGITS),
 ]
 AUTOENCODERS = [
     Member("autoencoder", PLANE, {"latent_dim": 1, "hidden": 8}),
@@ -259,6 +284,7 @@ AUTOREGRESSIVE = [
 
 MEMBERS = [
     *CLASSIFIERS,
+    *CONVNETS,
     *AUTOENCODERS,
     *DENOISING,
     *VAES,

@@ -35,7 +35,12 @@ from thalweg.recipes.runs import resume, train
 
 Work = Callable[[Path], object]
 OPERATIONS = ("open", "mkdir", "unlink", "rmdir", "replace", "fsync")
-DATA = {"scans": "digits", "plane": "moons", "line": "mixture-1d"}  # by the name of the catalogue's Spec
+DATA = {
+    "scans": DataConfig(source="digits", examples=200),
+    "plane": DataConfig(source="moons", examples=200),
+    "line": DataConfig(source="mixture-1d", examples=200),
+    "glyphs16": DataConfig(source="glyphs", examples=200, image_size=16),
+}  # by the name of the catalogue's Spec
 FORMS = {  # configurations with further buffers or projections
     "flows": [("real-nvp", {"batch_norm": True, "hidden": 8}), ("glow", {"architecture": "dense", "hidden": 8})],
     "gans": [("sn-gan", {"method": "project", "norm": "map", "conditional": True, "hidden": 8})],
@@ -207,12 +212,12 @@ def members(family: str) -> dict[str, RunConfig]:
         if name in names
     ]
     chosen = [(member.recipe, member.options, DATA[member.spec.name]) for member in first]
-    chosen += [(name, options, "digits") for name, options in FORMS.get(family, [])]
+    chosen += [(name, options, DATA["scans"]) for name, options in FORMS.get(family, [])]
     results = {}
-    for name, options, source in chosen:
+    for name, options, data in chosen:
         ema = None if name in ("kde", "gmm") else 0.9  # fitted in closed form
         settings = TrainConfig(steps=6, batch_size=8, checkpoint_every=2, log_every=3, device="cpu", ema=ema)
-        config = RunConfig(recipe=name, data=DataConfig(source=source, examples=200), options=options, train=settings)
+        config = RunConfig(recipe=name, data=data, options=options, train=settings)
         thalweg.data.load(config.data)
         results[f"{name}-{len(results)}"] = config
     return results

@@ -190,7 +190,7 @@ def test_a_validation_is_of_the_finished_model_and_sets_its_statistics_back():
         state.step(number)
     norm = problem.model[1]
     before = norm.running_mean.clone(), norm.running_var.clone()
-    value = state.validate([(X, Y)])
+    value = state.validate([(X, Y)])["loss"]
     assert torch.equal(norm.running_mean, before[0])
     assert torch.equal(norm.running_var, before[1])
     state.finish()

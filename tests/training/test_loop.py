@@ -155,7 +155,7 @@ def test_validation_is_weighted_by_examples():
     run = regression_run(1, problem=Regression(), validate_every=1)
     data = [(X[:70], Y[:70]), (X[70:], Y[70:])]
     game = StageState(run.stages[0], Cyclic(16), TrainConfig(), torch.device("cpu"), World())
-    value = game.validate(data)
+    value = game.validate(data)["loss"]
     with torch.no_grad():
         expected = float((run.model(X)[:, 0] - Y).square().mean())
     assert value == pytest.approx(expected, rel=1e-6)

@@ -91,7 +91,7 @@ def test_a_validation_uses_them_and_restores_the_state_of_training():
     for step in range(20):
         game.step(step)
     before = {name: value.clone() for name, value in problem.model.state_dict().items()}
-    value = game.validate([(X, Y)])
+    value = game.validate([(X, Y)])["loss"]
     assert all(torch.equal(v, before[name]) for name, v in problem.model.state_dict().items())
     assert problem.model["norm"].training
     averaged = Normalized()

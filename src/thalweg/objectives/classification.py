@@ -20,13 +20,15 @@ def softmax(scores: Float[Tensor, "*B K"]) -> Float[Tensor, "*B K"]:
 
 
 def cross_entropy(
-    logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"] | Float[Tensor, "B K"]
+    logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"] | Float[Tensor, "B K"], *, label_smoothing: float = 0.0
 ) -> Float[Tensor, " B"]:
     """Cross-entropy of the labels under softmax, ℓ(f, y) = −f_y + log Σ_j e^{f_j}, nats per sample, in float32.
 
-    Labels may be probabilities p of the classes: ℓ(f, p) = Σ_k p_k ℓ(f, k).
+    Labels may be probabilities p of the classes: ℓ(f, p) = Σ_k p_k ℓ(f, k). With `label_smoothing` s they are replaced
+    by (1 − s)·p + s/K.
 
     >>> round(float(cross_entropy(torch.zeros(1, 10), torch.tensor([3]))), 6)  # log 10
     2.302585
     """
-    return F.cross_entropy(logits.float(), labels.float() if labels.is_floating_point() else labels, reduction="none")
+    labels = labels.float() if labels.is_floating_point() else labels
+    return F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)

@@ -22,6 +22,17 @@ __all__ = ["FAMILIES", "recipe", "recipe_names"]
 CLASSIFIERS = {
     "softmax-regression": "thalweg.recipes.classifiers:softmax_regression",
     "lenet5": "thalweg.recipes.classifiers:lenet5",
+    "alexnet": "thalweg.recipes.convnets:alexnet",
+    "zfnet": "thalweg.recipes.convnets:zfnet",
+    "vgg": "thalweg.recipes.convnets:vgg",
+    "nin": "thalweg.recipes.convnets:nin",
+    "googlenet": "thalweg.recipes.convnets:googlenet",
+    "resnet": "thalweg.recipes.convnets:resnet",
+    "resnet-v2": "thalweg.recipes.convnets:resnet_v2",
+    "resnext": "thalweg.recipes.convnets:resnext",
+    "senet": "thalweg.recipes.convnets:senet",
+    "densenet": "thalweg.recipes.convnets:densenet",
+    "convnetjs": "thalweg.recipes.convnets:convnetjs",
 }
 AUTOENCODERS = {
     "autoencoder": "thalweg.recipes.autoencoders:autoencoder",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from thalweg.data import Spec
 
-__all__ = ["number_of_classes", "refuse_tokens"]
+__all__ = ["labelled_classes", "number_of_classes", "refuse_tokens"]
 
 
 def refuse_tokens(name: str, spec: Spec) -> None:
@@ -25,4 +25,13 @@ def number_of_classes(spec: Spec, conditional: bool) -> int:
         return 0
     if not spec.classes:
         raise ValueError(f"conditional: got data '{spec.name}' without classes, wanted labels to condition on")
+    return len(spec.classes)
+
+
+def labelled_classes(name: str, spec: Spec) -> int:
+    """Return the number of classes; raise ValueError in the name of a recipe if there are less than two."""
+    if spec.classes is None:
+        raise ValueError(f"{name}: got data '{spec.name}' without labels, wanted classes")
+    if len(spec.classes) < 2:
+        raise ValueError(f"{name}: got data '{spec.name}' with one class only, wanted at least 2")
     return len(spec.classes)

@@ -164,9 +164,9 @@ class _StageLoop:
 
     def _validate(self, done: int) -> bool:
         with self.clock.stopped():
-            value = self.state.validate(self.validation)
-        self.recorder.validation(done, value)
-        if self.monitor.improved(done, value) and self.stage.patience:
+            means = self.state.validate(self.validation)
+        self.recorder.validation(done, means)
+        if self.monitor.improved(done, means["loss"]) and self.stage.patience:
             self.keeper.save_best(done)
         return self.monitor.exhausted
 

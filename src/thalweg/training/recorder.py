@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from thalweg.devices import peak_memory
 from thalweg.training.checkpoint import checkpoints
 from thalweg.training.distributed import average
 from thalweg.training.records import RunFolder
-from thalweg.training.results import check_names
+from thalweg.training.results import VALIDATION, check_names
 from thalweg.training.stage_state import Recorded, StageState
 
 __all__ = ["NonFinite", "Recorder"]
@@ -63,10 +63,14 @@ class Recorder:
                     self.tensorboard.add_scalar(name, value, done)
         return {name: value for name, value in means.items() if name not in numbers}
 
-    def validation(self, done: int, value: float) -> None:
-        """Write the validation loss after `done` steps."""
+    def validation(self, done: int, means: Mapping[str, float]) -> None:
+        """Write the validation loss and its extras after `done` steps."""
         if self.folder:
-            self.folder.log({"stage": self.index, "step": done, "validation/loss": value})
+            named = {VALIDATION + name: value for name, value in means.items()}
+            self.folder.log({"stage": self.index, "step": done, **named})
+            if self.tensorboard:
+                for name, value in named.items():
+                    self.tensorboard.add_scalar(name, value, done)
 
     def means(self) -> dict[str, float]:
         """Return the means of the pending values by name, fetched from the device at once.

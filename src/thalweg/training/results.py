@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thalweg.training.problem import Loss
 
-__all__ = ["check_loss", "check_names", "check_type"]
+__all__ = ["VALIDATION", "check_loss", "check_names", "check_type"]
 
 RESERVED = frozenset({"loss", "lr", "stage", "step", "seconds", "memory"})  # keys of a line of the metrics
 VALIDATION = "validation/"  # the prefix of the keys of a line after a validation

@@ -214,16 +214,23 @@ class StageState:
         with torch.no_grad(), self.autocast:
             self.stage.problem.finish(_StatisticsBatches(self), averaged)
 
-    def validate(self, batches: ValidationData) -> float:
-        """Return the first player's mean loss over `batches`, in evaluation mode, with the same noise every time."""
-        name, total, count = next(iter(self.players)), torch.zeros((), device=self.device, dtype=torch.float64), 0
+    def validate(self, batches: ValidationData) -> dict[str, float]:
+        """Return the first player's mean "loss" over `batches`, and the means of its extras, by name.
+
+        It is evaluated in evaluation mode, with the same noise every time.
+        """
+        name, totals, count = next(iter(self.players)), dict[str, Tensor](), 0
         with self._evaluating(), self.finished(), torch.no_grad():
             for i, (x, y) in enumerate(batches):
                 seed = fold(self.seed, "validate", i)
                 self._generator.manual_seed(seed)
-                total += self._values(name, Batch(x, y, seed))[0].double().sum()
+                loss, extras = self._values(name, Batch(x, y, seed))
+                check_names(f"extras of {name}", extras)
+                for key, value in {"loss": loss, **extras}.items():
+                    total = torch.as_tensor(value).double().mean() * len(x)  # an extra may be a scalar of the batch
+                    totals[key] = totals.get(key, torch.zeros((), dtype=torch.float64)).to(total) + total
                 count += len(x)
-        return float(total) / count
+        return {key: float(total) / count for key, total in totals.items()}
 
     def diagnostics(self) -> Diagnostics:
         """Return the problem's diagnostics on the step's first mini-batch, in evaluation mode."""

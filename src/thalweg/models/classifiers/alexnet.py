@@ -30,7 +30,8 @@ class AlexNet(ConvNet):
     - "text" is the same with 384 channels in the fourth convolution, as the text of 2014 says; 61,838,248 parameters.
     - "cifar" is one tower for small images: 3×3 convolutions with padding 1; 28,515,146 parameters with 32×32 images.
 
-    Dropout of 1/2 follows the ReLU of the first two linear layers. Weights are initialized from N(0, 2/n_in).
+    Dropout of 1/2 follows the ReLU of the first two linear layers, of `hidden` units. Weights are initialized from N(0,
+    2/n_in).
 
     Raises ValueError for images that are too small for the layers.
 
@@ -48,6 +49,7 @@ class AlexNet(ConvNet):
         classes: int,
         *,
         variant: str = "one-tower",
+        hidden: int = 4096,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
     ) -> None:
@@ -68,8 +70,8 @@ class AlexNet(ConvNet):
         depth, height, width = size_after(self.features, shape)
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(depth * height * width, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(4096, classes),
+            nn.Linear(depth * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(hidden, classes),
         )  # fmt: skip
         he_initialize(self)

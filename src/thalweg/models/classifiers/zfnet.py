@@ -15,7 +15,7 @@ SMALL = 64  # smallest side for the strides of the paper
 
 
 class ZFNet(ConvNet):
-    """ZFNet: convolutions 96@7×7/2, 256@5×5/2, 384, 384 and 256@3×3, and linear layers of 4096, 4096 and the classes.
+    """ZFNet: convolutions 96@7×7/2, 256@5×5/2, 384, 384 and 256@3×3, and three linear layers, 4096 units each.
 
     3×3 pooling of stride 2 follows convolutions 1, 2 and 5, response normalization the first two poolings, and dropout
     of 1/2 the first two linear layers. With 3×224×224 images and 1,000 classes there are 62,357,608 parameters. Where a
@@ -29,7 +29,13 @@ class ZFNet(ConvNet):
     """
 
     def __init__(
-        self, shape: Sequence[int], classes: int, *, mean: Sequence[float] = (), std: Sequence[float] = ()
+        self,
+        shape: Sequence[int],
+        classes: int,
+        *,
+        hidden: int = 4096,
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
     ) -> None:
         super().__init__(shape, mean, std)
         small = min(shape[1:]) < SMALL
@@ -47,8 +53,8 @@ class ZFNet(ConvNet):
         channels, height, width = size_after(self.features, shape)
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(channels * height * width, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(4096, classes),
+            nn.Linear(channels * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(hidden, classes),
         )  # fmt: skip
         he_initialize(self)
