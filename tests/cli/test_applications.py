@@ -1,4 +1,4 @@
-"""What autoencoders are for: `thalweg cluster`, `thalweg compress`, and anomalies, on real digits."""
+"""Applications of autoencoders: `thalweg cluster`, `thalweg compress`, and anomalies, on real digits."""
 
 import csv
 import json

@@ -189,7 +189,7 @@ def test_settings_of_the_run_are_inherited(tmp_path: Path, capsys: Any) -> None:
     assert any(row["name"] == "accuracy" for row in report["measures"])  # its one class is the model's second
 
 
-def test_moved_together_a_run_finds_its_data(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+def test_a_run_that_was_moved_with_its_data_finds_them(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     (tmp_path / "A").mkdir()
     write(tmp_path / "A" / "t.csv", table(100))
     monkeypatch.chdir(tmp_path / "A")

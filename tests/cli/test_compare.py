@@ -1,4 +1,4 @@
-"""`thalweg compare`: the main job, from one command to the report."""
+"""`thalweg compare`, from the command to the report."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What goes wrong while running: one line, the right exit code, nothing lost."""
+"""Errors at run time: one line, the right exit code, and no loss of files."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Help answers at once, without torch; so does `import thalweg`."""
+"""Help and `import thalweg` import no torch."""
 
 import os
 import subprocess

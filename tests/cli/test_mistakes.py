@@ -1,4 +1,4 @@
-"""Everything a user can get wrong: one line that names the value and what was wanted, exit code 2, nothing made."""
+"""Mistakes of a user: one line that names the value and what was wanted, exit code 2, and no files."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""`thalweg score`: every row against the model asked directly, in the order of its source."""
+"""`thalweg score`: every row against the score of the model itself, in the order of the source."""
 
 import csv
 import json
@@ -104,7 +104,7 @@ def test_images_of_a_folder_are_in_order_of_their_names(trained, tmp_path, capsy
     assert [float(row["score"]) for row in rows] == pytest.approx(unsure(trained["own"], x), abs=1e-6)
 
 
-def test_labels_need_not_be_the_runs(trained, tmp_path, capsys):
+def test_labels_may_differ_from_those_of_the_run(trained, tmp_path, capsys):
     source = tmp_path / "others.npz"
     np.savez(source, x=np.zeros((20, 8, 8), dtype=np.uint8), y=np.array(["cat"] * 20))
     result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")

@@ -208,8 +208,8 @@ def test_sample_of_a_class_and_at_a_temperature(tmp_path, capsys):
     for label, center in (("0", -5.0), ("1", 5.0)):
         spread = []
         for temperature in (0.1, 1.0):
-            asked = ["--label", label, "--temperature", temperature, "--out", tmp_path / "a.npz"]
-            answer(capsys, "sample", run, "-n", 40, *asked)
+            options = ["--label", label, "--temperature", temperature, "--out", tmp_path / "a.npz"]
+            answer(capsys, "sample", run, "-n", 40, *options)
             drawn = np.load(tmp_path / "a.npz")["x"]
             assert abs(np.median(drawn) - center) < 3.0
             spread.append(drawn.std(0).max())

@@ -45,7 +45,7 @@ def test_text_is_read_back_as_it_was(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", COMPUTED)
-def test_no_cell_is_computed(tmp_path: Path, text: str) -> None:
+def test_formulas_are_written_as_text(tmp_path: Path, text: str) -> None:
     write_rows(tmp_path / "t.csv", ["first", text], [["x", text]])
     assert read(tmp_path / "t.csv") == [["first", f"'{text}"], ["x", f"'{text}"]]
 

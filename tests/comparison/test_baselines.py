@@ -303,7 +303,7 @@ def test_a_mixture_of_gaussian_data_is_the_gaussian():
     assert list(baselines(data)) == ["real", "gaussian"]  # once
 
 
-def test_few_examples_and_none_held_out():
+def test_mixtures_without_validation_examples():
     data = vectors(cloud(n=10), kept_values=np.zeros((0, 3)))
     assert len(Fit(data, 0).mixture().means) == 1
     data = vectors(np.concatenate([cloud(n=200), cloud(n=200) + 1000]), kept_values=np.zeros((0, 3)))

@@ -1,4 +1,4 @@
-"""Which baselines a table has, and that what was measured is not measured again."""
+"""The baselines of a table, and measures that are not computed again."""
 
 import numpy as np
 import pytest
@@ -44,16 +44,16 @@ def test_the_number_of_samples_is_that_of_the_real_baseline():
 
 
 def test_the_real_baseline_is_evaluated_without_the_validation_examples(tmp_path, monkeypatch):
-    evaluator, asked = (
+    evaluator, calls = (
         Evaluator(load(DataConfig(source="moons", examples=500)), Measuring(), device="cpu", log=lambda _: None),
         {},
     )
 
     def measure(self, model, *, validation=True):
-        asked[type(model).__name__] = validation
+        calls[type(model).__name__] = validation
         return findings
 
     findings = Findings([mean_of("log-likelihood", np.arange(9.0), unit="nats", better="higher")])
     monkeypatch.setattr(Evaluator, "measure", measure)
     evaluator.baselines(tmp_path, {"model": findings}, lambda _: None)
-    assert asked == {"Real": False, "Gaussians": True}
+    assert calls == {"Real": False, "Gaussians": True}

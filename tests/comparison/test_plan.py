@@ -1,4 +1,4 @@
-"""What is asked for: candidates, budgets, the trainings that follow."""
+"""Plans of comparisons: candidates, budgets, and their trainings."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_invalid_plans_are_refused(make, words):
         make()
 
 
-def test_a_plan_survives_json():
+def test_a_plan_is_equal_after_json():
     result = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0))
     assert from_json(Plan, to_json(result)) == result
 

@@ -1,4 +1,4 @@
-"""What was measured is kept with checksums: damage is named and measured again, never read."""
+"""Stored measures have checksums: a damaged file is reported and computed again."""
 
 from __future__ import annotations
 
@@ -43,39 +43,39 @@ def test_an_undamaged_file_is_read_back(kept: Path) -> None:
 @pytest.mark.parametrize("suffix", [".json", ".npz"])
 @pytest.mark.parametrize("place", [0.0, 0.2, 0.4, 0.6, 0.8, 0.999])
 @pytest.mark.parametrize("damage", ["flip", "cut", "extra"])
-def test_damage_is_named_and_measured_again(kept: Path, suffix: str, place: float, damage: str) -> None:
+def test_damage_is_reported_or_changes_no_value(kept: Path, suffix: str, place: float, damage: str) -> None:
     path = kept.with_name(kept.name + suffix)
     data = bytearray(path.read_bytes())
     at = int(place * (len(data) - 1))
     if damage == "flip":
         data[at] ^= 1
     path.write_bytes(bytes(data[:at]) if damage == "cut" else bytes(data) + (b"1" if damage == "extra" else b""))
-    said: list[str] = []
-    findings = load_findings(kept, "key", said.append)
+    messages: list[str] = []
+    findings = load_findings(kept, "key", messages.append)
     if findings is None:
-        assert len(said) == 1
-        assert path.name in said[0]
+        assert len(messages) == 1
+        assert path.name in messages[0]
     else:  # a byte between the numbers, of no meaning
         assert suffix == ".json"
         assert findings["error"].value == 2.0
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "1", '{"key": "key"}', '"text"', "\x00"])
-def test_foreign_files_are_named(kept: Path, content: str) -> None:
+def test_foreign_files_are_reported(kept: Path, content: str) -> None:
     kept.with_name("m.json").write_text(content)
-    said: list[str] = []
-    assert load_findings(kept, "key", said.append) is None
-    assert "m.json is damaged" in said[0]
+    messages: list[str] = []
+    assert load_findings(kept, "key", messages.append) is None
+    assert "m.json is damaged" in messages[0]
 
 
-def test_swapped_values_are_noticed(kept: Path) -> None:
+def test_swapped_values_are_detected(kept: Path) -> None:
     path = kept.with_name("m.json")
     document = json.loads(path.read_text())
     document["estimates"][0]["value"] = 1.0
     path.write_text(json.dumps(document))
-    said: list[str] = []
-    assert load_findings(kept, "key", said.append) is None
-    assert said
+    messages: list[str] = []
+    assert load_findings(kept, "key", messages.append) is None
+    assert messages
 
 
 OTHER_TYPES: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -95,28 +95,28 @@ OTHER_TYPES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("case", OTHER_TYPES)
-def test_other_types_behind_a_right_checksum_are_damage(kept: Path, case: str) -> None:
+def test_wrong_types_with_a_correct_checksum_are_reported(kept: Path, case: str) -> None:
     """As another version of the program may have written them."""
     path = kept.with_name("m.json")
     document = json.loads(path.read_text())
     del document["checksum"]
     OTHER_TYPES[case](document)
     path.write_text(json.dumps(document | {"checksum": _checksum(document)}))
-    said: list[str] = []
-    assert load_findings(kept, "key", said.append) is None
-    assert said == [f"{path} is damaged: its measures are computed again"]
+    messages: list[str] = []
+    assert load_findings(kept, "key", messages.append) is None
+    assert messages == [f"{path} is damaged: its measures are computed again"]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])
-def test_every_flipped_bit_of_a_byte_is_noticed_or_without_meaning(kept: Path, suffix: str) -> None:
+def test_a_flipped_bit_is_detected_or_changes_nothing(kept: Path, suffix: str) -> None:
     path = kept.with_name(kept.name + suffix)
     data, whole = path.read_bytes(), load_findings(kept, "key")
     assert whole is not None
     for at in range(len(data)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        said: list[str] = []
-        findings = load_findings(kept, "key", said.append)
-        assert (findings is None) == bool(said), at
+        messages: list[str] = []
+        findings = load_findings(kept, "key", messages.append)
+        assert (findings is None) == bool(messages), at
         assert findings is None or (findings.estimates, findings.tables) == (whole.estimates, whole.tables), at
 
 

@@ -129,7 +129,7 @@ def test_models_are_asked_for_draws_of_their_posteriors():
     assert {e.name for e in narrow.estimates} == set(MEANINGS)
 
 
-def test_evaluate_shows_them_and_repeats_them():
+def test_evaluate_includes_both_measures_and_is_reproducible():
     findings, again = (evaluate(Coded(1.1), dataset(300), seed=5) for _ in range(2))
     for name in MEANINGS:
         assert findings[name].better == "lower"

@@ -332,7 +332,7 @@ def test_dequantized_bounds_are_on_the_probability_of_levels():
 
 
 @pytest.mark.system("S98")
-def test_a_gan_has_a_likelihood_beside_those_of_others():
+def test_the_likelihood_of_a_gan_is_comparable_with_those_of_other_models():
     dataset = load(DataConfig(source="digits"))
     torch.manual_seed(0)
     generator = nn.Sequential(*dense_networks((64,), 4, 32).generator, nn.Unflatten(1, (1, 8, 8)))

@@ -1,4 +1,4 @@
-"""Compression: bytes give the codes back, spend the entropy and little more, and JPEG's are counted as they are."""
+"""Compression: bytes decode to the codes, their number is near the entropy, and JPEG headers are not counted."""
 
 import io
 
@@ -55,7 +55,7 @@ def test_bytes_give_the_codes_back_and_spend_the_entropy(name, n):
 
 
 @pytest.mark.system("S72")
-def test_every_bit_is_needed():
+def test_a_flipped_bit_is_an_error_or_changes_the_codes():
     symbols = quantize(np.random.default_rng(0).normal(size=(100, 2)), 0.5)
     data, parts = pack(symbols, 0.5)
     for place in (0, 5, 9, parts["header"] + 1, len(data) - 6):
@@ -95,7 +95,7 @@ def test_the_error_is_a_twelfth_of_the_steps_square_and_falls_with_it():
 
 
 @pytest.mark.system("S72")
-def test_a_rate_varies_by_what_each_image_costs():
+def test_the_interval_of_a_rate_is_over_the_bits_of_each_image():
     z = np.array([[0.0, 5.0]] * 30 + [[1.0, 5.0]] * 10)
     rate = coded(z, [1.0], peak=10)[0].rate
     usual, rare = -np.log2(30 / 40) / 2, -np.log2(10 / 40) / 2  # bits/value

@@ -1,4 +1,4 @@
-"""Data copying: the nearest training example, the rank test and its size, and cheats that must be caught."""
+"""Data copying: the nearest training example, the rank test and its level, and copies that must be detected."""
 
 import numpy as np
 import pytest
@@ -203,7 +203,7 @@ def test_pictures_of_the_nearest_training_examples(measured, digits):
     assert all(image.tobytes() in known for image in measured["held out"].figure("nearest").values[:, 1])
 
 
-def test_training_examples_are_no_held_out_ones():
+def test_copying_is_not_measured_against_training_examples_themselves():
     part = Split(normal(100).float().numpy())
     dataset = Dataset(Spec(name="cloud", kind="vector", shape=(2,)), part, part, part)
     findings = sample_measures(Replay(part.x), reference_of(dataset, split="train"))

@@ -106,7 +106,7 @@ def test_levels_have_equally_many_and_do_not_change_under_increasing_functions()
 
 
 @pytest.mark.system("S83")
-def test_an_aligned_code_has_a_gap_of_one_a_rotated_one_little_and_noise_none():
+def test_gaps_of_aligned_rotated_and_random_codes():
     axes = measured(aligned())
     assert axes["MIG"].value > 0.97
     assert axes["beta-VAE score"].value > 99

@@ -1,4 +1,4 @@
-"""Intervals against formulas found elsewhere and by simulation; what an estimate refuses."""
+"""Intervals against published formulas and simulation, and arguments that an estimate refuses."""
 
 import dataclasses
 import json

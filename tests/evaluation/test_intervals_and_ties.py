@@ -106,7 +106,7 @@ def test_copies_of_all_and_of_none_have_short_intervals(n: int) -> None:
     assert none.beats(every)
 
 
-def test_samples_at_the_very_distance_are_within_it() -> None:
+def test_samples_at_the_limiting_distance_are_counted() -> None:
     """Distances of few values, as of binary images: those equal to the limit count in the interval, too."""
     held_out = np.repeat([1.0, 2.0], 100)
     result = copied(np.ones(200), held_out)
@@ -149,7 +149,7 @@ def findings(name: str, value: float, half: float, **rest: Any) -> Findings:
     return Findings([estimate(name, value, value - half, value + half, **rest)])
 
 
-def test_below_the_floor_of_real_data_nothing_is_better() -> None:
+def test_values_below_that_of_real_data_are_equal() -> None:
     values = {"a": 0.1, "b": 0.6, "c": 5.0, "real": 0.7}
     row = rows({name: findings("copied samples", v, 0.05) for name, v in values.items()}, ["real"])[0]
     assert [name for name, cell in row["cells"].items() if cell["best"]] == ["a", "b"]
@@ -157,13 +157,13 @@ def test_below_the_floor_of_real_data_nothing_is_better() -> None:
     assert row["cells"]["a"]["estimate"]["value"] == 0.1  # shown as measured
 
 
-def test_all_at_the_floor_are_no_ranking() -> None:
+def test_values_that_are_all_below_that_of_real_data_have_no_best() -> None:
     values = {"a": 0.1, "b": 0.6, "real": 0.7}
     row = rows({name: findings("copied samples", v, 0.05) for name, v in values.items()}, ["real"])[0]
     assert not any(cell["best"] for cell in row["cells"].values())
 
 
-def test_worse_than_guessing_is_no_better_than_guessing() -> None:
+def test_accuracies_below_chance_level_are_equal_to_it() -> None:
     values = {"a": 44.0, "b": 49.0, "c": 53.0, "d": 90.0}
     cells = rows({name: findings("C2ST accuracy", v, 2.0) for name, v in values.items()})[0]["cells"]
     assert [name for name, cell in cells.items() if cell["best"]] == ["a", "b"]
@@ -173,7 +173,7 @@ def test_worse_than_guessing_is_no_better_than_guessing() -> None:
     assert cells["c"]["separated"] is False
 
 
-def test_more_good_samples_than_the_truth_has_are_no_better() -> None:
+def test_shares_above_that_of_the_true_distribution_are_equal() -> None:
     values, method = {"a": 100.0, "b": 99.5, "c": 98.0, "d": 90.0}, {"of the truth itself, %": 98.89}
     result = {name: findings("good samples", v, 0.1, better="higher", method=method) for name, v in values.items()}
     cells = rows(result)[0]["cells"]
@@ -250,7 +250,7 @@ def test_holm_keeps_the_chance_of_any_false_difference() -> None:
     assert false / 400 <= 0.06
 
 
-def test_bounds_of_simulated_data_say_so() -> None:
+def test_bounds_of_simulated_data_have_a_note_and_no_best() -> None:
     result = {n: findings("BDMC upper", -80.0 - i, 1.0, varies="simulated examples") for i, n in enumerate("ab")}
     row = rows(result)[0]
     assert "simulated" in row["note"]

@@ -1,4 +1,4 @@
-"""Intervals of bits/dim that cover the truth as often as they say, and the spread of dequantization draws."""
+"""Intervals of bits/dim have their coverage, and the standard deviation between dequantization draws."""
 
 import math
 
@@ -95,7 +95,7 @@ def test_the_deviation_between_draws_is_that_of_their_means():
     assert "noise" not in exact[0].method
 
 
-def test_one_draw_and_many_may_share_a_column():
+def test_estimates_of_one_and_of_many_draws_share_a_row():
     one, many = (likelihood_measures(Dequantized(), reference_of(noise(), draws=d))["bits/dim"] for d in (1, 5))
     assert comparable([one, many]) == [one, many]
 

@@ -187,7 +187,7 @@ def test_model_is_left_as_it_was():
     assert torch.is_grad_enabled()
 
 
-def test_modes_come_back_after_an_error():
+def test_the_training_mode_is_restored_after_an_error():
     model = Linear()
     assert reasons(evaluate(model, Dataset(*_four_classes())))["classification"].startswith("logits: got shape")
     assert model.training

@@ -41,7 +41,7 @@ def test_is_its_definition(k, tile, monkeypatch):
 
 
 @pytest.mark.parametrize("tile", [1000, 3])
-def test_without_each_block_is_that_of_the_rest(tile, monkeypatch):
+def test_values_without_a_block_are_those_of_the_other_examples(tile, monkeypatch):
     monkeypatch.setattr(rooms, "TILE", tile)
     real, fake, blocks = normal(43, 3), normal(35, 3, seed=1, mean=0.8, std=0.7), 4
     findings = prdc_left_out(real, fake, 3, blocks)
@@ -88,7 +88,7 @@ def ring(n, modes, seed):
     return 5 * torch.stack([angle.cos(), angle.sin()], dim=1) + normal(n, 2, seed=seed, std=0.3)
 
 
-def test_missing_modes_are_seen():
+def test_missing_modes_are_detected():
     full, half = prdc(ring(800, 8, 0), ring(800, 8, 1)), prdc(ring(800, 8, 0), ring(800, 4, 1))
     assert min(full.precision, full.recall, full.coverage) > 0.9
     assert full.density == pytest.approx(1.0, abs=0.15)
@@ -101,7 +101,7 @@ def test_missing_modes_are_seen():
 
 @pytest.mark.parametrize("far", [1e8, 1e12])
 @pytest.mark.parametrize("factor", [1e-14, 1.0, 1e14])
-def test_far_copies_in_both_in_any_unit(far, factor):
+def test_far_points_in_both_samples_and_any_unit(far, factor):
     """Copies at one far point have balls of radius 0; the balls of all others are as without them."""
     real, fake = (torch.cat([z, torch.full((4, 3), far)]) for z in (normal(40, 3), normal(30, 3, seed=1, mean=0.8)))
     findings = prdc(factor * real, factor * fake, 3)

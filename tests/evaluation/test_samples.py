@@ -1,4 +1,4 @@
-"""All measures of samples, of a model: right ones and wrong ones, protocols, seeds, and what is broken."""
+"""All measures of samples of a model: correct and wrong models, protocols, seeds, and errors."""
 
 import math
 from types import SimpleNamespace
@@ -218,7 +218,7 @@ def reasons(findings):
     return {m.name: m.reason for m in findings.missing}
 
 
-def test_what_has_no_measure():
+def test_tokens_have_no_measures_of_samples():
     findings = sample_measures(Sampler(), SimpleNamespace(spec=SimpleNamespace(kind="tokens"), density=None))
     assert (findings.estimates, findings.missing) == ([], [])
 

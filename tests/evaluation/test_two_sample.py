@@ -1,4 +1,4 @@
-"""MMD², KID and the classifier's test: definitions, closed forms, torchmetrics, sizes of tests, reach of intervals."""
+"""MMD², KID and the C2ST: definitions, closed forms, torchmetrics, levels of tests, coverage of intervals."""
 
 import math
 
@@ -186,7 +186,7 @@ def test_the_classifier_refuses_samples_of_different_sizes():
 
 @pytest.mark.parametrize("far", [1e4, 1e8, 1e12])
 @pytest.mark.parametrize("factor", [1e-14, 1.0, 1e14])
-def test_a_far_point_of_both_in_any_unit(far, factor):
+def test_far_points_in_both_samples_and_any_unit(far, factor):
     """MMD² against its kernel of differences: between the far point and itself it is 1, with the others 0."""
     draw = torch.Generator().manual_seed(0)
     x, y = (torch.randn(30, 3, generator=draw, dtype=torch.float64) + mean for mean in (0.0, 0.5))

@@ -1,4 +1,4 @@
-"""The report page in headless Chromium: asks for nothing, complains of nothing, fits a phone."""
+"""The report page in headless Chromium: no requests, no messages, and a layout that fits a phone."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ FLAGS = [
 
 
 class Proxy:
-    """A proxy that lets nothing through and keeps the first line of what it is asked."""
+    """A proxy that lets nothing through and keeps the first line of each request."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.flag = f"--proxy-server=127.0.0.1:{self.socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -48,7 +48,7 @@ class Proxy:
                 return
             with there:
                 there.settimeout(5)
-                self.asked.append(there.recv(4096).decode(errors="replace").split("\r\n")[0])
+                self.requests.append(there.recv(4096).decode(errors="replace").split("\r\n")[0])
                 there.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def close(self) -> None:
@@ -159,14 +159,14 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 
 
 def visit(page: Path, folder: Path) -> tuple[list[str], list[str]]:
-    """Return what Chromium asked of the network while it drew a page, and what the page's console said."""
+    """Return the requests of Chromium while it draws a page, and the messages of the console."""
     proxy = Proxy()
     fields = ["--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}", "--window-size=390,900"]
     command = [str(CHROMIUM), *FLAGS, proxy.flag, *fields, f"--screenshot={folder / 'seen.png'}", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     proxy.close()
     assert (folder / "seen.png").stat().st_size > 1000, done.stderr
-    return proxy.asked, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return proxy.requests, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 @pytest.mark.parametrize("name", ["digits", "moons", "long"])
@@ -176,19 +176,19 @@ def test_the_page_sends_no_requests_and_logs_nothing(name, pages, tmp_path):
 
 def test_requests_and_messages_are_detected(tmp_path):
     (tmp_path / "page.html").write_text("<img src='http://thalweg.test/x.png'><script>console.log('hello')</script>")
-    asked, said = visit(tmp_path / "page.html", tmp_path)
-    assert asked == ["GET http://thalweg.test/x.png HTTP/1.1"]
-    assert "hello" in said[0]
+    requests, messages = visit(tmp_path / "page.html", tmp_path)
+    assert requests == ["GET http://thalweg.test/x.png HTTP/1.1"]
+    assert "hello" in messages[0]
 
 
 def test_the_policy_blocks_requests_and_scripts(pages, tmp_path):
     smuggled = "<img src='http://thalweg.test/x.png'><script>console.log('hello')</script></main>"
     page = pages["moons"].read_text(encoding="utf-8").replace("</main>", smuggled)
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    asked, said = visit(tmp_path / "page.html", tmp_path)
-    assert asked == []
-    assert all("Content Security Policy" in line for line in said)
-    assert len(said) == 2
+    requests, messages = visit(tmp_path / "page.html", tmp_path)
+    assert requests == []
+    assert all("Content Security Policy" in line for line in messages)
+    assert len(messages) == 2
 
 
 def test_text_of_the_report_changes_nothing(tmp_path, browser):

@@ -1,4 +1,4 @@
-"""No text from outside becomes an element or an attribute of the report page, whatever field it stands in."""
+"""No text from outside becomes an element or an attribute of the report page, in any field."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def page_with(change: Callable[[str], str], plane: bool) -> Structure:
 
 @pytest.mark.parametrize("plane", [False, True])
 @pytest.mark.parametrize("case", HOSTILE)
-def test_the_elements_are_those_of_a_harmless_page(case: str, plane: bool) -> None:
+def test_hostile_text_adds_no_elements(case: str, plane: bool) -> None:
     hostile = HOSTILE[case]
     page = page_with(lambda text: text + hostile, plane)
     harmless = page_with(lambda text: text + "x" * len(hostile), plane)

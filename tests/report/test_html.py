@@ -1,4 +1,4 @@
-"""The report page: whole, well-formed, self-contained, and true to its report."""
+"""The report page is complete, well-formed, self-contained, and has the values of its report."""
 
 from __future__ import annotations
 
