@@ -65,7 +65,7 @@ class Augment:
         start, stop, total = batch.rows or (0, len(x), len(x))
         draw = torch.rand(10, total, generator=generator(batch.seed, "augment", device=x.device), device=x.device)
         draw = draw[:, start:stop]
-        if y is not None and self.target is None and y.ndim > 2 and y.shape[-2:] == x.shape[-2:] and self._moves:
+        if y is not None and self.target is None and y.ndim > 2 and self._moves:
             raise ValueError(
                 f"target: got none for y of shape {tuple(y.shape[1:])}, wanted Target(...) of the data, which says "
                 "whether y is moved with the images"
