@@ -53,7 +53,7 @@ def test_two_protocols_never_share_a_row_and_what_differs_is_named():
     assert [sum("estimate" in cell for cell in row["cells"].values()) for row in result] == [1, 1, 1]
     assert "kind: upper bound" in result[0]["note"]
     assert "data: e" in result[2]["note"]
-    assert result[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
+    assert result[0]["cells"]["exact"] == {"reason": "the value is in another row with the name of this measure"}
 
 
 def test_a_cell_without_a_number_says_why():

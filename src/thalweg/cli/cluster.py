@@ -23,7 +23,7 @@ def parser(arguments: list[str]) -> Parser:
     )
     add_run_and_input(result, "data to cluster")
     options = [
-        Option("clusters", int, None, "number of clusters (default: as many as classes)"),
+        Option("clusters", int, None, "number of clusters (default: the number of classes)"),
         Option("out", str, None, "file to write: .csv, .npz or .png"),
         Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples in a batch"),

@@ -93,7 +93,7 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
         changed = [name for name in now if begun.get(name) != now[name]]
         if changed:
             raise ValueError(
-                f"out: got {folder}, which contains a comparison with other values of {', '.join(changed)}; "
+                f"out: got {folder}, which contains a comparison that differs in {', '.join(changed)}; "
                 "wanted the same, another --out, or --overwrite"
             )
     elif folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):

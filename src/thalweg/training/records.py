@@ -124,7 +124,9 @@ class RunFolder:
         if not isinstance(header, dict):
             raise ValueError(f"run: got {path / 'run.json'}, wanted a JSON object")
         if header.get("format") != FORMAT:
-            made_by = f"format {header.get('format', 1)!r}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            made_by = (
+                f"format {header.get('format', 1)!r}, made by thalweg {header.get('thalweg', 'of unknown version')}"
+            )
             raise ValueError(
                 f"run: got {path / 'run.json'} of {made_by}, wanted a run folder of format {FORMAT}: train the model"
                 " again, or use that version"
