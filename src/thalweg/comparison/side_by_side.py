@@ -42,9 +42,11 @@ def compare(
     report.html       the same with pictures, in one file
     ```
 
-    Asked again for the same plan and folder it goes on where it stopped. A training that fails takes no other down:
-    the report says why. Raises ValueError for what the caller can correct, before anything is trained, and RuntimeError
-    where another process works in the folder.
+    If it is called again with the same plan and folder, it continues where it stopped. A training that fails does not
+    stop the others: the report says why.
+
+    Raises ValueError for what the caller can correct, before anything is trained, and RuntimeError where
+    another process works in the folder.
     """
     folder = Path(folder)
     check(plan, folder, overwrite=overwrite)
@@ -57,7 +59,8 @@ def compare(
                 build(config, evaluator.dataset.spec)
         lock = begin(plan, folder, evaluator.dataset.spec.fingerprint, overwrite=overwrite)
         stack.callback(lock.close)
-        shown.log("training")
+        there = sum(job.trained for job in jobs)
+        shown.log(f"{there} of {len(jobs)} trainings are done already and are not repeated" if there else "training")
         if ray is None:
             train_here(jobs, shown)
         else:
