@@ -84,7 +84,9 @@ def show(document: dict[str, Any]) -> None:
         for name, points in document["curves"].items()
         for i, point in enumerate(points)
     ]
-    title = f"{document['n']:,} images of {document['data']} ({document['split']})"
+    from thalweg.report.words import counted
+
+    title = f"{counted(document['n'], 'image')} of {document['data']} ({document['split']})"
     print_table(title, list(COLUMNS), rows)
     print(f"codes before rounding: {document['unquantized']['PSNR']['text']}")
     print(f"not counted: the network's {document['shared']['parameters']:,} weights, which the receiver already has")

@@ -61,4 +61,6 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print how many samples were written, and where."""
-    print(f"{document['n']} samples: {document['out']}")
+    from thalweg.report.words import counted
+
+    print(f"{counted(document['n'], 'sample')}: {document['out']}")

@@ -74,7 +74,9 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print where the scores are, and how many examples are anomalous."""
-    print(f"{document['n']} scores ({document['score']}): {document['out']}")
+    from thalweg.report.words import counted
+
+    print(f"{counted(document['n'], 'score')} ({document['score']}): {document['out']}")
     if document["beyond_95"] is not None:
         print(f"above the 95th percentile of the run's own test examples: {document['beyond_95']} of {document['n']}")
     if document["most_anomalous"]:
