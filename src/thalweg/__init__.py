@@ -1,4 +1,4 @@
-"""Thalweg: train, sample, measure, compare and look inside the classic deep networks.
+"""Thalweg: train, sample, measure and compare the classic deep networks.
 
 Rooms are imported when they are first named, so that `import thalweg` costs no torch.
 """

@@ -60,9 +60,13 @@ class DataConfig:
     window: int | None = setting(None, "tokens per example of text")
     validation: float | None = setting(None, "share of the examples for validation, where the source has no such split")
     test: float | None = setting(None, "share of the examples for testing, where the source has no such split")
-    split_by: str | None = setting(None, "column of a table, or folder: examples with the same value stay in one split")
+    split_by: str | None = setting(
+        None,
+        "column of a table, which is removed from the data, or 'folder' for images in subfolders: examples with the "
+        "same value, or in the same subfolder, stay in one split",
+    )
     deduplicate: bool | None = setting(None, "keep only the first of examples that are exactly equal")
-    seed: int = setting(0, "seed of generated data and of random splits")
+    seed: int = setting(0, "random seed of generated data and of random splits")
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
@@ -92,7 +96,7 @@ class Discrete:
 class OptimizerConfig:
     """A torch optimizer by name.
 
-    `eps_inside` puts ε under the square root, √(v+ε), in place of √v+ε. `nesterov` is of "momentum" alone, as in
+    `eps_inside` puts ε under the square root, √(v+ε), in place of √v+ε. `nesterov` applies to "momentum" only, as in
     `torch.optim.SGD`. `no_decay` leaves parameters of at most one dimension, which are biases and the scales of
     normalization layers, out of the weight decay.
 
@@ -102,7 +106,7 @@ class OptimizerConfig:
 
     name: OptimizerName = "adam"
     lr: float = 1e-3
-    momentum: float = 0.9  # of "momentum" alone
+    momentum: float = 0.9  # for "momentum" only
     nesterov: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
@@ -137,7 +141,7 @@ class ScheduleConfig:
 
     name: ScheduleName = "constant"
     warmup: int = 0  # steps of linear warm-up, before the schedule
-    gamma: float = 0.9  # per epoch, of "exponential"
+    gamma: float = 0.9  # factor per epoch, for "exponential"
     floor: float = 0.0  # the smallest factor of the cosine schedules
     period: int | None = None  # steps of half a cosine period; None: the whole run
 
@@ -158,7 +162,7 @@ class TrainConfig:
     True
     """
 
-    seed: int = setting(0, "seed of everything random: weights, order of examples, noise")
+    seed: int = setting(0, "random seed of the weights, the order of examples and the noise")
     steps: int | None = setting(None, "training steps; one step is one round of updates of all players")
     examples: int | None = setting(None, "training examples to process, in place of steps")
     minutes: float | None = setting(None, "minutes of training, in place of steps; schedules follow the clock")

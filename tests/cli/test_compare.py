@@ -102,7 +102,7 @@ def test_the_table_on_the_terminal(compared, capsys):
 def test_another_plan_does_not_touch_the_folder(compared, capsys):
     _, arguments, _ = compared
     assert main([*arguments, "--seeds", "2"]) == 2
-    assert "contains a comparison with other values of seeds" in capsys.readouterr().err
+    assert "contains a comparison that differs in seeds" in capsys.readouterr().err
 
 
 def test_over_seeds(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Help and `import thalweg` import no torch."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -58,6 +59,14 @@ def test_help_describes_every_option_of_a_recipe(name, capsys):
     for option in options_of_function(recipe(name)):
         assert option.typed[0] in out
         assert option.help, f"{name} says nothing of {option.name}"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_texts_are_phrases_that_can_be_read_alone(verb):
+    parser = importlib.import_module(f"thalweg.cli.{verb}").parser(["vae"])
+    for option in parser.options.values():
+        first = option.help.split()[0]
+        assert first not in ("of", "for", "in", "with"), f"--{option.name}: {option.help}"
 
 
 def test_installed_module_runs():

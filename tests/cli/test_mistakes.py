@@ -304,3 +304,19 @@ def test_mistakes_print_nothing_on_stdout_with_json(capsys):
 
 def test_there_are_enough_cases():
     assert len(CASES) >= 60
+
+
+def test_data_are_described_in_words(capsys):
+    assert main(["data", "info", "digits"]) == 0
+    out = capsys.readouterr().out
+    assert not [word for word in ("(", "None", "True", "False", "_") if word in out]
+    assert "exact density  no" in out
+
+
+@pytest.mark.parametrize(("source", "said"), [(".", "shown: 'a.xyz' is no image"), ("", "--data: got an empty name")])
+def test_an_empty_name_and_the_current_folder_are_named_in_messages(tmp_path, monkeypatch, capsys, source, said):
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown/a.xyz").write_text("text")
+    monkeypatch.chdir(tmp_path / "shown")
+    assert main(["train", "vae", "--data", source]) == 2
+    assert said in capsys.readouterr().err

@@ -37,6 +37,15 @@ def test_each_printed_command_works(tmp_path: Path, monkeypatch: Any, capsys: An
         assert main([*words, *(fast if words[0] == "evaluate" else [])]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("patience", "hinted"), [("1", False), ("50", True)])
+def test_a_run_that_stopped_early_is_not_said_to_train_longer(tmp_path, capsys, patience, hinted) -> None:
+    early = ["--lr", "50", "--patience", patience, "--validate-every", "1", "--steps", "20", "--device", "cpu"]
+    assert main(["train", "softmax-regression", "--data", "digits", *early, "--run", str(tmp_path / "run")]) == 0
+    out, err = capsys.readouterr()
+    assert ("stopped early" in err) is not hinted
+    assert ("thalweg resume" in out) is hinted
+
+
 def test_an_error_of_a_picture_leaves_the_training(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     import thalweg.applications.sample
 
@@ -51,3 +60,5 @@ def test_an_error_of_a_picture_leaves_the_training(tmp_path: Path, monkeypatch: 
 def test_errors_suggest_the_names_of_options(tmp_path: Path, capsys: Any) -> None:
     assert main(["train", "vae", "--data", "digits", "--learning-rate", "1e-3"]) == 2
     assert "did you mean --lr?" in capsys.readouterr().err
+    assert main(["compare", "vae", "--data", "digits", "--budget", "3"]) == 2
+    assert "did you mean --minutes, --steps or --examples?" in capsys.readouterr().err

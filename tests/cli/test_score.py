@@ -139,7 +139,7 @@ def test_infinite_scores_are_written(trained, tmp_path, capsys, monkeypatch):
     np.savez(source, x=x)
     result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
     assert table_of(tmp_path / "s.csv")["score"][3] == -np.inf
-    assert result["score"] == "own score"
+    assert result["score"] == "the model's own score"
     monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log().neg())
     result, _ = answer(capsys, "score", trained["own"], source, "--out", tmp_path / "s.csv")
     assert result["most_anomalous"][0] == {"index": 3, "score": "inf", "percentile": 100.0}
@@ -155,5 +155,5 @@ def test_the_printed_summary(trained, tmp_path, capsys):
     assert main(["score", str(trained["softmax-regression"]), "--out", str(tmp_path / "s.csv")]) == 0
     out = capsys.readouterr().out
     assert "180 scores (−largest softmax probability): " in out
-    assert "more anomalous than 95 % of the run's own test examples: " in out
+    assert "above the 95th percentile of the run's own test examples: " in out
     assert "most anomalous: " in out

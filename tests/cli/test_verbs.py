@@ -279,6 +279,6 @@ def test_data(capsys):
     assert info["examples"]["test"] == 180
     assert answer(capsys, "data", "fetch", "moons")["files"] == []
     assert main(["data", "info", "moons", "--data-examples", "100"]) == 0
-    assert "exact_density  True" in capsys.readouterr().out
+    assert "exact density  yes" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
     assert "eight-gaussians" in capsys.readouterr().out

@@ -99,5 +99,5 @@ def test_file_names_in_scores(tmp_path: Path) -> None:
     from thalweg.applications.score import ScoreResult
 
     names = ["=1+1.png", "a,b.png", 'a"b.png', "a\nb.png"]
-    ScoreResult(np.array(names), np.arange(4.0), None, "own score", "data", "test").save(tmp_path / "s.csv")
+    ScoreResult(np.array(names), np.arange(4.0), None, "the model's own score", "data", "test").save(tmp_path / "s.csv")
     assert [row[0] for row in read(tmp_path / "s.csv")[1:]] == ["'=1+1.png", *names[1:]]

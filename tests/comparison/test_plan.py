@@ -78,7 +78,7 @@ def test_a_folder_is_resumed_with_the_same_plan_only(tmp_path):
     for _ in range(2):
         check(plan(), folder, overwrite=False)
         begin(plan(), folder, "abc", overwrite=False).close()
-    with pytest.raises(ValueError, match="contains a comparison with other values of seeds, train"):
+    with pytest.raises(ValueError, match="contains a comparison that differs in seeds, train"):
         check(plan(seeds=2, train=TrainConfig(steps=3)), folder, overwrite=False)
     (folder / "runs").mkdir()
     check(plan(seeds=2), folder, overwrite=True)

@@ -167,7 +167,7 @@ X = torch.tensor([[3.0, 5.0], [0.0, 20.0]])
 @pytest.mark.parametrize(
     ("abilities", "name", "values"),
     [
-        (OWN | DENSITY | BOUND | HALF | LOGITS, "own score", [5.0, 2.0]),
+        (OWN | DENSITY | BOUND | HALF | LOGITS, "the model's own score", [5.0, 2.0]),
         (DENSITY | BOUND | HALF | LOGITS, "−log_prob", [3.0, 0.0]),
         (BOUND | HALF | LOGITS, "−elbo", [4.0, 1.0]),
         (HALF | LOGITS, "squared reconstruction error", [0.25, 4.0]),  # the second column in deviations of 10

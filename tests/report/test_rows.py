@@ -53,7 +53,7 @@ def test_rows_differ_in_protocol_and_the_note_names_the_fields_without_kind_and_
     assert [sum("estimate" in cell for cell in row["cells"].values()) for row in result] == [1, 1, 1]
     assert [row["note"] for row in result] == ["data: d", "data: d", "data: e"]
     assert [row["kind"] for row in result] == ["upper bound", "exact", "upper bound"]
-    assert result[0]["cells"]["exact"] == {"reason": "in another row of this measure"}
+    assert result[0]["cells"]["exact"] == {"reason": "the value is in another row with the name of this measure"}
 
 
 def test_rows_that_differ_in_kind_and_unit_alone_have_no_note():

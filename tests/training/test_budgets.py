@@ -77,9 +77,17 @@ def test_of_equal_validation_losses_the_first_model_is_kept_and_reported(tmp_pat
     train_run(run, tmp_path / "run")
     assert [result.at for result in checkpoints(tmp_path / "run/checkpoints", "best")] == [(0, 10)]
     assert capsys.readouterr().err == (
-        "train: stopped early after step 25: the validation loss did not fall in 3 validations in a row; the model of "
+        "stopped early after step 25: the validation loss did not fall in 3 validations in a row; the model of "
         "step 10 is kept, whose validation loss is the lowest, 10\n"
     )
+
+
+@pytest.mark.parametrize(("steps", "said"), [(10, ""), (15, "all 15 steps are done; the model of step 10 is kept")])
+def test_a_model_that_is_kept_is_mentioned_if_it_is_not_that_of_the_last_step(tmp_path, capsys, steps, said):
+    train_run(regression_run(steps, problem=Level(), patience=3, validate_every=5), tmp_path / "run")
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert bool(err) == bool(said)
 
 
 CONFIG = RunConfig(

@@ -40,6 +40,8 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_previous_one_is_used(tmp_p
     assert state["step"] == 40
     assert len(said) == 1
     assert str(newest) in said[0]
+    (used,) = (tmp_path / "run/checkpoints").glob("step-0-000000040.*")
+    assert said[0].endswith(f"the earlier checkpoint {used.name} is used instead")
     train_run(regression_run(60), tmp_path / "run", checkpoint_every=20)
     straight, resumed = ((tmp_path / f / "model.safetensors").read_bytes() for f in ("straight", "run"))
     assert straight == resumed

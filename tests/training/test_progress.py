@@ -9,16 +9,17 @@ from thalweg.training.progress import Bar, Lines, Silent, progress
 from toy_problems import regression_run, train_run
 
 
-def test_plain_lines_where_there_is_no_terminal(capsys):
+@pytest.mark.parametrize(("label", "before"), [("", ""), ("layer, stage 1 of 2", "layer, stage 1 of 2  ")])
+def test_plain_lines_where_there_is_no_terminal(capsys, label, before):
     shown = Lines(every=0.0)
-    shown.start("train", 0, 100)
+    shown.start(label, 0, 100)
     shown.update(50, {"loss": 0.123456}, 100)
     shown.update(100, {"loss": 0.1}, 100)
     shown.close()
     out, err = capsys.readouterr()
     assert out == ""
     first, last = err.splitlines()
-    assert re.fullmatch(r"train  50/100  loss 0.1235  \d+ it/s  \d+ s left", first)
+    assert re.fullmatch(rf"{before}50/100  loss 0.1235  \d+ it/s  \d+ s left", first)
     assert "100/100" in last
 
 
@@ -64,4 +65,4 @@ def test_a_run_reports_its_progress():
             text.append("closed")
 
     train_run(regression_run(20), progress=Ear(), log_every=10)
-    assert text == [("train", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]
+    assert text == [("", 0, 20), (10, ["loss", "mean"]), (20, ["loss", "mean"]), "closed"]

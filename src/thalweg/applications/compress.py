@@ -29,7 +29,7 @@ QUALITIES = (1, 5, 10, 20, 35, 50, 70, 85, 95)
 class CompressResult:
     """Rates and distortions of `n` images: the `curves` by coder, the model's own first.
 
-    `unquantized` is the error of the codes before rounding. The `parameters` of the network, which the reader needs,
+    `unquantized` is the error of the codes before rounding. The `parameters` of the network, which the receiver needs,
     are not counted in the rate.
     """
 

@@ -23,9 +23,9 @@ __all__ = ["ScoreResult", "score"]
 class ScoreResult:
     """Anomaly scores (N,), higher for more anomalous examples, in the order of the data.
 
-    `index` says which example each score is of: its row number in the source, from 0, or its file name. `percentile`
-    is the share, in %, of the run's own test examples whose score is lower; None where these cannot be read. `name`
-    says how the model scores.
+    `index` names the example of each score: its row number in the source, from 0, or its file name. `percentile`
+    is the share, in %, of the run's own test examples whose score is lower, where equal scores count half (the
+    mid-rank); None where these cannot be read. `name` says how the model scores.
     """
 
     index: Array
@@ -77,7 +77,7 @@ def score(
     squared reconstruction error, minus the largest softmax probability.
 
     The examples are those of other `data`, by default all, or of the run's own data, by default the test split. `seed`
-    is of the noise, where a score has any. Raises ValueError for a model without an anomaly score.
+    is the random seed of the noise of the score, if it has any. Raises ValueError for a model without an anomaly score.
     """
     import numpy as np
 

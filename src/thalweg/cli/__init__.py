@@ -98,7 +98,7 @@ def _help() -> str:
     from thalweg import __version__
 
     verbs = "\n".join(f"  {name:<10} {text}" for name, text in VERBS.items())
-    return f"""thalweg {__version__}: train, sample, measure and look inside the classic deep networks
+    return f"""thalweg {__version__}: train, sample, measure and compare the classic deep networks
 
 usage: thalweg VERB ... [--json]
 

@@ -17,7 +17,8 @@ __all__ = ["Parser"]
 SYNONYMS = {
     "--learning-rate": "--lr", "--epochs": "--examples or --steps", "--iterations": "--steps", "--max-steps": "--steps",
     "--batch": "--batch-size", "--output": "--out", "--name": "--run", "--dataset": "--data", "--gpu": "--device",
-    "--num-samples": "-n", "--beta": "--beta1", "--decay": "--weight-decay", "--dim": "--latent-dim",
+    "--num-samples": "-n", "--beta": "--beta1", "--decay": "--weight-decay",
+    "--budget": "--minutes, --steps or --examples", "--dim": "--latent-dim",
 }  # fmt: skip
 JSON = "print one JSON document on stdout and nothing else"
 
@@ -117,7 +118,7 @@ class Parser:
 def _synonym(flag: str, typed: list[str]) -> str:
     """Return a hint if the option has another name here that this verb knows."""
     own = SYNONYMS.get(flag, "")
-    return f" (did you mean {own}?)" if own and own.split(" ")[0] in typed else ""
+    return f" (did you mean {own}?)" if own and own.split(" ")[0].rstrip(",") in typed else ""
 
 
 class _Quiet(argparse.ArgumentParser):

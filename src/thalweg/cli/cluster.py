@@ -23,7 +23,7 @@ def parser(arguments: list[str]) -> Parser:
     )
     add_run_and_input(result, "data to cluster")
     options = [
-        Option("clusters", int, None, "number of clusters (default: as many as classes)"),
+        Option("clusters", int, None, "number of clusters (default: the number of classes)"),
         Option("out", str, None, "file to write: .csv, .npz or .png"),
         Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples in a batch"),
@@ -67,8 +67,10 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print the sizes of the clusters, how they agree with the labels, and where they were written."""
+    from thalweg.report.words import counted
+
     sizes = ", ".join(f"{size:,}" for size in sorted(document["sizes"], reverse=True))
-    print(f"{document['n']:,} codes in {document['clusters']} clusters of {sizes}")
+    print(f"{counted(document['n'], 'code')} in {counted(document['clusters'], 'cluster')} of {sizes}")
     for measure in document["measures"]:
         print(f"{measure['name']:<17} {measure['text']}")
     if document["out"] is not None:

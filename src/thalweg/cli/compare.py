@@ -30,7 +30,7 @@ def parser(arguments: list[str]) -> Parser:
     result.group(
         "budget (by default, that of each recipe)",
         [
-            Option("minutes", float, None, "of training, for each model and seed"),
+            Option("minutes", float, None, "minutes of training for each model and seed"),
             Option("steps", int, None, fields["steps"].help),
             Option("examples", int, None, fields["examples"].help),
             Option("seeds", int, 1, "trainings of each model, from seed 0; with 2 or more, intervals are over seeds"),

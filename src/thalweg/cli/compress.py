@@ -27,17 +27,23 @@ def parser(arguments: list[str]) -> Parser:
     result = Parser(
         "compress",
         f"{HELP}\n\nCodes are rounded to multiples of a step and entropy-coded into bytes, all images together. The\n"
-        "histogram of each latent dimension is part of these bytes; the network's weights, which the reader has, are\n"
-        "not counted. The bytes are read back, decoded and compared with the images.",
+        "histogram of each latent dimension is part of these bytes; the network's weights, which the receiver already\n"
+        "has, are not counted. The bytes are read back, decoded and compared with the images.",
         usage="compress DIR [INPUT] [--out FILE]",
     )
     add_run_and_input(result, "images to compress")
     options = [
-        Option("points", int, 6, "number of steps; each is half of the one before, from two standard deviations"),
+        Option(
+            "points",
+            int,
+            6,
+            "number of quantization steps to measure: the first is two standard deviations of the codes, "
+            "and each next one is half of the previous one",
+        ),
         Option("out", str, None, "file to write: .png (the curves), .csv or .json"),
         Option("split", str, "test", "train, validation, test or all"),
         Option("batch_size", int, 500, "examples in a batch"),
-        seed_option("the noise, where an encoder has any"),
+        seed_option("the encoder's noise, if it has any"),
         device_option(),
     ]
     result.group("compressing", options)
@@ -78,9 +84,11 @@ def show(document: dict[str, Any]) -> None:
         for name, points in document["curves"].items()
         for i, point in enumerate(points)
     ]
-    title = f"{document['n']:,} images of {document['data']} ({document['split']})"
+    from thalweg.report.words import counted
+
+    title = f"{counted(document['n'], 'image')} of {document['data']} ({document['split']})"
     print_table(title, list(COLUMNS), rows)
     print(f"codes before rounding: {document['unquantized']['PSNR']['text']}")
-    print(f"not counted: the network's {document['shared']['parameters']:,} weights, which the reader has")
+    print(f"not counted: the network's {document['shared']['parameters']:,} weights, which the receiver already has")
     if document["out"] is not None:
         print(f"curves: {document['out']}")

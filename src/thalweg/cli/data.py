@@ -18,7 +18,7 @@ def parser(arguments: list[str]) -> Parser:
         f"{HELP}\n\nlist: the names; info D: shape, splits, classes of a name or a path; fetch NAME",
         usage="data list | info D | fetch NAME",
     )
-    result.positional("action", "one of list, info, fetch")
+    result.positional("action", "list, info or fetch")
     result.positional("source", "name or path", required=False)
     result.aliases["data"] = "SOURCE"
     add_data(result, source=False)
@@ -31,7 +31,8 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
     action, source = choice("action", arguments["action"], ACTIONS), arguments.get("source")
     if action != "list" and source is None:
-        raise ValueError(f"SOURCE: got nothing, wanted data to {action} (see thalweg data list)")
+        wanted = {"info": "describe", "fetch": "download"}[action]
+        raise ValueError(f"SOURCE: got nothing, wanted data to {wanted} (see thalweg data list)")
     if action == "list" and source is not None:
         raise ValueError(f"SOURCE: got '{source}', wanted nothing after list")
     config = data_config(arguments, source)
@@ -57,14 +58,16 @@ def show(document: dict[str, Any]) -> None:
     else:
         for name, value in document["info"].items():
             if value not in (None, [], ""):
-                print(f"{name:<14} {_line(value)}")
+                print(f"{name.replace('_', ' '):<14} {_line(value)}")
 
 
 def _line(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{k}: {_line(v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value[:12]) + (
+        return ", ".join(f"{k}: {_line(v)}" for k, v in value.items() if v not in (None, [], (), ""))
+    if isinstance(value, (list, tuple)):
+        return " ".join(f"{v:.4g}" if isinstance(v, float) else _line(v) for v in value[:12]) + (
             " ..." if len(value) > 12 else ""
         )
     return str(value)

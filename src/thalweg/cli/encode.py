@@ -53,5 +53,7 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print how many codes were written, and where."""
+    from thalweg.report.words import counted
+
     n, d = document["shape"]
-    print(f"{n} codes of {d} values: {document['out']}")
+    print(f"{counted(n, 'code')} of {counted(d, 'value')}: {document['out']}")

@@ -21,7 +21,7 @@ def parser(arguments: list[str]) -> Parser:
         f"{HELP}\n\nThe number of parameters is that of the defaults, for 28×28 gray images or points of the plane.",
         usage="models",
     )
-    result.group("listing", [Option("family", str, None, f"one of {', '.join(FAMILIES)}")])
+    result.group("listing", [Option("family", str, None, f"family to list (default: all): {', '.join(FAMILIES)}")])
     return result
 
 

@@ -27,15 +27,15 @@ def parser(arguments: list[str]) -> Parser:
             "temperature",
             float,
             None,
-            "of models that have one: scale of the latent noise, below 1 nearer to the mode",
+            "scale of the latent noise, for models that have this setting; below 1, samples are nearer to the mode",
         ),
         Option(
             "truncation",
             float,
             None,
-            "of GANs and WAEs: keep latent coordinates within so many standard deviations",
+            "largest absolute value of a latent coordinate, in standard deviations, for GANs and WAEs",
         ),
-        Option("label", str, None, "of class-conditional models: the class to sample (default: all classes)"),
+        Option("label", str, None, "class to sample, for class-conditional models (default: all classes)"),
         device_option(),
     ]
     result.group("sampling", options)
@@ -63,4 +63,6 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print how many samples were written, and where."""
-    print(f"{document['n']} samples: {document['out']}")
+    from thalweg.report.words import counted
+
+    print(f"{counted(document['n'], 'sample')}: {document['out']}")

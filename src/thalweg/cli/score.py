@@ -26,8 +26,8 @@ def parser(arguments: list[str]) -> Parser:
     result = Parser(
         "score",
         f"{HELP}\n\nColumns: `index`, the example's row in INPUT, from 0, or its file name in a folder of images;\n"
-        "`score`, higher for more anomalous examples; `percentile`, the share of the run's own test examples whose "
-        "score is lower.",
+        "`score`, higher for more anomalous examples; `percentile`, the share of the run's own test examples, in %,\n"
+        "whose score is lower, where equal scores count half.",
         usage="score DIR [INPUT] --out FILE",
     )
     add_run_and_input(result, "data to score")
@@ -35,7 +35,7 @@ def parser(arguments: list[str]) -> Parser:
         Option("out", str, None, "file to write: .csv or .npz"),
         Option("split", str, None, "all, train, validation or test (default: all of INPUT, else test)"),
         Option("batch_size", int, 500, "examples in a batch"),
-        seed_option("the noise, where a score has any"),
+        seed_option("the noise of the score, if it has any"),
         device_option(),
     ]
     result.group("scoring", options)
@@ -74,8 +74,10 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Print where the scores are, and how many examples are anomalous."""
-    print(f"{document['n']} scores ({document['score']}): {document['out']}")
+    from thalweg.report.words import counted
+
+    print(f"{counted(document['n'], 'score')} ({document['score']}): {document['out']}")
     if document["beyond_95"] is not None:
-        print(f"more anomalous than 95 % of the run's own test examples: {document['beyond_95']} of {document['n']}")
+        print(f"above the 95th percentile of the run's own test examples: {document['beyond_95']} of {document['n']}")
     if document["most_anomalous"]:
         print(f"most anomalous: {', '.join(str(row['index']) for row in document['most_anomalous'])}")

@@ -81,7 +81,7 @@ def device_option() -> Option:
 
 def seed_option(what: str) -> Option:
     """Return the option --seed."""
-    return Option("seed", int, 0, f"of {what}")
+    return Option("seed", int, 0, f"random seed of {what}")
 
 
 def out_file(text: str | None, suffixes: Iterable[str]) -> Path:

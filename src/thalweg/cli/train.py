@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,10 +160,18 @@ def next_commands(opened: Opened) -> list[str]:
     commands = [["evaluate", *(["--split", split] if without[:1] == ["test"] else [])]]
     if isinstance(opened.model, Samples):
         commands.append(["sample", "-n", "64", "--out", f"samples{suffix_for(opened.spec)}"])
-    if all(stage.update.needs_gradients for stage in build(opened.config, opened.spec).stages):
-        done = max((record["step"] for record in opened.records()), default=1)
+    stages, records = build(opened.config, opened.spec).stages, opened.records()
+    if all(stage.update.needs_gradients for stage in stages) and not _stopped_early(records, stages[-1].patience):
+        done = max((record["step"] for record in records), default=1)
         commands.append(["resume", "--steps", str(2 * done)])
     return [shlex.join(["thalweg", verb, folder, *options]) for verb, *options in commands]
+
+
+def _stopped_early(records: Sequence[Mapping[str, Any]], patience: int | None) -> bool:
+    """Return whether the lowest validation loss is `patience` validations ago, so that `resume` trains no further."""
+    last = [record for record in records if record["stage"] == records[-1]["stage"]]
+    losses = [record["validation/loss"] for record in last if record.get("validation/loss") is not None]
+    return bool(patience and losses and len(losses) - 1 - losses.index(min(losses)) >= patience)
 
 
 def show(document: dict[str, Any]) -> None:

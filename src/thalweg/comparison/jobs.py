@@ -39,9 +39,14 @@ class Job:
         if "warning" in message:
             self.warnings.append(str(message["warning"]))
 
+    @property
+    def trained(self) -> bool:
+        """Whether the folder has the trained model."""
+        return (self.folder / "model.safetensors").is_file()
+
     def end(self) -> None:
         """Set the final state: done if there is a model."""
-        if (self.folder / "model.safetensors").is_file() and self.state != "failed":
+        if self.trained and self.state != "failed":
             self.state, self.reason = "done", None
         else:
             self.state, self.reason = "failed", self.reason or f"no model was written; see {self.log}"
@@ -61,9 +66,12 @@ def train_here(jobs: Sequence[Job], board: ProgressDisplay) -> None:
     same command resumes it.
     """
     for job in jobs:
-        job.state = "training"
-        board.show(job, {})
-        _in_a_process(job, board)
+        if job.trained:
+            job.end()
+        else:
+            job.state = "training"
+            board.show(job, {})
+            _in_a_process(job, board)
         board.show(job, {})
 
 

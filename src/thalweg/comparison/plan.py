@@ -28,14 +28,15 @@ class Measuring:
     split: str = setting("test", "split to measure on: train, validation, test or all")
     limit: int | None = setting(None, "number of examples, drawn by the seed (default: all)")
     samples: int | None = setting(None, "samples drawn from each model (default: as many as examples, at most 10,000)")
-    draws: int = setting(3, "draws of the noise of a likelihood, averaged")
+    draws: int = setting(3, "number of noise draws over which a likelihood is averaged")
     temperatures: int | None = setting(
-        None, "steps of annealed importance sampling; 0: none (default: 300, if not too slow on a CPU)"
+        None,
+        "number of annealed importance sampling steps; 0 omits this measure (default: 300, if not too slow on a CPU)",
     )
     features: str = setting("auto", "features of images: auto, pixels, a module:factory, or an Inception weight file")
     anomalies: str = setting("", "data sets of anomalies to detect, separated by commas")
     batch_size: int = setting(500, "examples in a batch")
-    seed: int = setting(0, "seed of everything random")
+    seed: int = setting(0, "random seed of the evaluation")
 
     def __post_init__(self) -> None:
         choice("split", self.split, SPLITS)

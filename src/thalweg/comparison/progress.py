@@ -34,7 +34,7 @@ class PlainProgressDisplay:
     def show(self, job: Job, message: Mapping[str, Any]) -> None:
         now = time.monotonic()
         if "warning" in message:
-            print(f"{job.name}  warning: {message['warning']}", file=sys.stderr)
+            print(f"{job.name}  {message['warning']}", file=sys.stderr)
         changed = self.states.get(job.name) != job.state
         if changed or ("metrics" in message and now - self.printed[job.name] > self.every):
             self.states[job.name], self.printed[job.name] = job.state, now

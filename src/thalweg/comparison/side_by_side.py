@@ -45,9 +45,11 @@ def compare(
     report.html       the same with pictures, in one file
     ```
 
-    Asked again for the same plan and folder it goes on where it stopped. A training that fails takes no other down:
-    the report says why. Raises ValueError for what the caller can correct, before anything is trained, and RuntimeError
-    where another process works in the folder.
+    If it is called again with the same plan and folder, it continues where it stopped. A training that fails does not
+    stop the others: the report says why.
+
+    Raises ValueError for what the caller can correct, before anything is trained, and RuntimeError where
+    another process works in the folder.
     """
     folder = Path(folder)
     check(plan, folder, overwrite=overwrite)
@@ -60,7 +62,8 @@ def compare(
                 build(config, evaluator.dataset.spec)
         lock = begin(plan, folder, evaluator.dataset.spec.fingerprint, overwrite=overwrite)
         stack.callback(lock.close)
-        shown.log("training")
+        there = sum(job.trained for job in jobs)
+        shown.log(f"{there} of {len(jobs)} trainings are done already and are not repeated" if there else "training")
         if ray is None:
             train_here(jobs, shown)
         else:
@@ -100,7 +103,7 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
         changed = [name for name in now if begun.get(name) != now[name]]
         if changed:
             raise ValueError(
-                f"out: got {folder}, which contains a comparison with other values of {', '.join(changed)}; "
+                f"out: got {folder}, which contains a comparison that differs in {', '.join(changed)}; "
                 "wanted the same, another --out, or --overwrite"
             )
     elif folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):

@@ -114,7 +114,10 @@ def _reader(config: DataConfig, like: Spec | None) -> tuple[str, str, Callable[[
         if name in ("digits", "glyphs"):
             return name, name, lambda: getattr(embedded, name)(config)
         return "toy density", name, lambda: embedded.toy(name, config)
+    if not name:
+        raise ValueError(f"data: got an empty name, wanted a path that exists or one of {', '.join(SOURCES)}")
     path = Path(name).expanduser()
+    path = path if path.name else path.resolve()  # of "." messages need the name
     if not path.exists():
         raise ValueError(f"data: got '{name}', wanted a path that exists or one of {', '.join(SOURCES)}"
                          f"{suggestion(name, SOURCES)}")  # fmt: skip

@@ -131,7 +131,7 @@ def resume(
         reported = (folder / "report.json").exists()
         _train(build(config, spec), dataset, config, opened, progress, warn)
         if reported and not (folder / "report.json").exists() and _first_process():
-            (warn or to_stderr)("the report of the model before is removed; `thalweg evaluate` makes a new one")
+            (warn or to_stderr)("the report of the previous model is removed; `thalweg evaluate` writes a new one")
     return folder
 
 

@@ -100,7 +100,11 @@ def _row(
             cells[model]["separated_holm"] = None if p is None else p < LEVEL
         else:
             elsewhere = any(model in other for other in groups)
-            cells[model] = {"reason": "in another row of this measure" if elsewhere else _reason(name, group, findings)}
+            cells[model] = {
+                "reason": "the value is in another row with the name of this measure"
+                if elsewhere
+                else _reason(name, group, findings)
+            }
     return {
         "name": name,
         "group": group.section,

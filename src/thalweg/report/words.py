@@ -181,7 +181,8 @@ def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     if "training seeds" not in varies:
         text.append("They do not account for the variation between trainings.")
     text.append(
-        "Each difference is tested separately: at least one in 20 equally good models appears separated by chance."
+        "Each difference is tested separately at the 5 % level: of models that are equally good, about one in 20 "
+        "appears separated by chance."
     )
     cells = [cell for measure in ranked for cell in estimated(measure).values()]
     alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))

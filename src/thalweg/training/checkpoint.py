@@ -1,6 +1,7 @@
 """Checkpoints: one file each, named SERIES-STAGE-STEP.CHECKSUM.pt and written atomically.
 
-A file whose bytes do not have the checksum in its name is damaged: a warning names it, and the previous one is used.
+A file whose bytes do not have the checksum in its name is damaged: a warning names it, and the earlier
+file that is used instead.
 """
 
 from __future__ import annotations
@@ -96,16 +97,22 @@ def load_newest(
 ) -> dict[str, Any] | None:
     """Return the state of the newest undamaged "step" checkpoint, or None where there is no checkpoint.
 
-    Each damaged file is reported to `warn`. Raises ValueError where all are damaged, and for one of another format.
+    Each damaged file is reported to `warn`, with the file that is used instead.
+    Raises ValueError where all are damaged, and for one of another format.
     """
     files = checkpoints(folder, "step")
+    damaged: list[ValueError] = []
     for checkpoint in reversed(files):
         try:
-            return _of_this_format(checkpoint.path, read_checkpoint(checkpoint.path, device))
+            state = _of_this_format(checkpoint.path, read_checkpoint(checkpoint.path, device))
         except _OtherFormatError:
             raise
         except ValueError as error:
-            warn(f"{error}; using the one before it")
+            damaged.append(error)
+            continue
+        for reason in damaged:
+            warn(f"{reason}; the earlier checkpoint {checkpoint.path.name} is used instead")
+        return state
     if files:
         raise ValueError(f"checkpoints in {folder}: got {len(files)} damaged files, wanted at least one undamaged")
     return None

@@ -106,7 +106,7 @@ class _StageLoop:
             raise ValueError(f"minutes: got {config.minutes} for {world.size} processes, wanted steps or examples")
         self.stage, self.config, self.world, self.say = stage, config, world, say
         self.last_stage = index == len(run.stages) - 1
-        self.label = stage.name if len(run.stages) == 1 else f"{stage.name} ({index + 1})"
+        self.label = "" if len(run.stages) == 1 else f"{stage.name}, stage {index + 1} of {len(run.stages)}"
         self.index, self.validation = index, sources.validation
         self.state = StageState(stage, sources.train, config, device, world)
         self.clock = Clock(device)
@@ -139,7 +139,7 @@ class _StageLoop:
                     raise Interrupted(stop[0] if stop else signal.SIGTERM, self.index, done)
             if not saved or done != restored:  # else the checkpoint is there
                 self._save(done, finished)
-            self._finish(done, finished)
+            self._finish(done)
         finally:
             progress.close()
             self.recorder.close()
@@ -177,13 +177,13 @@ class _StageLoop:
             self.keeper.save(done, finished)
         self.saved_at = time.monotonic()
 
-    def _finish(self, done: int, early: bool) -> None:
-        best = (self.monitor.step, self.monitor.best)
-        if self.stage.patience and self.keeper.restore_best():
+    def _finish(self, done: int) -> None:
+        early, step, lowest = self.monitor.exhausted, self.monitor.step, self.monitor.best
+        if self.stage.patience and self.keeper.restore_best() and (early or step != done):
             reason = f"the validation loss did not fall in {self.stage.patience} validations in a row"
             why = f"stopped early after step {done}: {reason}" if early else f"all {done} steps are done"
-            kept = f"the model of step {best[0]} is kept, whose validation loss is the lowest, {best[1]:.4g}"
-            self.say(f"{self.label}: {why}; {kept}")
+            kept = f"the model of step {step} is kept, whose validation loss is the lowest, {lowest:.4g}"
+            self.say(f"{self.label}{': ' if self.label else ''}{why}; {kept}")
         self.state.finish()
 
     def _why_nothing_is_left(self, done: int, early: bool) -> str:

@@ -15,7 +15,7 @@ class Progress(Protocol):
     """A display of the progress of a run."""
 
     def start(self, label: str, step: int, steps: int) -> None:
-        """A stage begins, or is resumed, at `step` of `steps`."""
+        """A stage begins, or is resumed, at `step` of `steps`; `label` names it, and is empty for the only stage."""
 
     def update(self, step: int, metrics: Mapping[str, float], steps: int) -> None:
         """`step` of `steps` steps are done; `steps` is an estimate where the budget is a time."""
@@ -50,7 +50,8 @@ class Lines:
         rate = (step - self.first) / max(now - self.begun, 1e-9)
         left = (steps - step) / max(rate, 1e-9)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        print(f"{self.label}  {step}/{steps}  {shown}  {rate:.0f} it/s  {left:.0f} s left", file=sys.stderr)
+        label = f"{self.label}  " if self.label else ""
+        print(f"{label}{step}/{steps}  {shown}  {rate:.0f} it/s  {left:.0f} s left", file=sys.stderr)
 
     def close(self) -> None: ...
 

@@ -64,7 +64,7 @@ def score_of(model: object, spec: Spec | None) -> Score:
     ('−largest softmax probability', [-0.5, -1.0])
     """
     if isinstance(model, Scores):
-        return Score(model.score, "own score")
+        return Score(model.score, "the model's own score")
     if isinstance(model, HasLogProb):
         log_prob = model.log_prob
         return Score(lambda x: -log_prob(x), "−log_prob")

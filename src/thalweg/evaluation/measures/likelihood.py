@@ -38,8 +38,8 @@ MEANINGS = {
     "better. 8 means no compression of images with 256 levels. It is an upper bound unless it is marked as exact. "
     "Only discrete data have it.",
     "KL from truth": "The KL divergence from the distribution that generated the data, where that is known, to the "
-    "model, in nats per example; 0 is perfect. The estimate can be below 0 by chance, but its interval then contains "
-    "0.",
+    "model, in nats per example; 0 is perfect. The estimate can be below 0 by chance, but its interval then "
+    "usually contains 0.",
 }
 
 # The quantity of log_prob, by the model's observation. Different quantities are not comparable.
@@ -194,15 +194,15 @@ def nats_and_bits(
         "protocol": {**examples.protocol, **(protocol or {}), "quantity": quantity},
     }
 
-    def told(scale: float) -> dict[str, Any]:
+    def method_of(scale: float) -> dict[str, Any]:
         return dict(method) if spread is None else {**method, "standard deviation between draws": spread * scale}
 
     kind = "lower bound" if bound else "exact"
-    findings = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=told(1.0), **shared)]
+    findings = [mean_of(name, values, unit="nats", better="higher", kind=kind, method=method_of(1.0), **shared)]
     if bits:
         kind, scale = "upper bound" if bound else "exact", 1 / (size * math.log(2))
         of_bits = "bits/dim" if name == "log-likelihood" else f"{name} bits/dim"
-        method = told(scale)
+        method = method_of(scale)
         findings.append(
             mean_of(of_bits, -scale * values, unit="bits/dim", better="lower", kind=kind, method=method, **shared)
         )

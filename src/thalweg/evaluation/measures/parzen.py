@@ -46,7 +46,9 @@ def parzen_measures(model: Samples, reference: Reference) -> Findings:
     if reference.validation is None:
         raise ValueError("validation: got no examples, wanted some to choose the kernel's width on")
     if spec.kind == "vector" and any(spec.discrete):
-        reason = "of discrete columns: a density of kernels around samples grows without bound as kernels narrow"
+        reason = (
+            "some columns are discrete: with narrower kernels, the kernel density of the samples grows without bound"
+        )
         findings.missing.append(Missing("Parzen window", reason))
         return findings
     count, test = reference.samples or SAMPLES, subset(reference.test, MAX_EXAMPLES)

@@ -56,8 +56,8 @@ def curve(
     images.
 
     `decode(z)` returns images (N, C, H, W) in raw units, which are clipped to [0, peak] and not rounded. The network's
-    weights, which the reader shares, are not counted; everything else is. The interval of a rate is Student's over the
-    bits of each image's own values.
+    weights, which the receiver already has, are not counted; everything else is. The interval of a rate is Student's
+    over the bits of each image's own values.
 
     Raises ValueError if a step is too small, AssertionError if the bytes do not reproduce the codes.
     """
