@@ -29,7 +29,7 @@ def orthogonalized(matrix: Tensor, *, steps: int = 5) -> Tensor:
     True
     """
     a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = len(x) > x.shape[1]
     x = x.T if tall else x
     for _ in range(steps):
@@ -83,7 +83,7 @@ class Muon(Optimizer):
         momentum, lr = group["momentum"], group["lr"]
         for p in parameters:
             velocity = self.state[p]["momentum_buffer"]
-            velocity.mul_(momentum).add_(p.grad)  # type: ignore[arg-type]
+            velocity.mul_(momentum).add_(p.grad)
             direction = orthogonalized((p.grad + momentum * velocity).reshape(len(p), -1))
             p.mul_(1 - lr * group["weight_decay"]).add_(direction.view(p.shape), alpha=-lr)
 
