@@ -144,7 +144,7 @@ TRANSFORMS = {"shift": 1, "border": "reflect", "color": 0.2, "cutout": 2, "erase
 @pytest.mark.system("S31")
 @pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name != "softmax-regression"])
 def test_every_image_classifier_has_the_transforms_and_an_accuracy_of_unmixed_images_only(name):
-    member = Member(name, GLYPHS if name in ("alexnet", "zfnet", "vgg") else DIGITS, TRANSFORMS)
+    member = Member(name, GLYPHS if name in ("alexnet", "zfnet", "vgg", "airbench") else DIGITS, TRANSFORMS)
     (stage,) = member.run().stages
     augment = stage.augment
     assert (augment.crop, augment.border, augment.cutout, augment.erase) == (1, "reflect", 2, 0.5)
