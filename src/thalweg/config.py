@@ -35,7 +35,7 @@ OF_NESTEROV = ("momentum", "lookahead")  # optimizers that may have Nesterov mom
 ScheduleName = Literal["constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "step", "linear", "cosine",
                        "cosine-restarts"]  # fmt: skip
 Scheme = Literal["full", "with-replacement", "without-replacement", "cyclic", "shuffled"]
-Precision = Literal["float32", "bf16"]
+Precision = Literal["float32", "bf16", "auto"]
 UpdateName = Literal["simultaneous", "alternating", "multi-ascent", "extragradient", "optimistic"]
 
 
@@ -195,7 +195,10 @@ class TrainConfig:
     validate_every: int | None = setting(None, "steps between validations; default: an epoch, with patience")
     log_every: int = setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int | None = setting(None, "steps between checkpoints; default: once a minute")
-    precision: Precision = setting("float32", "precision of the forward pass; parameters stay float32")
+    precision: Precision = setting(
+        "float32",
+        "precision of the forward pass; parameters stay float32; auto: the faster, measured once",
+    )
     compile: bool = setting(False, "compile the models with torch.compile")
     device: str = setting("auto", "auto, cpu, cuda, ...")
     threads: int = setting(2, "threads that load batches ahead, where the data do not fit on the device")

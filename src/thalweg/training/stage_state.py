@@ -50,6 +50,7 @@ class StageState:
         self.pending: list[Recorded] = []
         self.number = self.schedule_step = 0
         self.converged = False  # whether the last step was in closed form and another would change nothing
+        assert config.precision != "auto"  # whoever starts a run measures, and stores the result
         self.autocast: AbstractContextManager[Any] = (
             torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
         )
