@@ -36,6 +36,7 @@ DIGITS = "--data digits --likelihood bernoulli --architecture dense --latent-dim
 RUNS_WANTED = {
     "softmax-regression-mnist": "softmax-regression --data mnist",
     "lenet5-mnist": "lenet5 --data mnist",
+    "airbench-cifar10": "airbench --data cifar10 --variant small --minutes 2 --precision auto --log-every 5",
     "autoencoder-mnist": "autoencoder --data mnist",
     **RUNS_OF_AUTOENCODERS,
     "vae-mnist-raw": "vae --data mnist",
@@ -102,6 +103,22 @@ def lenet5(runs: Path) -> Any:
     show(axes[1], tile(maps["first"][0].numpy(), 6), "their maps of the first test digit")
     said = ", ".join(f"{int(y[i])}→{int(guess[i])}" for i in wrong)
     show(axes[2], tile(x[wrong, 0].float().numpy(), 6), f"{int((guess != y).sum())} errors of {len(y)}; surest: {said}")
+    return figure
+
+
+def airbench(runs: Path) -> Any:
+    """Draw the first half of the filters of the whitening layer, in color, and the loss and learning rate."""
+    opened = open_run(runs / "airbench-cifar10", device="cpu")
+    filters = opened.model.features[0].weight[:12]
+    filters = filters / filters.abs().amax((1, 2, 3), keepdim=True)  # each on a scale of its own: gray is 0
+    colors = [tile((filters[:, c] / 2 + 0.5).numpy(), 6, gap=1) for c in range(3)]
+    lines = [line for line in opened.records() if "loss" in line]
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.6), layout="constrained")
+    show(axes[0], np.stack(colors, -1), "whitening: small to large eigenvalues")
+    axes[1].plot([line["step"] for line in lines], [line["loss"] for line in lines], color="C0")
+    axes[1].axhline(0.867, color="gray", linestyle="--", linewidth=1)
+    axes[1].set(xlabel="step", ylabel="training loss, nats")
+    axes[1].set_title("dashed: the minimum for smoothed labels", fontsize=9)
     return figure
 
 
@@ -243,6 +260,7 @@ def wgan(runs: Path) -> Any:
 PICTURES: dict[str, Callable[[Path], Any]] = {
     "softmax-regression": softmax_regression,
     "lenet5": lenet5,
+    "airbench": airbench,
     "autoencoder": autoencoder,
     **OF_AUTOENCODERS,
     "vae": vae,

@@ -137,6 +137,8 @@ CONVNETS = [
     Member("densenet", DIGITS, {"depth": 10, "growth": 4}),
     Member("densenet", ODD, {"depth": 10, "growth": 4}),
     Member("convnetjs", DIGITS),
+    Member("airbench", GLYPHS, {"variant": "small"}),
+    Member("airbench", COLOR, {"variant": "small", "alternate": False}),
 ]
 AUTOENCODERS = [
     Member("autoencoder", PLANE, {"latent_dim": 1, "hidden": 8}),

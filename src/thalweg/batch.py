@@ -33,6 +33,8 @@ class Batch:
     Noise is a function of (seed, name): the generator draws for the joint batch and returns the rows of this one, so
     that two processes, or two micro-batches, use the noise that one process uses for the joint batch.
 
+    `passes` are the numbers of passes through the data before and after the joint batch.
+
     >>> x = torch.zeros(4, 2)
     >>> joint = Batch(x, seed=3).normal("z", 5)
     >>> last = Batch(x[3:], seed=3, rows=Rows(3, 4, 4)).normal("z", 5)
@@ -44,6 +46,7 @@ class Batch:
     y: Tensor | None = None
     seed: int = 0
     rows: Rows | None = None
+    passes: tuple[float, float] = (0.0, 0.0)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,6 +58,17 @@ class Batch:
     def uniform(self, name: str, *shape: int) -> Tensor:
         """Return uniform noise on [0, 1), `(B, *shape)`, float32, on the device of `x`."""
         return self._draw(torch.rand, name, shape)
+
+    def epochs(self) -> Tensor:
+        """Return the epoch of each example, (B,) int64: a batch may begin in one and end in the next.
+
+        >>> Batch(torch.zeros(4, 1), passes=(0.75, 1.25)).epochs().tolist()
+        [0, 0, 1, 1]
+        """
+        start, stop, total = self.rows or Rows(0, len(self.x), len(self.x))
+        before, after = self.passes
+        rows = torch.arange(start, stop, device=self.x.device, dtype=torch.float64) + 0.5  # middles: safe from rounding
+        return (before + (after - before) / total * rows).floor().long()
 
     def _draw(self, sample: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
         start, stop, total = self.rows or Rows(0, len(self.x), len(self.x))

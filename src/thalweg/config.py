@@ -30,10 +30,12 @@ __all__ = [
     "to_json",
 ]
 
-OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "amsgrad", "adamw"]
-ScheduleName = Literal["constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "cosine", "cosine-restarts"]
+OptimizerName = Literal["sgd", "momentum", "lookahead", "rmsprop", "adam", "amsgrad", "adamw", "muon"]
+OF_NESTEROV = ("momentum", "lookahead")  # optimizers that may have Nesterov momentum; "muon" always has it
+ScheduleName = Literal["constant", "warm-up", "exponential", "per-epoch", "per-sqrt-step", "step", "linear", "cosine",
+                       "cosine-restarts"]  # fmt: skip
 Scheme = Literal["full", "with-replacement", "without-replacement", "cyclic", "shuffled"]
-Precision = Literal["float32", "bf16"]
+Precision = Literal["float32", "bf16", "auto"]
 UpdateName = Literal["simultaneous", "alternating", "multi-ascent", "extragradient", "optimistic"]
 
 
@@ -96,8 +98,9 @@ class Discrete:
 class OptimizerConfig:
     """A torch optimizer by name.
 
-    `eps_inside` puts ε under the square root, √(v+ε), in place of √v+ε. `nesterov` applies to "momentum" only, as in
-    `torch.optim.SGD`. `no_decay` leaves parameters of at most one dimension, which are biases and the scales of
+    `eps_inside` puts ε under the square root, √(v+ε), in place of √v+ε. `nesterov` applies to "momentum" and
+    "lookahead" only, as in `torch.optim.SGD`. "muon" has rates of its own for vectors and for the output weight, by
+    default `lr`. `no_decay` leaves parameters of at most one dimension, which are biases and the scales of
     normalization layers, out of the weight decay.
 
     >>> OptimizerConfig(name="momentum", lr=0.1).momentum
@@ -106,7 +109,7 @@ class OptimizerConfig:
 
     name: OptimizerName = "adam"
     lr: float = 1e-3
-    momentum: float = 0.9  # for "momentum" only
+    momentum: float = 0.9  # for "momentum", "lookahead" and "muon"
     nesterov: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
@@ -115,6 +118,8 @@ class OptimizerConfig:
     eps_inside: bool = False
     weight_decay: float = 0.0
     no_decay: bool = False
+    vector_lr: float | None = None
+    output_lr: float | None = None
 
     def __post_init__(self) -> None:
         choice("optimizer", self.name, typing.get_args(OptimizerName))
@@ -127,8 +132,13 @@ class OptimizerConfig:
         at_least("weight_decay", self.weight_decay, 0)
         if self.eps_inside and self.name not in ("rmsprop", "adam"):
             raise ValueError(f"eps_inside: got optimizer '{self.name}', wanted rmsprop or adam")
-        if self.nesterov and (self.name != "momentum" or not self.momentum):
-            raise ValueError(f"nesterov: got optimizer '{self.name}', wanted momentum")
+        if self.nesterov and (self.name not in OF_NESTEROV or not self.momentum):
+            raise ValueError(f"nesterov: got optimizer '{self.name}', wanted momentum or lookahead")
+        for name in ("vector_lr", "output_lr"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+                if self.name != "muon":
+                    raise ValueError(f"{name}: got optimizer '{self.name}', wanted muon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +152,8 @@ class ScheduleConfig:
     name: ScheduleName = "constant"
     warmup: int = 0  # steps of linear warm-up, before the schedule
     gamma: float = 0.9  # factor per epoch, for "exponential"
+    drop: float = 0.1  # factor at each milestone, for "step"
+    milestones: tuple[float, ...] = (0.5, 0.75)  # shares of the whole run, for "step"
     floor: float = 0.0  # the smallest factor of the cosine schedules
     period: int | None = None  # steps of half a cosine period; None: the whole run
 
@@ -149,6 +161,9 @@ class ScheduleConfig:
         choice("schedule", self.name, typing.get_args(ScheduleName))
         at_least("warmup", self.warmup, 0)
         positive("gamma", self.gamma)
+        positive("drop", self.drop)
+        for share in self.milestones:
+            in_range("milestones", share, 0.0, 1.0)
         in_range("floor", self.floor, 0.0, 1.0)
         if self.period is not None:
             positive("period", self.period)
@@ -184,7 +199,10 @@ class TrainConfig:
     validate_every: int | None = setting(None, "steps between validations; default: an epoch, with patience")
     log_every: int = setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int | None = setting(None, "steps between checkpoints; default: once a minute")
-    precision: Precision = setting("float32", "precision of the forward pass; parameters stay float32")
+    precision: Precision = setting(
+        "float32",
+        "precision of the forward pass; parameters stay float32; auto: the faster, measured once",
+    )
     compile: bool = setting(False, "compile the models with torch.compile")
     device: str = setting("auto", "auto, cpu, cuda, ...")
     threads: int = setting(2, "threads that load batches ahead, where the data do not fit on the device")

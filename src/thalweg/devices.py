@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
-__all__ = ["deterministic", "fast_matmul", "free_memory", "numerics", "peak_memory", "resolve_device", "synchronize"]
+__all__ = ["deterministic", "fast_matmul", "free_memory", "numerics", "peak_memory", "resolve_device",
+           "resolve_precision", "synchronize"]  # fmt: skip
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -28,6 +30,36 @@ def resolve_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device: got '{name}', wanted auto, cpu or an available accelerator ({reason})") from None
     return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Return the precision of that name; "auto" is bf16 where a step of a convolution is faster in it, else float32.
+
+    It is measured, since processors that can compute in bf16 only slowly do not say so. A run stores the result, so
+    that it is resumed with the same precision.
+
+    >>> resolve_precision("bf16", torch.device("cpu"))
+    'bf16'
+    """
+    if name != "auto":
+        return name
+    return "bf16" if _conv_seconds(device, bf16=True) < _conv_seconds(device, bf16=False) else "float32"
+
+
+def _conv_seconds(device: torch.device, *, bf16: bool) -> float:
+    """Return the least time of four steps, forward and backward, of a 3×3 convolution of 64 images of 64×16×16."""
+    conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.ones(64, 64, 16, 16, device=device).to(memory_format=torch.channels_last).requires_grad_()
+    seconds = []
+    for _ in range(5):  # the first also prepares
+        synchronize(device)
+        start = perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            y = conv(x)
+        y.sum().backward()
+        synchronize(device)
+        seconds.append(perf_counter() - start)
+    return min(seconds[1:])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from thalweg.comparison import baselines as room
 from thalweg.comparison.measure import Evaluator
@@ -57,3 +58,18 @@ def test_the_real_baseline_is_evaluated_without_the_validation_examples(tmp_path
     monkeypatch.setattr(Evaluator, "measure", measure)
     evaluator.baselines(tmp_path, {"model": findings}, lambda _: None)
     assert calls == {"Real": False, "Gaussians": True}
+
+
+@pytest.mark.system("S32")
+@pytest.mark.parametrize("views", ["one", "flip", "six", "ten-crop"])
+def test_views_of_a_classifier_are_in_the_protocol_and_change_its_measures(views):
+    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+
+    dataset = load(DataConfig(source="digits"))
+    torch.manual_seed(0)
+    model = SoftmaxRegression((1, 8, 8), 10, levels=17).eval()
+    torch.nn.init.normal_(model.linear.weight)
+    findings = Evaluator(dataset, Measuring(views=views, limit=100), device="cpu", log=lambda _: None).measure(model)
+    plain = Evaluator(dataset, Measuring(limit=100), device="cpu", log=lambda _: None).measure(model)
+    assert {e.protocol.get("views") for e in findings} == {None if views == "one" else views}
+    assert (findings["label loss"].value == plain["label loss"].value) == (views == "one")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from thalweg.batch import Batch, Rows
 from thalweg.data import Augment, Batches, Target, class_target
-from thalweg.data.augment import affine, shifted
+from thalweg.data.moves import affine, shifted
 from thalweg.randomness import fold, generator
 
 pytestmark = pytest.mark.system("S31")

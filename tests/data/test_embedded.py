@@ -12,8 +12,8 @@ import torch
 
 from thalweg.config import DataConfig
 from thalweg.data import fetch, info, load, names
-from thalweg.data.augment import affine
 from thalweg.data.embedded import CHARACTERS, glyphs
+from thalweg.data.moves import affine
 
 pytestmark = pytest.mark.system("S34")
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from catalogue import COLOR, DIGITS, PLANE, Member
+from catalogue import COLOR, DIGITS, GLYPHS, PLANE, Member
 from thalweg.data import class_target
 from thalweg.models.classifiers.lenet5 import LeNet5
 from thalweg.models.classifiers.lenet5_1998 import C3_TABLE, OriginalLeNet5, PartialConv2d, RBFCodes, Subsampling
 from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
 from thalweg.problems.supervised import Supervised
+from thalweg.recipes import CLASSIFIERS
 from thalweg.training.problem import Batch
 
 MNIST = (1, 28, 28)
@@ -135,3 +136,26 @@ def test_refusals(name: str):
         Member(name, replace(DIGITS, target=class_target(("a",)))).run()
     with pytest.raises(ValueError, match="lenet5: got data 'plane' of kind vector, wanted images"):
         Member("lenet5", PLANE).run()
+
+
+TRANSFORMS = {"shift": 1, "border": "reflect", "color": 0.2, "cutout": 2, "erase": 0.5, "mixup": 0.5, "cutmix": 1.0}
+
+
+@pytest.mark.system("S31")
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name != "softmax-regression"])
+def test_every_image_classifier_has_the_transforms_and_an_accuracy_of_unmixed_images_only(name):
+    member = Member(name, GLYPHS if name in ("alexnet", "zfnet", "vgg", "airbench") else DIGITS, TRANSFORMS)
+    (stage,) = member.run().stages
+    augment = stage.augment
+    assert (augment.crop, augment.border, augment.cutout, augment.erase) == (1, "reflect", 2, 0.5)
+    assert (augment.brightness, augment.contrast, augment.saturation) == (0.2, 0.2, 0.2)
+    assert (augment.mixup, augment.cutmix, augment.fill) == (0.5, 1.0, member.spec.mean)
+    batch = member.batch(8)
+    mixed = augment(batch)
+    assert mixed.y.shape == (8, len(member.spec.classes))
+    stage.problem.model.train()
+    loss = stage.problem.loss("model", mixed)
+    assert bool(loss.values.isfinite().all())
+    assert "accuracy" not in loss.extras
+    stage.problem.model.eval()
+    assert "accuracy" in stage.problem.loss("model", batch).extras

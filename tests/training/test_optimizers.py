@@ -111,7 +111,7 @@ def test_nesterov_is_that_of_torch_and_its_recursion():
     assert float(ours) == float(p.detach())
     assert float(ours) == pytest.approx(expected, rel=1e-12)
     assert float(ours) != float(steps(OptimizerConfig(name="momentum", lr=0.1, momentum=0.8), gradients))
-    with pytest.raises(ValueError, match="nesterov: got optimizer 'sgd', wanted momentum"):
+    with pytest.raises(ValueError, match="nesterov: got optimizer 'sgd', wanted momentum or lookahead"):
         OptimizerConfig(name="sgd", nesterov=True)
 
 

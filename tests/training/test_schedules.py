@@ -63,3 +63,32 @@ def test_warm_up_comes_before_any_schedule():
     rates = sequence(13, name="cosine", warmup=4, horizon=12)
     assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
     assert rates[12] == pytest.approx(0)
+
+
+@pytest.mark.system("S43")
+@pytest.mark.parametrize(("warmup", "first", "second"), [(0, 1.0, 1.0), (5, 0.2, 1.0), (10, 0.1, 0.6)])
+def test_a_step_schedule_after_warm_up_has_these_values(warmup, first, second):
+    """200 epochs of 5 steps: a schedule that is a product of state kept a rate of the warm-up for 100 epochs."""
+    schedule = ScheduleConfig(name="step", warmup=warmup, milestones=(0.5, 0.75))
+    rates = {epoch: factor(schedule, 5 * epoch, horizon=1000, epoch=epoch) for epoch in (0, 1, 2, 99, 100, 149, 150)}
+    expected = {0: first, 1: second, 2: 1, 99: 1, 100: 0.1, 149: 0.1, 150: 0.01}
+    assert rates == pytest.approx(expected)
+    assert factor(schedule, 499, horizon=1000) == 1
+    torch_rates = torch_sequence(200, lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [100, 150], gamma=0.1))
+    plain = [factor(ScheduleConfig(name="step"), t, horizon=200) for t in range(200)]
+    assert plain == pytest.approx(torch_rates)
+
+
+@pytest.mark.system("S43")
+def test_a_linear_schedule_falls_to_zero_after_the_last_step():
+    assert sequence(10, name="linear") == pytest.approx([1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0, 0])
+    torch_rates = torch_sequence(9, lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=8))
+    assert sequence(9, name="linear") == pytest.approx(torch_rates)
+    assert sequence(8, name="linear", warmup=4) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25])
+
+
+def test_refusals_of_steps():
+    with pytest.raises(ValueError, match=r"milestones: got 1.5, wanted"):
+        ScheduleConfig(name="step", milestones=(0.5, 1.5))
+    with pytest.raises(ValueError, match=r"drop: got 0"):
+        ScheduleConfig(name="step", drop=0)

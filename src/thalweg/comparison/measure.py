@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from thalweg.abilities import Classifies, has_ability
 from thalweg.comparison.plan import BASELINES, Measuring
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.config import DataConfig, to_json
@@ -15,6 +16,7 @@ from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
 from thalweg.evaluation.measures.cost import known_value
+from thalweg.nn.views import TestTimeViews
 from thalweg.randomness import fold
 from thalweg.recipes.runs import cost, open_run
 
@@ -71,8 +73,9 @@ class Evaluator:
             without = replace(own, validation=Split(own.validation.x[:0]))
             dataset = without if dataset.own is None else replace(dataset, own=without)
         n = settings.samples or self._samples(held_out)
-        return evaluate(
-            model,
+        several = settings.views != "one" and has_ability(model, Classifies)
+        findings = evaluate(
+            TestTimeViews(model, settings.views) if several else model,
             dataset,
             split=settings.split,
             limit=settings.limit,
@@ -85,6 +88,9 @@ class Evaluator:
             samples=n,
             temperatures=settings.temperatures,
         )
+        if several:
+            findings.estimates = [replace(e, protocol={**e.protocol, "views": settings.views}) for e in findings]
+        return findings
 
     def _samples(self, held_out: int) -> int:
         from thalweg.evaluation.measures.samples import MAX_SAMPLES

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from thalweg.checks import choice, positive
 from thalweg.config import DataConfig, RunConfig, TrainConfig, coerce, keyword_options, setting, to_json
@@ -34,6 +34,9 @@ class Measuring:
         "number of annealed importance sampling steps; 0 omits this measure (default: 300, if not too slow on a CPU)",
     )
     features: str = setting("auto", "features of images: auto, pixels, a module:factory, or an Inception weight file")
+    views: Literal["one", "flip", "six", "ten-crop"] = setting(
+        "one", "views of each image whose predictions a classifier averages: one, flip, six or ten-crop"
+    )
     anomalies: str = setting("", "data sets of anomalies to detect, separated by commas")
     batch_size: int = setting(500, "examples in a batch")
     seed: int = setting(0, "random seed of the evaluation")

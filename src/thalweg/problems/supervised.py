@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from thalweg.checks import in_range
+from thalweg.models.classifiers.airbench import normalize_filters
 from thalweg.objectives.classification import cross_entropy
 from thalweg.training.problem import Batch, Loss, Problem
 
-__all__ = ["Supervised", "WithAuxiliaryHeads"]
+__all__ = ["NormalizedFilters", "Supervised", "WithAuxiliaryHeads"]
 
 
 class Supervised(Problem):
@@ -64,3 +65,14 @@ class WithAuxiliaryHeads(Supervised):
         assert batch.y is not None
         first, *others = (self.smoothed(logits, batch.y) for logits in self.model.heads(batch.x))  # type: ignore[operator]
         return Loss(first + self.WEIGHT * sum(others), {"main": first})
+
+
+class NormalizedFilters(Supervised):
+    """A classifier whose convolutions keep the norm √(output channels): they are scaled to it after each step.
+
+    Batch normalization has to follow every convolution, so that this changes the size of the next step alone.
+    """
+
+    def project(self, player: str) -> None:
+        """Scale the weights of the convolutions."""
+        normalize_filters(self.model)

@@ -33,6 +33,7 @@ CLASSIFIERS = {
     "senet": "thalweg.recipes.convnets:senet",
     "densenet": "thalweg.recipes.convnets:densenet",
     "convnetjs": "thalweg.recipes.convnets:convnetjs",
+    "airbench": "thalweg.recipes.airbench:airbench",
 }
 AUTOENCODERS = {
     "autoencoder": "thalweg.recipes.autoencoders:autoencoder",

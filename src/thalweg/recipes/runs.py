@@ -61,21 +61,25 @@ def train(
     """
     from thalweg import __version__
     from thalweg.data import load
-    from thalweg.devices import numerics, resolve_device
+    from thalweg.devices import numerics, resolve_device, resolve_precision
     from thalweg.training import RunFolder
 
     folder = Path(folder)
     first = _first_process()
     if first:
         RunFolder.check(folder, overwrite=overwrite)
-    resolve_device(config.train.device)
-    config = replace(config, options=check_options(config.recipe, config.options))
+    device = resolve_device(config.train.device)
+    if config.train.precision == "auto" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("precision: got auto for several processes, which may differ, wanted float32 or bf16")
+    precision: Any = resolve_precision(config.train.precision, device)
+    settings = replace(config.train, precision=precision)
+    config = replace(config, options=check_options(config.recipe, config.options), train=settings)
     dataset = load(config.data)
     run = build(config, dataset.spec)
     header = {
         "thalweg": __version__,
         "python": platform.python_version(),
-        "numerics": numerics(resolve_device(config.train.device)),
+        "numerics": numerics(device),
         "config": to_json(config),
         "spec": to_json(dataset.spec),
         "data_from_run": _relative(config.data.source, folder),

@@ -1,4 +1,4 @@
-"""Optimizers by name: those of torch, and variants of RMSprop and Adam with ε under the square root."""
+"""Optimizers by name: those of torch, Muon, Lookahead, and RMSprop and Adam with ε under the square root."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from thalweg.config import OptimizerConfig
+from thalweg.training.lookahead import Lookahead
+from thalweg.training.muon import Muon
 
 __all__ = ["AdamEpsInside", "RMSpropEpsInside", "make_optimizer"]
 
@@ -21,6 +23,10 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[Tensor]) -> Opt
     >>> make_optimizer(OptimizerConfig(name="momentum", lr=0.1), weights).defaults["momentum"]
     0.9
     """
+    if config.name == "muon":
+        return Muon(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay,
+                    vector_decay=not config.no_decay, vector_lr=config.vector_lr,
+                    output_lr=config.output_lr)  # fmt: skip
     groups = _groups(config, list(parameters))
     betas, decay = (config.beta1, config.beta2), config.weight_decay
     adam: dict[str, Any] = {"lr": config.lr, "betas": betas, "eps": config.eps, "weight_decay": decay}
@@ -28,9 +34,10 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[Tensor]) -> Opt
     match config.name:
         case "sgd":
             return torch.optim.SGD(groups, lr=config.lr, weight_decay=decay, fused=True)
-        case "momentum":
+        case "momentum" | "lookahead":
             momentum: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov}
-            return torch.optim.SGD(groups, lr=config.lr, weight_decay=decay, fused=True, **momentum)
+            sgd = Lookahead if config.name == "lookahead" else torch.optim.SGD
+            return sgd(groups, lr=config.lr, weight_decay=decay, fused=True, **momentum)
         case "rmsprop":
             kind = RMSpropEpsInside if config.eps_inside else torch.optim.RMSprop
             return kind(groups, **rmsprop)

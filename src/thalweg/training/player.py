@@ -31,7 +31,8 @@ class Player:
         if optimizer and not self.parameters:
             raise ValueError(f"player: got {type(module).__name__} without trainable parameters, wanted some")
         self.optimizer = make_optimizer(optimizer, self.parameters) if optimizer else None
-        self.lr, self.rate, self.clip_norm, self.ema = optimizer.lr if optimizer else 0.0, rate, clip_norm, ema
+        self.rate, self.clip_norm, self.ema = rate, clip_norm, ema
+        self.rates = [group["lr"] for group in self.optimizer.param_groups] if self.optimizer else []
         self.steps = 0
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
 
@@ -46,8 +47,9 @@ class Player:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         if self.rate is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.lr * self.rate(schedule_step)
+            factor = self.rate(schedule_step)
+            for group, lr in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = lr * factor
         self.optimizer.step()
         self.steps += 1
 

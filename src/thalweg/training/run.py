@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
 from thalweg.checks import choice, decay, positive
-from thalweg.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from thalweg.config import OF_NESTEROV, OptimizerConfig, ScheduleConfig, TrainConfig
 from thalweg.training.problem import Batch, Problem
 from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
 
@@ -89,7 +90,7 @@ class Stage:
         schedule = {f: value for f, value in schedule.items() if value is not None}
         own = ("steps", "batch_size", "scheme", "clip_norm", "accumulate", "patience", "validate_every")
         changed: dict[str, object] = {f: getattr(train, f) for f in own if getattr(train, f) is not None}
-        changed["optimizers"] = {p: replace(self.optimizers.get(p, OptimizerConfig()), **optimizer) for p in players}
+        changed["optimizers"] = {p: _other(self.optimizers.get(p, OptimizerConfig()), optimizer) for p in players}
         if schedule:
             own_schedules = {p: self.schedules.get(p, ScheduleConfig()) for p in players}
             changed["schedules"] = {
@@ -111,6 +112,14 @@ class Stage:
             }
             changed["update"] = kinds[train.update]
         return replace(self, **changed)  # type: ignore[arg-type]
+
+
+def _other(config: OptimizerConfig, changes: Mapping[str, Any]) -> OptimizerConfig:
+    """Return the settings with changes; another optimizer does not inherit what it does not have."""
+    name = changes.get("name", config.name)
+    kept: dict[str, Any] = {} if name in OF_NESTEROV else {"nesterov": False}
+    kept |= {} if name == "muon" else {"vector_lr": None, "output_lr": None}
+    return replace(config, **(kept | dict(changes)))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ def factor(config: ScheduleConfig, step: int, *, horizon: int, epoch: float = 0.
     - exponential: γ^⌊epoch⌋
     - per-epoch: 1/(⌊epoch⌋+1)
     - per-sqrt-step: 1/√(t+1)
+    - step: `drop` to the power of the number of milestones reached, which are shares of the horizon
+    - linear: 1 − t/T, with T the steps left of the horizon; 0 after it
     - cosine: floor + (1−floor)(1+cos πt/T)/2, with T the `period` or, by default, the steps left of the `horizon`
     - cosine-restarts: the same with t mod T
 
@@ -39,6 +41,10 @@ def factor(config: ScheduleConfig, step: int, *, horizon: int, epoch: float = 0.
             return 1 / (math.floor(epoch) + 1)
         case "per-sqrt-step":
             return 1 / math.sqrt(t + 1)
+        case "step":
+            return config.drop ** sum(step >= share * horizon for share in config.milestones)
+        case "linear":
+            return max(0.0, 1 - t / max(horizon - config.warmup, 1))
         case "cosine" | "cosine-restarts":
             period = config.period or max(horizon - config.warmup, 1)
             if config.name == "cosine-restarts":

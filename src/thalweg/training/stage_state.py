@@ -50,6 +50,7 @@ class StageState:
         self.pending: list[Recorded] = []
         self.number = self.schedule_step = 0
         self.converged = False  # whether the last step was in closed form and another would change nothing
+        assert config.precision != "auto"  # whoever starts a run measures, and stores the result
         self.autocast: AbstractContextManager[Any] = (
             torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
         )
@@ -156,7 +157,9 @@ class StageState:
         """Return this process's rows of training batch `number`, augmented."""
         x, y = self.source.get(number)
         if self.stage.augment is not None:
-            augmented = self.stage.augment(Batch(x, y, fold(self.seed, "augment", number), self._rows(x)))
+            passes = self.source.epoch(number), self.source.epoch(number + 1)
+            seed = fold(self.seed, "augment", number)
+            augmented = self.stage.augment(Batch(x, y, seed, self._rows(x), passes))
             if len(augmented) != len(x) and self.stage.accumulate > 1:
                 raise ValueError(
                     f"augment: got {len(augmented)} examples from {len(x)}, wanted as many, since gradients are "
