@@ -82,7 +82,8 @@ def test_ties_go_to_the_first_class():
 
 def test_few_classes_have_no_top_five():
     z, y = drawn(classes=5)
-    assert [e.name for e in findings_of(z, y, NAMES[:5]).estimates] == ["accuracy", "label loss", "calibration error"]
+    names = [e.name for e in findings_of(z, y, NAMES[:5]).estimates]
+    assert names == ["accuracy", "label loss", "Brier score", "calibration error"]
 
 
 @pytest.mark.parametrize(("p", "n"), [(0.5, 50), (0.9, 180), (0.99, 1000)])
@@ -236,11 +237,14 @@ def test_a_group_asks_for_labels():
         def logits(self, x):
             return x
 
-    def reference(y):
-        return Reference(spec=spec, test=Examples(z, y, {"split": "test"}), features=raw_features(spec))
+    def reference(y, **others):
+        return Reference(spec=spec, test=Examples(z, y, {"split": "test"}), features=raw_features(spec), **others)
 
+    held_out = Examples(z[:200], y[:200], {"split": "validation"})
+    names = {e.name for e in classification_measures(Same(), reference(y, validation=held_out)).estimates}
+    assert names == set(MEANINGS)
     findings = classification_measures(Same(), reference(y))
-    assert {e.name for e in findings.estimates} == set(MEANINGS)
+    assert names - {e.name for e in findings} == {n for n in names if n.startswith("scaled")} | {"temperature"}
     assert {e.varies for e in findings.estimates} == {"test examples"}
     assert findings["calibration error"].protocol == {"split": "test", "bins": 15}
     assert not classification_measures(Same(), reference(None)).estimates

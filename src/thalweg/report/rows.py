@@ -79,7 +79,7 @@ def _row(
     baselines: Sequence[str],
 ) -> dict[str, Any]:
     first, group = next(iter(row.values())), group_of(name)
-    rivals = {m: e for m, e in row.items() if m not in baselines} if group.section != "cost" else {}
+    rivals = {m: e for m, e in row.items() if m not in baselines} if group.section != "cost" and first.better else {}
     limit = _limit(name, row)
     rivals = {m: e if limit is None else _limited(e, limit) for m, e in rivals.items()}
     values = [e.value for e in rivals.values()]

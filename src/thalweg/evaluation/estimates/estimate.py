@@ -40,7 +40,7 @@ class Estimate:
     kind: Kind
     varies: str
     n: int
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] | None  # None: the value describes the model, and is neither good nor bad
     protocol: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     # what the interval was computed from: one value per example or block; they pair the estimates of two models

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.calibration import calibration, calibration_error
+from thalweg.evaluation.statistics.temperature import fit_temperature
 
-__all__ = ["Answers", "answers", "classification", "classification_measures", "confusion", "top_k"]
+__all__ = ["Answers", "answers", "classification", "classification_measures", "confusion", "scaled", "top_k"]
 
 Array = np.ndarray[Any, Any]
 TOP = 5
@@ -34,6 +35,15 @@ MEANINGS = {
     "chance level. A few confident mistakes can dominate it.",
     "calibration error": "The mean difference between confidence and accuracy (ECE): 0 is perfect calibration. It is "
     "biased upwards, more so with fewer examples.",
+    "Brier score": "The mean squared difference between the probabilities and the label, Σ_k (p_k − [k = y])²: 0 is "
+    "perfect, 2 the worst. Unlike the calibration error, it cannot be lowered by worse predictions.",
+    "temperature": "The number that the logits are divided by so that the label loss on validation examples is lowest: "
+    "above 1, the classifier is too confident; below 1, too cautious. It changes no prediction.",
+    "scaled label loss": "The label loss after temperature scaling, with the temperature fitted on validation "
+    "examples.",
+    "scaled Brier score": "The Brier score after temperature scaling.",
+    "scaled calibration error": "The calibration error after temperature scaling. It may be higher than before, since "
+    "the temperature minimizes the label loss.",
 }
 
 
@@ -41,13 +51,39 @@ def classification_measures(model: Classifies, reference: Reference) -> Findings
     """Return the measures of a classifier, if the examples have labels."""
     if reference.test.y is None:
         return Findings()
-    return classification(model.logits, reference.test, reference.spec.classes)
+    findings = classification(model.logits, reference.test, reference.spec.classes)
+    held_out = reference.validation
+    if held_out is not None and held_out.y is not None:
+        test = reference.test
+        findings.attempt("temperature", lambda: scaled(model.logits, held_out, test, reference.spec.classes))
+    return findings
+
+
+def scaled(
+    logits: Callable[[Tensor], Tensor], held_out: Examples, test: Examples, classes: tuple[str, ...] | None = None
+) -> list[Estimate]:
+    """Return the temperature that is fitted on `held_out` examples, and the measures of `test` examples after scaling.
+
+    These are the label loss, Brier score and calibration error of softmax(z/T). Raises ValueError where the loss has no
+    minimum on the held-out examples.
+    """
+    known = answers(logits, held_out, len(classes) if classes else None)
+    temperature = fit_temperature(known.log_prob, known.y)
+    got = answers(lambda x: logits(x).double() / temperature.value, test, known.classes)
+    shared: dict[str, Any] = {"varies": test.varies, "protocol": test.protocol}
+    error = calibration_error(got.confidence, got.rank < 1, seed=test.seed, **shared)
+    return [
+        temperature.estimate(protocol=held_out.protocol),
+        mean_of("scaled label loss", got.loss, unit="nats", better="lower", **shared),
+        mean_of("scaled Brier score", got.brier, unit="", better="lower", **shared),
+        replace(error, name="scaled calibration error"),
+    ]
 
 
 def classification(
     logits: Callable[[Tensor], Tensor], examples: Examples, classes: tuple[str, ...] | None = None
 ) -> Findings:
-    """Return accuracy, label loss and calibration error, and the figures they come from.
+    """Return accuracy, label loss, Brier score and calibration error, and the figures they come from.
 
     Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
     log-probability of the label in nats; the calibration error in %. Figures are the confusion matrix (counts, true ×
@@ -58,7 +94,7 @@ def classification(
 
     >>> x = np.eye(3, dtype=np.float32)
     >>> [str(e) for e in classification(lambda x: 100 * x, Examples(x, np.array([0, 1, 2]))).estimates]
-    ['100 [44, 100] %', '0 nats', '0 %']
+    ['100 [44, 100] %', '0 nats', '0', '0 %']
     """
     got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
@@ -68,6 +104,7 @@ def classification(
     if got.classes > TOP:
         findings.add(top_k(got.rank, TOP, **shared))
     findings.add(mean_of("label loss", got.loss, unit="nats", better="lower", **shared))
+    findings.add(mean_of("Brier score", got.brier, unit="", better="lower", **shared))
     findings.attempt("calibration error", lambda: calibration_error(got.confidence, hits, seed=examples.seed, **shared))
     bins = calibration(got.confidence, hits)
     counts = confusion(got.y, got.predicted, got.classes)
@@ -100,7 +137,8 @@ class Answers:
     """The predictions for N examples with labels `y`, all (N,).
 
     The `predicted` class and its probability, the `confidence`; the label's `rank`, 0 if it is the most probable class;
-    and the `loss`, its negative log-probability in nats. Of equal logits the first class counts.
+    and the `loss`, its negative log-probability in nats. `brier` is the squared distance between the probabilities and
+    the label; `log_prob` (N, K) are all log-probabilities, float32. Of equal logits the first class counts.
     """
 
     y: Array
@@ -108,6 +146,8 @@ class Answers:
     confidence: Array
     rank: Array
     loss: Array
+    brier: Array
+    log_prob: Array
     classes: int
 
 
@@ -122,7 +162,8 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
         raise ValueError("logits: got examples without labels, wanted labels to judge a classifier by")
     y = np.asarray(examples.y, dtype=np.int64)
     predicted, rank = np.empty_like(y), np.empty_like(y)
-    confidence, loss, known = np.empty(len(y)), np.empty(len(y)), 0
+    confidence, loss, brier, known = np.empty(len(y)), np.empty(len(y)), np.empty(len(y)), 0
+    log_probs: list[Array] = []
     for rows, x in examples.batches():
         with examples.noise("logits", rows):
             out = logits(x).double()
@@ -145,7 +186,10 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
         confidence[rows] = best.values.exp().cpu().numpy()
         rank[rows] = ((out > own) | ((out == own) & before)).sum(dim=1).cpu().numpy()
         loss[rows] = -log_prob.gather(1, label)[:, 0].cpu().numpy()
-    return Answers(y, predicted, confidence, rank, loss, known)
+        p = log_prob.exp()
+        brier[rows] = (p.square().sum(dim=1) - 2 * p.gather(1, label)[:, 0] + 1).cpu().numpy()
+        log_probs.append(log_prob.float().cpu().numpy())
+    return Answers(y, predicted, confidence, rank, loss, brier, np.concatenate(log_probs), known)
 
 
 def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
