@@ -129,10 +129,12 @@ class Evaluator:
         from thalweg.evaluation.groups import group_of
 
         rooms = {group_of(e.name).section for findings in findings_of.values() for e in findings}
-        if not rooms & {"likelihood", "samples"} or not len(self.dataset.trained_on.train):
+        if not len(self.dataset.trained_on.train):
             return {}
+        measured = self._class_baselines(stem, log) if "classification" in rooms else {}
+        if not rooms & {"likelihood", "samples"}:
+            return measured
         models: dict[str, Any] = {}
-        measured: dict[str, Findings] = {}
         spec = self.dataset.spec
         without = set() if spec.levels else {"uniform"}
         if spec.kind == "tokens":  # tokens have no Gaussian
@@ -155,6 +157,21 @@ class Evaluator:
             measured[name] = kept
         if "gaussian-mixture" in measured and _alike(measured["gaussian"], measured["gaussian-mixture"]):
             del measured["gaussian-mixture"]
+        return measured
+
+    def _class_baselines(self, stem: Path, log: Callable[[str], None]) -> dict[str, Findings]:
+        """Return the findings of the baselines of classifiers."""
+        from thalweg.comparison.class_baselines import CLASS_BASELINES, class_baseline
+
+        measured = {}
+        for name in CLASS_BASELINES:
+            place, key = stem / name, self._key(name.encode())
+            findings = load_findings(place, key, log)
+            if findings is None:
+                log(f"evaluating the baseline {name}")
+                findings = self.measure(class_baseline(name, self.dataset.trained_on, self.measuring.seed))
+                save_findings(findings, place, key)
+            measured[name] = findings
         return measured
 
     def _key(self, content: bytes) -> str:
