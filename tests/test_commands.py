@@ -34,8 +34,9 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def help_of(*arguments: str) -> str:
-    """Return the help of a verb, with that of the recipe if it is `train`."""
-    return _help(tuple(arguments[: 2 if arguments[0] == "train" else 1]))
+    """Return the help of a verb, with that of the recipe if it names one."""
+    named = arguments[0] in ("train", "models") and len(arguments) > 1 and not arguments[1].startswith("-")
+    return _help(tuple(arguments[: 2 if named else 1]))
 
 
 @cache

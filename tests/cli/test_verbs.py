@@ -67,7 +67,7 @@ def test_resuming_a_finished_run_keeps_its_report_until_the_model_changes(tmp_pa
     assert (folder / "report.json").read_bytes() == report
     assert "report" not in capsys.readouterr().err
     assert main(["resume", str(folder), "--steps", "4"]) == 0
-    assert "the report of the model before is removed" in capsys.readouterr().err
+    assert "the report of the previous model is removed" in capsys.readouterr().err
     assert not list(folder.glob("report.*"))
 
 
@@ -269,6 +269,21 @@ def test_models(capsys):
     out = capsys.readouterr().out
     assert "wgan" in out
     assert "lenet5" not in out
+
+
+def test_layers_of_a_model(tmp_path, capsys):
+    size = ["--shape", "3,224,224", "--classes", "1000"]
+    result = answer(capsys, "models", "resnet", "--layers", *size, "--depth", "50", "--variant", "v1")
+    assert (result["parameters"], round(result["macs"] / 1e6), result["depth"]) == (25_557_032, 3858, 54)
+    assert result["shares"]["Conv"]["macs"] > 0.99
+    assert result["layers"][1]["receptive_field"] == 7
+    assert main(["models", "convnetjs", "--layers", "--out", str(tmp_path / "layers.png")]) == 0
+    out = capsys.readouterr().out
+    assert "22,466 parameters, 3,920,000 MACs per image (FLOPs = 2 × MACs)" in out
+    with Image.open(tmp_path / "layers.png") as image:
+        assert image.width == 1000
+    assert main(["models", "resnet", "--layers", "--shape", "3,224"]) == 2
+    assert "--shape: got '3,224', wanted channels, height and width" in capsys.readouterr().err
 
 
 def test_data(capsys):

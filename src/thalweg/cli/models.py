@@ -14,7 +14,7 @@ from thalweg.cli.shared import print_table
 from thalweg.recipes import FAMILIES, recipe
 
 if TYPE_CHECKING:
-    from thalweg.nn.layer_table import LayerTable
+    from thalweg.nn.layer_table import Layer, LayerTable
 
 HELP = "list the recipes with their abilities and papers"
 
@@ -97,28 +97,42 @@ def _shape(text: str) -> tuple[int, int, int]:
 
 
 def draw(table: LayerTable, name: str, path: Path) -> None:
-    """Draw the parameters, MACs and latency of each layer as bars, and write the picture."""
+    """Draw the parameters, MACs and latency of each layer as bars, and write the picture.
+
+    Layers of deep networks are summed by blocks, so that there are at most 40 bars.
+    """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     from thalweg.files import atomic_path
 
-    rows = [layer for layer in table.layers if layer.parameters or layer.macs]
-    figure = Figure(figsize=(10, max(3.0, 0.16 * len(rows) + 1)), layout="constrained")
+    depths = range(max(layer.name.count(".") + 1 for layer in table.layers), 0, -1)
+    rows: dict[str, list[Layer]] = {}
+    for depth in depths:
+        rows = {}
+        for layer in table.layers:
+            rows.setdefault(".".join(layer.name.split(".")[:depth]), []).append(layer)
+        rows = {block: part for block, part in rows.items() if any(layer.macs or layer.parameters for layer in part)}
+        if len(rows) <= 40:
+            break
     columns = {
-        "parameters": [layer.parameters for layer in rows],
-        "MACs": [layer.macs for layer in rows],
-        "latency, ms": [1e3 * layer.seconds for layer in rows],
+        "parameters": [sum(layer.parameters for layer in layers) for layers in rows.values()],
+        "MACs": [sum(layer.macs for layer in layers) for layers in rows.values()],
+        "latency, ms": [1e3 * sum(layer.seconds for layer in layers) for layers in rows.values()],
     }
+    figure = Figure(figsize=(10, max(2.2, 0.2 * len(rows) + 1)), layout="constrained")
     panels = figure.subplots(1, len(columns), sharey=True)
     for axes, (title, values) in zip(panels, columns.items(), strict=True):
         axes.barh(range(len(rows)), values, color="#4a7ba6")
         axes.set_xlabel(title)
+        axes.xaxis.set_major_formatter(EngFormatter())
         axes.margins(y=0.01)
-    panels[0].set_yticks(range(len(rows)), [f"{layer.name}  {layer.kind}" for layer in rows], fontsize=6)
+    labels = [f"{block}  {layers[0].kind}" if len(layers) == 1 else block for block, layers in rows.items()]
+    panels[0].set_yticks(range(len(rows)), labels, fontsize=8)
     panels[0].invert_yaxis()
     figure.suptitle(f"{name}: {table.parameters:,} parameters, {table.macs:,} MACs")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=100)
 
 
 def describe(family: str, name: str) -> dict[str, Any]:
