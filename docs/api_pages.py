@@ -17,6 +17,7 @@ ROOMS = {
     "training": "The engine: players, updates, the loop, checkpoints and run folders.",
     "recipes": "Complete runs by name, ready to train.",
     "inference": "Estimators: posteriors of single examples, kernel densities, gradients of expectations, W₁.",
+    "autodiff": "Automatic differentiation of scalars, to be read: a graph, forward mode and reverse mode.",
     "evaluation": "Measures of trained models, each an estimate with its interval.",
     "applications": "Uses of a trained run.",
     "comparison": "The training and measuring of several models under one budget.",

@@ -16,6 +16,7 @@ ARROWS = {
     "files": set(),
     "batch": set(),
     "data": set(),
+    "autodiff": set(),
     "nn": set(),
     "models": {"nn", "objectives"},  # a model's elbo() is composed of the pure functions
     "operators": set(),

@@ -1,0 +1,1 @@
+"""Automatic differentiation in a few hundred lines: a graph of scalars, forward mode, reverse mode, and a drawing."""
