@@ -257,7 +257,18 @@ def wgan(runs: Path) -> Any:
     return figure
 
 
+def autodiff(runs: Path) -> Any:
+    """Draw the graph of y log x + √(y log x) at (3, 2)."""
+    from thalweg.autodiff.drawing import draw
+    from thalweg.autodiff.functions import log, sqrt
+    from thalweg.autodiff.graph import Var
+
+    b = Var(2.0, name="y") * log(Var(3.0, name="x"))
+    return draw(sqrt(b) + b).figure
+
+
 PICTURES: dict[str, Callable[[Path], Any]] = {
+    "autodiff": autodiff,
     "softmax-regression": softmax_regression,
     "lenet5": lenet5,
     "airbench": airbench,

@@ -42,33 +42,39 @@ def to_dot(output: Var) -> str:
 def draw(output: Var, axes: Any = None) -> Any:
     """Draw the graph from left to right, with values and adjoints, and return the matplotlib axes.
 
-    A node stands one column to the right of the last of its inputs.
+    A node stands one column to the right of the last of its inputs, and an input one column before its first use.
     """
     order, column = nodes(output), dict[Var, int]()
     for node in order:
         column[node] = 1 + max((column[source] for source in node.inputs), default=-1)
+    for node in order:
+        if not node.inputs:
+            column[node] = min((column[user] for user in order if node in user.inputs), default=1) - 1
     if axes is None:
         from matplotlib.figure import Figure
 
-        width = 1 + max(column.values())
-        axes = Figure(figsize=(2.1 * width, 4.5), layout="constrained").add_subplot()
+        axes = Figure(figsize=(2.1 * (1 + max(column.values())), 3.2), layout="constrained").add_subplot()
     members: dict[int, list[Var]] = {}
     for node in order:
         members.setdefault(column[node], []).append(node)
     place = {
-        node: (c, (len(group) - 1) / 2 - i + 0.15 * (c % 2))
+        node: (c, (len(group) - 1) / 2 - i + 0.6 * (c % 2))
         for c, group in members.items()
         for i, node in enumerate(group)
     }
-    for node in order:
-        for source in node.inputs:
-            arrow = {"arrowstyle": "->", "color": "gray", "shrinkA": 24, "shrinkB": 24}
-            axes.annotate("", place[node], place[source], arrowprops=arrow)
     box = {"boxstyle": "round", "facecolor": "#e8eef5", "edgecolor": "#4a7ba6"}
-    for node, label in _labels(output).items():
-        axes.text(*place[node], label, ha="center", va="center", fontsize=8, bbox=box)
+    texts = {
+        node: axes.text(*place[node], label, ha="center", va="center", fontsize=8, bbox=box, zorder=3)
+        for node, label in _labels(output).items()
+    }
     axes.set_xlim(-0.6, max(column.values()) + 0.6)
     heights = [y for _, y in place.values()]
     axes.set_ylim(min(heights) - 0.6, max(heights) + 0.6)
     axes.set_axis_off()
+    axes.figure.draw_without_rendering()  # the sizes of the boxes, at which the arrows end
+    for node in order:
+        for source in node.inputs:
+            ends = {"patchA": texts[source].get_bbox_patch(), "patchB": texts[node].get_bbox_patch()}
+            arrow = {"arrowstyle": "-|>", "color": "gray", "shrinkA": 0, "shrinkB": 1, **ends}
+            axes.annotate("", place[node], place[source], arrowprops=arrow)
     return axes
