@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from thalweg.nn.definitions import output_size
 from thalweg.nn.preprocess import Standardize
 
 __all__ = ["ConvNet", "size_after"]
@@ -86,16 +87,13 @@ def size_after(layers: nn.Module, shape: Sequence[int]) -> tuple[int, int, int]:
                 value[i] if isinstance(value, tuple) else int(value)
                 for value in (layer.kernel_size, layer.stride, layer.padding)
             )
-            free = side + 2 * padding - kernel
-            if free < 0:
+            try:
+                sides[i] = output_size(side, kernel, stride, padding, ceil=bool(getattr(layer, "ceil_mode", False)))
+            except ValueError:
                 raise ValueError(
                     f"data: got images of {shape[1]}×{shape[2]}, too small for this network: a layer with a window of"
                     f" {kernel} gets a side of {side}"
-                )
-            ceil = bool(getattr(layer, "ceil_mode", False))
-            sides[i] = (-(-free // stride) if ceil else free // stride) + 1
-            if ceil and (sides[i] - 1) * stride >= side + padding:
-                sides[i] -= 1  # the last window must begin within the image
+                ) from None
         if isinstance(layer, nn.Conv2d):
             channels = layer.out_channels
     return channels, sides[0], sides[1]
