@@ -130,7 +130,7 @@ def test_without_the_runs_own_data_there_are_no_percentiles(trained, tmp_path, c
 
 
 def test_infinite_scores_are_written(trained, tmp_path, capsys, monkeypatch):
-    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+    from thalweg.models.shallow.softmax_regression import SoftmaxRegression
 
     monkeypatch.setattr(SoftmaxRegression, "score", lambda self, x: x.flatten(1).float().sum(1).log(), raising=False)
     source = tmp_path / "images.npz"

@@ -8,7 +8,7 @@ from catalogue import COLOR, DIGITS, GLYPHS, PLANE, Member
 from thalweg.data import class_target
 from thalweg.models.classifiers.lenet5 import LeNet5
 from thalweg.models.classifiers.lenet5_1998 import C3_TABLE, OriginalLeNet5, PartialConv2d, RBFCodes, Subsampling
-from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+from thalweg.models.shallow.softmax_regression import SoftmaxRegression
 from thalweg.problems.supervised import Supervised
 from thalweg.recipes import CLASSIFIERS
 from thalweg.training.problem import Batch

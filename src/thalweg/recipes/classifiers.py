@@ -20,7 +20,7 @@ def softmax_regression(spec: Spec) -> Run:
     Reference: *Generalized Linear Models*, Peter McCullagh, John Nelder, 1989, chapter 5.
     """
     from thalweg.config import OptimizerConfig, ScheduleConfig
-    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+    from thalweg.models.shallow.softmax_regression import SoftmaxRegression
     from thalweg.problems.supervised import Supervised
     from thalweg.training.run import Run, Stage
 

@@ -1,19 +1,15 @@
-"""Softmax regression, the linear classifier."""
+"""Softmax regression, the linear classifier of any number of classes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from jaxtyping import Float
-from torch import Tensor, nn
-
-from thalweg.nn.preprocess import ScaleImage, Standardize
+from thalweg.models.shallow.linear import LinearClassifier
 
 __all__ = ["SoftmaxRegression"]
 
 
-class SoftmaxRegression(nn.Module):
+class SoftmaxRegression(LinearClassifier):
     """Linear classifier, P(y|x) = softmax(A x + b): images flattened and scaled to [0, 1], vectors standardized.
 
     A and b are initialized with 0, where every class is equally likely; the loss is convex, so the initialization does
@@ -39,16 +35,4 @@ class SoftmaxRegression(nn.Module):
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
     ) -> None:
-        super().__init__()
-        self.preprocess: nn.Module = Standardize(mean, std, shape) if levels is None else ScaleImage(levels)
-        self.linear = nn.Linear(math.prod(shape), classes)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, K) of raw `x`."""
-        return self.linear(self.preprocess(x).flatten(1))
-
-    def logits(self, x: Tensor) -> Float[Tensor, "B K"]:
-        """Return A x + b, whose softmax gives the class probabilities."""
-        return self(x)
+        super().__init__(shape, classes, levels=levels, mean=mean, std=std)

@@ -1,0 +1,1 @@
+"""Shallow classifiers, linear in the data: `logits(x) -> (B, K)`."""
