@@ -110,9 +110,18 @@ class Member:
 
 
 CLASSIFIERS = [
+    Member("perceptron", PLANE),
+    Member("perceptron", DIGITS),
+    Member("svm", PLANE),
+    Member("svm", DIGITS, {"l2": 0.01}),
+    Member("logistic-regression", COUNTS, {"l2": 0.1}),
+    Member("logistic-regression", ODD),
+    Member("logistic-regression", LINE),
     Member("softmax-regression", PLANE),
     Member("softmax-regression", DIGITS),
     Member("softmax-regression", COLOR),
+    Member("mlp", DIGITS, {"hidden": 16}),
+    Member("mlp", PLANE, {"hidden": 8, "activation": "tanh", "init": "lecun", "depth": 3}),
     Member("lenet5", DIGITS),
     Member("lenet5", COLOR, {"shift": 2, "hflip": True}),
     Member("lenet5", ODD, {"variant": "original"}),

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from thalweg.cli import main
 from thalweg.comparison import class_baselines
-from thalweg.comparison.class_baselines import CLASS_BASELINES, LinearClassifier, class_baseline
+from thalweg.comparison.class_baselines import CLASS_BASELINES, LinearBaseline, class_baseline
 from thalweg.config import DataConfig
 from thalweg.data import load
 from thalweg.evaluation import raw_features
@@ -42,7 +42,7 @@ def test_the_nearest_neighbor_is_that_of_scikit_learn(digits, monkeypatch):
 def test_the_linear_classifier_is_that_of_scikit_learn(digits, monkeypatch):
     monkeypatch.setattr(class_baselines, "PENALTIES", (1e-2,))
     monkeypatch.setattr(class_baselines, "ITERATIONS", 300)
-    model = LinearClassifier(raw_features(digits.spec).extract, digits, seed=0)
+    model = LinearBaseline(raw_features(digits.spec).extract, digits, seed=0)
     z = digits.train.x.reshape(len(digits.train.x), -1) / 16
     z = (z - model.mean.numpy()) / model.std.numpy()
     known = LogisticRegression(C=1 / (2 * 1e-2 * len(z)), max_iter=5_000, tol=1e-8).fit(z, digits.train.y)

@@ -14,7 +14,7 @@ from thalweg.data import Dataset
 from thalweg.evaluation import raw_features
 from thalweg.randomness import fold
 
-__all__ = ["CLASS_BASELINES", "LinearClassifier", "MajorityClass", "NearestNeighbor", "class_baseline"]
+__all__ = ["CLASS_BASELINES", "LinearBaseline", "MajorityClass", "NearestNeighbor", "class_baseline"]
 
 CLASS_BASELINES = ("majority-class", "nearest-neighbor", "linear-classifier")
 CHUNK = 2**25  # entries of a matrix of distances
@@ -38,7 +38,7 @@ def class_baseline(name: str, dataset: Dataset, seed: int = 0) -> Any:
         return MajorityClass(dataset.train.y, len(dataset.spec.classes))
     if name == "nearest-neighbor":
         return NearestNeighbor(extract, dataset.train.x, dataset.train.y, len(dataset.spec.classes))
-    return LinearClassifier(extract, dataset, seed)
+    return LinearBaseline(extract, dataset, seed)
 
 
 class MajorityClass:
@@ -89,7 +89,7 @@ class NearestNeighbor:
         return -torch.cat(nearest).sqrt()
 
 
-class LinearClassifier:
+class LinearBaseline:
     """Multinomial logistic regression of pixels or standardized columns, W z + b, by L-BFGS on at most 20,000 examples.
 
     The weight of the penalty λ‖W‖² is the one of four whose label loss on validation examples is lowest.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -79,7 +80,7 @@ def convolution(
     size = [output_size(n, k, stride) for n, k in zip(sides, kernel, strict=True)]
     y = x.new_zeros(len(x), len(weight), *size)
     for place in _places(size):
-        window = x[(slice(None), slice(None), *_window(place, kernel, stride))]
+        window = x[(..., *_window(place, kernel, stride))]
         y[(..., *place)] = torch.einsum("bcn,kcn->bk", window.flatten(2), weight.flatten(2))
     return y if bias is None else y + bias.view(-1, *(1 for _ in size))
 
@@ -105,7 +106,7 @@ def pooling(
     x = _padded(x, padding, 0.0 if average else -torch.inf)
     y = x.new_zeros(*x.shape[:2], *size)
     for place in _places(size):
-        window = x[(slice(None), slice(None), *_window(place, [kernel] * len(size), stride))].flatten(2)
+        window = x[(..., *_window(place, [kernel] * len(size), stride))].flatten(2)
         y[(..., *place)] = window.mean(2) if average else window.amax(2)
     return y
 
@@ -129,9 +130,9 @@ def _padded(x: Tensor, padding: int, value: float) -> Tensor:
     return torch.nn.functional.pad(x, (padding, padding) * (x.ndim - 2), value=value)
 
 
-def _places(size: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def _places(size: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     return product(*(range(n) for n in size))
 
 
-def _window(place: Sequence[int], kernel: Sequence[int], stride: int) -> tuple[slice, ...]:
+def _window(place: Sequence[int], kernel: Sequence[int], stride: int) -> tuple[Any, ...]:
     return tuple(slice(stride * i, stride * i + k) for i, k in zip(place, kernel, strict=True))

@@ -20,7 +20,11 @@ from thalweg.config import group_options
 __all__ = ["FAMILIES", "recipe", "recipe_names"]
 
 CLASSIFIERS = {
+    "perceptron": "thalweg.recipes.classifiers:perceptron",
+    "svm": "thalweg.recipes.classifiers:svm",
+    "logistic-regression": "thalweg.recipes.classifiers:logistic_regression",
     "softmax-regression": "thalweg.recipes.classifiers:softmax_regression",
+    "mlp": "thalweg.recipes.classifiers:mlp",
     "lenet5": "thalweg.recipes.classifiers:lenet5",
     "alexnet": "thalweg.recipes.convnets:alexnet",
     "zfnet": "thalweg.recipes.convnets:zfnet",
