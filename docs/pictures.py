@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from autoencoder_pictures import PICTURES as OF_AUTOENCODERS
 from autoencoder_pictures import RUNS as RUNS_OF_AUTOENCODERS
+from classifier_pictures import PICTURES as OF_CLASSIFIERS
 from flow_pictures import PICTURES as OF_FLOWS
 from flow_pictures import RUNS as RUNS_OF_FLOWS
 from mixture_pictures import PICTURES as OF_MIXTURES
@@ -270,6 +271,7 @@ def autodiff(runs: Path) -> Any:
 PICTURES: dict[str, Callable[[Path], Any]] = {
     "autodiff": autodiff,
     "softmax-regression": softmax_regression,
+    **OF_CLASSIFIERS,
     "lenet5": lenet5,
     "airbench": airbench,
     "autoencoder": autoencoder,
