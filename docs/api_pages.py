@@ -22,6 +22,7 @@ ROOMS = {
     "applications": "Uses of a trained run.",
     "comparison": "The training and measuring of several models under one budget.",
     "report": "The report page of a comparison: tables, charts and pictures.",
+    "demos": "Studies of the course: functions that compute a figure.",
     "cli": "The command line, one file for each verb.",
     GROUND: "Settings, randomness, devices, files and the abilities of models.",
 }

@@ -1,0 +1,1 @@
+"""Studies of the course: functions that compute a figure, one file for each subject."""
