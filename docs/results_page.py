@@ -26,6 +26,7 @@ def results_page() -> str:
         *comparisons(files),
         *gaussian_fits(files["f-gan-mixture"]),
         *mixtures(files["mixtures"]),
+        *double_descent(files["double-descent"]),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -97,3 +98,24 @@ def codebooks(files: dict[str, Any]) -> list[str]:
         "",
     ]
     return intro + table((*header, "commands"), rows)
+
+
+def double_descent(file: dict[str, Any]) -> list[str]:
+    """Return the section of double descent: the test error of random features over their number."""
+    features = file["random features"]
+    n, by_ridge = features["examples"], features["by ridge"]
+    ridges, widths = list(by_ridge), next(iter(by_ridge.values()))["features"]
+
+    def cell(ridge: str, i: int) -> str:
+        return f"{by_ridge[ridge]['mse, median'][i]:.3g} · {by_ridge[ridge]['error, %'][i]:.1f} %"
+
+    rows = [(f"{width / n:.2f}", *(cell(ridge, i) for ridge in ridges)) for i, width in enumerate(widths)]
+    intro = [
+        "## Double descent",
+        "",
+        f"Random ReLU features of {n} images of MNIST, {features['seeds']} seeds, 5,000 other training images for testing:",
+        "the median squared error and the mean share of wrong classes, by the weight λ of the ridge. The file is",
+        "`double-descent`, the command `python benchmarks/quality/double_descent.py`.",
+        "",
+    ]
+    return intro + table(("features / examples", *(f"λ = {r}" for r in ridges)), rows)

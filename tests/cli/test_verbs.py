@@ -142,7 +142,8 @@ def test_evaluate_a_classifier_and_a_flow(kept_clean, capsys):
     by_name = measured(result)
     assert {"accuracy", "top-5 accuracy", "label loss", "calibration error"} <= by_name.keys()
     assert not SAMPLED & by_name.keys()
-    assert [m["name"] for m in result["models"]] == ["softmax-regression"]  # no baseline has anything to say of it
+    baselines = ["majority-class", "nearest-neighbor", "linear-classifier"]
+    assert [m["name"] for m in result["models"]] == ["softmax-regression", *baselines]
     result = answer(capsys, "evaluate", kept_clean["real-nvp"], "--limit", 100, *QUICK)
     divergence = measured(result)["KL from truth"]
     assert divergence["kind"] == "exact"

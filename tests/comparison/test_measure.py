@@ -63,7 +63,7 @@ def test_the_real_baseline_is_evaluated_without_the_validation_examples(tmp_path
 @pytest.mark.system("S32")
 @pytest.mark.parametrize("views", ["one", "flip", "six", "ten-crop"])
 def test_views_of_a_classifier_are_in_the_protocol_and_change_its_measures(views):
-    from thalweg.models.classifiers.softmax_regression import SoftmaxRegression
+    from thalweg.models.shallow.softmax_regression import SoftmaxRegression
 
     dataset = load(DataConfig(source="digits"))
     torch.manual_seed(0)

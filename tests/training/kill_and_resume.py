@@ -199,6 +199,19 @@ def kills(folder: Path, config: RunConfig) -> str:
     return f"not ended after {MAX_KILLS} kills"
 
 
+def two_classes() -> DataConfig:
+    """Return a table of two numbers and a label, in a file that is removed at the end of the process."""
+    import atexit
+    import tempfile
+
+    file = tempfile.NamedTemporaryFile("w", suffix=".csv", delete=False)  # noqa: SIM115
+    atexit.register(Path(file.name).unlink, missing_ok=True)
+    with file:
+        file.write("x,y,label\n")
+        file.writelines(f"{i % 7 + i / 400},{i % 5 - i % 2},{'ab'[i % 2]}\n" for i in range(200))
+    return DataConfig(source=file.name, label_column="label")
+
+
 def members(family: str) -> dict[str, RunConfig]:
     """Return a small run of each recipe of the family, on embedded data, and of its `FORMS`."""
     from catalogue import MEMBERS
@@ -211,7 +224,11 @@ def members(family: str) -> dict[str, RunConfig]:
         for name in FAMILIES[family]
         if name in names
     ]
-    chosen = [(member.recipe, member.options, DATA[member.spec.name]) for member in first]
+    labelled = family == "classifiers"
+    chosen = [
+        (m.recipe, m.options, two_classes() if labelled and m.spec.kind == "vector" else DATA[m.spec.name])
+        for m in first
+    ]
     chosen += [(name, options, DATA["scans"]) for name, options in FORMS.get(family, [])]
     results = {}
     for name, options, data in chosen:
