@@ -113,7 +113,7 @@ def double_descent(file: dict[str, Any]) -> list[str]:
     intro = [
         "## Double descent",
         "",
-        f"Random ReLU features of {n} images of MNIST, {features['seeds']} seeds, 5,000 other training images for testing:",
+        f"Random ReLU features of {n} images of MNIST, {features['seeds']} seeds, 5,000 others for testing:",
         "the median squared error and the mean share of wrong classes, by the weight λ of the ridge. The file is",
         "`double-descent`, the command `python benchmarks/quality/double_descent.py`.",
         "",
