@@ -285,6 +285,8 @@ def test_layers_of_a_model(tmp_path, capsys):
         assert image.width == 1000
     assert main(["models", "resnet", "--layers", "--shape", "3,224"]) == 2
     assert "--shape: got '3,224', wanted channels, height and width" in capsys.readouterr().err
+    assert main(["models", "vae", "--layers"]) == 2
+    assert "--layers: got vae, wanted a classifier: perceptron" in capsys.readouterr().err
 
 
 def test_data(capsys):

@@ -63,6 +63,7 @@ def layers(arguments: dict[str, Any]) -> dict[str, Any]:
 
     import torch
 
+    from thalweg.abilities import Classifies, has_ability
     from thalweg.cli.shared import out_file
     from thalweg.data import Spec, class_target
     from thalweg.nn.layer_table import layer_table
@@ -77,6 +78,8 @@ def layers(arguments: dict[str, Any]) -> dict[str, Any]:
     )
     own = [option.name for option in options_of_function(function)]
     model = function(spec, **{option: arguments[option] for option in own if option in arguments}).model
+    if not has_ability(model, Classifies):
+        raise ValueError(f"layers: got {name}, wanted a classifier: {', '.join(FAMILIES['classifiers'])}")
     x = torch.zeros(positive("batch", arguments.get("batch", 1)), *shape, dtype=torch.uint8)
     table = layer_table(model, x)
     if out:
