@@ -1,4 +1,4 @@
-"""Elementary functions of `Var`s, with their derivatives."""
+"""Elementary functions of `Var` objects, with their derivatives."""
 
 from __future__ import annotations
 

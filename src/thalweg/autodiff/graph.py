@@ -13,7 +13,7 @@ __all__ = ["Var", "as_var", "nodes"]
 class Var:
     """A number `value`, the operation `op` that gave it, its `inputs`, and the derivative by each of them.
 
-    Arithmetic with other `Var`s or numbers adds nodes to the graph; functions are in `thalweg.autodiff.functions`.
+    Arithmetic with other variables or numbers adds nodes to the graph; functions are in `thalweg.autodiff.functions`.
 
     >>> x = Var(3.0, name="x")
     >>> y = x * x + 1
