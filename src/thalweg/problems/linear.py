@@ -22,7 +22,7 @@ class LinearClassification(Problem):
 
     >>> import torch
     >>> from thalweg.objectives.classification import hinge
-    >>> model = LinearClassifier((2,), rows=1, mean=(0.0, 0.0), std=(1.0, 1.0))
+    >>> model = LinearClassifier((2,), classes=2, mean=(0.0, 0.0), std=(1.0, 1.0))
     >>> batch = Batch(torch.ones(2, 2), torch.tensor([0, 1]))
     >>> LinearClassification(model, hinge).loss("model", batch).values.tolist()
     [1.0, 1.0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from thalweg.models.classifiers.convnet import ConvNet, size_after
+from thalweg.models.classifiers.convnet import ConvNet, hidden_layers, size_after
 from thalweg.nn.dense import he_initialize
 
 __all__ = ["VARIANTS", "AlexNet"]
@@ -67,11 +67,5 @@ class AlexNet(ConvNet):
                 layers.append(nn.MaxPool2d(3, stride=2))
             c_in = c_out
         self.features = nn.Sequential(*layers)
-        depth, height, width = size_after(self.features, shape)
-        self.classifier = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(depth * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, classes),
-        )  # fmt: skip
+        self.classifier = hidden_layers(size_after(self.features, shape), hidden, classes)
         he_initialize(self)

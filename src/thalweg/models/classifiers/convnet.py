@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from thalweg.nn.definitions import output_size
 from thalweg.nn.preprocess import Standardize
 
-__all__ = ["ConvNet", "size_after"]
+__all__ = ["ConvNet", "hidden_layers", "size_after"]
 
 
 class ConvNet(nn.Module):
@@ -47,6 +47,23 @@ class ConvNet(nn.Module):
     def logits(self, x: Tensor) -> Float[Tensor, "B K"]:
         """Return the scores whose softmax gives the class probabilities."""
         return self(x)
+
+
+def hidden_layers(maps: Sequence[int], hidden: int, classes: int) -> nn.Sequential:
+    """Return the classifier of AlexNet and its successors: flatten maps (C, H, W), two hidden layers, and the logits.
+
+    Each hidden layer has `hidden` units, ReLU, and dropout of 1/2 after it.
+
+    >>> [type(layer).__name__ for layer in hidden_layers((2, 3, 3), 8, 10)][:4]
+    ['Flatten', 'Linear', 'ReLU', 'Dropout']
+    """
+    channels, height, width = maps
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(channels * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+        nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+        nn.Linear(hidden, classes),
+    )  # fmt: skip
 
 
 def _contexts(module: nn.Module) -> Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]:

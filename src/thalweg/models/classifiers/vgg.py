@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from thalweg.models.classifiers.convnet import ConvNet, size_after
+from thalweg.models.classifiers.convnet import ConvNet, hidden_layers, size_after
 from thalweg.nn.dense import he_initialize
 
 __all__ = ["CONVOLUTIONS", "VGG"]
@@ -66,13 +66,7 @@ class VGG(ConvNet):
                 layers.append(nn.ReLU(inplace=True))
                 c_in = c_out
             self.features.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-        channels, height, width = size_after(self.features, shape)
-        self.classifier = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, classes),
-        )  # fmt: skip
+        self.classifier = hidden_layers(size_after(self.features, shape), hidden, classes)
         he_initialize(self)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from thalweg.models.classifiers.convnet import ConvNet, size_after
+from thalweg.models.classifiers.convnet import ConvNet, hidden_layers, size_after
 from thalweg.nn.dense import he_initialize
 
 __all__ = ["ZFNet"]
@@ -50,11 +50,5 @@ class ZFNet(ConvNet):
             nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),
         )  # fmt: skip
-        channels, height, width = size_after(self.features, shape)
-        self.classifier = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels * height * width, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
-            nn.Linear(hidden, classes),
-        )  # fmt: skip
+        self.classifier = hidden_layers(size_after(self.features, shape), hidden, classes)
         he_initialize(self)

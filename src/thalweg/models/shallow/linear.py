@@ -17,21 +17,24 @@ __all__ = ["LinearClassifier"]
 class LinearClassifier(nn.Module):
     """A x + b of raw data: images flattened and scaled to [0, 1], vectors standardized. A and b begin with 0.
 
-    One row of A gives the score z = aᵀx + b of two classes, and the logits (−z/2, z/2): their difference is z, and
-    their softmax is (1/(1 + eᶻ), 1/(1 + e⁻ᶻ)). With K rows, one per class, A x + b are the logits.
+    Two classes have one score z = aᵀx + b and the logits (−z/2, z/2): their difference is z, and their softmax is (1/(1
+    + eᶻ), 1/(1 + e⁻ᶻ)). K > 2 classes have one score each, A x + b, which are the logits; with `one_score` False two
+    classes, too.
 
-    `shape` is that of one example. `levels` is the number of quantization levels of images; vectors (None) need `mean`
-    and `std`.
+    `shape` is that of one example, `classes` their number. `levels` is the number of quantization levels of images;
+    vectors (None) need `mean` and `std`.
 
-    >>> model = LinearClassifier((2,), rows=1, mean=(0.0, 0.0), std=(1.0, 1.0))
+    >>> model = LinearClassifier((2,), classes=2, mean=(0.0, 0.0), std=(1.0, 1.0))
     >>> model.logits(torch.ones(3, 2)).shape
     torch.Size([3, 2])
     """
 
+    one_score = True
+
     def __init__(
         self,
         shape: Sequence[int],
-        rows: int,
+        classes: int,
         *,
         levels: int | None = None,
         mean: Sequence[float] = (),
@@ -39,7 +42,7 @@ class LinearClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.preprocess: nn.Module = Standardize(mean, std, shape) if levels is None else ScaleImage(levels)
-        self.linear = nn.Linear(math.prod(shape), rows)
+        self.linear = nn.Linear(math.prod(shape), 1 if self.one_score and classes == 2 else classes)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 

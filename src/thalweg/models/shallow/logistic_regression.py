@@ -36,4 +36,4 @@ class LogisticRegression(LinearClassifier):
     ) -> None:
         if classes != 2:
             raise ValueError(f"logistic-regression: got {classes} classes, wanted 2 (softmax-regression takes more)")
-        super().__init__(shape, 1, levels=levels, mean=mean, std=std)
+        super().__init__(shape, classes, levels=levels, mean=mean, std=std)

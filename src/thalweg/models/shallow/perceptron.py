@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from thalweg.models.shallow.linear import LinearClassifier
 
 __all__ = ["Perceptron"]
@@ -22,14 +20,3 @@ class Perceptron(LinearClassifier):
     >>> Perceptron((2,), classes=2, mean=(0.0, 0.0), std=(1.0, 1.0)).linear.weight.shape
     torch.Size([1, 2])
     """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        classes: int,
-        *,
-        levels: int | None = None,
-        mean: Sequence[float] = (),
-        std: Sequence[float] = (),
-    ) -> None:
-        super().__init__(shape, 1 if classes == 2 else classes, levels=levels, mean=mean, std=std)

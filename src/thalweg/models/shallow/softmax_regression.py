@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from thalweg.models.shallow.linear import LinearClassifier
 
 __all__ = ["SoftmaxRegression"]
@@ -26,13 +24,4 @@ class SoftmaxRegression(LinearClassifier):
     torch.Size([2, 10])
     """
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        classes: int,
-        *,
-        levels: int | None = None,
-        mean: Sequence[float] = (),
-        std: Sequence[float] = (),
-    ) -> None:
-        super().__init__(shape, classes, levels=levels, mean=mean, std=std)
+    one_score = False

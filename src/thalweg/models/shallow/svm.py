@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from thalweg.models.shallow.linear import LinearClassifier
 
 __all__ = ["SVM"]
@@ -22,14 +20,3 @@ class SVM(LinearClassifier):
     >>> [SVM((1, 8, 8), classes=k, levels=17).linear.out_features for k in (2, 3)]
     [1, 3]
     """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        classes: int,
-        *,
-        levels: int | None = None,
-        mean: Sequence[float] = (),
-        std: Sequence[float] = (),
-    ) -> None:
-        super().__init__(shape, 1 if classes == 2 else classes, levels=levels, mean=mean, std=std)
