@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.linear_model import Ridge
 
 from thalweg.demos.double_descent import gaussian_risk, mlp_threshold, mlp_widths, random_features
 
@@ -32,9 +33,10 @@ def test_random_features_peak_where_they_are_as_many_as_the_examples(digits):
 
 
 @pytest.mark.system("S36")
-@pytest.mark.parametrize("p", [5, 20, 80, 200])
-def test_the_risk_of_gaussian_features_is_that_of_simulations(p):
+@pytest.mark.parametrize(("p", "risk"), [(5, 1.4051), (20, 2.3605), (80, 1.9218), (200, 1.1129)])
+def test_the_risk_of_gaussian_features_is_that_of_simulations(p, risk):
     n, d, sigma, runs = 40, 200, 0.5, 400
+    assert gaussian_risk(p, n=n, d=d, sigma=sigma) == pytest.approx(risk, abs=5e-5)
     random = np.random.default_rng(p)
     risks = []
     for _ in range(runs):
@@ -45,7 +47,28 @@ def test_the_risk_of_gaussian_features_is_that_of_simulations(p):
         risks.append(np.square(fitted - beta[:p]).sum() + np.square(beta[p:]).sum() + sigma**2)
     error = np.std(risks) / math.sqrt(runs)
     assert abs(np.mean(risks) - gaussian_risk(p, n=n, d=d, sigma=sigma)) < 4 * error
-    assert gaussian_risk(n, n=n, d=d, sigma=sigma) == math.inf
+    assert [math.isinf(gaussian_risk(n + i, n=n, d=d, sigma=sigma)) for i in range(-2, 3)] == [
+        False,
+        *[True] * 3,
+        False,
+    ]
+
+
+@pytest.mark.system("S36")
+@pytest.mark.parametrize(("width", "ridge"), [(20, 0.0), (20, 0.3), (200, 0.3), (200, 0.0)])
+def test_the_solution_is_that_of_scikit_learn_and_of_the_pseudoinverse(digits, width, ridge):
+    x, y, x_test, y_test = digits[0][:120], digits[1][:120], digits[0][120:400], digits[1][120:400]
+    curve = random_features(x, y, x_test, y_test, widths=[width], ridges=[ridge], seeds=1)
+    w = np.random.default_rng(0).normal(size=(64, width)) / 8
+    features, test = (np.maximum(a @ w, 0) / width**0.5 for a in (x, x_test))
+    if ridge:
+        a = Ridge(ridge, fit_intercept=False, solver="cholesky").fit(features, np.eye(10)[y]).coef_.T
+    else:
+        a = np.linalg.pinv(features) @ np.eye(10)[y]
+    predicted = test @ a
+    assert curve.mse.item() == pytest.approx(np.square(predicted - np.eye(10)[y_test]).sum(1).mean(), rel=1e-6)
+    assert curve.norm.item() == pytest.approx(np.linalg.norm(a), rel=1e-6)
+    assert curve.error.item() == pytest.approx((predicted.argmax(1) != y_test).mean())
 
 
 @pytest.mark.system("S36")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.batch import Batch
 from thalweg.models.classifiers.alexnet import AlexNet
 from thalweg.models.classifiers.convnet import size_after
 from thalweg.models.classifiers.densenet import DenseNet
@@ -17,6 +18,7 @@ from thalweg.models.classifiers.vgg import VGG
 from thalweg.models.classifiers.zfnet import ZFNet
 from thalweg.nn.preprocess import Standardize
 from thalweg.nn.residual import BasicBlock, Bottleneck, PaddingShortcut, SqueezeExcitation
+from thalweg.problems.supervised import WithAuxiliaryHeads
 
 SMALL = ((3, 32, 32), 10)
 
@@ -146,6 +148,18 @@ def test_auxiliary_classifiers_are_in_the_order_of_their_modules():
     assert (layers(first, nn.Conv2d)[0].in_channels, layers(second, nn.Conv2d)[0].in_channels) == (512, 528)
     with pytest.raises(ValueError, match="auxiliary: got images of 64×64, wanted sides of at least 80"):
         GoogLeNet((3, 64, 64), 7, auxiliary=True)
+
+
+@pytest.mark.system("S23")
+def test_auxiliary_losses_count_three_tenths_in_training_only():
+    network = GoogLeNet((3, 96, 96), 4, auxiliary=True)
+    for dropout in layers(network, nn.Dropout):
+        dropout.p = 0.0
+    problem, batch = WithAuxiliaryHeads(network), Batch(images(2, 96), torch.tensor([1, 3]))
+    first, second, third = (nn.functional.cross_entropy(h, batch.y, reduction="none") for h in network.heads(batch.x))
+    torch.testing.assert_close(problem.loss("model", batch).values, first + 0.3 * (second + third))
+    network.eval()
+    torch.testing.assert_close(problem.loss("model", batch).values, first)
 
 
 @pytest.mark.system("S26")
