@@ -73,8 +73,9 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
         )
     except (KeyboardInterrupt, Terminated) as stop:
         raise type(stop)("interrupted; the same command resumes") from None
-    failed = sum(seed["state"] == "failed" for model in report["models"] for seed in model["seeds"])
-    return report | {"folder": str(folder), "failed": failed}
+    failed = [seed["run"] for model in report["models"] for seed in model["seeds"] if seed["state"] == "failed"]
+    untrained = sum(not (Path(folder) / run / "model.safetensors").is_file() for run in failed)
+    return report | {"folder": str(folder), "failed": len(failed), "untrained": untrained}
 
 
 class Terminated(BaseException):
@@ -94,4 +95,6 @@ def show(document: dict[str, Any]) -> None:
     print_report(document)
     print(f"report: {document['folder']}/report.html")
     if document["failed"]:
-        print(f"trainings that failed: {document['failed']}; the same command trains them again")
+        print(f"trainings that failed: {document['failed']}; the report has the reasons")
+        if document["untrained"]:
+            print(f"{document['untrained']} of them wrote no model; the same command trains them again")

@@ -42,6 +42,8 @@ class Evaluator:
         part = self.dataset.split(measuring.split)
         if not len(part):
             raise ValueError(f"split: got {measuring.split}, which has no examples, wanted one that has some")
+        if measuring.views != "one" and spec.kind != "image":
+            raise ValueError(f"views: got {measuring.views} for data '{spec.name}' of kind {spec.kind}, wanted images")
         self.anomalies: dict[str, Any] = {}
         if spec.kind != "tokens":
             self.anomalies = dict(simple_anomalies(spec, part.x, fold(measuring.seed, "anomalies")))

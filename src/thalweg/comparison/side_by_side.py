@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
 from thalweg.comparison.measure import Evaluator
-from thalweg.comparison.plan import BUDGETS, Plan, folder_name
+from thalweg.comparison.plan import BUDGETS, Plan
 from thalweg.comparison.progress import progress_display
 from thalweg.comparison.store import finite, not_finite, written
 from thalweg.config import RunConfig, to_json
@@ -25,6 +25,8 @@ from thalweg.recipes.runs import build
 from thalweg.report.document import curves_of, document, family, train_command
 from thalweg.report.html import html
 from thalweg.report.rows import averaged
+from thalweg.training import RunFolder
+from thalweg.training.records import read_metrics
 
 __all__ = ["compare", "evaluate_run"]
 
@@ -80,11 +82,14 @@ def compare(
             findings_of=findings_of,
             warnings=[*evaluator.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
         )
-        seeds = {
-            m.name: [(i, folder / "runs" / f"{folder_name(m.name)}-{i}") for i in range(plan.seeds)]
-            for m in plan.models
+        curves = {
+            model.name: [
+                {"seed": job.config.train.seed, "records": _records(job.folder)}
+                for job in _jobs_of(plan, model.name, jobs)
+            ]
+            for model in plan.models
         }
-        return _write(report, findings_of, curves_of(seeds), evaluator, folder)
+        return _write(report, findings_of, curves, evaluator, folder)
 
 
 def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
@@ -166,8 +171,10 @@ def _measured(
             if job.state == "done":
                 log(f"evaluating {job.name}")
                 try:
+                    RunFolder.read(job.folder)
+                    read_metrics(job.folder)
                     seeds.append(evaluator.run(job.folder, folder / job.name))
-                except ValueError as error:  # a damaged model does not stop the others
+                except ValueError as error:  # a damaged file of a run does not stop the others
                     job.state, job.reason = "failed", str(error)
         if seeds:
             findings_of[model.name] = averaged(seeds)
@@ -182,11 +189,10 @@ def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
 def _describe(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     """Return the report's description of a model and its trainings."""
     from thalweg.recipes.runs import cost
-    from thalweg.training.records import read_metrics
 
     seeds = []
     for job in _jobs_of(plan, name, jobs):
-        spent = cost(read_metrics(job.folder))
+        spent = cost(_records(job.folder))
         run = job.folder.relative_to(folder)
         command = train_command(job.config, job.folder)
         seeds.append({"seed": job.config.train.seed, "run": str(run), "state": job.state, "reason": job.reason,
@@ -195,12 +201,18 @@ def _describe(plan: Plan, name: str, jobs: Sequence[Job], folder: Path) -> dict[
     return {"name": name, "family": family(model.recipe), "options": {**model.options, **model.train}, "seeds": seeds}
 
 
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """Return the training records of a run; none where they are damaged, which the run's reason says."""
+    with suppress(ValueError):
+        return read_metrics(folder)
+    return []
+
+
 def evaluate_run(
     folder: Path | str, evaluator: Evaluator, config: RunConfig, *, command: str = "", log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return the report of one trained run, beside the baselines; it is also written into the run's folder."""
     from thalweg.recipes.runs import cost
-    from thalweg.training.records import read_metrics
 
     folder = Path(folder)
     log(f"evaluating {config.recipe}")

@@ -127,8 +127,8 @@ def _survey(folder: Path, files: list[Path], config: DataConfig) -> tuple[int, i
         for other in headers:
             if other.size != size:
                 raise ValueError(
-                    f"{folder.name}: '{files[0].name}' is {_by(size)} and '{other.path.name}' is {_by(other.size)},"
-                    " wanted one size: give --resize crop|pad|stretch --image-size N"
+                    f"{folder.name}: '{_named(files[0])}' is {_by(size)} and '{_named(other.path)}' is"
+                    f" {_by(other.size)}, wanted one size: give --resize crop|pad|stretch --image-size N"
                 )
         if target not in (None, size):
             raise ValueError(
@@ -154,21 +154,26 @@ def _header(path: Path) -> Header:
             mode, turn = image.mode, image.getexif().get(0x0112)
             bits = _bits(path, image)
     except Image.DecompressionBombError:
-        raise ValueError(f"{path.name}: got more than {MAX_PIXELS} pixels, wanted a smaller image") from None
+        raise ValueError(f"{_named(path)}: got more than {MAX_PIXELS} pixels, wanted a smaller image") from None
     except Exception as error:  # decoders raise errors of any type on damaged files
         raise ValueError(
-            f"{path.name}: got no readable image ({_reason(error)}), wanted {', '.join(FORMATS)}"
+            f"{_named(path)}: got no readable image ({_reason(error)}), wanted {', '.join(FORMATS)}"
         ) from None
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{path.name}: got {width}×{height} pixels, wanted at most {MAX_PIXELS}")
+        raise ValueError(f"{_named(path)}: got {width}×{height} pixels, wanted at most {MAX_PIXELS}")
     if frames > 1:
-        raise ValueError(f"{path.name}: got an animation of {frames} frames, wanted a single image")
+        raise ValueError(f"{_named(path)}: got an animation of {frames} frames, wanted a single image")
     if bits > 8:
-        raise ValueError(f"{path.name}: got {bits} bits per channel, wanted 8")
+        raise ValueError(f"{_named(path)}: got {bits} bits per channel, wanted 8")
     if mode.startswith(("I", "F")):
-        raise ValueError(f"{path.name}: got pixels of type {mode}, wanted 8 bits per channel")
+        raise ValueError(f"{_named(path)}: got pixels of type {mode}, wanted 8 bits per channel")
     size = (height, width) if turn in ROTATED else (width, height)
     return Header(path, size, mode in GRAY)
+
+
+def _named(path: Path) -> str:
+    """Return the name of a file with that of its folder, since the folders of two classes may have equal names."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _bits(path: Path, image: Any) -> int:

@@ -52,6 +52,14 @@ def warnings_of(dataset: Dataset) -> list[str]:
                 f"{same} of {of} {which} are also training examples: measurements on them are too good;"
                 " --deduplicate removes duplicates, --split-by keeps groups in one split"
             )
+    for name in _measured(dataset):
+        keys = content_keys(dataset.split(name).x)
+        again = len(keys) - len(np.unique(keys))
+        if again > MAX_REPEATED * len(keys) and spec.kind != "tokens" and not _discrete(spec):
+            warnings.append(
+                f"{again} of {len(keys)} {'' if name == 'all' else name + ' '}examples are duplicates of others there:"
+                " intervals treat them as independent and are too narrow; --deduplicate removes duplicates"
+            )
     if n and count["repeated"] > MAX_REPEATED * n and spec.kind != "tokens" and not _discrete(spec):
         warnings.append(
             f"{count['repeated']} of {n} training examples are duplicates of others: densities of the data are"

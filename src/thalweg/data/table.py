@@ -28,6 +28,11 @@ def read_table(path: Path, config: DataConfig, like: Spec | None = None) -> Raw:
 
     Raises ValueError naming the column that is not numeric, missing, duplicated or, as a label, not a category.
     """
+    if config.split_by is not None and config.split_by == config.label_column:
+        raise ValueError(
+            f"split_by: got '{config.split_by}', the column of the labels, with which no split has all classes; wanted"
+            " another column"
+        )
     special = {"label_column": config.label_column, "split_by": config.split_by}
     table = _read(path, [name for name in special.values() if name is not None])
     try:

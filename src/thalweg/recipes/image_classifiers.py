@@ -69,6 +69,12 @@ def image_run(
     if spec.kind != "image" or spec.levels is None:
         raise ValueError(f"{name}: got data '{spec.name}' of kind {spec.kind}, wanted images")
     classes = labelled_classes(name, spec)
+    for option in ("shift", "cutout"):
+        if getattr(options, option) >= min(spec.shape[1:]):
+            raise ValueError(
+                f"{option}: got {getattr(options, option)} for images of {spec.shape[1]}×{spec.shape[2]}, wanted less"
+                " than their sides"
+            )
     model = build(spec.shape, classes, mean=spec.mean, std=spec.std)
     transforms: dict[str, Any] = {name: getattr(options, name) for name in TRANSFORMS}
     transforms |= {"crop": options.shift} | dict.fromkeys(("brightness", "contrast", "saturation"), options.color)

@@ -76,6 +76,7 @@ def train(
     config = replace(config, options=check_options(config.recipe, config.options), train=settings)
     dataset = load(config.data)
     run = build(config, dataset.spec)
+    _check_classes(run.model, dataset)
     header = {
         "thalweg": __version__,
         "python": platform.python_version(),
@@ -91,6 +92,20 @@ def train(
         if opened:
             opened.close()
     return folder
+
+
+def _check_classes(model: nn.Module, dataset: Dataset) -> None:
+    """Raise ValueError for a classifier whose training examples are all of one class."""
+    import numpy as np
+
+    from thalweg.abilities import Classifies, has_ability
+
+    y, names = dataset.train.y, dataset.spec.classes
+    if names and y is not None and has_ability(model, Classifies) and len(known := np.unique(y)) < 2:
+        raise ValueError(
+            f"data: got training examples of the class '{names[int(known[0])]}' only, all others are in the validation"
+            " or test split; wanted at least 2 classes: another --data-seed, or another --split-by"
+        )
 
 
 def resume(
@@ -182,7 +197,8 @@ def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
     if dataset.spec.fingerprint != spec.fingerprint:
         raise ValueError(
             f"data: got {data.source} with fingerprint {dataset.spec.fingerprint}, wanted {spec.fingerprint}, which the"
-            " run was trained on: the data have changed; `thalweg evaluate --data`, or INPUT, reads them as other data"
+            " run was trained on: the data have changed (to measure or score them as other data, name them: `thalweg"
+            " evaluate DIR --data D`, `thalweg score DIR INPUT`)"
         )
     return dataset
 

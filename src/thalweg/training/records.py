@@ -89,7 +89,8 @@ class RunFolder:
         if (path / "run.json").is_file():
             if not overwrite:
                 raise ValueError(
-                    f"run: got {path}, which holds a run; wanted a new folder, or --overwrite to start anew"
+                    f"run: got {path}, which holds a run; wanted a new folder, `thalweg resume"
+                    f" {shlex.quote(str(path))}`, or --overwrite to start anew"
                 )
             foreign = [inside.name for inside in sorted(path.iterdir()) if not _of_run(inside)]
             if foreign:

@@ -166,7 +166,10 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
     log_probs: list[Array] = []
     for rows, x in examples.batches():
         with examples.noise("logits", rows):
-            out = logits(x).double()
+            out = logits(x)
+            if not isinstance(out, Tensor):
+                raise ValueError(f"logits: got {type(out).__name__}, wanted a tensor (B, K)")
+            out = out.double()
         known = classes or out.shape[-1]
         if out.shape != (len(x), known):
             raise ValueError(f"logits: got shape {tuple(out.shape)}, wanted ({len(x)}, {known})")

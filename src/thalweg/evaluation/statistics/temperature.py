@@ -42,7 +42,8 @@ def fit_temperature(logits: Array, labels: Array) -> Temperature:
     root is found by halving an interval of log q, in float64. The most probable class does not depend on T. The
     standard error of log T is that of an M-estimator, √(mean g²/n) / |mean dg/d log T|, with the derivatives g.
 
-    Raises ValueError where the loss has no minimum: if each label has the largest logit, or each the smallest.
+    Raises ValueError where the loss has no minimum: if each label has the largest logit, or the labels' logits are not
+    above the others' on average; and for logits that are not finite.
 
     Reference: *On Calibration of Modern Neural Networks*, Chuan Guo, Geoff Pleiss, Yu Sun, Kilian Weinberger, 2017,
     arXiv:1706.04599.
@@ -54,11 +55,14 @@ def fit_temperature(logits: Array, labels: Array) -> Temperature:
     z = np.asarray(logits, dtype=np.float64)
     z = z - z.max(axis=1, keepdims=True)
     own = z[np.arange(len(z)), labels]
-    if not _slopes(z, own, math.exp(-RANGE)).mean() < 0 < _slopes(z, own, math.exp(RANGE)).mean():
-        raise ValueError(
-            f"temperature: got {len(z)} labels whose loss has no minimum, as if all predictions are right; wanted some"
-            " right and some wrong predictions"
-        )
+    if not np.isfinite(z).all():
+        raise ValueError("temperature: got a class with probability 0, wanted finite logits")
+    cold, warm = _slopes(z, own, math.exp(RANGE)).mean(), _slopes(z, own, math.exp(-RANGE)).mean()
+    if not warm < 0 < cold:
+        why = "every label has the largest logit, so the loss falls to 0 with the temperature"
+        if warm >= 0:
+            why = "the labels have logits that are no larger than others on average, so no temperature helps"
+        raise ValueError(f"temperature: got {len(z)} labels whose loss has no minimum: {why}")
     low, high = -RANGE, RANGE
     for _ in range(HALVINGS):
         middle = (low + high) / 2
