@@ -94,7 +94,8 @@ def test_the_table_on_the_terminal(compared, capsys):
     folder, arguments, _ = compared
     assert main(arguments) == 1
     out = capsys.readouterr().out
-    assert f"report: {folder}/report.html" in out.splitlines()[-2:]
+    assert f"report: {folder}/report.html" in out.splitlines()[-3:]
+    assert "1 of them wrote no model; the same command trains them again" in out
     for word in ("bits/dim", "★", "real-nvp", "gaussian-mixture", "precision", "failed"):
         assert word in out, word
 

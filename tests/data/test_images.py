@@ -169,7 +169,7 @@ FILES = {
     "16 bits": ("a.png", sixteen_bits, ["a.png", "got 16 bits per channel, wanted 8"]),
     "bomb": ("a.png", bomb, ["a.png", "20000×4000 pixels"]),
     "larger bomb": ("a.png", larger_bomb, ["a.png", "pixels"]),
-    "other size": ("a.png", lambda path: picture(5, 5).save(path), ["6×4", "'a.png' is 5×5", "--resize crop|pad|str"]),
+    "other size": ("a.png", lambda path: picture(5, 5).save(path), ["6×4", "a.png' is 5×5", "--resize crop|pad|str"]),
     "link": ("a.png", lambda path: path.symlink_to("00.png"), ["'a.png' is a link"]),
     "mixed": ("deep", lambda path: path.mkdir(), ["beside the folder 'deep'"]),
 }
