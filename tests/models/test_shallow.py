@@ -19,8 +19,11 @@ from thalweg.models.shallow.svm import SVM
 from thalweg.nn.initialize import INITIALIZATIONS, fans, initialize, layer_statistics
 from thalweg.objectives import classification
 from thalweg.objectives.classification import cross_entropy, hinge, logistic, margins, signs, zero_one
-from thalweg.objectives.discrete import discrete_cross_entropy, discrete_kl, entropy
+from thalweg.objectives.discrete import discrete_cross_entropy, entropy
+from thalweg.objectives.f_divergence import f_divergence
 from thalweg.problems.linear import LinearClassification
+
+discrete_kl = f_divergence("kl").discrete
 
 
 def two_digits():

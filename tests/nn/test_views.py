@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from thalweg.nn.views import VIEWS, TestTimeViews, ten_crop
+from thalweg.nn.views import VIEWS, AveragedViews, ten_crop
 from thalweg.randomness import generator
 
 pytestmark = pytest.mark.system("S32")
@@ -43,22 +43,22 @@ def test_ten_crops_have_the_stated_shape_and_order():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_one_view_changes_nothing(dtype):
     model, x = Linear(), images(dtype)
-    assert torch.equal(TestTimeViews(model, "one").logits(x), model.logits(x))
+    assert torch.equal(AveragedViews(model, "one").logits(x), model.logits(x))
 
 
 def test_mirror_images_change_nothing_for_a_symmetric_model():
     x = images()
     symmetric, other = Linear(symmetric=True), Linear()
     wanted = symmetric.logits(x).log_softmax(1)
-    torch.testing.assert_close(TestTimeViews(symmetric, "flip").logits(x), wanted, atol=1e-5, rtol=0)
-    difference = TestTimeViews(other, "flip").logits(x) - other.logits(x).log_softmax(1)
+    torch.testing.assert_close(AveragedViews(symmetric, "flip").logits(x), wanted, atol=1e-5, rtol=0)
+    difference = AveragedViews(other, "flip").logits(x) - other.logits(x).log_softmax(1)
     assert float(difference.abs().max()) > 0.05
 
 
 @pytest.mark.parametrize("views", VIEWS)
 def test_constant_images_have_equal_views(views):
     x = torch.full((2, 3, 8, 8), 77.0) * torch.tensor([1.0, 2.0]).view(2, 1, 1, 1)
-    got, wanted = TestTimeViews(Linear(), views).logits(x), Linear().logits(x)
+    got, wanted = AveragedViews(Linear(), views).logits(x), Linear().logits(x)
     torch.testing.assert_close(got.softmax(1), wanted.softmax(1), atol=1e-5, rtol=0)
 
 
@@ -78,13 +78,13 @@ def test_the_probabilities_are_those_of_the_weighted_mean_logits(views):
         weighted = [(w / 2, v) for w, view in weighted for v in (view, view.flip(-1))]
     assert sum(w for w, _ in weighted) == pytest.approx(1)
     mean = sum(w * model.logits(view) for w, view in weighted)
-    got = TestTimeViews(model, views).logits(images())
+    got = AveragedViews(model, views).logits(images())
     torch.testing.assert_close(got.softmax(1), mean.softmax(1), atol=1e-4, rtol=0)
     torch.testing.assert_close(got.exp().sum(1) <= 1 + 1e-5, torch.ones(5, dtype=torch.bool))
 
 
 def test_refusals():
     with pytest.raises(ValueError, match="views: got 'seven', wanted one of"):
-        TestTimeViews(Linear(), "seven")
+        AveragedViews(Linear(), "seven")
     with pytest.raises(ValueError, match=r"views: got examples of shape \(2,\), wanted images"):
-        TestTimeViews(Linear(), "flip").logits(torch.zeros(3, 2))
+        AveragedViews(Linear(), "flip").logits(torch.zeros(3, 2))

@@ -49,13 +49,14 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     settings = {name: arguments[name] for name in names if name in arguments}
 
     from thalweg.applications.files import check_fits
-    from thalweg.applications.sample import sample
+    from thalweg.applications.sample import BATCH, sample
     from thalweg.recipes.runs import open_run
     from thalweg.training.progress import progress
 
     opened = open_run(arguments["dir"])
     check_fits(path, opened.spec, settings.get("n", N))  # checked before samples are drawn
-    result = sample(opened, **settings, progress=progress())
+    shown = progress() if settings.get("n", N) > BATCH else None
+    result = sample(opened, **settings, progress=shown)
     result.save(path)
     n, *shape = result.x.shape
     return {"run": str(arguments["dir"]), "out": str(path), "n": n, "seed": result.seed, "shape": shape}

@@ -16,7 +16,7 @@ from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
 from thalweg.evaluation.measures.cost import known_value
-from thalweg.nn.views import TestTimeViews
+from thalweg.nn.views import AveragedViews
 from thalweg.randomness import fold
 from thalweg.recipes.runs import cost, open_run
 
@@ -77,7 +77,7 @@ class Evaluator:
         n = settings.samples or self._samples(held_out)
         several = settings.views != "one" and has_ability(model, Classifies)
         findings = evaluate(
-            TestTimeViews(model, settings.views) if several else model,
+            AveragedViews(model, settings.views) if several else model,
             dataset,
             split=settings.split,
             limit=settings.limit,

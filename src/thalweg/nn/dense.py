@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from thalweg.nn.initialize import fans
+
 __all__ = ["he_initialize", "mlp"]
 
 
@@ -26,13 +28,8 @@ def he_initialize(network: nn.Module, last_gain: float = 1.0) -> None:
     """
     layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]
     for layer in layers:
-        weight = layer.weight
-        if isinstance(layer, nn.ConvTranspose2d):  # each output sees about kernel/stride² taps of each input channel
-            inputs = weight[:, 0].numel() / math.prod(layer.stride)
-        else:
-            inputs = weight[0].numel()
         gain = last_gain if layer is layers[-1] else math.sqrt(2.0)
-        nn.init.normal_(weight, std=gain / math.sqrt(inputs))
+        nn.init.normal_(layer.weight, std=gain / math.sqrt(fans(layer)[0]))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from thalweg.abilities import Classifies
 from thalweg.checks import choice
 
-__all__ = ["VIEWS", "TestTimeViews", "Views", "ten_crop"]
+__all__ = ["VIEWS", "AveragedViews", "Views", "ten_crop"]
 
 Views = Literal["one", "flip", "six", "ten-crop"]
 VIEWS: tuple[Views, ...] = typing.get_args(Views)
@@ -36,7 +36,7 @@ def ten_crop(x: Tensor, height: int, width: int) -> Tensor:
     return torch.stack([image[:, :, i : i + height, j : j + width] for image in (x, x.flip(-1)) for i, j in corners], 1)
 
 
-class TestTimeViews(nn.Module):
+class AveragedViews(nn.Module):
     """A classifier of images whose `logits` are the weighted mean log-probabilities over several views.
 
     - one: the image alone; the logits are those of the model
@@ -51,8 +51,6 @@ class TestTimeViews(nn.Module):
     Geoffrey Hinton, 2012 (ten crops); *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, Keller Jordan, 2024,
     arXiv:2404.00498 (six views).
     """
-
-    __test__ = False  # not a class of tests
 
     def __init__(self, model: Classifies, views: str) -> None:
         super().__init__()

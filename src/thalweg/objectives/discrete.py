@@ -1,4 +1,4 @@
-"""Entropy, cross-entropy and KL divergence of discrete distributions, in nats."""
+"""Entropy and cross-entropy of discrete distributions, in nats; `f_divergence("kl").discrete` is their difference."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["discrete_cross_entropy", "discrete_kl", "entropy"]
-
-
-def discrete_kl(p: Float[Tensor, "*B K"], q: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:
-    """KL(p‖q) = Σ_k p_k log(p_k/q_k) = H(p, q) − H(p): 0 log(0/q) = 0 log(0/0) = 0, and p log(p/0) = ∞ for p > 0.
-
-    *Reference*: *On Information and Sufficiency*, Solomon Kullback, Richard Leibler, 1951.
-
-    >>> round(float(discrete_kl(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6]))), 6)
-    0.360062
-    """
-    return (torch.xlogy(p, p) - _p_log_q(p, q)).sum(-1)
+__all__ = ["discrete_cross_entropy", "entropy"]
 
 
 def discrete_cross_entropy(p: Float[Tensor, "*B K"], q: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:

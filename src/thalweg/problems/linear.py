@@ -45,6 +45,5 @@ class LinearClassification(Problem):
         else:
             values = self.of_margins(margins(logits, batch.y))
         if self.model.training:
-            penalty = self.l2 / 2 * self.model.linear.weight.float().square().sum()
-            return Loss(values + penalty if self.l2 else values)
+            return Loss(values + self.l2 / 2 * self.model.linear.weight.float().square().sum() if self.l2 else values)
         return Loss(values, {"accuracy": (logits.argmax(1) == batch.y).float()})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["alexnet", "convnetjs", "densenet", "googlenet", "nin", "resnet", "resnet_v2", "resnext", "senet", "vgg",
            "zfnet"]  # fmt: skip
 
-LARGE = 64  # smallest side for the networks of ImageNet
+IMAGENET_MIN_SIDE = 64  # smallest side for the networks of ImageNet
 PLAIN = OptimizerConfig(name="momentum", lr=0.01, weight_decay=5e-4, no_decay=True)  # without batch normalization
 
 
@@ -268,4 +268,4 @@ def _residual(
 
 
 def _small(spec: Spec) -> bool:
-    return spec.kind == "image" and min(spec.shape[1:]) < LARGE
+    return spec.kind == "image" and min(spec.shape[1:]) < IMAGENET_MIN_SIDE

@@ -12,7 +12,7 @@ from thalweg.nn.whitening import Whitening
 
 __all__ = ["Airbench", "normalize_filters"]
 
-LEAST = 9  # smallest side: 8 after the whitening, then 4, 2, 1
+MIN_SIDE = 9  # smallest side: 8 after the whitening, then 4, 2, 1
 
 
 class _Scaled(nn.Module):
@@ -84,8 +84,8 @@ class Airbench(ConvNet):
         std: Sequence[float] = (),
     ) -> None:
         super().__init__(shape, mean, std)
-        if min(shape[1:]) < LEAST:
-            raise ValueError(f"airbench: got images of {shape[1]}×{shape[2]}, wanted sides of at least {LEAST}")
+        if min(shape[1:]) < MIN_SIDE:
+            raise ValueError(f"airbench: got images of {shape[1]}×{shape[2]}, wanted sides of at least {MIN_SIDE}")
         whitening = Whitening(shape[0])
         layers: list[nn.Module] = [whitening, nn.GELU()]
         channels = whitening.width

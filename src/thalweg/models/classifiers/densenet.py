@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.models.classifiers.convnet import ConvNet
-from thalweg.models.classifiers.resnet import SMALL, initialize_residual
+from thalweg.models.classifiers.resnet import IMAGENET_MIN_SIDE, initialize_residual
 
 __all__ = ["BLOCKS", "DenseNet"]
 
 BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
-LEAST = 4  # smallest side
+MIN_SIDE = 4  # smallest side
 
 
 class _Layer(nn.Module):
@@ -59,13 +59,13 @@ class DenseNet(ConvNet):
         std: Sequence[float] = (),
     ) -> None:
         super().__init__(shape, mean, std)
-        if min(shape[1:]) < LEAST:
-            raise ValueError(f"densenet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {LEAST}")
+        if min(shape[1:]) < MIN_SIDE:
+            raise ValueError(f"densenet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {MIN_SIDE}")
         if depth not in BLOCKS and (depth < 10 or (depth - 4) % 6):
             raise ValueError(f"depth: got {depth}, wanted 121, 169, 201, or 6n + 4 for small images (100)")
         repeats = BLOCKS.get(depth, ((depth - 4) // 6,) * 3)
         channels = 2 * growth
-        if depth in BLOCKS and min(shape[1:]) >= SMALL:
+        if depth in BLOCKS and min(shape[1:]) >= IMAGENET_MIN_SIDE:
             stem: list[nn.Module] = [
                 nn.Conv2d(shape[0], channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
                 nn.MaxPool2d(3, 2, padding=1),

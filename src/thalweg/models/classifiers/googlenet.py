@@ -10,7 +10,7 @@ from thalweg.models.classifiers.convnet import ConvNet
 from thalweg.nn.dense import he_initialize
 from thalweg.nn.inception import InceptionModule, conv
 
-__all__ = ["MODULES", "SMALL", "GoogLeNet"]
+__all__ = ["IMAGENET_MIN_SIDE", "MODULES", "GoogLeNet"]
 
 # Rows of Table 1: channels of 1×1; reduction for 3×3, 3×3; reduction for 5×5, 5×5; 1×1 after pooling
 MODULES = {
@@ -24,8 +24,8 @@ MODULES = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-SMALL = 64  # smallest side for the stem of the paper
-LEAST = 4  # smallest side at all: three poolings of stride 2
+IMAGENET_MIN_SIDE = 64  # smallest side for the stem of the paper
+MIN_SIDE = 4  # smallest side at all: three poolings of stride 2
 
 
 class _Auxiliary(nn.Sequential):
@@ -70,8 +70,8 @@ class GoogLeNet(ConvNet):
         std: Sequence[float] = (),
     ) -> None:
         super().__init__(shape, mean, std)
-        if min(shape[1:]) < LEAST:
-            raise ValueError(f"googlenet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {LEAST}")
+        if min(shape[1:]) < MIN_SIDE:
+            raise ValueError(f"googlenet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {MIN_SIDE}")
         layers, c_in, side = _stem(shape, batch_norm)
         heads: dict[str, nn.Module] = {}
         for name, row in MODULES.items():
@@ -112,7 +112,7 @@ class GoogLeNet(ConvNet):
 def _stem(shape: Sequence[int], batch_norm: bool) -> tuple[dict[str, nn.Module], int, list[int]]:
     """Return the layers before the first module, their number of channels, and the height and width of their maps."""
     sides = list(shape[1:])
-    if min(sides) < SMALL:
+    if min(sides) < IMAGENET_MIN_SIDE:
         return {"conv": conv(shape[0], 192, 3, batch_norm=batch_norm)}, 192, sides
     normalize = nn.Identity if batch_norm else (lambda: nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0))
     layers: dict[str, nn.Module] = {

@@ -22,8 +22,8 @@ DEPTHS = {
     101: ((3, 4, 23, 3), True),
     152: ((3, 8, 36, 3), True),
 }
-SMALL = 64  # smallest side for the stem of ImageNet networks
-LEAST = 4  # smallest side at all
+IMAGENET_MIN_SIDE = 64  # smallest side for the stem of ImageNet networks
+MIN_SIDE = 4  # smallest side at all
 
 
 Block = Callable[..., Any]  # block(c_in, width, stride=...), with `channels`, the number of its output
@@ -110,7 +110,7 @@ class ResNet(ConvNet):
         self, shape: Sequence[int], classes: int, block: Block, widths: Sequence[int], repeats: Sequence[int]
     ) -> None:
         stem: list[nn.Module] = [conv_norm(shape[0], widths[0], 3), nn.ReLU(inplace=True)]
-        if len(widths) == 4 and min(shape[1:]) >= SMALL:
+        if len(widths) == 4 and min(shape[1:]) >= IMAGENET_MIN_SIDE:
             stem = [conv_norm(shape[0], 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)]
         blocks, channels = stages(block, widths[0], widths, repeats)
         self.features = nn.Sequential(nn.Sequential(*stem), *blocks)
@@ -144,8 +144,8 @@ def plan(depth: int, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, 
     >>> plan(20, (3, 32, 32))
     ((3, 3, 3), (16, 32, 64), False)
     """
-    if min(shape[1:]) < LEAST:
-        raise ValueError(f"resnet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {LEAST}")
+    if min(shape[1:]) < MIN_SIDE:
+        raise ValueError(f"resnet: got images of {shape[1]}×{shape[2]}, wanted sides of at least {MIN_SIDE}")
     if depth in DEPTHS:
         repeats, bottleneck = DEPTHS[depth]
         return repeats, (64, 128, 256, 512), bottleneck

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thalweg.models.classifiers.convnet import ConvNet
-from thalweg.models.classifiers.resnet import SMALL, Block, initialize_residual, plan, stages
+from thalweg.models.classifiers.resnet import IMAGENET_MIN_SIDE, Block, initialize_residual, plan, stages
 
 __all__ = ["PreActivationBlock", "ResNetV2"]
 
@@ -77,7 +77,7 @@ class ResNetV2(ConvNet):
         super().__init__(shape, mean, std)
         repeats, widths, bottleneck = plan(depth, shape)
         stem: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1, bias=False)]
-        if len(widths) == 4 and min(shape[1:]) >= SMALL:
+        if len(widths) == 4 and min(shape[1:]) >= IMAGENET_MIN_SIDE:
             stem = [nn.Conv2d(shape[0], 64, 7, 2, 3, bias=False), nn.MaxPool2d(3, 2, padding=1)]
         block: Block = partial(PreActivationBlock, bottleneck=bottleneck)
         blocks, channels = stages(block, widths[0], widths, repeats)

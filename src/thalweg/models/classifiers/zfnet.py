@@ -11,7 +11,7 @@ from thalweg.nn.dense import he_initialize
 
 __all__ = ["ZFNet"]
 
-SMALL = 64  # smallest side for the strides of the paper
+IMAGENET_MIN_SIDE = 64  # smallest side for the strides of the paper
 
 
 class ZFNet(ConvNet):
@@ -38,7 +38,7 @@ class ZFNet(ConvNet):
         std: Sequence[float] = (),
     ) -> None:
         super().__init__(shape, mean, std)
-        small = min(shape[1:]) < SMALL
+        small = min(shape[1:]) < IMAGENET_MIN_SIDE
         stride, first, second = (1, 3, 2) if small else (2, 1, 0)
         self.features = nn.Sequential(
             nn.Conv2d(shape[0], 96, 7, stride, first), nn.ReLU(inplace=True),
