@@ -128,7 +128,8 @@ def draw(table: LayerTable, name: str, path: Path) -> None:
     for axes, (title, values) in zip(panels, columns.items(), strict=True):
         axes.barh(range(len(rows)), values, color="#4a7ba6")
         axes.set_xlabel(title)
-        axes.xaxis.set_major_formatter(EngFormatter())
+        if title != "latency, ms":
+            axes.xaxis.set_major_formatter(EngFormatter())  # 25 M
         axes.margins(y=0.01)
     labels = [f"{block}  {layers[0].kind}" if len(layers) == 1 else block for block, layers in rows.items()]
     panels[0].set_yticks(range(len(rows)), labels, fontsize=8)
