@@ -14,7 +14,7 @@ from thalweg.abilities import Classifies
 from thalweg.checks import positive
 from thalweg.evaluation.estimates.estimate import Estimate
 from thalweg.evaluation.estimates.figures import Axis, Curve, Matrix
-from thalweg.evaluation.estimates.findings import Findings
+from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
 from thalweg.evaluation.reference import Reference
@@ -54,30 +54,42 @@ def classification_measures(model: Classifies, reference: Reference) -> Findings
     findings = classification(model.logits, reference.test, reference.spec.classes)
     held_out = reference.validation
     if held_out is not None and held_out.y is not None:
-        test = reference.test
-        findings.attempt("temperature", lambda: scaled(model.logits, held_out, test, reference.spec.classes))
+        test, classes = reference.test, reference.spec.classes
+        findings.attempt("temperature", lambda: scaled(model.logits, held_out, test, classes))
     return findings
 
 
 def scaled(
     logits: Callable[[Tensor], Tensor], held_out: Examples, test: Examples, classes: tuple[str, ...] | None = None
-) -> list[Estimate]:
+) -> Findings:
     """Return the temperature that is fitted on `held_out` examples, and the measures of `test` examples after scaling.
 
-    These are the label loss, Brier score and calibration error of softmax(z/T). Raises ValueError where the loss has no
-    minimum on the held-out examples.
+    These are the label loss, Brier score and calibration error of softmax(z/T). Where the loss has no minimum on the
+    held-out examples, as without any error there, the temperature is missing with the reason and T is 1: a model is not
+    left out of the comparison because it is too good.
     """
     known = answers(logits, held_out, len(classes) if classes else None)
-    temperature = fit_temperature(known.log_prob, known.y)
-    got = answers(lambda x: logits(x).double() / temperature.value, test, known.classes)
-    shared: dict[str, Any] = {"varies": test.varies, "protocol": test.protocol}
-    error = calibration_error(got.confidence, got.rank < 1, seed=test.seed, **shared)
-    return [
-        temperature.estimate(protocol=held_out.protocol),
-        mean_of("scaled label loss", got.loss, unit="nats", better="lower", **shared),
-        mean_of("scaled Brier score", got.brier, unit="", better="lower", **shared),
-        replace(error, name="scaled calibration error"),
-    ]
+    findings, value, method = Findings(), 1.0, {"T": "1, since none could be fitted"}
+    try:
+        temperature = fit_temperature(known.log_prob, known.y)
+    except ValueError as error:
+        findings.missing.append(Missing("temperature", str(error)))
+    else:
+        value, method = temperature.value, {}
+        findings.add(temperature.estimate(protocol=held_out.protocol))
+    got = answers(lambda x: logits(x).double() / value, test, known.classes)
+    shared: dict[str, Any] = {"varies": test.varies, "protocol": test.protocol, "method": method}
+    findings.add(mean_of("scaled label loss", got.loss, unit="nats", better="lower", **shared))
+    findings.add(mean_of("scaled Brier score", got.brier, unit="", better="lower", **shared))
+
+    def error_of() -> Estimate:
+        error = calibration_error(
+            got.confidence, got.rank < 1, seed=test.seed, varies=test.varies, protocol=test.protocol
+        )
+        return replace(error, name="scaled calibration error", method={**error.method, **method})
+
+    findings.attempt("scaled calibration error", error_of)
+    return findings
 
 
 def classification(
