@@ -20,14 +20,16 @@ def count(model: nn.Module) -> int:
 
 
 @pytest.mark.system("S30")
-@pytest.mark.parametrize("widths", [(64, 256, 256), (32, 128, 128), (128, 384, 384)])
+@pytest.mark.parametrize(
+    ("widths", "depth"), [((64, 256, 256), 2), ((32, 128, 128), 2), ((128, 384, 384), 2), ((128, 384, 512), 3)]
+)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_parameters_are_those_of_the_layers(widths, channels):
-    model = Airbench((channels, 32, 32), 10, widths=widths)
+def test_parameters_are_those_of_the_layers(widths, depth, channels):
+    model = Airbench((channels, 32, 32), 10, widths=widths, depth=depth)
     first = 8 * channels
     expected, c_in = first, first  # the bias of the whitening
     for width in widths:
-        expected += 9 * (c_in * width + width * width) + 2 * width  # two convolutions, two shifts
+        expected += 9 * (c_in * width + (depth - 1) * width * width) + depth * width  # convolutions and shifts
         c_in = width
     assert count(model) == expected + 10 * widths[-1]
     with pytest.raises(ValueError, match="airbench: got images of 8×8, wanted sides of at least 9"):
@@ -52,6 +54,15 @@ def test_convolutions_begin_as_the_identity_and_scales_stay_one():
     assert float(head.weight.detach().std()) == pytest.approx(1, abs=0.06)
     h = torch.randn(3, 256)
     torch.testing.assert_close(model.classifier(h), h @ head.weight.T / 256)
+
+
+def test_the_third_convolution_is_within_a_shortcut():
+    """With a residual branch of zeros a block is its first convolution, pooling, BN and GELU, and another GELU."""
+    model = Airbench(CIFAR, 10, widths=(8, 8, 8), depth=3).eval()
+    block, x = model.features[2], torch.randn(2, 24, 8, 8, generator=generator(0, "x"))
+    with torch.no_grad():
+        block[4].layers[-1].weight.zero_()
+        torch.testing.assert_close(block(x), nn.functional.gelu(block[:4](x)))
 
 
 @pytest.mark.system("S31")

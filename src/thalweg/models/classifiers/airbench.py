@@ -33,13 +33,29 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-def _block(c_in: int, c_out: int) -> nn.Sequential:
-    first, second = (nn.Conv2d(c, c_out, 3, padding=1, bias=False) for c in (c_in, c_out))
-    for conv in (first, second):
-        nn.init.dirac_(conv.weight[: conv.in_channels].data)
-    return nn.Sequential(
-        first, nn.MaxPool2d(2), _norm(c_out), nn.GELU(), second, _norm(c_out), nn.GELU()
-    )  # fmt: skip
+def _conv(c_in: int, c_out: int) -> nn.Conv2d:
+    conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
+    nn.init.dirac_(conv.weight[:c_in].data)
+    return conv
+
+
+class _Residual(nn.Module):
+    """x + f(x)."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def _block(c_in: int, c_out: int, depth: int) -> nn.Sequential:
+    first = [_conv(c_in, c_out), nn.MaxPool2d(2), _norm(c_out), nn.GELU()]
+    second: list[nn.Module] = [_conv(c_out, c_out), _norm(c_out)]
+    if depth == 3:
+        second = [_Residual(*second, nn.GELU(), _conv(c_out, c_out), _norm(c_out))]
+    return nn.Sequential(*first, *second, nn.GELU())
 
 
 @torch.no_grad()
@@ -59,6 +75,7 @@ def normalize_filters(module: nn.Module) -> None:
 class Airbench(ConvNet):
     """A whitening 2×2 convolution and three blocks: convolution, pooling, BN, GELU, convolution, BN, GELU.
 
+    With `depth` 3 a block has a third convolution with BN, and a shortcut around the last two convolutions.
     Convolutions are 3×3 without bias and begin as the identity on their first input channels (Dirac), the others at
     random. The scales of batch normalization stay 1; ε is 1e-12 and the momentum of its statistics .4. After the
     maximum over all pixels comes a linear layer without bias, whose outputs are divided by its inputs. The filters of
@@ -80,6 +97,7 @@ class Airbench(ConvNet):
         classes: int,
         *,
         widths: Sequence[int] = (64, 256, 256),
+        depth: int = 2,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
     ) -> None:
@@ -90,7 +108,7 @@ class Airbench(ConvNet):
         layers: list[nn.Module] = [whitening, nn.GELU()]
         channels = whitening.width
         for width in widths:
-            layers.append(_block(channels, width))
+            layers.append(_block(channels, width, depth))
             channels = width
         self.features = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten())
         self.classifier = _Scaled(channels, classes)
