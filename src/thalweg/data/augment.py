@@ -145,15 +145,14 @@ class Augment:
                 outside=outside,
                 nearest=nearest,
             )
-        if self.crop:
-            side = 2 * self.crop + 1
-            down, right = (draw[5] * side).long(), (draw[6] * side).long()
-            x = shifted(x, down, right, self.crop, outside=outside, padding=self.border)
-        if flip is not None:
-            x = torch.where(flip.view(-1, 1, 1, 1), x.flip(-1), x)
-        if self.vflip:
-            x = torch.where(draw[8].view(-1, 1, 1, 1) < 0.5, x.flip(-2), x)
-        return x
+        vflip = draw[8] < 0.5 if self.vflip else None
+        if not self.crop and flip is None and vflip is None:
+            return x
+        side = 2 * self.crop + 1
+        down, right = (draw[5] * side).long(), (draw[6] * side).long()
+        return shifted(
+            x, down, right, self.crop, hflip=flip, vflip=vflip, outside=outside, padding=self.border
+        )  # fmt: skip
 
     def _colored(self, x: Tensor, batch: Batch, draw: Tensor) -> Tensor:
         if not (self.brightness or self.contrast or self.saturation):
