@@ -1,4 +1,4 @@
-"""Draw the pictures of optimizers on a quadratic, and of batch normalization.
+"""Draw the pictures of optimizers, initialization, a spurious correlation and batch normalization.
 
 python docs/study_pictures.py
 """
@@ -14,9 +14,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 from thalweg.config import OptimizerConfig
 from thalweg.demos.batch_norm import only_normalization, perceptron, smoothness, train
+from thalweg.demos.spurious_correlation import crosses_and_rings, train_linear
+from thalweg.nn.initialize import initialize, layer_statistics
 from thalweg.training.optimizers import make_optimizer
 
 IMAGES = Path(__file__).parent / "images"
@@ -95,6 +98,55 @@ def batch_norm() -> None:
     figure.savefig(IMAGES / "batch-norm.png", dpi=100)
 
 
+def initialization() -> None:
+    """Draw the variance of the outputs and of the gradient by layer, in deep perceptrons with several initializers."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.1), layout="constrained")
+    x = torch.randn(512, 100, generator=torch.Generator().manual_seed(0))
+    for name, activation, factor in (
+        ("lecun", nn.Tanh, 1.0), ("lecun", nn.Tanh, 0.5), ("lecun", nn.Tanh, 3.0), ("he", nn.ReLU, 1.0),
+        ("lecun", nn.ReLU, 1.0), ("default", nn.ReLU, 1.0),
+    ):  # fmt: skip
+        torch.manual_seed(0)
+        layers = [layer for _ in range(20) for layer in (nn.Linear(100, 100), activation())]
+        network = nn.Sequential(*layers, nn.Linear(100, 10))
+        initialize(network, name)
+        with torch.no_grad():
+            for layer in network[:-1]:
+                if isinstance(layer, nn.Linear):
+                    layer.weight.mul_(factor)
+        found = layer_statistics(network, x, lambda z: (z * torch.arange(10.0)).sum(1).mean())[:-1]
+        scaled = f"{factor:g} × " if factor != 1 else ""
+        label = f"{scaled}{name}, {activation.__name__}"
+        axes[0].semilogy(range(1, 21), [layer.output_variance for layer in found], ".-", label=label)
+        axes[1].semilogy(range(1, 21), [layer.gradient_variance for layer in found], ".-")
+        print(
+            label, f"{found[-1].output_variance:.2g}", f"{found[0].gradient_variance / found[-1].gradient_variance:.2g}"
+        )
+    axes[0].set(title="variance of the outputs", xlabel="layer", xticks=range(2, 21, 3))
+    axes[1].set(title="variance of the gradient in the outputs", xlabel="layer", xticks=range(2, 21, 3))
+    axes[0].legend(fontsize=7)
+    figure.savefig(IMAGES / "initialization.png", dpi=100)
+
+
+def spurious_correlation() -> None:
+    """Draw crosses and rings with both correlations, and the accuracies with and without flips."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
+    for panel, opposite in zip(axes, (False, True), strict=False):
+        x, _ = crosses_and_rings(12, opposite=opposite, seed=1)
+        tiles = torch.nn.functional.pad(x[:, 0], (1, 1, 1, 1), value=70).reshape(3, 4, 6, 10)
+        panel.imshow(tiles.permute(0, 2, 1, 3).reshape(18, 40), cmap="gray", vmin=0, vmax=70)
+        panel.set(title="opposite correlation" if opposite else "training", xticks=[], yticks=[])
+    for i, flip in enumerate((False, True)):
+        found = train_linear(flip=flip)
+        print(found)
+        axes[2].bar([j + 0.35 * i for j in range(3)], found, 0.33, label="with flips" if flip else "without flips")
+    axes[2].set(title="accuracy", xticks=[0.17, 1.17, 2.17], xticklabels=["training", "same side", "opposite"])
+    axes[2].legend(fontsize=7, loc="lower left")
+    figure.savefig(IMAGES / "spurious-correlation.png", dpi=100)
+
+
 if __name__ == "__main__":
     optimizers()
+    initialization()
+    spurious_correlation()
     batch_norm()

@@ -61,6 +61,7 @@ def test_is_scikit_learns():
     json.dumps([to_json(figure) for figure in findings.figures], allow_nan=False)
 
 
+@pytest.mark.system("S33")
 def test_top_k_of_every_k():
     z, y = drawn()
     rank = answers(as_is, Examples(z, y)).rank
