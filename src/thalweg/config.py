@@ -58,6 +58,7 @@ class DataConfig:
     channels: Literal["gray", "rgb"] | None = setting(None, "convert images to gray or rgb")
     resize: Literal["crop", "pad", "stretch"] | None = setting(None, "how images of other sizes are resized")
     label_column: str | None = setting(None, "column of a table that holds the classes")
+    classes: str | None = setting(None, "names of the classes that are kept, separated by commas, as 3,8 or cat,dog")
     text_unit: Literal["bytes", "characters"] | None = setting(None, "unit of text that is one token")
     window: int | None = setting(None, "tokens per example of text")
     validation: float | None = setting(None, "share of the examples for validation, where the source has no such split")

@@ -15,7 +15,7 @@ from thalweg.data.dataset import Dataset, Spec, Split, Target, class_target, sam
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, content_keys, first_of_each, keys_of, stable_subset
 from thalweg.randomness import fold
 
-__all__ = ["Raw", "assemble", "classify", "shares"]
+__all__ = ["Raw", "assemble", "classify", "of_classes", "shares"]
 
 Array = np.ndarray[Any, Any]
 MIN_EXAMPLES = 10  # fewer examples cannot be divided into three splits
@@ -161,6 +161,39 @@ def matched(name: str, raw: Raw, like: Spec) -> Raw:
     if not (raw.classes and like.classes):
         same_kind(replace(got, target=raw.target), like, ("target",))
     return raw
+
+
+def of_classes(name: str, raw: Raw, wanted: str) -> Raw:
+    """Return the examples of some classes only; `wanted` are their names, separated by commas.
+
+    The classes keep their order, and examples their row numbers in the source. Raises ValueError for data without
+    classes, an unknown class, and fewer than two.
+    """
+    chosen = [text.strip() for text in wanted.split(",")]
+    if not raw.classes:
+        raise ValueError(f"classes: got '{wanted}', but '{name}' has no classes, wanted none")
+    for text in chosen:
+        if text not in raw.classes:
+            known = _listed(raw.classes)
+            raise ValueError(
+                f"classes: got '{text}', wanted names of classes of '{name}', separated by commas: {known}"
+            )
+    if len(set(chosen)) < 2 or len(set(chosen)) < len(chosen):
+        raise ValueError(f"classes: got '{wanted}', wanted two or more different classes")
+    kept = tuple(c for c in raw.classes if c in chosen)
+    numbers = np.array([kept.index(c) if c in chosen else -1 for c in raw.classes])
+    assert raw.train.y is not None
+    inside = numbers[raw.train.y] >= 0
+    groups = None if raw.groups is None else raw.groups[inside]
+    reserved = None if raw.reserved is None else int(inside[len(inside) - raw.reserved :].sum())
+
+    def only(split: Split) -> Split:
+        if split.y is None:
+            return split
+        part = _take(split, np.flatnonzero(numbers[split.y] >= 0))
+        return replace(part, y=numbers[part.y])
+
+    return replace(_each(_numbered(raw), only), groups=groups, reserved=reserved, target=class_target(kept))
 
 
 def _each(raw: Raw, change: Callable[[Split], Split]) -> Raw:

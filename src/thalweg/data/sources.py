@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from thalweg.checks import suggestion
 from thalweg.config import DataConfig
-from thalweg.data.assemble import Raw, assemble
+from thalweg.data.assemble import Raw, assemble, of_classes
 from thalweg.data.dataset import Dataset, Spec
 
 __all__ = ["SOURCES", "fetch", "info", "inherited", "load", "names"]
@@ -48,18 +48,19 @@ SOURCES: dict[str, Source] = {
 
 _SPLIT = ("validation", "test")
 INHERITED = (
-    "image_size", "channels", "resize", "label_column", "split_by", "deduplicate", "text_unit", "window", *_SPLIT,
+    "image_size", "channels", "resize", "label_column", "classes", "split_by", "deduplicate", "text_unit",
+    "window", *_SPLIT,
 )  # fmt: skip
 # the settings of DataConfig that concern each way of reading, beside `source` and `seed`
 _SETTINGS: dict[str, tuple[str, ...]] = {
-    "digits": ("examples", "deduplicate", *_SPLIT),
-    "glyphs": ("examples", "image_size", *_SPLIT),
+    "digits": ("examples", "classes", "deduplicate", *_SPLIT),
+    "glyphs": ("examples", "classes", "image_size", *_SPLIT),
     "toy density": ("examples", *_SPLIT),
-    "download": ("examples", "validation", "deduplicate"),
-    "folder of images": ("examples", "image_size", "channels", "resize", "split_by", "deduplicate", *_SPLIT),
-    ".npz file": ("examples", "deduplicate", *_SPLIT),
-    "IDX data": ("examples", "deduplicate", *_SPLIT),
-    "table": ("examples", "label_column", "split_by", "deduplicate", *_SPLIT),
+    "download": ("examples", "classes", "validation", "deduplicate"),
+    "folder of images": ("examples", "classes", "image_size", "channels", "resize", "split_by", "deduplicate", *_SPLIT),
+    ".npz file": ("examples", "classes", "deduplicate", *_SPLIT),
+    "IDX data": ("examples", "classes", "deduplicate", *_SPLIT),
+    "table": ("examples", "classes", "label_column", "split_by", "deduplicate", *_SPLIT),
     "text": ("examples", "text_unit", "window", *_SPLIT),
 }
 
@@ -82,6 +83,8 @@ def load(config: DataConfig, like: Spec | None = None) -> Dataset:
     way, name, read = _reader(config, like)
     _refuse_others(config, way, name)
     raw = read()
+    if config.classes is not None:
+        raw = of_classes(name, raw, config.classes)
     for part in _SPLIT:
         if like is None and not raw.divided and getattr(raw, part) is not None and getattr(config, part) is not None:
             raise ValueError(f"{part}: got {getattr(config, part)}, but '{name}' has a {part} set of its own")

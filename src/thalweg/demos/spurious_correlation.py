@@ -58,6 +58,7 @@ def train_linear(*, flip: bool, n: int = 400, steps: int = 300) -> Accuracies:
     with Batches((x, y), 50, seed=0) as batches:
         for step in range(steps):
             images, labels = batches.get(step)
+            assert labels is not None
             augmented = augment(Batch(images, labels, fold(0, step))).x
             loss = F.cross_entropy(linear(augmented.flatten(1) / 255), labels)
             optimizer.zero_grad()
