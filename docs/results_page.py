@@ -26,6 +26,8 @@ def results_page() -> str:
         *comparisons(files),
         *gaussian_fits(files["f-gan-mixture"]),
         *mixtures(files["mixtures"]),
+        *minutes_of_one_core(files["cifar10"]),
+        *optimizers(files["optimizers"]),
         *double_descent(files["double-descent"]),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -98,6 +100,61 @@ def codebooks(files: dict[str, Any]) -> list[str]:
         "",
     ]
     return intro + table((*header, "commands"), rows)
+
+
+def minutes_of_one_core(file: dict[str, Any]) -> list[str]:
+    """Return the section of the classifiers of CIFAR-10 that are trained for some minutes of one core."""
+    rows = []
+    for name, line in file.items():
+        source, reference = list(line.items())[-1]
+        one, six = (text(line["views"][views]) for views in ("one", "six"))
+        epochs, work = (max(line[key]) for key in ("epochs", "PFLOP"))
+        rows.append((name, one, six, f"{reference} ({source})", line["seeds"], f"{epochs:.1f}", f"{work:.3f}",
+                     f"`{line['command']}`"))  # fmt: skip
+    intro = [
+        "## CIFAR-10 in minutes of one core",
+        "",
+        "Accuracy on the 10,000 test images, with one view and with the mean of six views. Each training has one",
+        "thread of one core, so that 20 minutes are the work of two cores in 10 minutes. With several seeds the",
+        "interval is over them, else over test images. The test images were used once, after all settings were fixed.",
+        "PFLOP counts 6 × MACs of each training image. The file is `cifar10`, the script",
+        "`python benchmarks/quality/airbench.py`.",
+        "",
+    ]
+    header = (
+        "training",
+        "accuracy, one view",
+        "accuracy, six views",
+        "reference",
+        "seeds",
+        "epochs",
+        "PFLOP",
+        "command",
+    )
+    return intro + table(header, rows)
+
+
+def optimizers(file: dict[str, Any]) -> list[str]:
+    """Return the section of the optimizers that are tuned by the same random search."""
+    rows = []
+    for name, found in file["optimizers"].items():
+        best = found["trials"][found["best"]]
+        scores = sorted(trial["accuracy, %"] for trial in found["trials"])
+        half = scores[len(scores) // 2]
+        rows.append((name, text(found["estimate"]), best["lr"], best["weight_decay"], f"{best['accuracy, %']:.2f}",
+                     f"{half:.2f}", len(found["seeds"])))  # fmt: skip
+    intro = [
+        "## Optimizers",
+        "",
+        f"LeNet5 on Fashion-MNIST, {file['steps']} steps of 128 images with a cosine schedule. Every optimizer is",
+        f"tried with the same {file['trials']} random pairs of a learning rate (log-uniform in [1e-4, 1]) and a weight",
+        "decay (log-uniform in [1e-6, 1e-1]); the pair with the highest accuracy on the validation images is trained",
+        "with other seeds, over which the interval is. The median of the trials says how much the choice matters. The",
+        f"file is `optimizers`, the command `{file['command']}`.",
+        "",
+    ]
+    header = ("optimizer", "test accuracy", "rate", "decay", "best trial, %", "median trial, %", "seeds")
+    return intro + table(header, rows)
 
 
 def double_descent(file: dict[str, Any]) -> list[str]:
