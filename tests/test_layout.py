@@ -25,11 +25,11 @@ ARROWS = {
     "training": set(),
     "problems": {"nn", "objectives", "models", "training"},
     "evaluation": {"data", "objectives"},  # what is measured on; distances of samples are the objectives'
-    "interpretability": set(),
+    "interpretability": {"nn", "recipes"},  # receptive fields; a run as a network
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},
     "applications": {"recipes", "training", "evaluation", "data"},
-    "comparison": {"recipes", "training", "evaluation", "report", "data", "nn"},
+    "comparison": {"recipes", "training", "evaluation", "report", "data", "nn", "interpretability"},
     "demos": {"data", "nn", "models", "operators", "objectives", "inference", "training", "problems", "evaluation",
               "interpretability", "recipes", "applications", "comparison", "report"},
 }  # fmt: skip

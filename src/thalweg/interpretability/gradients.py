@@ -1,0 +1,104 @@
+"""Maps by one backward pass: saliency, the gradient, guided backpropagation and DeconvNet, of classes and channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from thalweg.interpretability.layers import activations_of
+from thalweg.interpretability.relu import ReluRule, Rule
+from thalweg.interpretability.state import frozen
+
+if TYPE_CHECKING:
+    from thalweg.interpretability.layers import Selector
+    from thalweg.interpretability.network import Network, Progress, Target
+    from thalweg.interpretability.result import Explanation
+
+__all__ = ["backpropagated", "saliency"]
+
+
+def saliency(probe: Network, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
+    """Return the saliency maps M = max over channels of |∂S_k/∂x|, (B, H, W), for the score S_k before the softmax.
+
+    Reference: *Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps*, Karen
+    Simonyan, Andrea Vedaldi, Andrew Zisserman, 2013, arXiv:1312.6034.
+    """
+    found = backpropagated(probe, x, "gradient", target, progress=progress)
+    values = found.values.abs().amax(1)
+    return probe.result(
+        "saliency", values, found.input, target=found.target, probability=found.probability, warnings=found.warnings
+    )
+
+
+def backpropagated(
+    probe: Network,
+    x: Tensor,
+    rule: Rule,
+    target: Target = None,
+    *,
+    layer: str | None = None,
+    other: str = "refuse",
+    progress: Progress | None = None,
+) -> Explanation:
+    """Return the signal that arrives at the images, (B, C, H, W), by a rule at the rectifiers; see `ReluRule`.
+
+    It begins with 1 at the score of the class, before the softmax. With `layer`, `LAYER:CHANNEL[@ROW,COLUMN]`, it
+    begins in that channel: with the rules gradient and guided, 1/n at each of its n positions, which gives the mean of
+    the gradients over the positions, or 1 at the selected position; with the rule deconv, the activation itself at
+    the selected position, or at that of the channel's largest activation.
+
+    Raises ValueError for a network without rectifiers, and for one with other nonlinearities unless `other` is
+    "gradient", with which their derivative is used; both only for the rules guided and deconv.
+    """
+    if other not in ("refuse", "gradient"):
+        raise ValueError(f"other: got '{other}', wanted refuse or gradient")
+    x = probe.images(x)
+    selector = probe.selector(layer) if layer else None
+    targets, probabilities = list[int](), list[float]()
+    with frozen(probe.model):
+        values = torch.empty_like(x)
+        for rows, part in probe.chunks(x, progress):
+            part = part.clone().requires_grad_()
+            with ReluRule(rule) as hits, activations_of(probe.model, [selector.layer] if selector else []) as kept:
+                scores = probe.scores(part)
+            if rule != "gradient":
+                _check(hits, other)
+            if selector:
+                start, weight = _start(selector, kept[selector.layer], rule)
+            else:
+                chosen = probe.targets(scores, target)
+                start, weight = scores.gather(1, chosen[:, None])[:, 0], torch.ones(len(part), device=part.device)
+                targets += chosen.tolist()
+                probabilities += scores.detach().softmax(1).gather(1, chosen[:, None])[:, 0].tolist()
+            (values[rows],) = torch.autograd.grad(start, part, weight.to(start))
+    warnings = () if values.any() else ("The signal is 0 everywhere: nothing that was selected is active.",)
+    settings: dict[str, Any] = {"rule": rule} | ({"layer": layer} if layer else {})
+    return probe.result(rule, values, x, target=tuple(targets) if not selector else None,
+                        probability=tuple(probabilities) if not selector else None, settings=settings,
+                        warnings=warnings)  # fmt: skip
+
+
+def _start(selector: Selector, activation: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return what the signal begins at, (B,) or (B, H, W), and its value there."""
+    if selector.channel is None:
+        raise ValueError(f"layer: got '{selector.layer}', wanted one of its channels, '{selector.layer}:CHANNEL'")
+    chosen = selector.of(activation)
+    if rule != "deconv":
+        return chosen, torch.full_like(chosen, 1 / chosen[0].numel())
+    flat = chosen.flatten(1) if chosen.ndim > 1 else chosen[:, None]
+    largest = flat.max(1)
+    return flat.gather(1, largest.indices[:, None])[:, 0], largest.values.detach()
+
+
+def _check(rule: ReluRule, other: str) -> None:
+    """Raise ValueError for a network to which the rule does not apply."""
+    if not rule.hits:
+        raise ValueError(f"model: got no rectifier in the forward pass, wanted one for the rule {rule.rule}")
+    if rule.others and other == "refuse":
+        names = ", ".join(sorted(rule.others))
+        raise ValueError(
+            f"model: got the nonlinearities {names}, for which the rule {rule.rule} is not defined; wanted rectifiers"
+            " only, or other='gradient' to use their derivative"
+        )

@@ -1,0 +1,142 @@
+"""A network of images as the methods see it: its layers by name, its scores, and its images in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.checks import suggestion
+from thalweg.devices import free_memory
+from thalweg.interpretability.layers import Selector, activations_of, parse
+from thalweg.interpretability.result import Explanation
+from thalweg.interpretability.state import check_normalization, frozen
+
+__all__ = ["Network", "Progress", "Target"]
+
+Target = int | str | Sequence[int | str] | None
+Progress = Callable[[int, int], None]  # called with the images that are done and their number
+Normalize = tuple[Sequence[float], Sequence[float]] | Callable[[Tensor], Tensor] | None
+MEMORY_SHARE, MAX_CHUNK = 0.25, 64  # of the free memory, for the activations of a chunk
+
+
+class Network:
+    """An `nn.Module` that maps images to scores, and what all methods need of it; see `Probe` for the arguments."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        normalize: Normalize = None,
+        classes: Sequence[str] | None = None,
+        layers: Literal["auto"] | Sequence[str] = "auto",
+        score: Callable[[Tensor], Tensor] | None = None,
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+        check_normalization(model)
+        self.model, self.classes, self.shape = model, tuple(classes) if classes else None, shape and tuple(shape)
+        self.score = score or model
+        self._normalize = normalize
+        modules = [name for name, module in model.named_modules() if name]
+        leaves = [name for name, module in model.named_modules() if name and not any(module.children())]
+        self._layers = leaves if layers == "auto" else list(layers)
+        for name in self._layers:
+            if name not in modules:
+                raise ValueError(f"layers: got '{name}', wanted modules of the model{suggestion(name, modules)}")
+        self._chunk: int | None = None
+
+    def layers(self) -> list[str]:
+        """Return the names of the layers that can be selected, in the order of the model's definition."""
+        return list(self._layers)
+
+    def selector(self, text: str) -> Selector:
+        """Return the layer, channel and position that a text selects; see `thalweg.interpretability.layers`."""
+        return parse(text, self._layers)
+
+    def images(self, x: Tensor) -> Tensor:
+        """Return images as (B, C, H, W), float32, on the model's device; raise ValueError for others."""
+        if not isinstance(x, Tensor) or x.ndim not in (3, 4) or not len(x):
+            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"x: got {got}, wanted images (B, C, H, W) or one image (C, H, W)")
+        x = x if x.ndim == 4 else x[None]
+        if self.shape and tuple(x.shape[1:]) != self.shape:
+            raise ValueError(f"x: got images of shape {tuple(x.shape[1:])}, wanted {self.shape}, those of the model")
+        if not x.is_floating_point() or not (x.isfinite().all() and x.min() >= 0 and x.max() <= 1):
+            got = "integers" if not x.is_floating_point() else f"values from {x.min():.3g} to {x.max():.3g}"
+            raise ValueError(f"x: got {got}, wanted floats in [0, 1]; the model's own scale belongs to normalize=")
+        first = next(self.model.parameters(), None)
+        with torch.inference_mode(False):
+            return x.detach().clone().to(x if first is None else first)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Return what the model gets for images in [0, 1]."""
+        if self._normalize is None:
+            return x
+        if callable(self._normalize):
+            return self._normalize(x)
+        mean, std = (torch.tensor(v, dtype=x.dtype, device=x.device).view(-1, 1, 1) for v in self._normalize)
+        return (x - mean) / std
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the scores (B, K) of images in [0, 1], differentiable in them.
+
+        Raises ValueError for a model that returns something else, and FloatingPointError for NaN.
+        """
+        scores = self.score(self.normalize(x))
+        if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(x):
+            got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(f"model: got {got} for {len(x)} images, wanted one tensor of scores (B, K)")
+        if scores.isnan().any():
+            raise FloatingPointError("model: got NaN among the scores, wanted numbers")
+        return scores
+
+    def targets(self, scores: Tensor, target: Target) -> Tensor:
+        """Return the class of each image, (B,): the given ones, by number or name, or the most probable ones.
+
+        Raises ValueError for unknown classes, and for another number of them than one or B.
+        """
+        if target is None:
+            return scores.argmax(1)
+        given = [target] if isinstance(target, int | str) else list(target)
+        if len(given) not in (1, len(scores)):
+            raise ValueError(f"target: got {len(given)} classes for {len(scores)} images, wanted one or as many")
+        numbers = [self._class(one, scores.shape[1]) for one in given]
+        return torch.tensor(numbers, device=scores.device).expand(len(scores))
+
+    def _class(self, name: int | str, number: int) -> int:
+        if isinstance(name, str) and self.classes and name in self.classes:
+            return self.classes.index(name)
+        if isinstance(name, str) and name.isdigit():
+            name = int(name)
+        if isinstance(name, int) and 0 <= name < number:
+            return name
+        names = f", or a name{suggestion(str(name), self.classes)}" if self.classes else ""
+        raise ValueError(f"target: got '{name}', wanted a class from 0 to {number - 1}{names}")
+
+    def chunks(self, x: Tensor, progress: Progress | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield parts of the images, as many at a time as fit into a quarter of the free memory, with their rows."""
+        size = self._chunk_size(x)
+        for start in range(0, len(x), size):
+            rows = slice(start, min(start + size, len(x)))
+            yield rows, x[rows]
+            if progress:
+                progress(rows.stop, len(x))
+
+    def _chunk_size(self, x: Tensor) -> int:
+        if self._chunk is None:
+            with frozen(self.model), torch.no_grad(), activations_of(self.model, self._leaves(x)) as kept:
+                self.scores(x[:1])
+            values = 4 * (x[0].numel() + sum(output.numel() for output in kept.values()))  # with their gradients
+            self._chunk = int(min(MAX_CHUNK, max(1, MEMORY_SHARE * free_memory() / (4 * values))))
+        return self._chunk
+
+    def _leaves(self, x: Tensor) -> list[str]:
+        return [name for name, module in self.model.named_modules() if name and not any(module.children())]
+
+    def result(self, method: str, values: Tensor, x: Tensor, **fields: Any) -> Explanation:
+        """Return the result of a method, with everything on the CPU."""
+        return Explanation(method, values.detach().cpu(), x.detach().cpu(), **fields)

@@ -1,0 +1,73 @@
+"""One object that looks inside a network of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from thalweg.interpretability.gradients import backpropagated, saliency
+from thalweg.interpretability.network import Network, Progress, Target
+from thalweg.interpretability.result import Explanation
+
+__all__ = ["Probe"]
+
+
+class Probe(Network):
+    """Looks inside any `nn.Module` that maps images to the scores (logits) of K classes.
+
+    Images are (B, C, H, W), or one image (C, H, W), with values in [0, 1]. `normalize` maps them to what the model
+    wants: a mean and a standard deviation per channel, or a function; it is part of what is differentiated. `score`
+    is the function that maps normalized images to scores, by default the model itself. `classes` are the names of the
+    classes. `layers` are the names of the modules that can be selected, by default those without submodules.
+
+    The model is never changed: within a method it is in evaluation mode, and afterwards its mode, hooks and gradients
+    are as before. Images are processed in chunks that fit into the memory.
+
+    Raises ValueError for batch normalization that would use the statistics of the batch.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 5))
+    >>> probe = Probe(network)
+    >>> probe.layers()
+    ['0', '1', '2', '3']
+    >>> probe.saliency(torch.rand(3, 1, 4, 4), target=2).values.shape
+    torch.Size([3, 4, 4])
+    """
+
+    @classmethod
+    def of(cls, folder: Path | str) -> Probe:
+        """Return a probe of a run's model; its raw units are those of the run's data, converted from [0, 1].
+
+        Raises ValueError for a run of other data than images, and for a model that does not classify.
+        """
+        from thalweg.abilities import Classifies, has_ability
+        from thalweg.recipes.runs import open_run
+
+        opened = open_run(folder, device="cpu")
+        spec, model = opened.spec, opened.model
+        if spec.kind != "image" or not has_ability(model, Classifies):
+            raise ValueError(f"run: got {opened.config.recipe} on {spec.name}, wanted a classifier of images")
+        assert spec.levels
+        top, logits = spec.levels - 1, model.logits
+        assert callable(logits)
+        model.eval()
+        return cls(model, normalize=lambda x: x * top, classes=spec.classes, score=logits, shape=spec.shape)
+
+    def saliency(self, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
+        """Return the maps max_c |∂S/∂x_c|, (B, H, W); see `thalweg.interpretability.gradients.saliency`."""
+        return saliency(self, x, target, progress=progress)
+
+    def gradient(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
+        """Return ∂S/∂x, (B, C, H, W); see `thalweg.interpretability.gradients.backpropagated`."""
+        return backpropagated(self, x, "gradient", target, **settings)
+
+    def guided(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
+        """Return guided backpropagation; see `thalweg.interpretability.gradients.backpropagated`."""
+        return backpropagated(self, x, "guided", target, **settings)
+
+    def deconv(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
+        """Return the DeconvNet's projection; see `thalweg.interpretability.gradients.backpropagated`."""
+        return backpropagated(self, x, "deconv", target, **settings)

@@ -1,0 +1,156 @@
+"""The model is unchanged afterwards, bad input is refused in one line, and selectors select."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from probed_networks import Net, images
+from thalweg.config import DataConfig, RunConfig, TrainConfig
+from thalweg.interpretability import Probe
+from thalweg.interpretability.layers import parse
+from thalweg.recipes.runs import open_run, train
+
+pytestmark = pytest.mark.system("S105")
+
+
+def state(model):
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules()]
+    return (
+        {name: t.clone() for name, t in model.state_dict().items()},
+        [m.training for m in model.modules()],
+        [(p.requires_grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()],
+        hooks,
+    )
+
+
+def same(a, b):
+    assert all(torch.equal(a[0][name], b[0][name]) for name in a[0])
+    assert a[1] == b[1]
+    for (needed, one), (wanted, other) in zip(a[2], b[2], strict=True):
+        assert needed == wanted
+        assert one is other is None or torch.equal(one, other)
+    assert a[3] == b[3]
+
+
+@pytest.mark.parametrize("method", ["saliency", "guided", "deconv"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_as_before(method, fails):
+    """State, modes, gradients and hooks, also after an exception within the forward pass."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(400, 3)
+    )
+    model(images()).sum().backward()
+    model.eval()
+    model[3].train()  # a mode of its own
+    model[0].weight.requires_grad_(False)
+    before = state(model)
+    if fails:
+        broken = copy.deepcopy(model)
+        broken[5] = nn.Linear(7, 3)
+        before = state(broken)
+        with pytest.raises(RuntimeError):
+            getattr(Probe(broken), method)(images())
+        same(before, state(broken))
+    else:
+        getattr(Probe(model), method)(images())
+        same(before, state(model))
+
+
+def test_gradients_are_computed_where_they_are_switched_off():
+    """Within no_grad and inference_mode."""
+    probe, x = Probe(Net(nn.ReLU()).eval()), images()
+    expected = probe.saliency(x).values
+    with torch.no_grad():
+        assert torch.equal(probe.saliency(x).values, expected)
+    with torch.inference_mode():
+        assert torch.equal(probe.saliency(images()).values, expected)
+
+
+BAD = {
+    "a size": (lambda p: p.saliency(torch.zeros(2, 12, 12, 3)[0, 0]), "x: got shape"),
+    "integers": (lambda p: p.saliency(torch.zeros(1, 1, 12, 12, dtype=torch.uint8)), "x: got integers, wanted floats"),
+    "raw values": (lambda p: p.saliency(200 * images()), r"x: got values from .* wanted floats in \[0, 1\]"),
+    "NaN": (lambda p: p.saliency(images() * torch.nan), "x: got values from nan"),
+    "no images": (lambda p: p.saliency(images()[:0]), "x: got shape"),
+    "a list": (lambda p: p.saliency([1.0]), "x: got list"),
+    "a class": (lambda p: p.saliency(images(), target=4), "target: got '4', wanted a class from 0 to 3"),
+    "a name": (lambda p: p.saliency(images(), target="cot"), "or a name .did you mean"),
+    "too many": (lambda p: p.saliency(images(), target=[1, 2]), "got 2 classes for 3 images"),
+    "a layer": (lambda p: p.gradient(images(), layer="conv3:1"), "layer: got 'conv3', wanted a layer of the network "),
+    "a channel": (lambda p: p.gradient(images(), layer="conv2:8"), "got channel 8 of 'conv2', wanted 0 to 7"),
+    "no channel": (lambda p: p.gradient(images(), layer="conv2"), "wanted one of its channels, 'conv2:CHANNEL'"),
+    "no number": (lambda p: p.gradient(images(), layer="conv2:x"), "wanted LAYER, LAYER:CHANNEL"),
+    "a position": (
+        lambda p: p.gradient(images(), layer="conv2:1@9,0"),
+        "position 9,0 in 'conv2', wanted one in 4×4",
+    ),
+    "no extent": (lambda p: p.gradient(images(), layer="fc1:1@0,0"), "has no height and width"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_in_one_line(case):
+    """It says what came and what was wanted."""
+    call, message = BAD[case]
+    with pytest.raises(ValueError, match=message) as error:
+        call(Probe(Net(nn.ReLU(), classes=4).eval(), classes=("cat", "dog", "cow", "hen")))
+    assert "\n" not in str(error.value)
+
+
+class Returns(nn.Module):
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x):
+        return self.output(x)
+
+
+def test_bad_models_are_refused():
+    """Tuples, other shapes, NaN, batch normalization with the batch's statistics."""
+    with pytest.raises(ValueError, match="model: got tuple for 1 images"):
+        Probe(Returns(lambda x: (x, x))).saliency(images())
+    with pytest.raises(ValueError, match="model: got shape"):
+        Probe(Returns(lambda x: x)).saliency(images())
+    with pytest.raises(FloatingPointError, match="NaN among the scores"):
+        Probe(Returns(lambda x: x.flatten(1) * torch.nan)).saliency(images())
+    with pytest.raises(ValueError, match="batch normalization '0' in training mode"):
+        Probe(nn.Sequential(nn.BatchNorm2d(1)))
+    with pytest.raises(ValueError, match="batch normalization '0' without running statistics"):
+        Probe(nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False)).eval())
+    with pytest.raises(ValueError, match="model: got function, wanted a torch"):
+        Probe(lambda x: x)
+    with pytest.raises(ValueError, match="layers: got 'cnv1', wanted modules of the model"):
+        Probe(Net(nn.ReLU()).eval(), layers=["cnv1"])
+
+
+def test_selectors():
+    """Names with dots and digits."""
+    assert parse("a.0.b", ["a.0.b"]) == ("a.0.b", None, None)
+    assert parse("a.0.b:3", ["a.0.b"]) == ("a.0.b", 3, None)
+    assert parse("1:0@2,3", ["1"]) == ("1", 0, (2, 3))
+
+
+def test_a_run_is_probed_in_its_own_units(tmp_path):
+    """Images in [0, 1] become the levels of the data; classes have their names."""
+    config = RunConfig(recipe="lenet5", data=DataConfig(source="digits"), train=TrainConfig(steps=2))
+    folder = train(config, tmp_path / "run")
+    probe, opened = Probe.of(folder), open_run(folder)
+    raw = torch.from_numpy(opened.data().test.x[:4])
+    x = (raw / 16).float()
+    torch.testing.assert_close(probe.scores(x), opened.model.eval().logits(raw), atol=1e-5, rtol=1e-5)
+    found = probe.saliency(x, target="3")
+    assert found.target == (3, 3, 3, 3)
+    assert found._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"x: got images of shape \(1, 9, 9\), wanted \(1, 8, 8\)"):
+        probe.saliency(torch.zeros(1, 1, 9, 9))
+
+
+def test_progress_counts_images():
+    """After each chunk."""
+    probe, seen = Probe(Net(nn.ReLU()).eval()), []
+    probe._chunk = 2
+    probe.saliency(images(5), progress=lambda done, n: seen.append((done, n)))
+    assert seen == [(2, 5), (4, 5), (5, 5)]
