@@ -119,14 +119,15 @@ class Network:
 
     def chunks(self, x: Tensor, progress: Progress | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Yield parts of the images, as many at a time as fit into a quarter of the free memory, with their rows."""
-        size = self._chunk_size(x)
+        size = self.chunk_size(x)
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
             yield rows, x[rows]
             if progress:
                 progress(rows.stop, len(x))
 
-    def _chunk_size(self, x: Tensor) -> int:
+    def chunk_size(self, x: Tensor) -> int:
+        """Return how many images are processed at once."""
         if self._chunk is None:
             with frozen(self.model), torch.no_grad(), activations_of(self.model, self._leaves(x)) as kept:
                 self.scores(x[:1])

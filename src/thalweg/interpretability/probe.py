@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.interpretability.gradients import backpropagated, saliency
 from thalweg.interpretability.network import Network, Progress, Target
+from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
 
 __all__ = ["Probe"]
@@ -59,6 +60,10 @@ class Probe(Network):
     def saliency(self, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
         """Return the maps max_c |∂S/∂x_c|, (B, H, W); see `thalweg.interpretability.gradients.saliency`."""
         return saliency(self, x, target, progress=progress)
+
+    def occlusion(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
+        """Return Zeiler's maps of a covered square; see `thalweg.interpretability.occlusion.occlusion`."""
+        return occlusion(self, x, target, **settings)
 
     def gradient(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return ∂S/∂x, (B, C, H, W); see `thalweg.interpretability.gradients.backpropagated`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,6 +40,7 @@ class Explanation:
     probability: tuple[float, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    extra: Mapping[str, Tensor] = field(default_factory=dict)  # further values of the method, by name
     tiles: Tensor | None = None  # (rows, columns, C, H, W) in [0, 1], where the picture is not images beside maps
 
     def image(self) -> Image:
@@ -47,7 +49,7 @@ class Explanation:
 
         if self.tiles is not None:
             return Image.fromarray(montage(self.tiles.numpy()))
-        maps = normalized(self.values.numpy())
+        maps = normalized(_enlarged(self.values, self.input).numpy())
         shown = np.broadcast_to(maps, (len(maps), self.input.shape[1], *maps.shape[2:]))
         pairs = np.stack([self.input.numpy(), shown], axis=0)  # a row of images above a row of maps
         return Image.fromarray(montage(pairs))
@@ -74,6 +76,14 @@ class Explanation:
         file = io.BytesIO()
         self.image().save(file, format="PNG", optimize=True)
         return file.getvalue()
+
+
+def _enlarged(values: Tensor, images: Tensor) -> Tensor:
+    """Return maps in the size of the images, each value as a rectangle."""
+    maps = values if values.ndim == 4 else values[:, None]
+    if maps.shape[2:] == images.shape[2:]:
+        return maps
+    return torch.nn.functional.interpolate(maps.float(), images.shape[2:], mode="nearest")
 
 
 def normalized(maps: NDArray[Any]) -> NDArray[np.float64]:
