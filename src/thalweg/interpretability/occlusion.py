@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thalweg.interpretability.network import Network, Progress, Target
     from thalweg.interpretability.result import Explanation
 
-__all__ = ["FILLS", "occlusion", "windows"]
+__all__ = ["FILLS", "blurred", "occlusion", "windows"]
 
 FILLS = ("gray", "zero", "blur")
 BLUR = 1 / 8  # standard deviation of the blur, in sides of the image
@@ -121,14 +121,14 @@ def _fill(image: Tensor, fill: str | float) -> Tensor:
     if isinstance(fill, str):
         choice("fill", fill, FILLS)
         if fill == "blur":
-            return _blurred(image, BLUR * min(image.shape[1:]))
+            return blurred(image, BLUR * min(image.shape[1:]))
         return torch.full_like(image, 0.5 if fill == "gray" else 0.0)
     if not 0 <= fill <= 1:
         raise ValueError(f"fill: got {fill}, wanted gray, zero, blur or a number in [0, 1]")
     return torch.full_like(image, float(fill))
 
 
-def _blurred(image: Tensor, sigma: float) -> Tensor:
+def blurred(image: Tensor, sigma: float) -> Tensor:
     """Return the image convolved with a Gaussian; at the border the kernel is normalized over the pixels inside."""
     reach = max(1, round(3 * sigma))
     places = torch.arange(-reach, reach + 1, device=image.device)

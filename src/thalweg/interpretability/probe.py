@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from thalweg.interpretability.adversary import adversary
+from thalweg.interpretability.ascent import ascend
 from thalweg.interpretability.gradients import backpropagated, saliency
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
@@ -64,6 +66,14 @@ class Probe(Network):
     def occlusion(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return Zeiler's maps of a covered square; see `thalweg.interpretability.occlusion.occlusion`."""
         return occlusion(self, x, target, **settings)
+
+    def ascend(self, target: int | str, shape: tuple[int, ...] | None = None, **settings: Any) -> Explanation:
+        """Return the image that a class or unit responds to most; see `thalweg.interpretability.ascent.ascend`."""
+        return ascend(self, target, shape, **settings)
+
+    def adversary(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
+        """Return images of another class near x; see `thalweg.interpretability.adversary.adversary`."""
+        return adversary(self, x, target, **settings)
 
     def gradient(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return ∂S/∂x, (B, C, H, W); see `thalweg.interpretability.gradients.backpropagated`."""
