@@ -9,7 +9,9 @@ from torch import Tensor
 
 from thalweg.interpretability.adversary import adversary
 from thalweg.interpretability.ascent import ascend
+from thalweg.interpretability.filters import activations, filters, top_patches
 from thalweg.interpretability.gradients import backpropagated, saliency
+from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
@@ -66,6 +68,22 @@ class Probe(Network):
     def occlusion(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return Zeiler's maps of a covered square; see `thalweg.interpretability.occlusion.occlusion`."""
         return occlusion(self, x, target, **settings)
+
+    def filters(self, layer: str) -> Explanation:
+        """Return the filters of a convolution, (K, C, h, w); see `thalweg.interpretability.filters.filters`."""
+        return filters(self, layer)
+
+    def activations(self, x: Tensor, layer: str, **settings: Any) -> Explanation:
+        """Return the activations of a layer; see `thalweg.interpretability.filters.activations`."""
+        return activations(self, x, layer, **settings)
+
+    def top_patches(self, images: Tensor, layer: str, **settings: Any) -> Explanation:
+        """Return the patches that activate a channel most; see `thalweg.interpretability.filters.top_patches`."""
+        return top_patches(self, images, layer, **settings)
+
+    def neighbors(self, x: Tensor, images: Tensor, layer: str, **settings: Any) -> Explanation:
+        """Return the nearest images in feature space; see `thalweg.interpretability.neighbors.neighbors`."""
+        return neighbors(self, x, images, layer, **settings)
 
     def ascend(self, target: int | str, shape: tuple[int, ...] | None = None, **settings: Any) -> Explanation:
         """Return the image that a class or unit responds to most; see `thalweg.interpretability.ascent.ascend`."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Layer", "LayerTable", "layer_table", "receptive_fields"]
+from thalweg.nn.receptive_field import receptive_fields
+
+__all__ = ["Layer", "LayerTable", "layer_table"]
 
 REPEATS = 5  # forward passes whose median is a layer's latency
-WHOLE = ("mean", "sum", "mm", "addmm", "matmul", "view", "_unsafe_view", "_adaptive_avg_pool2d", "adaptive_max_pool2d")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def layer_table(network: nn.Module, x: Tensor) -> LayerTable:
                 network(x)
     counts: dict[str, Any] = counter.get_flop_counts()
     prefix = f"{type(network).__name__}."
-    fields = receptive_fields(network, x[:1])
+    fields = {name: field and field.side for name, field in receptive_fields(network, x[:1]).items()}
     layers = tuple(
         Layer(
             name=name or "(all)",
@@ -139,71 +138,3 @@ def _timed(
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def receptive_fields(network: nn.Module, x: Tensor) -> dict[str, int | None]:
-    """Return the receptive field of each layer's output by name, in pixels of the images `x` (B, C, H, W).
-
-    r ← r + (k − 1)·d·j and j ← j·s, with a layer's kernel size k, dilation d and stride s, and the product j of the
-    strides before it; of several inputs the largest field counts. It is None after operations that read the whole
-    image, as linear layers and global pooling do. The field is the geometric one; borders of the image may cut it.
-
-    >>> layers = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2), nn.AdaptiveAvgPool2d(1))
-    >>> receptive_fields(layers, torch.zeros(1, 1, 9, 9))
-    {'0': 3, '1': 5, '2': None}
-    """
-    mode, result = _Fields(x), dict[str, int | None]()
-
-    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def after(module: nn.Module, arguments: Any, output: Tensor) -> None:
-            field = mode.of(output)
-            result[name] = field[0] if field else None
-
-        return after
-
-    hooks = [m.register_forward_hook(note(name)) for name, m in network.named_modules() if not any(m.children())]
-    try:
-        with _evaluated(network), torch.no_grad(), mode:
-            network(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return result
-
-
-class _Fields(TorchDispatchMode):
-    """Follows the receptive field and the stride of every tensor through the operations; None is the whole image."""
-
-    def __init__(self, x: Tensor) -> None:
-        super().__init__()
-        self.known: dict[int, tuple[Tensor, tuple[int, int] | None]] = {id(x): (x, (1, 1))}  # tensors are kept alive
-
-    def of(self, x: Tensor) -> tuple[int, int] | None:
-        """Return the field and the stride of a tensor."""
-        return self.known[id(x)][1] if id(x) in self.known else None
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        inputs = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and id(leaf) in self.known]
-        if inputs:
-            field = self._after(str(func.overloadpacket.__name__), args, [self.of(x) for x in inputs])
-            for output in tree_leaves(result):
-                if isinstance(output, Tensor):
-                    self.known[id(output)] = (output, field)
-        return result
-
-    def _after(self, name: str, args: Any, inputs: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-        known = [value for value in inputs if value is not None]
-        if len(known) < len(inputs) or name in WHOLE:
-            return None
-        field, jump = max(r for r, _ in known), max(j for _, j in known)
-        if name in ("convolution", "conv2d"):
-            kernel, stride, dilation = args[1].shape[2], args[3][0], args[5][0]
-        elif "pool" in name:
-            kernel, dilation = args[1][0], 1
-            stride = args[2][0] if len(args) > 2 and args[2] else kernel
-        elif name == "slice" and len(args) > 4:  # every args[4]-th pixel
-            kernel, dilation, stride = 1, 1, args[4] if args[1] == 3 else 1
-        else:
-            return field, jump
-        return field + (kernel - 1) * dilation * jump, jump * stride
