@@ -28,7 +28,7 @@ ARROWS = {
     "interpretability": set(),
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},
-    "applications": {"recipes", "training", "evaluation", "data"},
+    "applications": {"recipes", "training", "evaluation", "data", "inference"},
     "comparison": {"recipes", "training", "evaluation", "report", "data", "nn"},
     "demos": {"data", "nn", "models", "operators", "objectives", "inference", "training", "problems", "evaluation",
               "interpretability", "recipes", "applications", "comparison", "report"},
