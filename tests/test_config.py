@@ -41,6 +41,8 @@ def test_round_trip(value):
         (lambda d: d["train"].update(compile="yes"), "train.compile: got 'yes', wanted bool"),
         (lambda d: d["train"].update(precision="fp16"), "train.precision: got 'fp16', wanted one of float32, bf16"),
         (lambda d: d["train"].update(ema=1.5), "ema: got 1.5, wanted a decay in [0, 1)"),
+        (lambda d: d["train"].update(swa=0.0), "swa: got 0.0, wanted a share in (0, 1]"),
+        (lambda d: d["train"].update(swa=0.5, ema=0.9), "swa: got 0.5 beside ema, wanted one of them"),
         (lambda d: d["data"].update(validation=2), "validation: got 2.0, wanted a number from 0.0 to 0.9"),
         (lambda d: d.update(data=[1]), "data.: got [1], wanted an object"),
         (lambda d: d.update(options=[1]), "options: got [1], wanted dict"),

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TypeVar
 
-__all__ = ["at_least", "choice", "decay", "in_range", "positive", "suggestion"]
+__all__ = ["at_least", "choice", "decay", "in_range", "positive", "share", "suggestion"]
 
 Number = TypeVar("Number", int, float)
 
@@ -79,4 +79,16 @@ def decay(name: str, value: float) -> float:
     """
     if not 0.0 <= value < 1.0:
         raise ValueError(f"{name}: got {value}, wanted a decay in [0, 1)")
+    return value
+
+
+def share(name: str, value: float) -> float:
+    """Return `value` if it is a share that is not empty, 0 < value ≤ 1; else raise ValueError.
+
+    >>> share("swa", 0.0)
+    Traceback (most recent call last):
+    ValueError: swa: got 0.0, wanted a share in (0, 1]
+    """
+    if not 0.0 < value <= 1.0:
+        raise ValueError(f"{name}: got {value}, wanted a share in (0, 1]")
     return value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from thalweg.checks import at_least, choice, decay, in_range, positive, suggestion
+from thalweg.checks import at_least, choice, decay, in_range, positive, share, suggestion
 
 __all__ = [
     "DataConfig",
@@ -163,8 +163,8 @@ class ScheduleConfig:
         at_least("warmup", self.warmup, 0)
         positive("gamma", self.gamma)
         positive("drop", self.drop)
-        for share in self.milestones:
-            in_range("milestones", share, 0.0, 1.0)
+        for milestone in self.milestones:
+            in_range("milestones", milestone, 0.0, 1.0)
         in_range("floor", self.floor, 0.0, 1.0)
         if self.period is not None:
             positive("period", self.period)
@@ -195,6 +195,9 @@ class TrainConfig:
     clip_norm: float | None = setting(None, "largest norm of the gradient of all parameters of a player")
     accumulate: int | None = setting(None, "micro-batches per batch")
     ema: float | None = setting(None, "decay of the averaged weights; 0: no averages")
+    swa: float | None = setting(
+        None, "share of the training, at its end, over which the weights are averaged equally (SWA)"
+    )
     update: UpdateName | None = setting(None, "order of the players' steps, in games")
     patience: int | None = setting(None, "validations without improvement until training stops; the best model is kept")
     validate_every: int | None = setting(None, "steps between validations; default: an epoch, with patience")
@@ -234,6 +237,10 @@ class TrainConfig:
             positive("checkpoint_every", self.checkpoint_every)
         if self.ema is not None:
             decay("ema", self.ema)
+        if self.swa is not None:
+            share("swa", self.swa)
+            if self.ema is not None:
+                raise ValueError(f"swa: got {self.swa} beside ema, wanted one of them")
         for name in ("weight_decay", "warmup"):
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), 0)

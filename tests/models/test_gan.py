@@ -122,6 +122,8 @@ def test_the_average_is_of_the_generator():
     run = recipe("gan")(SCANS, **SMALL)
     assert run.configured(TrainConfig(ema=0.9)).stages[0].ema == {"generator": 0.9}
     assert run.configured(TrainConfig(ema=0.0)).stages[0].ema == {}
+    averaged = run.configured(TrainConfig(swa=0.25)).stages[0]
+    assert (averaged.ema, averaged.swa) == ({}, {"generator": 0.25})
     assert recipe("wgan")(SCANS, **SMALL).stages[0].ema == {}  # as in its paper
 
 

@@ -202,4 +202,4 @@ def test_state_holds_tensors_and_plain_values_only(tmp_path):
     assert set(state) == {
         *("format", "stage", "step", "finished", "players", "others", "pending", "monitor", "bests", "seconds"),
     }
-    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "steps"}
+    assert set(state["players"]["model"]) == {"module", "optimizer", "average", "averaged", "steps"}

@@ -374,6 +374,8 @@ def test_an_augmentation_may_mix_labels_into_probabilities(accumulate):
             "steps", "batch_size", "accumulate", "clip_norm", "validate_every", "patience", "seconds")),
         ({"clip_norm": math.nan}, "clip_norm: got nan, wanted a number greater than 0"),
         *(({"ema": {"model": ema}}, rf"ema of model: got {ema}, wanted a decay in \[0, 1\)") for ema in (2, 1.0, -0.1)),
+        *(({"swa": {"model": x}}, rf"swa of model: got {x}, wanted a share in \(0, 1\]") for x in (0, 1.5, math.nan)),
+        ({"swa": {"model": 0.5}, "ema": {"model": 0.9}}, "swa of model: got 0.5 beside ema 0.9, wanted one of them"),
         ({"ema": {"critic": 0.5}}, "player: got 'critic', wanted one of model"),
     ],
 )  # fmt: skip

@@ -55,10 +55,17 @@ def expected(problem: Normalized, unbiased: bool) -> tuple[torch.Tensor, torch.T
     return means, torch.stack([a.var(0, correction=int(unbiased)) for a in activations]).mean(0)
 
 
-@pytest.mark.parametrize("norm", [nn.BatchNorm1d, FlowBatchNorm])
-def test_statistics_are_those_of_the_averaged_weights_on_the_first_batches(norm):
+@pytest.mark.parametrize(
+    ("norm", "average"),
+    [
+        (nn.BatchNorm1d, {"ema": {"model": 0.9}}),
+        (FlowBatchNorm, {"ema": {"model": 0.9}}),
+        pytest.param(nn.BatchNorm1d, {"swa": {"model": 0.5}}, marks=pytest.mark.system("S47")),
+    ],
+)
+def test_statistics_are_those_of_the_averaged_weights_on_the_first_batches(norm, average):
     problem = Normalized(norm)
-    train_run(run_of(problem))
+    train_run(run_of(problem, **{"ema": {}} | average))
     layer = problem.model["norm"]
     kept = (layer.running_mean, layer.running_var) if norm is nn.BatchNorm1d else (layer.mean, layer.variance)
     for value, wanted in zip(kept, expected(problem, norm is nn.BatchNorm1d), strict=True):
@@ -84,9 +91,10 @@ def test_without_averaged_weights_statistics_stay_as_training_left_them():
     assert torch.allclose(problem.model["norm"].running_mean, plain.model["norm"].running_mean, atol=1e-5)
 
 
-def test_a_validation_uses_them_and_restores_the_state_of_training():
+@pytest.mark.parametrize("average", [{"ema": {"model": 0.9}}, {"ema": {}, "swa": {"model": 0.5}}], ids=["EMA", "SWA"])
+def test_a_validation_uses_them_and_restores_the_state_of_training(average):
     problem = Normalized()
-    stage = run_of(problem).stages[0]
+    stage = run_of(problem, **average).stages[0]
     game = StageState(stage, Cyclic(16), TrainConfig(), CPU, World())
     for step in range(20):
         game.step(step)

@@ -170,8 +170,8 @@ def test_closed_forms_resume_exactly(tmp_path):
 def test_closed_forms_are_refused_where_they_make_no_sense(monkeypatch):
     with pytest.raises(ValueError, match="update: got closed forms for Regression, wanted gradients"):
         Stage(problem=Regression(), steps=1, batch_size=8, update=ClosedForm())
-    for settings in ({"accumulate": 2}, {"ema": {"model": 0.9}}):
-        with pytest.raises(ValueError, match="accumulate, ema: got some"):
+    for settings in ({"accumulate": 2}, {"ema": {"model": 0.9}}, {"swa": {"model": 0.5}}):
+        with pytest.raises(ValueError, match="accumulate, ema, swa: got some"):
             averages(**settings)
     monkeypatch.setattr("thalweg.training.loop.world", lambda device: nullcontext(World(0, 2)))
     with pytest.raises(ValueError, match="processes: got 2, wanted one"):

@@ -25,6 +25,7 @@ VERBS = {
     "compare": "train models of different families under one budget, and evaluate them alike",
     "train": "train a model, in a run folder",
     "resume": "resume a run exactly where it stopped",
+    "ensemble": "combine trained classifiers: a mixture with fitted weights, or the average of their weights",
     "sample": "draw samples from a trained model, into a picture, a table or text",
     "evaluate": "evaluate a trained model by all measures that its abilities allow",
     "score": "write the anomaly scores that a trained model gives examples",

@@ -218,16 +218,17 @@ def evaluate_run(
     log(f"evaluating {config.recipe}")
     findings_of = {config.recipe: evaluator.run(folder, folder / "measured" / "model")}
     findings_of |= evaluator.baselines(folder / "measured", findings_of, log)
-    spent = cost(read_metrics(folder))
+    spent, combined = cost(read_metrics(folder)), RunFolder.read(folder).get("combined", {})
     seed = {"seed": config.train.seed, "run": ".", "state": "done", "reason": None, "seconds": spent["seconds"],
-            "steps": spent["steps"], "command": train_command(config, folder)}  # fmt: skip
+            "steps": spent["steps"], "command": combined.get("command") or train_command(config, folder)}  # fmt: skip
+    options = combined.get("options", dict(config.options))
     name = config.recipe
     report = document(
         title=f"{name} on {evaluator.dataset.spec.name}",
         command=command,
         dataset=evaluator.dataset,
         budget={},
-        models=[{"name": name, "family": family(name), "options": dict(config.options), "seeds": [seed]}],
+        models=[{"name": name, "family": family(name), "options": options, "seeds": [seed]}],
         findings_of=findings_of,
         warnings=evaluator.warnings,
     )

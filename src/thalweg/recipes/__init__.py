@@ -17,7 +17,7 @@ from typing import Any
 from thalweg.checks import choice
 from thalweg.config import group_options
 
-__all__ = ["FAMILIES", "recipe", "recipe_names"]
+__all__ = ["COMBINATIONS", "FAMILIES", "builder", "recipe", "recipe_names"]
 
 CLASSIFIERS = {
     "perceptron": "thalweg.recipes.classifiers:perceptron",
@@ -98,6 +98,8 @@ FAMILIES = {
     "waes": WAES,
 }
 
+COMBINATIONS = {"ensemble": "thalweg.recipes.ensemble:ensemble"}  # of trained runs; these are not trained
+
 
 def recipe_names() -> list[str]:
     """Return the names of all recipes, family by family."""
@@ -111,8 +113,19 @@ def recipe(name: str) -> Callable[..., Any]:
     Traceback (most recent call last):
     ValueError: recipe: got 'vea', wanted one of ... (did you mean 'vae'?)
     """
+    if name in COMBINATIONS:
+        raise ValueError(
+            f"recipe: got '{name}', wanted a model to train; `thalweg {name} RUN RUN --out RUN` combines trained runs"
+        )
     choice("recipe", name, recipe_names())
-    module, function = next(table[name] for table in FAMILIES.values() if name in table).split(":")
+    return builder(name)
+
+
+def builder(name: str) -> Callable[..., Any]:
+    """Return the function that builds the model of a run folder: the recipe of that name, or the combination."""
+    tables = {**FAMILIES, "combinations": COMBINATIONS}.values()
+    choice("recipe", name, [known for table in tables for known in table])
+    module, function = next(table[name] for table in tables if name in table).split(":")
     return _flat(getattr(importlib.import_module(module), function))
 
 

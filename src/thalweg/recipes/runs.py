@@ -13,7 +13,7 @@ from thalweg.checks import suggestion
 from thalweg.config import DataConfig, RunConfig, coerce, from_json, keyword_options, to_json
 from thalweg.data.dataset import Dataset, Spec, Split
 from thalweg.randomness import fold
-from thalweg.recipes import recipe
+from thalweg.recipes import builder, recipe
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from thalweg.training.distributed import World
     from thalweg.training.progress import Progress
 
-__all__ = ["Opened", "build", "check_options", "cost", "open_run", "own_data", "resume", "train"]
+__all__ = ["Opened", "build", "check_options", "cost", "open_run", "own_data", "resume", "run_header", "train"]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option of the recipe, by default its default; raise ValueError for others, by name."""
-    known = keyword_options(recipe(name))
+    known = keyword_options(builder(name))
     for option in options:
         if option not in known:
             raise ValueError(f"{name}: unknown option '{option}'{suggestion(option, known)}")
@@ -39,7 +39,7 @@ def build(config: RunConfig, spec: Spec) -> Run:
     """Return the run that `config` describes for data of that `spec`, with weights drawn from the seed."""
     import torch
 
-    function, options = recipe(config.recipe), check_options(config.recipe, config.options)
+    function, options = builder(config.recipe), check_options(config.recipe, config.options)
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(fold(config.train.seed, "weights"))
         run: Run = function(spec, **options)
@@ -59,11 +59,11 @@ def train(
     Nothing is written before the settings, the data and the model have been checked. Raises ValueError for mistakes of
     the caller, and the errors of `thalweg.training.train`.
     """
-    from thalweg import __version__
     from thalweg.data import load
-    from thalweg.devices import numerics, resolve_device, resolve_precision
+    from thalweg.devices import resolve_device, resolve_precision
     from thalweg.training import RunFolder
 
+    recipe(config.recipe)
     folder = Path(folder)
     first = _first_process()
     if first:
@@ -77,14 +77,7 @@ def train(
     dataset = load(config.data)
     run = build(config, dataset.spec)
     _check_classes(run.model, dataset)
-    header = {
-        "thalweg": __version__,
-        "python": platform.python_version(),
-        "numerics": numerics(device),
-        "config": to_json(config),
-        "spec": to_json(dataset.spec),
-        "data_from_run": _relative(config.data.source, folder),
-    }
+    header = run_header(config, dataset.spec, folder, device)
     opened = RunFolder.create(folder, header, overwrite=overwrite) if first else None
     try:
         _train(run, dataset, config, opened, progress, warn)
@@ -92,6 +85,21 @@ def train(
         if opened:
             opened.close()
     return folder
+
+
+def run_header(config: RunConfig, spec: Spec, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Return the content of `run.json` of a new run that is computed on the device."""
+    from thalweg import __version__
+    from thalweg.devices import numerics
+
+    return {
+        "thalweg": __version__,
+        "python": platform.python_version(),
+        "numerics": numerics(device),
+        "config": to_json(config),
+        "spec": to_json(spec),
+        "data_from_run": _relative(config.data.source, folder),
+    }
 
 
 def _check_classes(model: nn.Module, dataset: Dataset) -> None:
@@ -127,6 +135,11 @@ def resume(
 
     folder = Path(folder)
     config, spec = _read(folder)
+    if "combined" in RunFolder.read(folder):
+        raise ValueError(
+            f"run: got {folder}, which `thalweg ensemble` combined from trained runs and which is not trained further; "
+            "wanted a run of `thalweg train`"
+        )
     if data is not None:
         config = replace(config, data=replace(config.data, source=data))
     if (folder / "model.safetensors").exists() and not checkpoints(folder / "checkpoints", "step"):

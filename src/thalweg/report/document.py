@@ -15,7 +15,7 @@ from thalweg.data import Dataset
 from thalweg.evaluation import Findings
 from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
-from thalweg.recipes import FAMILIES
+from thalweg.recipes import COMBINATIONS, FAMILIES
 from thalweg.report.rows import rows
 from thalweg.training.records import read_metrics
 
@@ -102,8 +102,8 @@ def versions() -> dict[str, str]:
 
 
 def family(recipe: str) -> str:
-    """Return the family of a recipe."""
-    return next(name for name, table in FAMILIES.items() if recipe in table)
+    """Return the family of a recipe, or of a combination of runs."""
+    return next(name for name, table in {**FAMILIES, "combinations": COMBINATIONS}.items() if recipe in table)
 
 
 def train_command(config: RunConfig, folder: Path | str) -> str:

@@ -184,6 +184,11 @@ class _StageLoop:
             why = f"stopped early after step {done}: {reason}" if early else f"all {done} steps are done"
             kept = f"the model of step {step} is kept, whose validation loss is the lowest, {lowest:.4g}"
             self.say(f"{self.label}{': ' if self.label else ''}{why}; {kept}")
+        if self.stage.swa and not any(player.averaged for player in self.state.players.values()):
+            where = f"{self.label}{': ' if self.label else ''}"
+            self.say(
+                f"{where}no weights are averaged: the model is that of step {step or done}, before the average began"
+            )
         self.state.finish()
 
     def _why_nothing_is_left(self, done: int, early: bool) -> str:

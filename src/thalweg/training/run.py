@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
-from thalweg.checks import choice, decay, positive
+from thalweg.checks import choice, decay, positive, share
 from thalweg.config import OF_NESTEROV, OptimizerConfig, ScheduleConfig, TrainConfig
+from thalweg.training.averaging import EMA, SWA, Averaging
 from thalweg.training.problem import Batch, Problem
 from thalweg.training.updates import Alternating, Extragradient, Optimistic, Simultaneous, Update
 
@@ -18,7 +19,7 @@ __all__ = ["Run", "Stage"]
 SCHEMES = ("full", "with-replacement", "without-replacement", "cyclic", "shuffled")
 OF_GRADIENTS = (
     "lr", "optimizer", "weight_decay", "eps_inside", "nesterov", "no_decay", "schedule", "warmup", "clip_norm", "ema",
-    "accumulate", "update",
+    "swa", "accumulate", "update",
 )  # fmt: skip
 ASCENTS = 5  # steps of the first player in "multi-ascent", unless the recipe has several
 
@@ -43,6 +44,7 @@ class Stage:
     update: Update = field(default_factory=Simultaneous)
     scheme: str = "shuffled"
     ema: Mapping[str, float] = field(default_factory=dict)  # decay of the averaged weights
+    swa: Mapping[str, float] = field(default_factory=dict)  # share of the steps, at the end, whose weights are averaged
     clip_norm: float | None = None
     accumulate: int = 1
     augment: Callable[[Batch], Batch] | None = None  # of each training batch; it draws from the batch
@@ -58,11 +60,15 @@ class Stage:
         choice("scheme", self.scheme, SCHEMES)
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: got {self.accumulate}, wanted a divisor of the batch size {self.batch_size}")
-        for table in (self.optimizers, self.schedules, self.ema):
+        for table in (self.optimizers, self.schedules, self.ema, self.swa):
             for player in table:
                 choice("player", player, self.problem.players)
         for player, value in self.ema.items():
             decay(f"ema of {player}", value)
+        for player, value in self.swa.items():
+            share(f"swa of {player}", value)
+            if self.ema.get(player):
+                raise ValueError(f"swa of {player}: got {value} beside ema {self.ema[player]}, wanted one of them")
         if self.patience and not self.problem.validated:
             raise ValueError(
                 f"patience: got {self.patience}, wanted none: no loss of a game says which generator is the best"
@@ -73,8 +79,14 @@ class Stage:
         if not self.update.needs_gradients:
             if type(self.problem).closed_form_step is Problem.closed_form_step:
                 raise ValueError(f"update: got closed forms for {type(self.problem).__name__}, wanted gradients")
-            if self.accumulate > 1 or self.ema:
-                raise ValueError("accumulate, ema: got some for closed forms, wanted none")
+            if self.accumulate > 1 or self.ema or self.swa:
+                raise ValueError("accumulate, ema, swa: got some for closed forms, wanted none")
+
+    def averaging(self, player: str) -> Averaging | None:
+        """Return which average of the player's weights is kept, or None."""
+        if player in self.swa:
+            return SWA.of_share(self.swa[player], steps=self.steps)
+        return EMA(self.ema[player]) if self.ema.get(player) else None
 
     def configured(self, train: TrainConfig) -> Stage:
         """Return the stage with the settings of `train` that are not None in place of the recipe's."""
@@ -98,7 +110,9 @@ class Stage:
                 for p, s in own_schedules.items()
             }
         if train.ema is not None:
-            changed["ema"] = dict.fromkeys(self.ema or players, train.ema) if train.ema else {}
+            changed["ema"] = dict.fromkeys(self._averaged(), train.ema) if train.ema else {}
+        if train.swa is not None:  # in place of the recipe's EMA, and of the same players
+            changed |= {"ema": {}, "swa": dict.fromkeys(self._averaged(), train.swa)}
         if train.update is not None:
             in_turn = self.update if isinstance(self.update, Alternating) else Alternating(dict.fromkeys(players, 1))
             first, *others = players
@@ -112,6 +126,10 @@ class Stage:
             }
             changed["update"] = kinds[train.update]
         return replace(self, **changed)  # type: ignore[arg-type]
+
+    def _averaged(self) -> Iterable[str]:
+        """Return the players whose weights are averaged: those that the recipe averages, else all."""
+        return self.ema or self.problem.players
 
 
 def _other(config: OptimizerConfig, changes: Mapping[str, Any]) -> OptimizerConfig:

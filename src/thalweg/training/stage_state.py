@@ -79,7 +79,7 @@ class StageState:
                 schedule, step, horizon=stage.steps, epoch=self.source.epoch(step * batches)
             )
         optimizer = stage.optimizers.get(name, OptimizerConfig()) if stage.update.needs_gradients else None
-        return Player(module, optimizer, rate=rate, ema=stage.ema.get(name, 0.0), clip_norm=stage.clip_norm)
+        return Player(module, optimizer, rate=rate, averaging=stage.averaging(name), clip_norm=stage.clip_norm)
 
     def _compile(self) -> None:
         """Compile each player's module, or the children of one without a forward pass of its own."""
@@ -111,7 +111,7 @@ class StageState:
         self._examples.clear()
         self.stage.update(self)
         for player in self.players.values():
-            player.update_ema()
+            player.update_average(self.schedule_step)
 
     def differentiate(self, player: str, batch: int = 0) -> None:
         """Set the player's gradients to those of its mean loss on the step's mini-batch of that number."""
@@ -201,19 +201,19 @@ class StageState:
         with ExitStack() as stack:
             for player in self.players.values():
                 stack.enter_context(statistics_restored(normalizing_layers(player.module)))
-                stack.enter_context(player.ema_weights())
+                stack.enter_context(player.averaged_weights())
             self._finish_problem()
             yield
 
     def finish(self) -> None:
-        """Leave every player in evaluation mode, with its averaged weights where it keeps any."""
+        """Leave every player in evaluation mode, with its averaged weights where there are any."""
         for player in self.players.values():
             player.module.eval()
-            player.copy_ema_to_model()
+            player.copy_average_to_model()
         self._finish_problem()
 
     def _finish_problem(self) -> None:
-        averaged = [name for name, player in self.players.items() if player.ema]
+        averaged = [name for name, player in self.players.items() if player.averaged]
         with torch.no_grad(), self.autocast:
             self.stage.problem.finish(_StatisticsBatches(self), averaged)
 
