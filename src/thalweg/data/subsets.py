@@ -1,4 +1,4 @@
-"""Parts of the training split: nested shares of it, and the description of the data for a model trained on a part."""
+"""Parts of the training split: nested shares, folds, and the description of the data for a model of such a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thalweg.data.assemble import moments, take
 from thalweg.data.dataset import Dataset, Spec, Split
 from thalweg.randomness import fold
 
-__all__ = ["nested_rows", "spec_of_training", "with_share", "with_training_rows"]
+__all__ = ["nested_rows", "spec_of_training", "stratified_folds", "with_share", "with_training_rows"]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +33,21 @@ def nested_rows(n: int, share: float, seed: int, y: Array | None = None) -> Arra
     kept = np.maximum(np.rint(share * counts), 1)
     rows: Array = np.sort(order[by_class[place < kept[of[by_class]]]])
     return rows
+
+
+def stratified_folds(y: Array, folds: int, seed: int) -> Array:
+    """Return the fold, 0 to `folds` − 1, of each example with the class `y` (n,), int64 (n,).
+
+    The folds are random and of equal size, and so are the numbers of examples of each class in them, up to 1.
+
+    >>> stratified_folds(np.array([0, 0, 0, 0, 1, 1]), 2, seed=0)
+    array([0, 1, 1, 0, 1, 0])
+    """
+    order = np.random.default_rng(fold(seed, "folds")).permutation(len(y))
+    by_class = order[np.argsort(np.asarray(y)[order], kind="stable")]
+    result = np.empty(len(y), np.int64)
+    result[by_class] = np.arange(len(y)) % folds
+    return result
 
 
 def with_share(dataset: Dataset, share: float | None, seed: int) -> Dataset:
