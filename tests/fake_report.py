@@ -110,7 +110,23 @@ def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int,
         "budget": {"minutes": 1.0},
         "versions": {"thalweg": "0.2.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.1.0", "platform": "Linux"},
         "models": known, "measures": [measure(m, names) for m in MEASURES], "tables": {}, "warnings": [],
+        "learning_curve": learning_curve([model for model in known if model["seeds"]]),
     }  # fmt: skip
+
+
+def learning_curve(known: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the learning curves of models: errors that fall with the number of training examples."""
+    models = []
+    for model in known:
+        points = []
+        for share, examples in ((0.1, 144), (1.0, 1437)):
+            value = 90 - 200 / examples
+            estimate = {"value": value, "low": value - 1, "high": value + 1, "text": f"{value:.1f} ± 1.0 %"}
+            stem = f"runs/{model['name']}" + ("" if share == 1.0 else f"-share={share:g}")
+            seeds = [run | {"run": f"{stem}-{run['seed']}"} for run in model["seeds"]]
+            points.append({"share": share, "examples": examples, "estimate": estimate, "seeds": seeds})
+        models.append({"name": model["name"], "measure": "accuracy", "points": points})
+    return {"fixed": "minutes", "shares": [0.1, 1.0], "models": models}
 
 
 def of_plane() -> dict[str, Any]:
@@ -131,6 +147,11 @@ def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
         axes = {"x_axis": Axis(label="K", scale="log2"), "y_axis": Axis(label="bound, nats")}
         ends = {"low": [v - 0.3 for v in value], "high": [v + 0.3 for v in value]}
         result["vae"].append(Curve(section="bounds", panel="", x=ks, y=value, sizes=[1.0] * len(ks), **axes, **ends))
+    for model in known["learning_curve"]["models"]:
+        x, y = ([float(p["examples"]) for p in model["points"]], [p["estimate"]["value"] for p in model["points"]])
+        axes = {"x_axis": Axis(label="training examples", scale="log2"), "y_axis": Axis(label="accuracy, %")}
+        ends = {"low": [v - 1 for v in y], "high": [v + 1 for v in y], "sizes": [1.0] * len(x)}
+        result[model["name"]].append(Curve(section="learning-curve", panel="accuracy", x=x, y=y, **axes, **ends))
     rate = np.linspace(0, 1, 181)
     for name, power in {"vae": 0.02, "real-nvp": 0.05, "lenet5": 0.12}.items():
         if name in names:

@@ -179,6 +179,9 @@ class TrainConfig:
     """
 
     seed: int = setting(0, "random seed of the weights, the order of examples and the noise")
+    share: float | None = setting(
+        None, "share of the training examples that is used, drawn by the seed; a smaller one is part of a larger one"
+    )
     steps: int | None = setting(None, "training steps; one step is one round of updates of all players")
     examples: int | None = setting(None, "training examples to process, in place of steps")
     minutes: float | None = setting(None, "minutes of training, in place of steps; schedules follow the clock")
@@ -231,6 +234,8 @@ class TrainConfig:
         ):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
+        if self.share is not None and not 0.0 < self.share <= 1.0:
+            raise ValueError(f"share: got {self.share}, wanted a number above 0, at most 1")
         positive("log_every", self.log_every)
         positive("threads", self.threads)
         if self.checkpoint_every is not None:

@@ -1,5 +1,7 @@
 """Plans of comparisons: candidates, budgets, and their trainings."""
 
+import json
+
 import pytest
 
 from thalweg.comparison import Candidate, Measuring, Plan
@@ -59,6 +61,14 @@ def test_every_training_has_its_seed_its_folder_and_the_budget():
             "steps: got it in 'vae:steps=3' beside",
         ),
         (lambda: plan("vae:steps=3", train=TrainConfig(steps=10)), "steps: got it in 'vae:steps=3' beside --steps"),
+        (lambda: plan(shares=(0.0, 1.0)), "learning_curve: got 0,1, wanted two or more increasing shares above 0"),
+        (lambda: plan(shares=(0.1, 1.5)), "learning_curve: got 0.1,1.5, wanted .* the last of them 1"),
+        (lambda: plan(shares=(0.3, 0.1, 1.0)), "learning_curve: got 0.3,0.1,1"),
+        (lambda: plan(shares=(0.1, 0.1, 1.0)), "learning_curve: got 0.1,0.1,1"),
+        (lambda: plan(shares=(0.1, float("nan"), 1.0)), "learning_curve: got 0.1,nan,1"),
+        (lambda: plan(shares=(0.1, 0.3)), "learning_curve: got 0.1,0.3, wanted .* the last of them 1"),
+        (lambda: plan(shares=(1.0,)), "learning_curve: got 1, wanted two or more"),
+        (lambda: plan("vae:share=0.5", shares=(0.1, 1.0)), "share: got it in 'vae:share=0.5' beside the shares"),
         (lambda: Measuring(temperatures=-1), "temperatures: got -1"),
         (lambda: Measuring(split="tset"), "did you mean 'test'"),
     ],
@@ -68,8 +78,31 @@ def test_invalid_plans_are_refused(make, words):
         make()
 
 
+def test_a_learning_curve_adds_the_trainings_of_smaller_shares():
+    runs = plan("vae", "wgan", seeds=2, shares=(0.1, 1.0), train=TrainConfig(steps=7)).runs()
+    assert runs[:4] == plan("vae", "wgan", seeds=2, train=TrainConfig(steps=7)).runs()
+    assert [name for name, _ in runs[4:]] == ["vae-share=0.1-0", "vae-share=0.1-1", "wgan-share=0.1-0",
+                                              "wgan-share=0.1-1"]  # fmt: skip
+    assert [(config.train.share, config.train.seed, config.train.steps) for _, config in runs[4:]] == [
+        (0.1, 0, 7), (0.1, 1, 7), (0.1, 0, 7), (0.1, 1, 7)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "fixed"),
+    [
+        (["vae"], {}, "steps"),
+        (["vae"], {"steps": 3}, "steps"),
+        (["vae"], {"minutes": 3.0}, "minutes"),
+        (["vae"], {"examples": 3}, "examples"),
+        (["vae:steps=3", "wgan:minutes=1"], {}, "minutes or steps"),
+    ],
+)
+def test_a_learning_curve_holds_the_budget_fixed(names, train, fixed):
+    assert plan(*names, shares=(0.5, 1.0), train=TrainConfig(**train)).fixed == fixed
+
+
 def test_a_plan_is_equal_after_json():
-    result = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0))
+    result = plan("vae:latent_dim=2", "wgan", seeds=3, train=TrainConfig(minutes=1.0), shares=(0.1, 1.0))
     assert from_json(Plan, to_json(result)) == result
 
 
@@ -93,6 +126,17 @@ def test_a_folder_is_resumed_with_the_same_plan_only(tmp_path):
     with pytest.raises(ValueError, match="contains other files"):
         check(plan(), tmp_path, overwrite=True)
     assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_a_comparison_without_the_newest_settings_is_resumed(tmp_path):
+    begin(plan(), tmp_path, "abc", overwrite=False).close()
+    path = tmp_path / "compare.json"
+    old = json.loads(path.read_text())
+    del old["plan"]["shares"], old["plan"]["train"]["share"]
+    path.write_text(json.dumps(old))
+    check(plan(), tmp_path, overwrite=False)
+    with pytest.raises(ValueError, match="contains a comparison that differs in shares"):
+        check(plan(shares=(0.1, 1.0)), tmp_path, overwrite=False)
 
 
 def test_a_comparison_of_many_models_has_a_folder_that_can_be_made(tmp_path):

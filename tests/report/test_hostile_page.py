@@ -13,7 +13,7 @@ from thalweg.evaluation.estimates.figures import Curve, Matrix, from_json, to_js
 from thalweg.report.html import html
 
 # what the program itself chooses from a list; all other text may come from outside
-OWN = {"schema", "version", "kind", "family", "better", "state", "group", "type", "section", "scale"}
+OWN = {"schema", "version", "kind", "family", "better", "state", "group", "type", "section", "scale", "fixed"}
 NAMED = {"versions", "options", "protocol", "method", "cells", "tables"}  # whose keys come from outside
 HOSTILE = {
     "element": "<b>x</b>",

@@ -105,7 +105,9 @@ def test_the_page_has_every_section_model_and_measure(report, page):
     assert len(page.find("figure", under="forest")) == len(report["measures"])
     commands = page.find("pre", under="origin")
     assert commands[0]["text"] == report["command"]
-    assert commands[1]["text"].splitlines() == [s["command"] for m in report["models"] for s in m["seeds"]]
+    parts = [m["points"][0] for m in report["learning_curve"]["models"]]  # those of share 1 are in `models`
+    runs = [s["command"] for m in [*report["models"], *parts] for s in m["seeds"]]
+    assert commands[1]["text"].splitlines() == runs
     message = next(e for e in page.find("section") if e["id"] == "origin")["text"]
     assert all(known in message for known in [report["data"]["fingerprint"], *report["versions"].values()])
 

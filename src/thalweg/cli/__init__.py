@@ -31,6 +31,7 @@ VERBS = {
     "score": "write the anomaly scores that a trained model gives examples",
     "encode": "write the latent codes that a trained model gives examples",
     "cluster": "group examples by the latent codes that a trained model gives them, with k-means",
+    "audit": "find labels of the training split that are probably wrong, with models of the other folds",
     "compress": "measure how many bits a trained model's codes of images take, and at what error, beside JPEG",
     "models": "list the recipes with their abilities and papers",
     "data": "list, describe or download data sets",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.cli.arguments import Parser
-from thalweg.cli.options import Option, options_of_dataclass
+from thalweg.cli.options import Option, options_of_dataclass, read
 from thalweg.cli.shared import add_data, data_config
 from thalweg.comparison.plan import Candidate, Measuring, Plan
 from thalweg.config import TrainConfig
@@ -34,6 +34,12 @@ def parser(arguments: list[str]) -> Parser:
             Option("steps", int, None, fields["steps"].help),
             Option("examples", int, None, fields["examples"].help),
             Option("seeds", int, 1, "trainings of each model, from seed 0; with 2 or more, intervals are over seeds"),
+            Option(
+                "learning_curve",
+                str,
+                None,
+                "increasing shares of the training examples, up to 1, that each model is also trained on: 0.1,0.3,1",
+            ),
             fields["device"],
         ],
     )
@@ -57,7 +63,9 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     models = tuple(Candidate.read(text) for text in arguments.get("recipe", []))
     train = TrainConfig(**{f: arguments[f] for f in ("minutes", "steps", "examples", "device") if f in arguments})
     measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
-    plan = Plan(models=models, data=data, seeds=arguments.get("seeds", 1), train=train, measuring=measuring)
+    shares = shares_of(arguments["learning_curve"]) if "learning_curve" in arguments else ()
+    seeds = arguments.get("seeds", 1)
+    plan = Plan(models=models, data=data, seeds=seeds, train=train, measuring=measuring, shares=shares)
     folder = Path(arguments["out"]) if "out" in arguments else plan.default_folder()
 
     from thalweg.comparison import compare
@@ -73,9 +81,20 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
         )
     except (KeyboardInterrupt, Terminated) as stop:
         raise type(stop)("interrupted; the same command resumes") from None
-    failed = [seed["run"] for model in report["models"] for seed in model["seeds"] if seed["state"] == "failed"]
+    from thalweg.report.words import trainings
+
+    failed = [run["run"] for _, _, run in trainings(report) if run["state"] == "failed"]
     untrained = sum(not (Path(folder) / run / "model.safetensors").is_file() for run in failed)
     return report | {"folder": str(folder), "failed": len(failed), "untrained": untrained}
+
+
+def shares_of(text: str) -> tuple[float, ...]:
+    """Return the shares of a learning curve.
+
+    >>> shares_of("0.1,0.3,1")
+    (0.1, 0.3, 1.0)
+    """
+    return tuple(read("learning_curve", part.strip(), float) for part in text.split(","))
 
 
 class Terminated(BaseException):

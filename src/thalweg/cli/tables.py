@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from thalweg.cli.shared import print_table
+
 __all__ = ["print_report"]
 
 LEGEND = (
@@ -20,6 +22,8 @@ def print_report(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from thalweg.report.words import trainings
 
     names = [model["name"] for model in report["models"]]
     names = [n for n in names if any("estimate" in row["cells"].get(n, {}) for row in report["measures"])]
@@ -47,10 +51,14 @@ def print_report(report: Mapping[str, Any]) -> None:
     wide = None if sys.stdout.isatty() else 40 + 30 * len(names)
     console = Console(file=sys.stdout, width=wide, highlight=False)
     console.print(table)
-    for model in report["models"]:
-        for seed in model["seeds"]:
-            if seed["state"] == "failed":
-                console.print(Text(f"{model['name']} (seed {seed['seed']}) failed: {seed['reason']}", style="red"))
+    if curve := report.get("learning_curve"):
+        from thalweg.report.learning import COLUMNS, held_fixed, points
+
+        print_table("learning curve", COLUMNS, points(curve), caption=held_fixed(curve))
+    for name, options, seed in trainings(report):
+        if seed["state"] == "failed":
+            share = f", share {options['share']:g}" if "share" in options else ""
+            console.print(Text(f"{name} (seed {seed['seed']}{share}) failed: {seed['reason']}", style="red"))
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

@@ -23,6 +23,18 @@ HELP = "train a model, in a run folder"
 
 def parser(arguments: list[str]) -> Parser:
     """Return the parser: the options of the training, of the data, and of the recipe that the first argument names."""
+    run = [
+        Option("run", str, None, "new run folder (default: runs/RECIPE-DATA-N)"),
+        Option("overwrite", bool, False, "replace the run in the folder"),
+    ]
+    return recipe_parser("train", HELP, arguments, "run", run)
+
+
+def recipe_parser(verb: str, about: str, arguments: list[str], title: str, own: list[Option]) -> Parser:
+    """Return the parser of a verb that trains the recipe that the first argument names; `own` are the verb's options.
+
+    `about` describes the verb; of `train`, the recipe describes itself.
+    """
     name = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if name is None:
         if not {"-h", "--help"} & set(arguments):
@@ -30,25 +42,22 @@ def parser(arguments: list[str]) -> Parser:
             raise ValueError(f"RECIPE: got {got} first, wanted a recipe: {', '.join(recipe_names())}")
         listed = "\n".join(f"  {family:<14} {', '.join(table)}" for family, table in FAMILIES.items())
         result = Parser(
-            "train",
-            f"{HELP}\n\nrecipes:\n{listed}\n\nthalweg train RECIPE -h lists the recipe's own options",
-            usage="train RECIPE --data D",
+            verb,
+            f"{about}\n\nrecipes:\n{listed}\n\nthalweg {verb} RECIPE -h lists the recipe's own options",
+            usage=f"{verb} RECIPE --data D",
         )
         result.positional("recipe", "recipe")
     else:
         function = recipe(name)
-        about = (function.__doc__ or name).split("\n\n")[0]
+        if verb == "train":
+            about = (function.__doc__ or name).split("\n\n")[0]
         result = Parser(
-            f"train {name}", about, usage=f"train {name} --data D", hint=lambda flag: _elsewhere(name, flag)
+            f"{verb} {name}", about, usage=f"{verb} {name} --data D", hint=lambda flag: _elsewhere(name, flag)
         )
         result.positional("recipe", "")
         result.group(f"options of {name}", options_of_function(function))
     add_data(result)
-    run = [
-        Option("run", str, None, "new run folder (default: runs/RECIPE-DATA-N)"),
-        Option("overwrite", bool, False, "replace the run in the folder"),
-    ]
-    result.group("run", run)
+    result.group(title, own)
     result.group("training (by default, the settings of the recipe)", options_of_dataclass(TrainConfig))
     return result
 

@@ -14,6 +14,7 @@ from thalweg.config import DataConfig, to_json
 from thalweg.data import Dataset, load
 from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
+from thalweg.data.subsets import with_share
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
 from thalweg.evaluation.measures.cost import known_value
 from thalweg.nn.views import AveragedViews
@@ -65,12 +66,15 @@ class Evaluator:
             )
         self.features = raw_features(spec) if features is None else Features(features.name, features.extract)
 
-    def measure(self, model: Any, *, validation: bool = True) -> Findings:
+    def measure(self, model: Any, *, validation: bool = True, dataset: Dataset | None = None) -> Findings:
         """Return all measures that the model's abilities allow; without `validation`, only those that need no
         validation examples.
+
+        `dataset` is that of the evaluation with the part of the training examples that the model was trained on.
         """
-        settings, own = self.measuring, self.dataset.trained_on
-        held_out, dataset = len(own.validation), self.dataset
+        dataset = dataset or self.dataset
+        settings, own = self.measuring, dataset.trained_on
+        held_out = len(own.validation)
         if not validation:
             without = replace(own, validation=Split(own.validation.x[:0]))
             dataset = without if dataset.own is None else replace(dataset, own=without)
@@ -118,7 +122,10 @@ class Evaluator:
                     f"data: got {self.dataset.spec.name} with fingerprint {got}, wanted {wanted}, which {folder} was"
                     " trained on"
                 )
-            findings_of = self.measure(opened.model)
+            dataset, train = self.dataset, opened.config.train
+            if dataset.own is None and dataset.share is None:  # else the training examples are those of the run
+                dataset = with_share(dataset, train.share, train.seed)
+            findings_of = self.measure(opened.model, dataset=dataset)
             findings_of.add(_spent(cost(opened.records())))
             save_findings(findings_of, stem, key)
         return findings_of

@@ -90,6 +90,9 @@ class Plan:
     """A comparison: candidates, data, `seeds` trainings of each, budget and device in `train`, and the evaluation's
     settings.
 
+    `shares` are those of the training examples in a learning curve, in increasing order up to 1; by default there is no
+    learning curve.
+
     >>> plan = Plan(models=(Candidate(name="vae", recipe="vae"),), data=DataConfig(source="digits"), seeds=2)
     >>> [name for name, _ in plan.runs()]
     ['vae-0', 'vae-1']
@@ -100,9 +103,11 @@ class Plan:
     seeds: int = 1
     train: TrainConfig = field(default_factory=TrainConfig)
     measuring: Measuring = field(default_factory=Measuring)
+    shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         positive("seeds", self.seeds)
+        _check_shares(self.shares, self.models)
         names = [model.name for model in self.models]
         if not names:
             raise ValueError("RECIPE: got nothing, wanted one or more recipes")
@@ -119,14 +124,27 @@ class Plan:
                 )
 
     def runs(self) -> list[tuple[str, RunConfig]]:
-        """Return the configuration of every training by the name of its folder, ordered by model and seed."""
+        """Return the configuration of every training by the name of its folder, ordered by share, model and seed.
+
+        Those with all training examples are first, then those of the smaller shares of the learning curve.
+        """
         fields = []
-        for model in self.models:
-            for seed in range(self.seeds):
-                train = TrainConfig(**{**_changed(self.train), **model.train, "seed": seed})
-                config = RunConfig(recipe=model.recipe, data=self.data, options=dict(model.options), train=train)
-                fields.append((f"{folder_name(model.name)}-{seed}", config))
+        for share in (None, *self.shares[:-1]):
+            part: dict[str, Any] = {} if share is None else {"share": share}
+            for model in self.models:
+                stem = folder_name(model.name) + ("" if share is None else f"-share={share:g}")
+                for seed in range(self.seeds):
+                    train = TrainConfig(**{**_changed(self.train), **model.train, **part, "seed": seed})
+                    config = RunConfig(recipe=model.recipe, data=self.data, options=dict(model.options), train=train)
+                    fields.append((f"{stem}-{seed}", config))
         return fields
+
+    @property
+    def fixed(self) -> str:
+        """What is equal for all shares of the learning curve: "steps", "minutes" or "examples", of the trainings."""
+        own = {budget for model in self.models for budget in BUDGETS if budget in model.train}
+        shared = {budget for budget in BUDGETS if getattr(self.train, budget) is not None}
+        return " or ".join(sorted(shared or own)) or "steps"
 
     def digest(self) -> str:
         """Return a hash of all settings of the comparison."""
@@ -153,6 +171,19 @@ def _short(name: str) -> str:
     if len(name.encode()) <= MAX_NAME:
         return name
     return f"{name[: MAX_NAME // 4]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _check_shares(shares: tuple[float, ...], models: tuple[Candidate, ...]) -> None:
+    """Raise ValueError unless the shares of a learning curve increase up to 1, and no model has a share of its own."""
+    if not shares:
+        return
+    increasing = all(a < b for a, b in zip((0.0, *shares), shares, strict=False))
+    if len(shares) < 2 or not increasing or shares[-1] != 1.0:
+        got = ",".join(f"{share:g}" for share in shares)
+        raise ValueError(f"learning_curve: got {got}, wanted two or more increasing shares above 0, the last of them 1")
+    for model in models:
+        if "share" in model.train:
+            raise ValueError(f"share: got it in '{model.name}' beside the shares of the learning curve, wanted one")
 
 
 def _changed(train: TrainConfig) -> Mapping[str, Any]:

@@ -12,11 +12,12 @@ from typing import IO, Any
 import numpy as np
 
 from thalweg.comparison.jobs import Job, train_here, train_on_ray
+from thalweg.comparison.learning_curve import learning_curve
 from thalweg.comparison.measure import Evaluator
 from thalweg.comparison.plan import BUDGETS, Plan
 from thalweg.comparison.progress import progress_display
 from thalweg.comparison.store import finite, not_finite, written
-from thalweg.config import RunConfig, to_json
+from thalweg.config import RunConfig, TrainConfig, to_json
 from thalweg.data import load
 from thalweg.evaluation import Findings
 from thalweg.evaluation.estimates.figures import drawable
@@ -41,7 +42,7 @@ def compare(
 
     ```
     compare.json      the plan
-    runs/             a run folder for every training: MODEL-SEED
+    runs/             a run folder for every training: MODEL-SEED, and MODEL-share=SHARE-SEED of a learning curve
     measured/         what was measured, with the values the intervals were made of
     report.json       every number, in a documented schema
     report.html       the same with pictures, in one file
@@ -70,7 +71,12 @@ def compare(
             train_here(jobs, shown)
         else:
             train_on_ray(jobs, shown, ray)
-        findings_of = _measured(plan, jobs, evaluator, folder / "measured", shown.log)
+        of_share = {share: _measured(plan, part, evaluator, folder / "measured", shown.log)
+                    for share, part in _by_share(plan, jobs).items()}  # fmt: skip
+        described = {share: [_describe(plan, model.name, part, folder) for model in plan.models]
+                     for share, part in _by_share(plan, jobs).items()}  # fmt: skip
+        curve = learning_curve(plan, evaluator.dataset, of_share, described) if plan.shares else None
+        findings_of = of_share[1.0] | evaluator.baselines(folder / "measured", of_share[1.0], shown.log)
         shown.log("writing the report")
         budget = {b: getattr(plan.train, b) for b in BUDGETS if getattr(plan.train, b) is not None}
         report = document(
@@ -78,8 +84,9 @@ def compare(
             command=command,
             dataset=evaluator.dataset,
             budget=budget,
-            models=[_describe(plan, model.name, jobs, folder) for model in plan.models],
+            models=described[1.0],
             findings_of=findings_of,
+            learning_curve=curve,
             warnings=[*evaluator.warnings, *(f"{job.name}: {warning}" for job in jobs for warning in job.warnings)],
         )
         curves = {
@@ -105,6 +112,8 @@ def check(plan: Plan, folder: Path, *, overwrite: bool) -> None:
         return
     if path.is_file():
         begun, now = _begun(path)["plan"], to_json(plan)
+        begun = to_json(Plan(models=plan.models, data=plan.data)) | begun  # fields that are newer than the comparison
+        begun["train"] = to_json(TrainConfig()) | begun["train"]
         changed = [name for name in now if begun.get(name) != now[name]]
         if changed:
             raise ValueError(
@@ -163,7 +172,7 @@ def begin(plan: Plan, folder: Path, fingerprint: str, *, overwrite: bool) -> IO[
 def _measured(
     plan: Plan, jobs: Sequence[Job], evaluator: Evaluator, folder: Path, log: Callable[[str], None]
 ) -> dict[str, Findings]:
-    """Return the findings of each model and baseline by name."""
+    """Return the findings of each model by name."""
     findings_of: dict[str, Findings] = {}
     for model in plan.models:
         seeds = []
@@ -178,10 +187,17 @@ def _measured(
                     job.state, job.reason = "failed", str(error)
         if seeds:
             findings_of[model.name] = averaged(seeds)
-    return findings_of | evaluator.baselines(folder, findings_of, log)
+    return findings_of
+
+
+def _by_share(plan: Plan, jobs: Sequence[Job]) -> dict[float, Sequence[Job]]:
+    """Return the jobs of each share of the training examples, in the order of `Plan.runs`."""
+    size = len(plan.models) * plan.seeds
+    return {share: jobs[i * size : (i + 1) * size] for i, share in enumerate((1.0, *plan.shares[:-1]))}
 
 
 def _jobs_of(plan: Plan, name: str, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs of a model among those of one share, or of the first."""
     first = [model.name for model in plan.models].index(name) * plan.seeds
     return list(jobs[first : first + plan.seeds])
 

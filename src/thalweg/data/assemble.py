@@ -15,7 +15,7 @@ from thalweg.data.dataset import Dataset, Spec, Split, Target, class_target, sam
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, content_keys, first_of_each, keys_of, stable_subset
 from thalweg.randomness import fold
 
-__all__ = ["Raw", "assemble", "classify", "of_classes", "shares"]
+__all__ = ["Raw", "assemble", "classify", "moments", "of_classes", "shares", "take"]
 
 Array = np.ndarray[Any, Any]
 MIN_EXAMPLES = 10  # fewer examples cannot be divided into three splits
@@ -101,7 +101,7 @@ def assemble(name: str, raw: Raw, config: DataConfig, like: Spec | None = None) 
         _refuse_constant(name, train.x, raw.columns)
         discrete = discrete_columns(np.concatenate([part.x for part in splits]))
     if raw.kind != "tokens":
-        mean, std = _moments(train.x)
+        mean, std = moments(train.x)
         std[std == 0] = 1.0  # a constant channel of images
     spec = Spec(
         name=name,
@@ -190,7 +190,7 @@ def of_classes(name: str, raw: Raw, wanted: str) -> Raw:
     def only(split: Split) -> Split:
         if split.y is None:
             return split
-        part = _take(split, np.flatnonzero(numbers[split.y] >= 0))
+        part = take(split, np.flatnonzero(numbers[split.y] >= 0))
         return replace(part, y=numbers[part.y])
 
     return replace(_each(_numbered(raw), only), groups=groups, reserved=reserved, target=class_target(kept))
@@ -251,9 +251,9 @@ def _split(name: str, raw: Raw, config: DataConfig, *, limited: bool) -> list[Sp
         parts = assign(keys[rows], seed=config.seed, **wanted)
         chosen = [rows[parts == part] for part in (TRAIN, VALIDATION, TEST)]
     else:
-        none = _take(raw.train, slice(0, 0))  # nothing to reserve: memory maps stay memory maps
+        none = take(raw.train, slice(0, 0))  # nothing to reserve: memory maps stay memory maps
         return [raw.train, *(none if split is None else split for split in existing)]
-    splits = [_take(raw.train, part) for part in chosen]
+    splits = [take(raw.train, part) for part in chosen]
     return [splits[0], *(splits[i + 1] if split is None else split for i, split in enumerate(existing))]
 
 
@@ -270,7 +270,7 @@ def _deduplicated(raw: Raw) -> tuple[Raw, Array]:
             keys = content_keys(split.x)
             rows = first_of_each(keys)
             rows = rows[~np.isin(keys[rows], seen)]
-            changed[part], seen = _take(split, rows), np.concatenate([seen, keys[rows]])
+            changed[part], seen = take(split, rows), np.concatenate([seen, keys[rows]])
     groups = None if raw.groups is None else raw.groups[rows]
     return replace(raw, **changed, groups=groups), keys[rows]
 
@@ -286,14 +286,15 @@ def _with_reserved(name: str, raw: Raw, config: DataConfig) -> list[Split]:
         raise ValueError(
             f"data_examples: got {kept}, wanted at most {n - reserved}, the number that '{name}' has for training"
         )
-    train = _take(raw.train, slice(0, n - reserved))
+    train = take(raw.train, slice(0, n - reserved))
     if kept < n - reserved:
         order = np.random.default_rng(fold(config.seed, "split")).permutation(n - reserved)
-        train = _take(train, np.sort(order[:kept]))
-    return [train, _take(raw.train, slice(n - reserved, n)), raw.test]
+        train = take(train, np.sort(order[:kept]))
+    return [train, take(raw.train, slice(n - reserved, n)), raw.test]
 
 
-def _take(split: Split, rows: slice | Array) -> Split:
+def take(split: Split, rows: slice | Array) -> Split:
+    """Return the examples of a split in these rows."""
     y, index = (None if a is None else a[rows] for a in (split.y, split.index))
     return Split(split.x[rows], y, {name: values[rows] for name, values in split.factors.items()}, index)
 
@@ -304,7 +305,7 @@ def _chunks(x: Array, values: int = CHUNK) -> Iterator[Array]:
         yield x[start : start + rows]
 
 
-def _moments(x: Array) -> tuple[Array, Array]:
+def moments(x: Array) -> tuple[Array, Array]:
     """Return the mean and the standard deviation of each channel or column (axis 1), float64; exact for integers."""
     n = x.size // x.shape[1]
     if x.dtype == np.uint8:

@@ -125,7 +125,8 @@ class Dataset:
     """Raw examples in three splits with their `Spec`. `density` is the exact distribution where it is known.
 
     `own` is the data set that a model was trained on, if the model is measured on these other data: measures that need
-    training or validation examples take them from `trained_on`.
+    training or validation examples take them from `trained_on`. `share` is the share of the training examples that
+    `train` holds, None for all: `spec` is that of all examples.
     """
 
     spec: Spec
@@ -134,6 +135,7 @@ class Dataset:
     test: Split
     density: Any = None  # has log_prob(x) -> (B,) nats and sample(n, seed) -> (n, D); see toy.py
     own: Dataset | None = None
+    share: float | None = None
 
     @property
     def trained_on(self) -> Dataset:

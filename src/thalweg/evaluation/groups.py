@@ -238,6 +238,9 @@ def reference_of(
     trained_on = dataset.trained_on
     if trained_on is not dataset:
         protocol["trained on"] = trained_on.spec.name
+    if trained_on.share is not None:
+        few = f"{len(trained_on.train):,} training examples, a share of {trained_on.share:g}"
+        protocol["trained on"] = f"{trained_on.spec.name}: {few}"
     whole = len(chosen) == len(part)
     x, y = (part.x, part.y) if whole else (part.x[chosen], None if part.y is None else part.y[chosen])
     factors = {name: values[chosen] for name, values in part.factors.items()}

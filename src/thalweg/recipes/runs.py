@@ -51,15 +51,19 @@ def train(
     folder: Path | str,
     *,
     overwrite: bool = False,
+    dataset: Dataset | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Train `config` from the beginning into a new run folder, and return its path.
 
+    `dataset` is trained on in place of the data of the configuration, of which it is a variant.
+
     Nothing is written before the settings, the data and the model have been checked. Raises ValueError for mistakes of
     the caller, and the errors of `thalweg.training.train`.
     """
     from thalweg.data import load
+    from thalweg.data.subsets import spec_of_training, with_share
     from thalweg.devices import resolve_device, resolve_precision
     from thalweg.training import RunFolder
 
@@ -74,10 +78,11 @@ def train(
     precision: Any = resolve_precision(config.train.precision, device)
     settings = replace(config.train, precision=precision)
     config = replace(config, options=check_options(config.recipe, config.options), train=settings)
-    dataset = load(config.data)
-    run = build(config, dataset.spec)
+    dataset = with_share(dataset or load(config.data), settings.share, settings.seed)
+    spec = dataset.spec if dataset.share is None else spec_of_training(dataset)
+    run = build(config, spec)
     _check_classes(run.model, dataset)
-    header = run_header(config, dataset.spec, folder, device)
+    header = run_header(config, spec, folder, device)
     opened = RunFolder.create(folder, header, overwrite=overwrite) if first else None
     try:
         _train(run, dataset, config, opened, progress, warn)
@@ -122,12 +127,14 @@ def resume(
     steps: int | None = None,
     minutes: float | None = None,
     data: str | None = None,
+    dataset: Dataset | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Resume a run exactly where it stopped; `steps` or `minutes` replace its budget by a new total.
 
-    `data` is the present path of the data. Raises ValueError where their fingerprint is not that of the run.
+    `data` is the present path of the data; `dataset` is the variant that `train` was given, if it was given one. Raises
+    ValueError where their fingerprint is not that of the run.
     """
     from thalweg.training import RunFolder
     from thalweg.training.checkpoint import checkpoints
@@ -155,7 +162,7 @@ def resume(
         if steps < done:
             raise ValueError(f"steps: got {steps}, wanted at least {done}, which the run has already done")
     with RunFolder.open(folder, hold=_first_process()) as opened:
-        dataset = own_data(folder, config, spec)
+        dataset = own_data(folder, config, spec, dataset)
         _warn_of_other_numerics(RunFolder.read(folder), config, warn)
         if changed and _first_process():
             changes = {"config": to_json(config), "data_from_run": _relative(config.data.source, folder)}
@@ -196,9 +203,10 @@ class Opened:
         return read_metrics(self.path)
 
 
-def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
-    """Return the data of a run, read again; raise ValueError where their fingerprint has changed."""
+def own_data(folder: Path, config: RunConfig, spec: Spec, dataset: Dataset | None = None) -> Dataset:
+    """Return the data of a run, read again unless they are given; raise ValueError where their fingerprint differs."""
     from thalweg.data.sources import SOURCES, load
+    from thalweg.data.subsets import with_share
     from thalweg.training import RunFolder
 
     data = config.data
@@ -206,14 +214,14 @@ def own_data(folder: Path, config: RunConfig, spec: Spec) -> Dataset:
         beside = RunFolder.read(folder).get("data_from_run")
         if isinstance(beside, str) and (folder / beside).exists():  # the folder moved, and its data with it
             data = replace(data, source=os.path.normpath(folder / beside))
-    dataset = load(data)
+    dataset = dataset or load(data)
     if dataset.spec.fingerprint != spec.fingerprint:
         raise ValueError(
             f"data: got {data.source} with fingerprint {dataset.spec.fingerprint}, wanted {spec.fingerprint}, which the"
             " run was trained on: the data have changed (to measure or score them as other data, name them: `thalweg"
             " evaluate DIR --data D`, `thalweg score DIR INPUT`)"
         )
-    return dataset
+    return with_share(dataset, config.train.share, config.train.seed)
 
 
 def _relative(source: str, folder: Path) -> str | None:

@@ -33,12 +33,13 @@ def document(
     budget: Mapping[str, float],
     models: Sequence[Mapping[str, Any]],
     findings_of: Mapping[str, Findings],
+    learning_curve: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return report.json: the models, and every measure of every model as an estimate or the reason why it is missing.
 
     `findings_of` is by model, baselines included; `models` describe the trained models and the states of their
-    trainings.
+    trainings; `learning_curve` has the points of every model.
     """
     import datetime
 
@@ -70,6 +71,7 @@ def document(
         "versions": versions(),
         "models": [dict(model) | {"parameters": _parameters(findings_of.get(model["name"]))} for model in listed],
         "measures": measures,
+        "learning_curve": learning_curve,
         "tables": {name: findings.tables for name, findings in findings_of.items() if findings.tables},
         "figures": {name: _figures(findings) for name, findings in findings_of.items() if _figures(findings)},
         "warnings": [*warnings, *_without_a_row({n: f for n, f in findings_of.items() if n in trained}, measures)],

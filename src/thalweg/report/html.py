@@ -10,6 +10,7 @@ from thalweg.evaluation.estimates.figures import Figure
 from thalweg.report.charts import charts, curves
 from thalweg.report.diagnostics import diagnostics
 from thalweg.report.forest import forest
+from thalweg.report.learning import learning
 from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
@@ -24,6 +25,9 @@ LEADS = {
     "numbers": "",
     "forest": "Each value as a point in its 95 % interval. If the value is only a bound, an arrow points to the side "
     "of the bounded quantity. A value far from all others is written at the edge. Each panel has its own axis.",
+    "learning-curve": "The primary measure of each model over the number of training examples, on the same test "
+    "examples. The smaller subsets are contained in the larger ones. Whiskers are 95 % intervals; lines connect the "
+    "points, and no function is fitted to them.",
     "samples": "Samples in the order in which they were drawn, without selection, beside real examples.",
     "reconstructions": "Each example above its reconstruction: encoded and decoded by the model.",
     "interpolations": "Decoded interpolations between the latent codes of two examples, or between two draws of the "
@@ -103,6 +107,7 @@ def _sections(
     return [
         ("numbers", "All measures", table(report, looks)),
         ("forest", "Intervals", forest(report, looks)),
+        ("learning-curve", "Learning curve", learning(report, drawn, looks)),
         ("samples", "Samples", shown("samples")),
         ("reconstructions", "Reconstructions", shown("reconstructions")),
         ("interpolations", "Latent interpolations", shown("interpolations")),

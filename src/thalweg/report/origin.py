@@ -7,7 +7,7 @@ from typing import Any
 
 from thalweg.report.markup import Markup, number, rich, tag
 from thalweg.report.results import pairs
-from thalweg.report.words import about, budget, duration
+from thalweg.report.words import about, budget, duration, trainings
 
 __all__ = ["head", "origin"]
 
@@ -43,18 +43,17 @@ def origin(report: Mapping[str, Any]) -> Markup:
 
 def _runs(report: Mapping[str, Any]) -> Markup:
     rows, commands = [], []
-    for model in report["models"]:
-        for run in model["seeds"]:
-            value = [
-                tag("th", model["name"], tag("small", pairs(model["options"])), scope="row"),
-                tag("td", run["seed"]),
-                tag("td", run["state"]),
-                tag("td", number(run["steps"])),
-                tag("td", duration(run["seconds"])),
-                tag("td", tag("code", run["run"])),
-            ]
-            rows.append(tag("tr", value))
-            commands.append(run["command"])
+    for name, options, run in trainings(report):
+        value = [
+            tag("th", name, tag("small", pairs(options)), scope="row"),
+            tag("td", run["seed"]),
+            tag("td", run["state"]),
+            tag("td", number(run["steps"])),
+            tag("td", duration(run["seconds"])),
+            tag("td", tag("code", run["run"])),
+        ]
+        rows.append(tag("tr", value))
+        commands.append(run["command"])
     if not rows:
         return Markup()
     names = ("model", "seed", "state", "steps", "training", "run folder")

@@ -23,6 +23,7 @@ __all__ = [
     "listed",
     "standing",
     "summary",
+    "trainings",
 ]
 
 GROUPS = {
@@ -119,14 +120,22 @@ def about(data: Mapping[str, Any]) -> str:
     return f"{data['kind']}, {shape}{levels}{classes}"
 
 
+def trainings(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Return the name of each training's model, its options and the training, those of a learning curve last."""
+    main = [(model["name"], model["options"], run) for model in report["models"] for run in model["seeds"]]
+    curve = report.get("learning_curve") or {"models": []}
+    parts = [(model["name"], point) for model in curve["models"] for point in model["points"] if point["share"] < 1]
+    return main + [(name, {"share": point["share"]}, run) for name, point in parts for run in point["seeds"]]
+
+
 def failed(report: Mapping[str, Any]) -> list[Markup]:
     """Return one line for each failed training, and each warning."""
-    lines = [
-        rich(tag("b", f"{model['name']}, seed {run['seed']}"), f" failed: {run['reason'] or 'no reason given'}")
-        for model in report["models"]
-        for run in model["seeds"]
-        if run["state"] != "done"
-    ]
+    lines = []
+    for name, options, run in trainings(report):
+        if run["state"] != "done":
+            share = f", share {options['share']:g}" if "share" in options else ""
+            reason = run["reason"] or "no reason given"
+            lines.append(rich(tag("b", f"{name}, seed {run['seed']}{share}"), f" failed: {reason}"))
     return [*lines, *(rich(warning) for warning in report["warnings"])]
 
 
