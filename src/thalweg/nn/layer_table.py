@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Layer", "LayerTable", "layer_table", "receptive_fields"]
+__all__ = ["Layer", "LayerTable", "count_macs", "layer_table", "receptive_fields"]
 
 REPEATS = 5  # forward passes whose median is a layer's latency
 WHOLE = ("mean", "sum", "mm", "addmm", "matmul", "view", "_unsafe_view", "_adaptive_avg_pool2d", "adaptive_max_pool2d")
@@ -100,6 +100,19 @@ def layer_table(network: nn.Module, x: Tensor) -> LayerTable:
     total = counter.get_total_flops() // (2 * len(x))
     count = sum(p.numel() for p in network.parameters())
     return LayerTable(layers, count, total, len(x), torch.get_num_threads())
+
+
+def count_macs(function: Callable[[Tensor], Any], x: Tensor) -> int:
+    """Return the multiply-adds of one example in `function(x)` of a batch (B, ...); FLOPs = 2 × MACs.
+
+    Those of convolutions, linear layers and matrix products are counted, as in the table of the layers.
+
+    >>> count_macs(nn.Conv2d(1, 6, 5), torch.zeros(2, 1, 28, 28))  # 24² positions, 6 × 5² weights
+    86400
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(x)
+    return int(counter.get_total_flops()) // (2 * len(x))
 
 
 @contextmanager
