@@ -182,6 +182,12 @@ def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
     for i, model in enumerate(known["models"]):
         name, chosen = model["name"], x[i * 40 : i * 40 + 64]
         if name == "lenet5":
+            named = ("most confident mistakes", "3 → 5, 98.1 %"), ("most frequent confusions", "8 → 1, 4 examples")
+            result[name] += [
+                ImageGrid("mistakes", chosen[: 1 + 3 * k], panel=panel, caption=caption)
+                for k, (panel, caption) in enumerate(named)
+                for _ in range(16 - 10 * k)
+            ]
             continue
         if name == "real":
             real.append(ImageGrid("nearest", np.stack([x[-64:], noisy(x[-64:], 0.1)], 1), "pairs"))

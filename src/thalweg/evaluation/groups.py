@@ -268,7 +268,7 @@ def reference_of(
     }
     return Reference(
         spec=spec,
-        test=Examples(x, y, protocol, batch_size, seed, device, factors),
+        test=Examples(x, y, protocol, batch_size, seed, device, factors, chosen),
         training=examples(trained_on.train, "train"),
         validation=examples(trained_on.validation, "validation"),
         features=features or raw_features(spec),

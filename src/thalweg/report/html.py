@@ -11,6 +11,7 @@ from thalweg.report.charts import charts, curves
 from thalweg.report.diagnostics import diagnostics
 from thalweg.report.forest import forest
 from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.mistakes import captioned
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
@@ -42,6 +43,8 @@ LEADS = {
     "positive rate. The legend gives the area under the curve; the dotted diagonal is chance level.",
     "classifiers": "The counts of labels and predicted classes; and the accuracy of predictions over their confidence, "
     "with larger marks for more examples: on the dotted diagonal, a classifier is calibrated.",
+    "mistakes": "Misclassified examples of the split, with the highest probabilities of the predicted class, and the "
+    "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
     "meanings": "",
     "origin": "",
 }
@@ -116,6 +119,7 @@ def _sections(
         ("bounds", "Importance-weighted bounds", charts("bounds", drawn, looks)),
         ("roc", "Anomaly detection", charts("roc", drawn, looks)),
         ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
+        ("mistakes", "Mistakes of classifiers", captioned("mistakes", drawn, data, looks)),
         ("meanings", "What each measure means", meanings(report)),
         ("origin", "How to reproduce this report", origin(report)),
     ]
