@@ -150,6 +150,9 @@ def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
                    values=counts.tolist(), caption="rows: the label; columns: the predicted class", details=rows),
             Curve(section="classifiers", panel="calibration", x=bins.tolist(), y=(bins**1.2).tolist(), diagonal=True,
                   sizes=[0, 0, 1, 1, 2, 2, 4, 7, 23, 140], **axes),
+            Curve(section="robustness", panel="accuracy under shift", x=[0.0, 1.0, 2.0], y=[97.0, 71.0, 40.0],
+                  low=[93.0, 65.0, 35.0], high=[99.0, 76.0, 46.0], sizes=[1.0] * 3,
+                  x_axis=Axis(label="shift in pixels"), y_axis=Axis(label="accuracy, %")),
         ]  # fmt: skip
     return result
 

@@ -40,6 +40,7 @@ from thalweg.evaluation.measures import (
     likelihood,
     parzen,
     reconstruction,
+    robustness,
     samples,
 )
 from thalweg.evaluation.reference import Features, Reference, raw_features
@@ -128,6 +129,14 @@ GROUPS = (
         classification.classification_measures,
         classification.MEANINGS,
         "labels",
+    ),
+    Group(
+        "robustness",
+        "classification",
+        ((Classifies,),),
+        robustness.robustness_measures,
+        robustness.MEANINGS,
+        "images with labels",
     ),
     Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
     Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),

@@ -43,6 +43,8 @@ LEADS = {
     "positive rate. The legend gives the area under the curve; the dotted diagonal is chance level.",
     "classifiers": "The counts of labels and predicted classes; and the accuracy of predictions over their confidence, "
     "with larger marks for more examples: on the dotted diagonal, a classifier is calibrated.",
+    "robustness": "The accuracy on images with noise, shift or blur over the severity; severity 0 is the accuracy on "
+    "the same images without change.",
     "mistakes": "Misclassified examples of the split, with the highest probabilities of the predicted class, and the "
     "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
     "meanings": "",
@@ -119,6 +121,7 @@ def _sections(
         ("bounds", "Importance-weighted bounds", charts("bounds", drawn, looks)),
         ("roc", "Anomaly detection", charts("roc", drawn, looks)),
         ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
+        ("robustness", "Robustness of classifiers", charts("robustness", drawn, looks)),
         ("mistakes", "Mistakes of classifiers", captioned("mistakes", drawn, data, looks)),
         ("meanings", "What each measure means", meanings(report)),
         ("origin", "How to reproduce this report", origin(report)),
