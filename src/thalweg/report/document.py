@@ -17,6 +17,7 @@ from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
 from thalweg.recipes import FAMILIES
 from thalweg.report.rows import rows
+from thalweg.report.tradeoffs import tradeoffs
 from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
@@ -70,6 +71,7 @@ def document(
         "versions": versions(),
         "models": [dict(model) | {"parameters": _parameters(findings_of.get(model["name"]))} for model in listed],
         "measures": measures,
+        "tradeoffs": tradeoffs(measures, [model["name"] for model in models]),
         "tables": {name: findings.tables for name, findings in findings_of.items() if findings.tables},
         "figures": {name: _figures(findings) for name, findings in findings_of.items() if _figures(findings)},
         "warnings": [*warnings, *_without_a_row({n: f for n, f in findings_of.items() if n in trained}, measures)],

@@ -16,6 +16,7 @@ from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
 from thalweg.report.svg import styles
+from thalweg.report.tradeoffs import tradeoff_charts
 from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
@@ -47,6 +48,8 @@ LEADS = {
     "the same images without change.",
     "mistakes": "Misclassified examples of the split, with the highest probabilities of the predicted class, and the "
     "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
+    "tradeoffs": "The accuracy with its interval against the cost, on a logarithmic axis. The dotted line connects the "
+    "Pareto-optimal models: no other model is at least as accurate at no larger cost, and better in one of them.",
     "meanings": "",
     "origin": "",
 }
@@ -123,6 +126,7 @@ def _sections(
         ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
         ("robustness", "Robustness of classifiers", charts("robustness", drawn, looks)),
         ("mistakes", "Mistakes of classifiers", captioned("mistakes", drawn, data, looks)),
+        ("tradeoffs", "Accuracy against cost", tradeoff_charts(report["tradeoffs"], looks)),
         ("meanings", "What each measure means", meanings(report)),
         ("origin", "How to reproduce this report", origin(report)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -78,7 +79,7 @@ def _inference_time(model: Classifies, reference: Reference) -> Estimate:
         model.logits(x)
         synchronize(x.device)
         seconds.append((time.perf_counter() - begun) / len(x))
-    return mean_of(
+    estimate = mean_of(
         "inference time",
         seconds[1:],
         unit="s",
@@ -87,6 +88,7 @@ def _inference_time(model: Classifies, reference: Reference) -> Estimate:
         varies="repetitions",
         protocol=_machine(len(x), x.device),
     )
+    return replace(estimate, low=max(estimate.low, 0.0))
 
 
 def _machine(size: int, device: torch.device | str) -> dict[str, Any]:
