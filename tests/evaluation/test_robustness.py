@@ -70,7 +70,7 @@ def test_blur_is_scipys(shape, sigma):
 
 
 @pytest.mark.parametrize("std", [0.05, 0.1])
-@pytest.mark.parametrize("levels", [256, 1001])
+@pytest.mark.parametrize("levels", [17, 256, 1001])
 def test_noise_has_the_standard_deviation(std, levels):
     x = torch.full((40, 3, 20, 30), levels // 2, dtype=torch.int32)
     result = corrupted(x, NOISE, std, levels, random()).double() - levels // 2

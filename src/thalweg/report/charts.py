@@ -14,7 +14,7 @@ from thalweg.report.pictures import png
 from thalweg.report.svg import Style, frame, key, spread, symbol
 from thalweg.report.words import counted, duration
 
-__all__ = ["Line", "caption", "charts", "curves", "thinned"]
+__all__ = ["Line", "charts", "curves", "thinned"]
 
 POINTS = 300  # of a curve, at most
 PLAYERS = ("", " pale", " dashed")  # line styles of a model's players
@@ -118,7 +118,7 @@ def _panel(panel: str, lines: Mapping[str, Curve], styles: Mapping[str, Style]) 
             kept = [(x, y, r) for x, y, r in zip(xs, ys, radii, strict=True) if math.isfinite(y)]
             marks += [symbol(style, *chart.at(x, y), r) for x, y, r in kept]
     notes = {name: f" {line.legend}" for name, line in lines.items() if line.legend}
-    return tag("figure", caption(lines, styles, tag("b", panel) if panel else None, notes), chart.drawn(marks))
+    return tag("figure", _legend(lines, styles, tag("b", panel) if panel else None, notes), chart.drawn(marks))
 
 
 def _axis(axis: Axis, values: Sequence[float]) -> tuple[float, float, str]:
@@ -141,13 +141,12 @@ def _evenly(values: Sequence[float]) -> list[float]:
     return [float(values[i]) for i in at]
 
 
-def caption(
+def _legend(
     names: Iterable[str],
     styles: Mapping[str, Style],
     title: Markup | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Markup:
-    """Return the caption of a chart: its title and a legend of the models, each with its note."""
     entries = [tag("span", key(styles[n], line=True), n, (notes or {}).get(n), class_="entry") for n in names]
     return tag("figcaption", title, tag("div", entries, class_="legend"))
 

@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from thalweg.evaluation.statistics.pareto import pareto
-from thalweg.report.charts import caption
 from thalweg.report.markup import Markup, number, tag
-from thalweg.report.svg import Style, frame, spread, symbol
+from thalweg.report.svg import Style, frame, key, spread, symbol
 from thalweg.report.words import estimated, listed
 
 __all__ = ["tradeoff_charts", "tradeoffs"]
@@ -64,7 +63,7 @@ def _chart(panel: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
     text = f"accuracy against {label}, logarithmic; Pareto-optimal: {best}"
     chart = frame((low, high, label), up, text, x_ticks=_ticks(low, high))
     corners = [(math.log10(point["x"]), point["y"]) for point in optimal]
-    steps = [corners[0]] if corners else []
+    steps = corners[:1]
     for (_, y), (x, above) in pairwise(corners):
         steps += [(x, y), (x, above)]
     marks = [tag("path", d=chart.path([x for x, _ in steps], [y for _, y in steps]), class_="line chance")]
@@ -73,7 +72,9 @@ def _chart(panel: Mapping[str, Any], styles: Mapping[str, Style]) -> Markup:
         whisker = chart.path([x, x], [point["low"], point["high"]])
         marks += [tag("path", d=whisker, class_=f"line {style.color}"), symbol(style, *chart.at(x, point["y"]))]
     title = tag("b", f"accuracy against {panel['cost']}")
-    return tag("figure", caption([point["model"] for point in points], styles, title), chart.drawn(marks))
+    entries = [tag("span", key(styles[point["model"]]), point["model"], class_="entry") for point in points]
+    caption = tag("figcaption", title, tag("div", entries, class_="legend"))
+    return tag("figure", caption, chart.drawn(marks))
 
 
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:
