@@ -111,6 +111,12 @@ def report(models: list[str] | None = None, *, seeds: int = 1, shape: tuple[int,
         "versions": {"thalweg": "0.2.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.1.0", "platform": "Linux"},
         "models": known, "measures": [measure(m, names) for m in MEASURES], "tables": {}, "warnings": [],
         "learning_curve": learning_curve([model for model in known if model["seeds"]]),
+        "tradeoffs": [
+            {"cost": "MACs", "unit": "", "points": [
+                {"model": name, "x": 10.0 ** (4 + i), "y": 98.3 - i, "low": 90.0, "high": 99.0, "optimal": i < 1}
+                for i, name in enumerate(name for name in names if name in MODELS)
+            ]}
+        ] if "lenet5" in names else [],
     }  # fmt: skip
 
 
@@ -171,6 +177,9 @@ def figures(known: dict[str, Any]) -> dict[str, list[Figure]]:
                    values=counts.tolist(), caption="rows: the label; columns: the predicted class", details=rows),
             Curve(section="classifiers", panel="calibration", x=bins.tolist(), y=(bins**1.2).tolist(), diagonal=True,
                   sizes=[0, 0, 1, 1, 2, 2, 4, 7, 23, 140], **axes),
+            Curve(section="robustness", panel="accuracy under shift", x=[0.0, 1.0, 2.0], y=[97.0, 71.0, 40.0],
+                  low=[93.0, 65.0, 35.0], high=[99.0, 76.0, 46.0], sizes=[1.0] * 3,
+                  x_axis=Axis(label="shift in pixels"), y_axis=Axis(label="accuracy, %")),
         ]  # fmt: skip
     return result
 
@@ -203,6 +212,12 @@ def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
     for i, model in enumerate(known["models"]):
         name, chosen = model["name"], x[i * 40 : i * 40 + 64]
         if name == "lenet5":
+            named = ("most confident mistakes", "3 → 5, 98.1 %"), ("most frequent confusions", "8 → 1, 4 examples")
+            result[name] += [
+                ImageGrid("mistakes", chosen[: 1 + 3 * k], panel=panel, caption=caption)
+                for k, (panel, caption) in enumerate(named)
+                for _ in range(16 - 10 * k)
+            ]
             continue
         if name == "real":
             real.append(ImageGrid("nearest", np.stack([x[-64:], noisy(x[-64:], 0.1)], 1), "pairs"))

@@ -24,7 +24,7 @@ ARROWS = {
     "inference": {"objectives"},
     "training": set(),
     "problems": {"nn", "objectives", "models", "training"},
-    "evaluation": {"data", "objectives"},  # what is measured on; distances of samples are the objectives'
+    "evaluation": {"data", "objectives", "nn"},  # what is measured on; the objectives' distances; the layers' MACs
     "interpretability": {"nn", "recipes"},  # receptive fields; a run as a network
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},

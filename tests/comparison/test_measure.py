@@ -73,3 +73,34 @@ def test_views_of_a_classifier_are_in_the_protocol_and_change_its_measures(views
     plain = Evaluator(dataset, Measuring(limit=100), device="cpu", log=lambda _: None).measure(model)
     assert {e.protocol.get("views") for e in findings} == {None if views == "one" else views}
     assert (findings["label loss"].value == plain["label loss"].value) == (views == "one")
+
+
+@pytest.mark.parametrize(("samples", "trained"), [(False, 0), (True, 1)])
+def test_the_feature_network_is_trained_only_for_a_model_that_needs_it(samples, trained, tmp_path, monkeypatch):
+    """A classifier and the baselines of classifiers need no features; a model with samples does, once."""
+    from thalweg.comparison.class_baselines import CLASS_BASELINES
+    from thalweg.recipes import feature_network
+
+    class Model(torch.nn.Module):
+        def logits(self, x):
+            return x.flatten(1)[:, :10].double()
+
+    if samples:
+        Model.sample = lambda self, n, generator=None: torch.randint(0, 17, (n, 1, 8, 8), generator=generator)
+    calls = []
+    monkeypatch.setattr(feature_network, "_train", lambda *_: calls.append(1))
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "cache"))
+    evaluator = Evaluator(
+        load(DataConfig(source="digits")), Measuring(limit=30, samples=30), device="cpu", log=lambda _: None
+    )
+    _, findings = evaluator.measure(Model()), evaluator.measure(Model())
+    assert ("Fréchet distance" in {e.name for e in findings}) == samples
+    assert len(calls) == trained
+    if not samples:
+        assert list(evaluator.baselines(tmp_path, {"model": findings}, lambda _: None)) == list(CLASS_BASELINES)
+        assert not calls
+
+
+def test_a_wrong_choice_of_features_is_refused_before_anything_is_evaluated():
+    with pytest.raises(ValueError, match="features: got 'pixel'"):
+        Evaluator(load(DataConfig(source="digits")), Measuring(features="pixel"), device="cpu", log=lambda _: None)

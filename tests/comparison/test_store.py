@@ -23,7 +23,7 @@ def kept(tmp_path: Path) -> Path:
     findings.tables["t"] = {"x": [1.0, float("nan")], "name": "a"}
     axes = {"x_axis": Axis(label="K", range=(0.0, 1.0)), "y_axis": Axis(label="bound")}
     findings.figures = [
-        ImageGrid("samples", np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)),
+        ImageGrid("samples", np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2), panel="first", caption="a → b"),
         Curve(section="bounds", panel="", x=[1.0], y=[2.0], high=[3.0], **axes),
     ]
     save_findings(findings, tmp_path / "m", "key")
@@ -35,7 +35,8 @@ def test_an_undamaged_file_is_read_back(kept: Path) -> None:
     assert findings is not None
     assert findings["error"].value == 2.0
     assert findings.tables["t"]["x"] == [1.0, None]
-    assert findings.figure("samples").values.shape == (1, 1, 2, 2)
+    grid = findings.figure("samples")
+    assert (grid.values.shape, grid.layout, grid.panel, grid.caption) == ((1, 1, 2, 2), "grid", "first", "a → b")
     curve = findings.figure("bounds")
     assert (curve.x, curve.y, curve.low, curve.high, curve.x_axis.range) == ([1.0], [2.0], None, [3.0], (0.0, 1.0))
 

@@ -169,7 +169,8 @@ def test_names_reasons_and_paths_are_text():
         known[NASTY] = known.pop("wgan")
     for measure in report["measures"]:
         measure["cells"][NASTY] = measure["cells"].pop("wgan")
-    report["models"][2]["name"] = NASTY
+    pictures["lenet5"] = [replace(f, caption=NASTY) if isinstance(f, ImageGrid) else f for f in pictures["lenet5"]]
+    report["models"][2]["name"] = report["tradeoffs"][0]["points"][2]["model"] = NASTY
     result = html(report, pictures, curves)
     plain = page_of(fake_report.report(["vae", "real-nvp", "wgan", "lenet5", "real"], seeds=2), pictures, curves)
     page = Page(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from thalweg.data.dataset import Split
 from thalweg.data.quality import warnings_of
 from thalweg.data.subsets import with_share
 from thalweg.evaluation import Estimate, Features, Findings, evaluate, raw_features
+from thalweg.evaluation.groups import needs_features
 from thalweg.evaluation.measures.cost import known_value
 from thalweg.nn.views import AveragedViews
 from thalweg.randomness import fold
@@ -27,6 +29,8 @@ __all__ = ["Evaluator"]
 class Evaluator:
     """Evaluates models on one data set, with its features, anomalies and baselines.
 
+    The feature network of images is trained, or read from the cache, when the first model that needs it is evaluated.
+
     Raises ValueError for settings that do not fit the data, before anything is evaluated.
     """
 
@@ -35,7 +39,6 @@ class Evaluator:
     ) -> None:
         from thalweg.devices import resolve_device
         from thalweg.evaluation.measures.anomaly import simple_anomalies
-        from thalweg.recipes.features import features_for
 
         self.device, self.measuring, self.log = resolve_device(device), measuring, log
         self.dataset, self.warnings = dataset, warnings_of(dataset)
@@ -51,10 +54,9 @@ class Evaluator:
         for name in filter(None, (name.strip() for name in measuring.anomalies.split(","))):
             other = load(DataConfig(source=name), spec)
             self.anomalies[other.spec.name] = other.split(measuring.split).x
-        features = None
-        if len(dataset.trained_on.train):
-            features = features_for(dataset.trained_on, measuring.features, device=self.device, log=log)
-        else:
+        if measuring.features != "auto":
+            _ = self.features  # refuses a wrong choice
+        if not len(dataset.trained_on.train):
             self.warnings.append(
                 "the data that the model was trained on cannot be read: measures that need training or validation"
                 " examples are missing, and the features of images are their pixels"
@@ -64,7 +66,16 @@ class Evaluator:
             self.warnings.append(
                 f"measured on {spec.name} ({spec.fingerprint}); the model was trained on {own.name} ({own.fingerprint})"
             )
-        self.features = raw_features(spec) if features is None else Features(features.name, features.extract)
+
+    @cached_property
+    def features(self) -> Features:
+        """The features by which samples and examples are compared."""
+        from thalweg.recipes.features import features_for
+
+        own, features = self.dataset.trained_on, None
+        if len(own.train):
+            features = features_for(own, self.measuring.features, device=self.device, log=self.log)
+        return raw_features(self.dataset.spec) if features is None else Features(features.name, features.extract)
 
     def measure(self, model: Any, *, validation: bool = True, dataset: Dataset | None = None) -> Findings:
         """Return all measures that the model's abilities allow; without `validation`, only those that need no
@@ -88,7 +99,7 @@ class Evaluator:
             batch_size=settings.batch_size,
             seed=settings.seed,
             device=self.device,
-            features=self.features,
+            features=self.features if needs_features(model) else None,
             anomalies=self.anomalies,
             draws=settings.draws,
             samples=n,
@@ -112,10 +123,10 @@ class Evaluator:
 
     def run(self, folder: Path, stem: Path) -> Findings:
         """Return the findings of a trained run, cached as STEM.json and STEM.npz, with the cost of its training."""
-        key = self._key((folder / "model.safetensors").read_bytes())
+        opened = open_run(folder, device=str(self.device))
+        key = self._key((folder / "model.safetensors").read_bytes(), features=needs_features(opened.model))
         findings_of = load_findings(stem, key, self.log)
         if findings_of is None:
-            opened = open_run(folder, device=str(self.device))
             got, wanted = self.dataset.trained_on.spec.fingerprint, opened.spec.fingerprint
             if got != wanted:
                 raise ValueError(
@@ -153,7 +164,7 @@ class Evaluator:
         for name in BASELINES:
             if name in without:
                 continue
-            place, key = stem / name, self._key(name.encode())
+            place, key = stem / name, self._key(name.encode(), features=True)
             kept = load_findings(place, key, log)
             if kept is None:
                 models = models or baselines(self.dataset.trained_on, self.measuring.seed)
@@ -174,7 +185,7 @@ class Evaluator:
 
         measured = {}
         for name in CLASS_BASELINES:
-            place, key = stem / name, self._key(name.encode())
+            place, key = stem / name, self._key(name.encode(), features=False)
             findings = load_findings(place, key, log)
             if findings is None:
                 log(f"evaluating the baseline {name}")
@@ -183,14 +194,15 @@ class Evaluator:
             measured[name] = findings
         return measured
 
-    def _key(self, content: bytes) -> str:
+    def _key(self, content: bytes, *, features: bool) -> str:
+        """Return the hash of all that the findings depend on; `features` says whether they depend on the features."""
         import hashlib
         import json
 
         from thalweg import __version__
 
         prints = [self.dataset.spec.fingerprint, self.dataset.trained_on.spec.fingerprint]
-        settings = [__version__, prints, to_json(self.measuring), self.features.name]
+        settings = [__version__, prints, to_json(self.measuring), self.features.name if features else None]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + content).hexdigest()
 
 

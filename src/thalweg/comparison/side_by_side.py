@@ -58,7 +58,7 @@ def compare(
     check(plan, folder, overwrite=overwrite)
     jobs = [Job(n, config, folder / "runs" / n, folder / "logs" / f"{n}.txt") for n, config in plan.runs()]
     with progress_display(jobs) as shown, ExitStack() as stack:
-        shown.log("reading the data and preparing the features")
+        shown.log("reading the data")
         evaluator = Evaluator(load(plan.data), plan.measuring, device=plan.train.device, log=shown.log)
         for _, config in plan.runs():
             if config.train.seed == 0:  # seed 0 of every model: nothing is trained unless all can be built

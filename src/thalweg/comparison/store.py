@@ -70,7 +70,10 @@ def save_findings(findings: Findings, stem: Path, key: str) -> None:
         "missing": [vars(m) for m in findings.missing],
         "tables": findings.tables,
         "curves": [to_json(figure) for figure in findings.figures if isinstance(figure, (Curve, Matrix))],
-        "shown": [[type(figure).__name__, figure.section, figure.layout] for figure in shown],
+        "shown": [
+            {"type": type(figure).__name__} | {name: value for name, value in vars(figure).items() if name != "values"}
+            for figure in shown
+        ],
     }
     document = finite(document)
     written(stem.with_name(stem.name + ".json"), document | {"checksum": _checksum(document)})
@@ -120,8 +123,8 @@ def _findings(document: Mapping[str, Any], data: bytes) -> Findings:
         [
             *(from_json(figure) for figure in document["curves"]),
             *(
-                ARRAY_FIGURES[kind](section, arrays[f"figure {i}"], layout)
-                for i, (kind, section, layout) in enumerate(document["shown"])
+                ARRAY_FIGURES[shown.pop("type")](values=arrays[f"figure {i}"], **shown)
+                for i, shown in enumerate(document["shown"])
             ),
         ],
     )

@@ -23,7 +23,8 @@ __all__ = ["Examples", "frozen", "per_example", "seeded"]
 class Examples:
     """Raw examples `x` `(N, *shape)`, optionally with labels `y` (N,); arrays in memory or memory-mapped.
 
-    `protocol` describes them in the estimates; `factors` are known generative factors, (N,) each, by name.
+    `protocol` describes them in the estimates; `factors` are known generative factors, (N,) each, by name. `index` is
+    the place of each in its split (N,); None means 0..N−1.
     """
 
     x: NDArray[Any]
@@ -33,6 +34,7 @@ class Examples:
     seed: int = 0
     device: torch.device | str = "cpu"
     factors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    index: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         positive("batch_size", self.batch_size)
@@ -43,6 +45,11 @@ class Examples:
     def varies(self) -> str:
         """What varies in a mean over these examples."""
         return f"{self.protocol.get('split', 'test')} examples"
+
+    @property
+    def places(self) -> NDArray[Any]:
+        """The place of each example in its split, (N,)."""
+        return np.arange(len(self.x)) if self.index is None else self.index
 
     def batches(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the rows and the raw tensor `(B, *shape)` of each batch, in order, on the device."""

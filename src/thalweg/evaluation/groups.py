@@ -40,18 +40,20 @@ from thalweg.evaluation.measures import (
     likelihood,
     parzen,
     reconstruction,
+    robustness,
     samples,
 )
 from thalweg.evaluation.reference import Features, Reference, raw_features
 from thalweg.randomness import fold
 
-__all__ = ["evaluate", "reference_of"]
+__all__ = ["evaluate", "needs_features", "reference_of"]
 
 
 class Group(NamedTuple):
     """Measures that belong together: their function, their explanations, what they need, and the report's section.
 
-    A model needs all abilities of one of the alternatives in `needs`; `beside` says what else is needed.
+    A model needs all abilities of one of the alternatives in `needs`; `beside` says what else is needed, and `features`
+    whether the measures compare examples by the features of the reference.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Group(NamedTuple):
     measures: Callable[[Any, Reference], Findings]
     meanings: Mapping[str, str]
     beside: str = ""
+    features: bool = False
 
     def applies(self, model: object) -> bool:
         """Return whether the model has the abilities."""
@@ -95,7 +98,7 @@ GROUPS = (
         annealing.MEANINGS,
     ),
     Group("Parzen window", "likelihood", ((Samples,),), parzen.parzen_measures, parzen.MEANINGS),
-    Group("samples", "samples", ((Samples,),), samples.sample_measures, samples.MEANINGS),
+    Group("samples", "samples", ((Samples,),), samples.sample_measures, samples.MEANINGS, features=True),
     Group(
         "reconstruction",
         "reconstruction",
@@ -127,8 +130,17 @@ GROUPS = (
         classification.MEANINGS,
         "labels",
     ),
+    Group(
+        "robustness",
+        "classification",
+        ((Classifies,),),
+        robustness.robustness_measures,
+        robustness.MEANINGS,
+        "images with labels",
+    ),
     Group("anomaly", "anomaly", anomaly.SCORED_BY, anomaly.anomaly_measures, anomaly.MEANINGS),
     Group("cost", "cost", ((),), cost.cost_measures, cost.MEANINGS, "parameters, or a training"),
+    Group("inference", "cost", ((Classifies,),), cost.inference_measures, cost.INFERENCE),
 )
 SETTINGS = ("features", "anomalies", "draws", "samples", "temperatures")  # of an evaluation, fields of `Reference`
 _GROUP_OF = {name: group for group in GROUPS for name in group.meanings}
@@ -146,6 +158,18 @@ def group_of(name: str) -> Group:
     if known not in _GROUP_OF:
         raise KeyError(f"{name}: no group of measures explains it, wanted one of {', '.join(_GROUP_OF)}")
     return _GROUP_OF[known]
+
+
+def needs_features(model: object) -> bool:
+    """Return whether a measure that the model's abilities allow compares examples by features.
+
+    >>> class Classifier:
+    ...     def logits(self, x):
+    ...         return x
+    >>> needs_features(Classifier())
+    False
+    """
+    return any(group.features and group.applies(model) for group in GROUPS)
 
 
 def evaluate(
@@ -193,6 +217,7 @@ def evaluate(
             part = Findings()
             part.attempt(group.name, partial(group.measures, model, reference))
             assert all(group_of(e.name) is group for e in part), f"{group.name}: a measure is not in its MEANINGS"
+            assert group.features or all("features" not in e.protocol for e in part), f"{group.name}: wanted features"
             part.missing = [replace(m, group=group.name) for m in part.missing]
             findings.add(part)
     if not findings.missing and all(group_of(e.name).section == "cost" for e in findings):
@@ -255,7 +280,7 @@ def reference_of(
     }
     return Reference(
         spec=spec,
-        test=Examples(x, y, protocol, batch_size, seed, device, factors),
+        test=Examples(x, y, protocol, batch_size, seed, device, factors, chosen),
         training=examples(trained_on.train, "train"),
         validation=examples(trained_on.validation, "validation"),
         features=features or raw_features(spec),

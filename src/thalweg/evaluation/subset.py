@@ -27,4 +27,4 @@ def subset(examples: Examples, most: int) -> Examples:
     rows = np.random.default_rng(fold(examples.seed, "subset")).permutation(count)[:most]
     protocol = {**examples.protocol, "examples": most, "of": count, "chosen by seed": examples.seed}
     y = None if examples.y is None else np.asarray(examples.y)[rows]
-    return replace(examples, x=examples.x[rows], y=y, protocol=protocol)
+    return replace(examples, x=examples.x[rows], y=y, protocol=protocol, index=examples.places[rows])

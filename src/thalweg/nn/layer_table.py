@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from thalweg.nn.receptive_field import receptive_fields
 
-__all__ = ["Layer", "LayerTable", "layer_table"]
+__all__ = ["Layer", "LayerTable", "count_macs", "layer_table"]
 
 REPEATS = 5  # forward passes whose median is a layer's latency
 
@@ -99,6 +99,19 @@ def layer_table(network: nn.Module, x: Tensor) -> LayerTable:
     total = counter.get_total_flops() // (2 * len(x))
     count = sum(p.numel() for p in network.parameters())
     return LayerTable(layers, count, total, len(x), torch.get_num_threads())
+
+
+def count_macs(function: Callable[[Tensor], Any], x: Tensor) -> int:
+    """Return the multiply-adds of one example in `function(x)` of a batch (B, ...); FLOPs = 2 × MACs.
+
+    Those of convolutions, linear layers and matrix products are counted, as in the table of the layers.
+
+    >>> count_macs(nn.Conv2d(1, 6, 5), torch.zeros(2, 1, 28, 28))  # 24² positions, 6 × 5² weights
+    86400
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(x)
+    return int(counter.get_total_flops()) // (2 * len(x))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from thalweg.evaluation.estimates.figures import Curve, Matrix, to_json
 from thalweg.evaluation.groups import group_of
 from thalweg.recipes import COMBINATIONS, FAMILIES
 from thalweg.report.rows import rows
+from thalweg.report.tradeoffs import tradeoffs
 from thalweg.training.records import read_metrics
 
 __all__ = ["SCHEMA", "curves_of", "document", "train_command", "versions"]
@@ -72,6 +73,7 @@ def document(
         "models": [dict(model) | {"parameters": _parameters(findings_of.get(model["name"]))} for model in listed],
         "measures": measures,
         "learning_curve": learning_curve,
+        "tradeoffs": tradeoffs(measures, [model["name"] for model in models]),
         "tables": {name: findings.tables for name, findings in findings_of.items() if findings.tables},
         "figures": {name: _figures(findings) for name, findings in findings_of.items() if _figures(findings)},
         "warnings": [*warnings, *_without_a_row({n: f for n, f in findings_of.items() if n in trained}, measures)],

@@ -12,10 +12,12 @@ from thalweg.report.diagnostics import diagnostics
 from thalweg.report.forest import forest
 from thalweg.report.learning import learning
 from thalweg.report.markup import Markup, rich, tag
+from thalweg.report.mistakes import captioned
 from thalweg.report.origin import head, origin
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
 from thalweg.report.svg import styles
+from thalweg.report.tradeoffs import tradeoff_charts
 from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
@@ -46,6 +48,12 @@ LEADS = {
     "positive rate. The legend gives the area under the curve; the dotted diagonal is chance level.",
     "classifiers": "The counts of labels and predicted classes; and the accuracy of predictions over their confidence, "
     "with larger marks for more examples: on the dotted diagonal, a classifier is calibrated.",
+    "robustness": "The accuracy on images with noise, shift or blur over the severity; severity 0 is the accuracy on "
+    "the same images without change.",
+    "mistakes": "Misclassified examples of the split, with the highest probabilities of the predicted class, and the "
+    "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
+    "tradeoffs": "The accuracy with its interval against the cost, on a logarithmic axis. The dotted line connects the "
+    "Pareto-optimal models: no other model is at least as accurate at no larger cost, and better in one of them.",
     "meanings": "",
     "origin": "",
 }
@@ -121,6 +129,9 @@ def _sections(
         ("bounds", "Importance-weighted bounds", charts("bounds", drawn, looks)),
         ("roc", "Anomaly detection", charts("roc", drawn, looks)),
         ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
+        ("robustness", "Robustness of classifiers", charts("robustness", drawn, looks)),
+        ("mistakes", "Mistakes of classifiers", captioned("mistakes", drawn, data, looks)),
+        ("tradeoffs", "Accuracy against cost", tradeoff_charts(report["tradeoffs"], looks)),
         ("meanings", "What each measure means", meanings(report)),
         ("origin", "How to reproduce this report", origin(report)),
     ]

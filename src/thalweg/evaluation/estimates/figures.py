@@ -62,11 +62,16 @@ class Matrix:
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Raw images: a "grid" (n, C, H, W), "pairs" (n, 2, C, H, W), or "paths" (rows, steps, C, H, W)."""
+    """Raw images: a "grid" (n, C, H, W), "pairs" (n, 2, C, H, W), or "paths" (rows, steps, C, H, W).
+
+    Grids with a `caption` are rows of images; those of the same `panel` are drawn together.
+    """
 
     section: str
     values: NDArray[Any]
     layout: Layout = "grid"
+    panel: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from thalweg.evaluation.estimates.figures import Axis, Curve, Matrix
 from thalweg.evaluation.estimates.findings import Findings, Missing
 from thalweg.evaluation.estimates.intervals import mean_of, rate
 from thalweg.evaluation.examples import Examples
+from thalweg.evaluation.measures.mistakes import mistakes
 from thalweg.evaluation.reference import Reference
 from thalweg.evaluation.statistics.calibration import calibration, calibration_error
 from thalweg.evaluation.statistics.temperature import fit_temperature
@@ -51,10 +52,11 @@ def classification_measures(model: Classifies, reference: Reference) -> Findings
     """Return the measures of a classifier, if the examples have labels."""
     if reference.test.y is None:
         return Findings()
-    findings = classification(model.logits, reference.test, reference.spec.classes)
+    spec = reference.spec
+    findings = classification(model.logits, reference.test, spec.classes, images=spec.kind == "image")
     held_out = reference.validation
     if held_out is not None and held_out.y is not None:
-        test, classes = reference.test, reference.spec.classes
+        test, classes = reference.test, spec.classes
         findings.attempt("temperature", lambda: scaled(model.logits, held_out, test, classes))
     return findings
 
@@ -93,14 +95,19 @@ def scaled(
 
 
 def classification(
-    logits: Callable[[Tensor], Tensor], examples: Examples, classes: tuple[str, ...] | None = None
+    logits: Callable[[Tensor], Tensor],
+    examples: Examples,
+    classes: tuple[str, ...] | None = None,
+    *,
+    images: bool = False,
 ) -> Findings:
     """Return accuracy, label loss, Brier score and calibration error, and the figures they come from.
 
     Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
     log-probability of the label in nats; the calibration error in %. Figures are the confusion matrix (counts, true ×
     predicted, with precision, recall and F1 of each class as fractions, None where the denominator is 0) and the
-    calibration curve (the bins that hold examples, sized by their number). `classes` are the names of the K logits.
+    calibration curve (the bins that hold examples, sized by their number), and of `images` those of mistakes. Tables
+    are the most confident mistakes and the most frequent confusions. `classes` are the names of the K logits.
 
     Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
 
@@ -141,6 +148,7 @@ def classification(
             diagonal=True,
         ),
     ]
+    findings.add(mistakes(got.y, got.predicted, got.confidence, examples, names, images=images))
     return findings
 
 
