@@ -10,7 +10,7 @@ from thalweg.data import Dataset, Spec, Split, class_target
 from thalweg.evaluation import evaluate
 from thalweg.evaluation.estimates.figures import ImageGrid
 from thalweg.evaluation.examples import Examples
-from thalweg.evaluation.measures.classification import classification, confusion
+from thalweg.evaluation.measures.classification import answers, classification, confusion
 from thalweg.evaluation.measures.mistakes import confident_mistakes, confused_pairs, mistakes
 from thalweg.evaluation.subset import subset
 
@@ -92,5 +92,6 @@ def test_vectors_have_the_tables_but_no_images(kind, shape):
 
 
 def test_one_example_is_in_the_singular():
-    findings = classification(torch.as_tensor, Examples(np.eye(3), np.array([0, 1, 0])), NAMES[:3], images=True)
+    examples = Examples(np.eye(3), np.array([0, 1, 0]))
+    findings = classification(answers(torch.as_tensor, examples), examples, NAMES[:3], images=True)
     assert [figure.caption for figure in findings.figures[2:]] == ["a → c, 57.6 %", "a → c, 1 example"]

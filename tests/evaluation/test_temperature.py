@@ -51,7 +51,9 @@ def test_a_loss_without_minimum_is_refused(labels):
 def test_scaling_lowers_the_loss_and_changes_no_prediction():
     z, y = drawn(4_000, sharpness=4.0)
     held_out, test = Examples(z[:2000], y[:2000]), Examples(z[2000:], y[2000:])
-    temperature, label_loss, brier, error = scaled(lambda x: x, held_out, test)  # no measure is missing
+    temperature, label_loss, brier, error = scaled(
+        answers(torch.as_tensor, held_out), held_out, answers(torch.as_tensor, test), test
+    )  # no measure is missing
     assert temperature.value == pytest.approx(4.0, rel=0.1)
     assert temperature.better is None
     assert loss(z[:2000], y[:2000], temperature.value) <= loss(z[:2000], y[:2000], 1.0)
@@ -76,7 +78,7 @@ def test_a_classifier_without_errors_on_validation_is_not_left_out():
     """Its temperature has no minimum; its scaled measures are those of T = 1, so that it can be compared."""
     z, y = drawn(2_000)
     perfect, test = Examples(10 * np.eye(10)[y[:300]], y[:300]), Examples(z, y)
-    findings = scaled(lambda x: x, perfect, test)
+    findings = scaled(answers(torch.as_tensor, perfect), perfect, answers(torch.as_tensor, test), test)
     assert [m.name for m in findings.missing] == ["temperature"]
     assert "every label has the largest logit" in findings.missing[0].reason
     assert findings["scaled label loss"].value == pytest.approx(answers(lambda x: x, test).loss.mean())

@@ -52,25 +52,25 @@ def classification_measures(model: Classifies, reference: Reference) -> Findings
     """Return the measures of a classifier, if the examples have labels."""
     if reference.test.y is None:
         return Findings()
-    spec = reference.spec
-    findings = classification(model.logits, reference.test, spec.classes, images=spec.kind == "image")
-    held_out = reference.validation
+    spec, test, held_out = reference.spec, reference.test, reference.validation
+    number = len(spec.classes) if spec.classes else None
+    got = answers(model.logits, test, number)
+    findings = classification(got, test, spec.classes, images=spec.kind == "image")
     if held_out is not None and held_out.y is not None:
-        test, classes = reference.test, spec.classes
-        findings.attempt("temperature", lambda: scaled(model.logits, held_out, test, classes))
+        known = held_out
+        findings.attempt("temperature", lambda: scaled(answers(model.logits, known, number), known, got, test))
     return findings
 
 
-def scaled(
-    logits: Callable[[Tensor], Tensor], held_out: Examples, test: Examples, classes: tuple[str, ...] | None = None
-) -> Findings:
+def scaled(known: Answers, held_out: Examples, got: Answers, test: Examples) -> Findings:
     """Return the temperature that is fitted on `held_out` examples, and the measures of `test` examples after scaling.
+
+    `known` and `got` are the predictions for both.
 
     These are the label loss, Brier score and calibration error of softmax(z/T). Where the loss has no minimum on the
     held-out examples, as without any error there, the temperature is missing with the reason and T is 1: a model is not
     left out of the comparison because it is too good.
     """
-    known = answers(logits, held_out, len(classes) if classes else None)
     findings, value, method = Findings(), 1.0, {"T": "1, since none could be fitted"}
     try:
         temperature = fit_temperature(known.log_prob, known.y)
@@ -79,7 +79,7 @@ def scaled(
     else:
         value, method = temperature.value, {}
         findings.add(temperature.estimate(protocol=held_out.protocol))
-    got = answers(lambda x: logits(x).double() / value, test, known.classes)
+    got = at_temperature(got, value)
     shared: dict[str, Any] = {"varies": test.varies, "protocol": test.protocol, "method": method}
     findings.add(mean_of("scaled label loss", got.loss, unit="nats", better="lower", **shared))
     findings.add(mean_of("scaled Brier score", got.brier, unit="", better="lower", **shared))
@@ -95,13 +95,13 @@ def scaled(
 
 
 def classification(
-    logits: Callable[[Tensor], Tensor],
+    got: Answers,
     examples: Examples,
     classes: tuple[str, ...] | None = None,
     *,
     images: bool = False,
 ) -> Findings:
-    """Return accuracy, label loss, Brier score and calibration error, and the figures they come from.
+    """Return accuracy, label loss, Brier score and calibration error of predictions, and the figures they come from.
 
     Accuracy in % with Wilson's interval, of more than five classes also of the five likeliest; the mean negative
     log-probability of the label in nats; the calibration error in %. Figures are the confusion matrix (counts, true ×
@@ -109,13 +109,10 @@ def classification(
     calibration curve (the bins that hold examples, sized by their number), and of `images` those of mistakes. Tables
     are the most confident mistakes and the most frequent confusions. `classes` are the names of the K logits.
 
-    Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
-
-    >>> x = np.eye(3, dtype=np.float32)
-    >>> [str(e) for e in classification(lambda x: 100 * x, Examples(x, np.array([0, 1, 2]))).estimates]
+    >>> examples = Examples(np.eye(3, dtype=np.float32), np.array([0, 1, 2]))
+    >>> [str(e) for e in classification(answers(lambda x: 100 * x, examples), examples).estimates]
     ['100 [44, 100] %', '0 nats', '0', '0 %']
     """
-    got = answers(logits, examples, len(classes) if classes else None)
     names, hits = classes or tuple(map(str, range(got.classes))), got.rank < 1
     shared: dict[str, Any] = {"varies": examples.varies, "protocol": examples.protocol}
     findings = Findings()
@@ -174,6 +171,8 @@ class Answers:
 def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int | None = None) -> Answers:
     """Return the predictions from the `logits` (B, K); K must be `classes` if that is given.
 
+    Raises ValueError where the examples have no labels, there is one class only, or a label has no logit.
+
     >>> x = np.array([[2.0, 0.0], [0.0, 3.0]])
     >>> answers(lambda x: x, Examples(x, np.array([0, 0]))).rank
     array([0, 1])
@@ -213,6 +212,22 @@ def answers(logits: Callable[[Tensor], Tensor], examples: Examples, classes: int
         brier[rows] = (p.square().sum(dim=1) - 2 * p.gather(1, label)[:, 0] + 1).cpu().numpy()
         log_probs.append(log_prob.float().cpu().numpy())
     return Answers(y, predicted, confidence, rank, loss, brier, np.concatenate(log_probs), known)
+
+
+def at_temperature(got: Answers, temperature: float) -> Answers:
+    """Return the predictions after dividing the logits by a temperature, which changes no class and no rank.
+
+    >>> got = answers(lambda x: x, Examples(np.array([[4.0, 0.0]]), np.array([0])))
+    >>> bool(np.isclose(at_temperature(got, 2.0).confidence[0], 1 / (1 + np.exp(-2.0))))
+    True
+    """
+    log_prob = got.log_prob.astype(np.float64) / temperature
+    log_prob -= log_prob.max(axis=1, keepdims=True)
+    log_prob -= np.log(np.exp(log_prob).sum(axis=1, keepdims=True))
+    rows, p = np.arange(len(got.y)), np.exp(log_prob)
+    brier = np.square(p).sum(axis=1) - 2 * p[rows, got.y] + 1
+    return replace(got, confidence=p.max(axis=1), loss=-log_prob[rows, got.y], brier=brier,
+                   log_prob=log_prob.astype(np.float32))  # fmt: skip
 
 
 def top_k(rank: Array, k: int, **shared: Any) -> Estimate:
