@@ -25,7 +25,7 @@ from thalweg.randomness import generator
 
 __all__ = ["CORRUPTIONS", "MEANINGS", "Corruption", "blurred", "corrupted", "noisy", "robustness_measures", "shifted"]
 
-MAX_EXAMPLES = 2000  # each is classified 16 times
+MAX_EXAMPLES = 1000  # each is classified 16 times
 TRUNCATE = 4  # of the Gaussian kernel, in standard deviations
 WAYS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right
 Array = np.ndarray[Any, Any]
@@ -115,7 +115,7 @@ def corrupted(x: Tensor, corruption: Corruption, severity: float, levels: int, r
 def robustness_measures(model: Classifies, reference: Reference) -> Findings:
     """Return the accuracy under each corruption, averaged over its severities, with curves over the severities.
 
-    They are of at most 2,000 examples, chosen by the seed. The draws are the same for all severities. The interval is
+    They are of at most 1,000 examples, chosen by the seed. The draws are the same for all severities. The interval is
     Student's of the examples' means; Wilson's where all of them are equal.
     """
     spec, test = reference.spec, reference.test
