@@ -41,6 +41,7 @@ def parser(arguments: list[str]) -> Parser:
                 "increasing shares of the training examples, up to 1, that each model is also trained on: 0.1,0.3,1",
             ),
             fields["device"],
+            fields["precision"],
         ],
     )
     result.group("evaluation", [o for o in options_of_dataclass(Measuring) if o.name != "seed"])
@@ -61,7 +62,9 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     if data is None:
         raise ValueError("source: got nothing, wanted data to compare on (see thalweg data list)")
     models = tuple(Candidate.read(text) for text in arguments.get("recipe", []))
-    train = TrainConfig(**{f: arguments[f] for f in ("minutes", "steps", "examples", "device") if f in arguments})
+    train = TrainConfig(
+        **{f: arguments[f] for f in ("minutes", "steps", "examples", "device", "precision") if f in arguments}
+    )
     measuring = Measuring(**{f: arguments[f] for f in Measuring.__dataclass_fields__ if f in arguments})
     shares = shares_of(arguments["learning_curve"]) if "learning_curve" in arguments else ()
     seeds = arguments.get("seeds", 1)
