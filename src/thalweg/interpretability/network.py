@@ -47,6 +47,7 @@ class Network:
         for name in self._layers:
             if name not in modules:
                 raise ValueError(f"layers: got '{name}', wanted modules of the model{suggestion(name, modules)}")
+        self._selectable = modules if layers == "auto" else self._layers
         self._chunk: int | None = None
 
     def layers(self) -> list[str]:
@@ -55,7 +56,7 @@ class Network:
 
     def selector(self, text: str) -> Selector:
         """Return the layer, channel and position that a text selects; see `thalweg.interpretability.layers`."""
-        return parse(text, self._layers)
+        return parse(text, self._selectable)
 
     def images(self, x: Tensor) -> Tensor:
         """Return images as (B, C, H, W), float32, on the model's device; raise ValueError for others."""

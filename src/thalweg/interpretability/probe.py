@@ -25,7 +25,8 @@ class Probe(Network):
     Images are (B, C, H, W), or one image (C, H, W), with values in [0, 1]. `normalize` maps them to what the model
     wants: a mean and a standard deviation per channel, or a function; it is part of what is differentiated. `score`
     is the function that maps normalized images to scores, by default the model itself. `classes` are the names of the
-    classes. `layers` are the names of the modules that can be selected, by default those without submodules.
+    classes. `layers` are the names of the modules that can be selected, by default all; `layers()` then lists those
+    without submodules.
 
     The model is never changed: within a method it is in evaluation mode, and afterwards its mode, hooks and gradients
     are as before. Images are processed in chunks that fit into the memory.

@@ -58,8 +58,7 @@ def receptive_fields(
 
         return after
 
-    leaves = [(name, m) for name, m in network.named_modules() if not any(m.children())]
-    hooks = [m.register_forward_hook(note(name)) for name, m in leaves]
+    hooks = [m.register_forward_hook(note(name)) for name, m in network.named_modules() if name]
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
