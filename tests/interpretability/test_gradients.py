@@ -159,3 +159,26 @@ def test_a_signal_of_zeros_is_said():
     nn.init.constant_(net[0].bias, -9)
     found = Probe(net).deconv(images(1), layer="1:0")
     assert "0 everywhere" in found.warnings[0]
+
+
+@pytest.mark.parametrize("method", ["saliency", "guided", "occlusion"])
+def test_folded_batch_normalization_changes_nothing_but_rounding(method):
+    """Also where the weights or the statistics change between two calls."""
+    torch.manual_seed(0)
+    first, second = (nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6)), (nn.Conv2d(6, 5, 3), nn.BatchNorm2d(5))
+    net = nn.Sequential(*first, nn.ReLU(), *second, nn.ReLU(), nn.Flatten(), nn.Linear(320, 3))
+    x = images(3)
+    probe = Probe(net.train().eval())
+    for change in range(3):
+        if change == 1:
+            net[0].weight.data.mul_(2)
+        elif change == 2:
+            net.train()(x)
+            net.eval()
+        got = getattr(probe, method)(x, target=1).values
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("thalweg.interpretability.network.NORMS", ())  # nothing to fold
+            plain = getattr(Probe(net), method)(x, target=1).values
+        torch.testing.assert_close(got, plain, atol=1e-5, rtol=1e-4)
+    assert probe._copy[1] is not net
+    assert isinstance(probe._copy[1][1], nn.Identity)

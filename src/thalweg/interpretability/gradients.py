@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,10 +58,10 @@ def backpropagated(
     x = probe.images(x)
     selector = probe.selector(layer) if layer else None
     targets, probabilities = list[int](), list[float]()
-    with frozen(probe.model):
+    with frozen(probe.model), nullcontext() if selector else probe.fast():
         values = torch.empty_like(x)
         for rows, part in probe.chunks(x, progress):
-            part = part.clone().requires_grad_()
+            part = part.clone(memory_format=torch.channels_last).requires_grad_()
             with ReluRule(rule) as hits, activations_of(probe.model, [selector.layer] if selector else []) as kept:
                 scores = probe.scores(part)
             if rule != "gradient":

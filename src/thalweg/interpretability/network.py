@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from thalweg.devices import free_memory
 from thalweg.interpretability.layers import Selector, activations_of, parse
 from thalweg.interpretability.result import Explanation
 from thalweg.interpretability.state import check_normalization, frozen
+from thalweg.nn.folding import NORMS, folded
 
 __all__ = ["Network", "Progress", "Target"]
 
@@ -32,14 +34,14 @@ class Network:
         normalize: Normalize = None,
         classes: Sequence[str] | None = None,
         layers: Literal["auto"] | Sequence[str] = "auto",
-        score: Callable[[Tensor], Tensor] | None = None,
+        score: str = "forward",
         shape: Sequence[int] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise ValueError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
         check_normalization(model)
         self.model, self.classes, self.shape = model, tuple(classes) if classes else None, shape and tuple(shape)
-        self.score = score or model
+        self.score, self._active = score, model
         self._normalize = normalize
         modules = [name for name, module in model.named_modules() if name]
         leaves = [name for name, module in model.named_modules() if name and not any(module.children())]
@@ -49,6 +51,7 @@ class Network:
                 raise ValueError(f"layers: got '{name}', wanted modules of the model{suggestion(name, modules)}")
         self._selectable = modules if layers == "auto" else self._layers
         self._chunk: int | None = None
+        self._copy: tuple[object, nn.Module] | None = None  # the state of the model, and its folded copy
 
     def layers(self) -> list[str]:
         """Return the names of the layers that can be selected, in the order of the model's definition."""
@@ -87,13 +90,34 @@ class Network:
 
         Raises ValueError for a model that returns something else, and FloatingPointError for NaN.
         """
-        scores = self.score(self.normalize(x))
+        active, x = self._active, self.normalize(x)
+        scores = active(x) if self.score == "forward" else getattr(active, self.score)(x)
         if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(x):
             got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(f"model: got {got} for {len(x)} images, wanted one tensor of scores (B, K)")
         if scores.isnan().any():
             raise FloatingPointError("model: got NaN among the scores, wanted numbers")
         return scores
+
+    @contextmanager
+    def fast(self) -> Iterator[None]:
+        """Within, scores are those of a copy with batch normalization folded into the layers before, in channels_last.
+
+        They are equal but for rounding. Layers cannot be selected in the copy. It is made again where the model has
+        changed. A network whose calls cannot be traced is used as it is.
+        """
+        state = _fingerprint(self.model)
+        if self._copy is None or self._copy[0] != state:
+            copy = self.model
+            if any(isinstance(module, NORMS) for module in self.model.modules()):
+                with suppress(ValueError):
+                    copy = folded(self.model).requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._copy = state, copy
+        self._active = self._copy[1]
+        try:
+            yield
+        finally:
+            self._active = self.model
 
     def targets(self, scores: Tensor, target: Target) -> Tensor:
         """Return the class of each image, (B,): the given ones, by number or name, or the most probable ones.
@@ -142,3 +166,12 @@ class Network:
     def result(self, method: str, values: Tensor, x: Tensor, **fields: Any) -> Explanation:
         """Return the result of a method, with everything on the CPU."""
         return Explanation(method, values.detach().cpu(), x.detach().cpu(), **fields)
+
+
+def _fingerprint(model: nn.Module) -> tuple[float, ...]:
+    """Return the sum and the norm of every tensor of the model: version counters miss changes of `.data`."""
+    tensors = [t.detach() for t in [*model.parameters(), *model.buffers()] if t.is_floating_point() and t.numel()]
+    if not tensors:
+        return ()
+    sums, norms = [t.sum() for t in tensors], torch._foreach_norm(tensors)
+    return tuple(torch.stack([*sums, *norms]).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,7 +60,8 @@ def occlusion(
     names = [selector.layer] if selector else []
     probability, label, feature, channels, targets, certain = [], [], [], [], [], []
     attribution = torch.zeros(len(x), *x.shape[2:], device=x.device)
-    with frozen(probe.model), torch.no_grad(), activations_of(probe.model, names) as kept:
+    network = nullcontext() if selector else probe.fast()
+    with frozen(probe.model), torch.no_grad(), network, activations_of(probe.model, names) as kept:
         chunk = probe.chunk_size(x)
         for i, image in enumerate(x):
             scores = probe.scores(image[None])
@@ -71,7 +73,9 @@ def occlusion(
             covered = _fill(image, fill)
             rows = []
             for part in masks.split(chunk):
-                rows.append(probe.scores(torch.where(part[:, None], covered, image)))
+                rows.append(
+                    probe.scores(torch.where(part[:, None], covered, image).to(memory_format=torch.channels_last))
+                )
                 if selector:
                     feature.append(kept[selector.layer][:, channel].clamp(min=0).flatten(1).sum(1))
             if progress:

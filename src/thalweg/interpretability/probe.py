@@ -23,10 +23,10 @@ class Probe(Network):
     """Looks inside any `nn.Module` that maps images to the scores (logits) of K classes.
 
     Images are (B, C, H, W), or one image (C, H, W), with values in [0, 1]. `normalize` maps them to what the model
-    wants: a mean and a standard deviation per channel, or a function; it is part of what is differentiated. `score`
-    is the function that maps normalized images to scores, by default the model itself. `classes` are the names of the
-    classes. `layers` are the names of the modules that can be selected, by default all; `layers()` then lists those
-    without submodules.
+    wants: a mean and a standard deviation per channel, or a function; it is part of what is differentiated. `score` is
+    the name of the model's method that maps normalized images to scores. `classes` are the names of the classes.
+    `layers` are the names of the modules that can be selected, by default all; `layers()` then lists those without
+    submodules.
 
     The model is never changed: within a method it is in evaluation mode, and afterwards its mode, hooks and gradients
     are as before. Images are processed in chunks that fit into the memory.
@@ -57,10 +57,9 @@ class Probe(Network):
         if spec.kind != "image" or not has_ability(model, Classifies):
             raise ValueError(f"run: got {opened.config.recipe} on {spec.name}, wanted a classifier of images")
         assert spec.levels
-        top, logits = spec.levels - 1, model.logits
-        assert callable(logits)
+        top = spec.levels - 1
         model.eval()
-        return cls(model, normalize=lambda x: x * top, classes=spec.classes, score=logits, shape=spec.shape)
+        return cls(model, normalize=lambda x: x * top, classes=spec.classes, score="logits", shape=spec.shape)
 
     def saliency(self, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
         """Return the maps max_c |∂S/∂x_c|, (B, H, W); see `thalweg.interpretability.gradients.saliency`."""

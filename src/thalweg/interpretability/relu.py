@@ -28,21 +28,29 @@ OTHERS = {getattr(place, name): name for name in NAMES for place in (F, torch, t
 
 
 class _Rectified(torch.autograd.Function):
-    """max(x, 0), with the rule in place of the derivative; it stores which x are positive, not its output."""
+    """max(x, 0), with the rule in place of the derivative.
+
+    It stores x, since the output may be changed later, as by a residual sum in place; or the output, in place of x.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rule: Rule) -> Tensor:
-        positive = x > 0
-        ctx.save_for_backward(positive)
+    def forward(ctx: Any, x: Tensor, rule: Rule, in_place: bool) -> Tensor:
         ctx.rule = rule
-        return x.clamp(min=0)
+        if in_place:
+            ctx.mark_dirty(x)
+        y = x.clamp_(min=0) if in_place else x.clamp(min=0)
+        if rule != "deconv":
+            ctx.save_for_backward(x)
+        return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (g,), (positive,) = gradients, ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        g = gradients[0]
         if ctx.rule != "gradient":
             g = g.clamp(min=0)
-        return (g if ctx.rule == "deconv" else g * positive), None
+        if ctx.rule != "deconv":
+            g = torch.ops.aten.threshold_backward(g, ctx.saved_tensors[0], 0)  # g where the stored value is positive
+        return g, None, None
 
 
 class ReluRule(TorchFunctionMode):
@@ -81,8 +89,7 @@ class ReluRule(TorchFunctionMode):
         if func in RELU or func in RELU_IN_PLACE or (func in CLAMP | CLAMP_IN_PLACE and _at_zero(func, args, kwargs)):
             self.hits += 1
             x = args[0] if args else kwargs["input"]
-            y = _Rectified.apply(x, self.rule)
-            return x.copy_(y) if in_place else y
+            return _Rectified.apply(x, self.rule, in_place)
         if func in OTHERS:
             self.others[OTHERS[func]] = self.others.get(OTHERS[func], 0) + 1
         return func(*args, **kwargs)
