@@ -54,8 +54,8 @@ LEADS = {
     "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
     "inside": "The first test images, the same for every model. Saliency: how much the score of the predicted class "
     "changes with each pixel, brighter for more. Occlusion: how much a gray square at that place lowers this score, "
-    "brighter for more; where it is dark, the square raises the score, and gray is no change. Nearest training images: those, of at "
-    "most 2,000, with the most similar activations of the last hidden layer.",
+    "brighter for more; where it is dark, the square raises the score, and gray is no change. Nearest training "
+    "images: those, of at most 2,000, with the most similar activations of the last hidden layer.",
     "tradeoffs": "The accuracy with its interval against the cost, on a logarithmic axis. The dotted line connects the "
     "Pareto-optimal models: no other model is at least as accurate at no larger cost, and better in one of them.",
     "meanings": "",
