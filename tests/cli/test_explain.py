@@ -98,6 +98,29 @@ def test_a_file_is_explained_like_the_example_that_it_shows(runs, here, capsys):
     assert two["images"] == ["third.png", "third-color.png"]
 
 
+def test_images_of_other_data_are_their_test_examples(runs, here, capsys):
+    """The run's own file named as other data gives the same numbers, by index or by default."""
+    own = explained(capsys, runs / "lenet5", "saliency", "--index", 1, 4)
+    other = explained(capsys, runs / "lenet5", "saliency", "--index", 1, 4, "--data", runs / "images.npz")
+    first = explained(capsys, runs / "lenet5", "saliency")
+    assert own["results"] == other["results"]
+    assert own["images"] == [first["images"][1], first["images"][4]]
+
+
+def test_a_page_without_readable_data_has_the_other_methods(runs, here, capsys, tmp_path):
+    """The data of a run are gone: a file is explained, but no patches and neighbors are searched."""
+    import shutil
+
+    shutil.copy(runs / "images.npz", tmp_path / "gone.npz")
+    command = ["train", "lenet5", "--data", str(tmp_path / "gone.npz"), "--steps", "1", "--run", "run"]
+    assert main([*command, "--device", "cpu"]) == 0
+    capsys.readouterr()
+    (tmp_path / "gone.npz").unlink()
+    document = explained(capsys, "run", "all", "--image", "gray.png")
+    assert set(document["failed_methods"]) == {"top-patches", "neighbors"}
+    assert all("gone.npz" in reason for reason in document["failed_methods"].values())
+
+
 def test_all_methods_are_on_one_page_without_network(runs, here, capsys):
     """A module whose class has a name with tags; the searched images are those of --data."""
     document = explained(capsys, "mine:network", "all", "--image", "color.png", "--data", runs / "images.npz")

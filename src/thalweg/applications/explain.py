@@ -137,7 +137,7 @@ def explain_images(
             log(f"{name} ...")
         try:
             results[name] = explain(viewed.probe, name, Subject(x, images, **chosen))
-        except (ValueError, FloatingPointError, RuntimeError) as error:
+        except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
             if not every and isinstance(error, RuntimeError):
                 raise ValueError(f"method: got {name}, with which the network fails ({reason})") from None
