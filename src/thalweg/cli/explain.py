@@ -103,9 +103,11 @@ def _page(found: Explained) -> str:
             shown.append(Shown(method.title, method.about, None, {}, [f"Not available: {found.failed[name]}."]))
         elif name in found.results:
             result = found.results[name]
-            numbers = {k: v for k, v in _numbers(found, result).items() if k in ("classes", "probability", "largest")}
-            image = result.input if result.input.shape[:1] == (1,) and image is None else image
+            known = _numbers(found, result)
+            numbers = {"class": known.get("classes"), "probability": known["probability"]}
+            numbers["largest value"] = known["largest"] if result.tiles is None else None
             numbers = {k: v for k, v in (numbers | dict(result.settings)).items() if v is not None}
+            image = result.input if len(result.input) == 1 and image is None else image
             shown.append(Shown(method.title, method.about, result._repr_png_(), numbers, result.warnings))
     assert image is not None
     p = found.scores[0].softmax(0)
