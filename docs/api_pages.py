@@ -19,6 +19,7 @@ ROOMS = {
     "inference": "Estimators: posteriors of single examples, kernel densities, gradients of expectations, W₁.",
     "autodiff": "Automatic differentiation of scalars, to be read: a graph, forward mode and reverse mode.",
     "evaluation": "Measures of trained models, each an estimate with its interval.",
+    "interpretability": "Methods that look inside networks of images: one `Probe` for any module.",
     "applications": "Uses of a trained run.",
     "comparison": "The training and measuring of several models under one budget.",
     "report": "The report page of a comparison: tables, charts and pictures.",

@@ -218,6 +218,8 @@ def pictures(known: dict[str, Any]) -> dict[str, list[Figure]]:
                 for k, (panel, caption) in enumerate(named)
                 for _ in range(16 - 10 * k)
             ]
+            sides = ("saliency and occlusion", "saliency"), ("nearest training images", "second nearest")
+            result[name] += [ImageGrid("inside", chosen[:6], panel=panel, caption=caption) for panel, caption in sides]
             continue
         if name == "real":
             real.append(ImageGrid("nearest", np.stack([x[-64:], noisy(x[-64:], 0.1)], 1), "pairs"))

@@ -28,7 +28,7 @@ ARROWS = {
     "interpretability": {"nn", "recipes"},  # receptive fields; a run as a network
     "recipes": {"data", "nn", "models", "objectives", "problems", "training"},
     "report": {"recipes", "training", "evaluation", "data"},
-    "applications": {"recipes", "training", "evaluation", "data", "inference"},
+    "applications": {"recipes", "training", "evaluation", "data", "inference", "interpretability"},
     "comparison": {"recipes", "training", "evaluation", "report", "data", "nn", "interpretability"},
     "demos": {"data", "nn", "models", "operators", "objectives", "inference", "training", "problems", "evaluation",
               "interpretability", "recipes", "applications", "comparison", "report"},

@@ -106,6 +106,25 @@ def test_resize(tmp_path, resize):
         assert (x[:, :, -1] > 150).all()
 
 
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_file_is_read_as_in_its_folder(tmp_path, cache, resize, channels):
+    """With the settings of a folder; of several ways to resize, crop is the default."""
+    (tmp_path / "in").mkdir()
+    x = np.random.default_rng(0).integers(0, 256, (12, 20, 3)).astype(np.uint8)
+    for i in range(12):  # enough for all splits
+        Image.fromarray(x + np.uint8(i)).save(tmp_path / "in" / f"{i}.png")
+    kind = "gray" if channels == 1 else "rgb"
+    config = DataConfig(source=str(tmp_path / "in"), image_size=8, resize=resize, channels=kind)
+    split = load(config).train
+    path = tmp_path / "in" / str(split.index[0])
+    one = images.read_image(path, config, (channels, 8, 8))
+    assert np.array_equal(one, split.x[0])
+    default = images.read_image(path, DataConfig(source="other"), (channels, 8, 8))
+    assert np.array_equal(default, one) == (resize == "crop")
+    assert images.read_image(path, DataConfig(source="other")).shape == (3, 12, 20)
+
+
 def test_decoded_once_memory_mapped_and_anew_when_a_file_changes(folder, cache, monkeypatch):
     first = read(folder)
     assert isinstance(first.train.x, np.memmap)

@@ -32,6 +32,7 @@ VERBS = {
     "encode": "write the latent codes that a trained model gives examples",
     "cluster": "group examples by the latent codes that a trained model gives them, with k-means",
     "audit": "find labels of the training split that are probably wrong, with models of the other folds",
+    "explain": "look inside a trained classifier of images: maps, filters, neighbors, adversarial images",
     "compress": "measure how many bits a trained model's codes of images take, and at what error, beside JPEG",
     "models": "list the recipes with their abilities and papers",
     "data": "list, describe or download data sets",

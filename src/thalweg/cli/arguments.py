@@ -73,7 +73,8 @@ class Parser:
                 group.add_argument(*option.typed, dest=option.name, action=argparse.BooleanOptionalAction, help=about)
             else:
                 metavar = _metavar(plain(option.hint))
-                group.add_argument(*option.typed, dest=option.name, metavar=metavar, help=about)
+                nargs = "+" if option.many else None
+                group.add_argument(*option.typed, dest=option.name, metavar=metavar, nargs=nargs, help=about)
 
     def parse(self, arguments: list[str]) -> dict[str, Any]:
         """Return the options that were given, converted, by their names in Python; `json` is always included."""
@@ -95,6 +96,8 @@ class Parser:
         for name, value in values.items():
             if name in self.options and isinstance(value, str):
                 values[name] = read(name, value, self.options[name].hint)
+            elif name in self.options and isinstance(value, list):
+                values[name] = [read(name, one, self.options[name].hint) for one in value]
         return values
 
     def require(self, values: dict[str, Any], name: str) -> Any:

@@ -28,6 +28,7 @@ class Option:
     default: Any = None
     help: str = ""
     flags: tuple[str, ...] = ()  # as it is typed; by default --the-name
+    many: bool = False  # one or more values, a list
 
     @property
     def typed(self) -> tuple[str, ...]:

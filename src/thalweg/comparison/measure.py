@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.abilities import Classifies, has_ability
+from thalweg.comparison.inside import inside
 from thalweg.comparison.plan import BASELINES, Measuring
 from thalweg.comparison.store import load_findings, save_findings
 from thalweg.config import DataConfig, to_json
@@ -138,6 +139,7 @@ class Evaluator:
                 dataset = with_share(dataset, train.share, train.seed)
             findings_of = self.measure(opened.model, dataset=dataset)
             findings_of.add(_spent(cost(opened.records())))
+            findings_of.add(inside(opened, dataset, self.measuring.split, self.measuring.seed))
             save_findings(findings_of, stem, key)
         return findings_of
 

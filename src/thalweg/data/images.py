@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from thalweg.data.folder import SUFFIXES, list_images
 from thalweg.data.splits import TEST, TRAIN, VALIDATION, assign, first_of_each, keys_of, stable_subset
 from thalweg.files import atomic_path
 
-__all__ = ["read_folder"]
+__all__ = ["read_folder", "read_image"]
 
 Array = np.ndarray[Any, Any]
 
@@ -92,6 +92,24 @@ def read_folder(folder: Path, config: DataConfig) -> Raw:
         target=class_target(classes),
         divided=True,
     )
+
+
+def read_image(path: Path, config: DataConfig, shape: tuple[int, int, int] | None = None) -> Array:
+    """Return one image file as uint8 (C, H, W), of that `shape`, or of the file's own size.
+
+    It is resized as `config` says, by default cropped, and otherwise read like the files of a folder.
+
+    Raises ValueError for a file that does not exist, and for those that `read_folder` refuses.
+    """
+    if not path.is_file():
+        raise ValueError(f"image: got '{path}', wanted an image file that exists")
+    path = path.resolve()  # errors name its folder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = _header(path)
+        channels = 1 if config.channels == "gray" or (config.channels is None and header.gray) else 3
+        wanted = shape or (channels, header.size[1], header.size[0])
+        return _decode(path, wanted, replace(config, resize=config.resize or "crop"))
 
 
 def _file_keys(folder: Path, files: list[Path]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
+
+if TYPE_CHECKING:
+    from thalweg.recipes.runs import Opened
 
 __all__ = ["Probe"]
 
@@ -44,15 +47,17 @@ class Probe(Network):
     """
 
     @classmethod
-    def of(cls, folder: Path | str) -> Probe:
+    def of(cls, run: Path | str | Opened) -> Probe:
         """Return a probe of a run's model; its raw units are those of the run's data, converted from [0, 1].
+
+        `run` is a run folder, or a run that `thalweg.recipes.runs.open_run` has opened.
 
         Raises ValueError for a run of other data than images, and for a model that does not classify.
         """
         from thalweg.abilities import Classifies, has_ability
-        from thalweg.recipes.runs import open_run
+        from thalweg.recipes.runs import Opened, open_run
 
-        opened = open_run(folder, device="cpu")
+        opened = run if isinstance(run, Opened) else open_run(run, device="cpu")
         spec, model = opened.spec, opened.model
         if spec.kind != "image" or not has_ability(model, Classifies):
             raise ValueError(f"run: got {opened.config.recipe} on {spec.name}, wanted a classifier of images")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from thalweg.checks import suggestion
+from thalweg.recipes.factories import made_by
 
 if TYPE_CHECKING:
     import torch
@@ -89,18 +87,7 @@ def _inception(path: Path, spec: Spec, device: torch.device | str) -> Extractor:
 
 def _from_factory(choice: str) -> Callable[[Tensor], Tensor]:
     """Return the result of the factory named package.module:factory."""
-    module, _, factory = choice.partition(":")
-    here = os.getcwd()
-    sys.path.append(here)  # modules in the user's folder are found as by `python -m`
-    try:
-        factory_result: Any = getattr(importlib.import_module(module), factory)()
-    except Exception as error:  # a user's code may raise any exception
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
-            f"features: got '{choice}', wanted a factory that can be imported and called ({reason})"
-        ) from None
-    finally:
-        sys.path.remove(here)
+    factory_result: Callable[[Tensor], Tensor] = made_by("features", choice)
     if not callable(factory_result):
         raise ValueError(f"features: got '{choice}', which returned {type(factory_result).__name__}, wanted a callable")
     return factory_result

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from thalweg.evaluation.estimates.figures import Figure
 from thalweg.report.charts import charts, curves
 from thalweg.report.diagnostics import diagnostics
 from thalweg.report.forest import forest
+from thalweg.report.inside import looks_at
 from thalweg.report.learning import learning
 from thalweg.report.markup import Markup, rich, tag
 from thalweg.report.mistakes import captioned
 from thalweg.report.origin import head, origin
+from thalweg.report.page import page
 from thalweg.report.pictures import pictures
 from thalweg.report.results import meanings, table
 from thalweg.report.svg import styles
@@ -22,7 +23,6 @@ from thalweg.report.words import failed, summary
 
 __all__ = ["html"]
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 LEADS = {
     "numbers": "",
     "forest": "Each value as a point in its 95 % interval. If the value is only a bound, an arrow points to the side "
@@ -52,6 +52,10 @@ LEADS = {
     "the same images without change.",
     "mistakes": "Misclassified examples of the split, with the highest probabilities of the predicted class, and the "
     "most frequent pairs of the label and another class, with the first examples of each: label → predicted class.",
+    "inside": "The first test images, the same for every model. Saliency: how much the score of the predicted class "
+    "changes with each pixel, brighter for more. Occlusion: how much a gray square at that place lowers this score, "
+    "brighter for more; where it is dark, the square raises the score, and gray is no change. Nearest training "
+    "images: those, of at most 2,000, with the most similar activations of the last hidden layer.",
     "tradeoffs": "The accuracy with its interval against the cost, on a logarithmic axis. The dotted line connects the "
     "Pareto-optimal models: no other model is at least as accurate at no larger cost, and better in one of them.",
     "meanings": "",
@@ -83,25 +87,14 @@ def html(
         raise ValueError(f"report: got {report.get('schema')!r} {report.get('version')!r}, wanted thalweg-report 2")
     body = [section for section in _sections(report, figures, curves) if section[2]]
     links = tag("ul", (tag("li", tag("a", title, href=f"#{anchor}")) for anchor, title, _ in body))
-    page = rich(
+    content = rich(
         head(report),
         _failures(report),
         tag("section", tag("h2", "Summary"), summary(report), id="summary", class_="prose"),
         tag("nav", links, aria_label="Contents"),
         (_section(*section, LEADS | (PLANE if report["data"]["kind"] == "vector" else {})) for section in body),
     )
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    above = [
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="generator", content=f"thalweg {report['versions'].get('thalweg', '')}"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", report["title"]),
-        tag("style", Markup(style)),
-    ]
-    return "<!doctype html>\n" + tag("html", tag("head", above), tag("body", tag("main", page)), lang="en") + "\n"
+    return page(report["title"], content, report["versions"].get("thalweg", ""))
 
 
 def _sections(
@@ -131,6 +124,7 @@ def _sections(
         ("classifiers", "Classifiers", charts("classifiers", drawn, looks)),
         ("robustness", "Robustness of classifiers", charts("robustness", drawn, looks)),
         ("mistakes", "Mistakes of classifiers", captioned("mistakes", drawn, data, looks)),
+        ("inside", "What it looks at", looks_at(report, drawn, looks)),
         ("tradeoffs", "Accuracy against cost", tradeoff_charts(report["tradeoffs"], looks)),
         ("meanings", "What each measure means", meanings(report)),
         ("origin", "How to reproduce this report", origin(report)),
