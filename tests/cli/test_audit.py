@@ -1,6 +1,7 @@
 """`thalweg audit`: planted errors are ranked first, scores are out-of-sample, and the test split is not read."""
 
 import csv
+import io
 import json
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from thalweg.applications import audit as module
 from thalweg.applications.audit import audit, planted
 from thalweg.cli import main
 from thalweg.config import DataConfig, RunConfig, TrainConfig
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.subsets import stratified_folds
 from thalweg.recipes import runs
 from thalweg.recipes.runs import open_run
@@ -87,6 +88,18 @@ def test_the_folder_holds_a_table_a_picture_and_the_numbers(audited):
     assert [str(r["index"]) for r in document["top"]] == [r["index"] for r in rows[:10]]
     with Image.open(folder / "audit.png") as image:
         assert image.width > 500
+
+
+def test_the_picture_shows_names_of_classes_as_they_are_on_one_line(audited):
+    _, result = audited
+    names = ("$$", "$\\frac{$", "a\nb", "<b>", "n" * 200, *"56789")
+    spec = replace(result.dataset.spec, target=class_target(names))
+    figure = replace(result, dataset=replace(result.dataset, spec=spec)).figure()
+    figure.savefig(io.BytesIO())  # names are no formulas
+    pairs = {tuple(axes.get_title().split("\n")[0].split(" → ")) for axes in figure.axes if axes.get_title()}
+    shown = {name for pair in pairs for name in pair}
+    assert shown <= {"$$", "$\\frac{$", "a b", "<b>", "n" * 9 + "…", *"56789"}
+    assert {"$$", "n" * 9 + "…"} <= shown
 
 
 def test_the_same_command_repeats_nothing_and_prints_the_table(audited, capsys):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AuditResult"]
 
 COLUMNS, MAX_IMAGES, TOP = 8, 40, 10  # of the picture; rows of the document
+LONGEST = 10  # characters of the name of a class in the picture
 SCORE = "self-confidence: the probability of the label, by a model that was trained on the other folds"
 
 
@@ -119,6 +120,13 @@ class AuditResult:
         for ax, i in zip(axes, first, strict=False):
             image = np.asarray(self.split.x[i]).transpose(1, 2, 0) / ((spec.levels or 2) - 1)
             ax.imshow(image[..., 0] if image.shape[2] < 3 else image[..., :3], cmap="gray", vmin=0, vmax=1)
-            label, suggested = (spec.classes[c] for c in (self.split.y[i], found.suggested[i]))
-            ax.set_title(f"{label} → {suggested}\np = {found.confidence[i]:.2g}", fontsize=8)
+            label, suggested = (_short(spec.classes[c]) for c in (self.split.y[i], found.suggested[i]))
+            title = f"{label} → {suggested}\np = {found.confidence[i]:.2g}"
+            ax.set_title(title, fontsize=8, parse_math=False)  # names may contain $
         return figure
+
+
+def _short(name: str) -> str:
+    """Return the name of a class on one line, at most `LONGEST` characters."""
+    name = " ".join(name.split())
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
