@@ -229,6 +229,17 @@ def test_an_ensemble_without_a_folder_to_write_and_its_training_are_refused(runs
         train(RunConfig(recipe="ensemble", data=DIGITS), "out")
 
 
+def test_a_damaged_ensemble_names_the_command_that_writes_it_again(runs, tmp_path, capsys):
+    out = tmp_path / "out"
+    answer(capsys, runs / "a", runs / "b", "--out", out)
+    path = out / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert main(["evaluate", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert f"the command that combined it writes it again: thalweg ensemble {runs / 'a'}" in err
+    assert "resume" not in err
+
+
 def test_weights_are_fitted_on_examples_whose_losses_differ_by_more_than_exponentials_hold():
     """The loss of an example that all members share does not change the minimum."""
     losses = -np.log([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
