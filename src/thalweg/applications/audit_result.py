@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,8 @@ class AuditResult:
         with atomic_path(folder / "audit.csv") as temporary:
             write_rows(temporary, list(rows[0]), (list(row.values()) for row in rows))
         if self.dataset.spec.kind == "image" and self.found.suspect.any():
-            with atomic_path(folder / "audit.png") as temporary:
+            with atomic_path(folder / "audit.png") as temporary, warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in scripts that the font lacks
                 self.figure().savefig(temporary, dpi=120)
         write_atomic(folder / "audit.json", (json.dumps(self.document(), indent=1, allow_nan=False) + "\n").encode())
 
