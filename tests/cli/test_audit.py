@@ -13,7 +13,7 @@ from thalweg.applications import audit as module
 from thalweg.applications.audit import audit, planted
 from thalweg.cli import main
 from thalweg.config import DataConfig, RunConfig, TrainConfig
-from thalweg.data.dataset import Split
+from thalweg.data.dataset import Split, class_target
 from thalweg.data.subsets import stratified_folds
 from thalweg.recipes import runs
 from thalweg.recipes.runs import open_run
@@ -87,6 +87,20 @@ def test_the_folder_holds_a_table_a_picture_and_the_numbers(audited):
     assert [str(r["index"]) for r in document["top"]] == [r["index"] for r in rows[:10]]
     with Image.open(folder / "audit.png") as image:
         assert image.width > 500
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_picture_shows_names_of_classes_as_they_are_on_one_line(audited, tmp_path):
+    _, result = audited
+    names = ("$$", "$\\frac{$", "a\nb", "<b>", "n" * 200, "数字", *"6789")
+    spec = replace(result.dataset.spec, target=class_target(names))
+    renamed = replace(result, dataset=replace(result.dataset, spec=spec))
+    renamed.save(tmp_path)  # names are no formulas
+    figure = renamed.figure()
+    pairs = {tuple(axes.get_title().split("\n")[0].split(" → ")) for axes in figure.axes if axes.get_title()}
+    shown = {name for pair in pairs for name in pair}
+    assert shown <= {"$$", "$\\frac{$", "a b", "<b>", "n" * 9 + "…", "数字", *"6789"}
+    assert {"$$", "n" * 9 + "…"} <= shown
 
 
 def test_the_same_command_repeats_nothing_and_prints_the_table(audited, capsys):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from thalweg.applications.average import AverageResult, _estimate_statistics, average
-from thalweg.applications.ensemble import ensemble
+from thalweg.applications.ensemble import ensemble, fitted_weights
 from thalweg.applications.members import Measured, Members
 from thalweg.cli import main
 from thalweg.config import DataConfig, RunConfig, TrainConfig
@@ -229,14 +229,31 @@ def test_an_ensemble_without_a_folder_to_write_and_its_training_are_refused(runs
         train(RunConfig(recipe="ensemble", data=DIGITS), "out")
 
 
+def test_a_damaged_ensemble_names_the_command_that_writes_it_again(runs, tmp_path, capsys):
+    out = tmp_path / "out"
+    answer(capsys, runs / "a", runs / "b", "--out", out)
+    path = out / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert main(["evaluate", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert f"the command that combined it writes it again: thalweg ensemble {runs / 'a'}" in err
+    assert "resume" not in err
+
+
+def test_weights_are_fitted_on_examples_whose_losses_differ_by_more_than_exponentials_hold():
+    """The loss of an example that all members share does not change the minimum."""
+    losses = -np.log([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
+    assert fitted_weights(losses + np.array([[0.0], [2000.0], [5000.0]])) == pytest.approx(fitted_weights(losses))
+
+
 def test_the_tables(runs, tmp_path, capsys):
     for options, words in (
         ([], ["fitted weight", "equal weights", "these 30 validation examples: it is lower here"]),
         (["--uniform"], ["the mixture with equal weights"]),
         (["--average-weights"], ["average", "the sum of the members': 80 steps"]),
     ):
-        out = tmp_path / f"out{len(options)}{words[0]}"
+        out = tmp_path / f"out {len(options)} {words[0]}"
         assert main(["ensemble", str(runs / "a"), str(runs / "b"), "--out", str(out), *options]) == 0
         printed = capsys.readouterr().out
         assert all(word in printed for word in words)
-        assert f"thalweg evaluate {out}" in printed
+        assert f"thalweg evaluate '{out}'" in printed

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thalweg.cli import main
-from thalweg.recipes import recipe_names
+from thalweg.cli import main, models
+from thalweg.cli.options import options_of_function
+from thalweg.recipes import FAMILIES, recipe, recipe_names
 
 
 def answer(capsys, *arguments):
@@ -287,6 +288,17 @@ def test_layers_of_a_model(tmp_path, capsys):
     assert "--shape: got '3,224', wanted channels, height and width" in capsys.readouterr().err
     assert main(["models", "vae", "--layers"]) == 2
     assert "--layers: got vae, wanted a classifier: perceptron" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_help_on_its_layers(name, capsys):
+    """Recipes with an option layers of their own are no classifiers, and all options of a classifier are known."""
+    parser = models.parser([name])
+    if name in FAMILIES["classifiers"]:
+        assert {option.name for option in options_of_function(recipe(name))} <= set(parser.options)
+    else:
+        assert main(["models", name, "--layers"]) == 2
+        assert f"--layers: got {name}, wanted a classifier" in capsys.readouterr().err
 
 
 def test_data(capsys):

@@ -100,6 +100,12 @@ def test_affine_by_whole_pixels_is_a_shift(x):
     assert bool((out[..., :2] == 0).all())
 
 
+def test_values_from_outside_of_an_interpolated_image():
+    image = torch.full((1, 1, 4, 4), 50.0)
+    out = affine(image, **{**still(1), "x_shift": torch.full((1,), 2.0)}, outside=7)
+    assert out[0, 0, 0].tolist() == pytest.approx([7, 7, 50, 50])
+
+
 def test_positive_shear_leans_to_the_right_and_scale_enlarges():
     x = torch.zeros(1, 1, 9, 9)
     x[..., 4] = 255  # an upright stroke

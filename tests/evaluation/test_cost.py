@@ -71,4 +71,19 @@ def test_inference_time_is_of_one_example(monkeypatch):
 
     time_of = inference_measures(Slow(), reference())["inference time"]
     assert (time_of.value, time_of.unit, time_of.kind, time_of.n) == (2 / 8, "s", "estimate", 5)
+    assert (time_of.low, time_of.high) == (2 / 8, 2 / 8)
     assert time_of.protocol == {"batch size": 8, "threads": torch.get_num_threads(), "device": "cpu"}
+
+
+def test_the_interval_of_the_inference_time_begins_at_0(monkeypatch):
+    now, durations = [0.0], iter([1.0, *[0.001] * 4, 1.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    class Uneven(nn.Module):
+        def logits(self, x):
+            if len(x) > 1:
+                now[0] += next(durations)
+            return x.float().flatten(1) @ torch.ones(math.prod(SHAPE), 2)
+
+    time_of = inference_measures(Uneven(), reference())["inference time"]
+    assert (time_of.low, time_of.value) == (0.0, pytest.approx(1.004 / 5 / 8))

@@ -11,6 +11,7 @@ from scipy import stats
 from thalweg.evaluation import Estimate, comparable, differences, mean_of, rate
 from thalweg.evaluation.estimates.estimate import difference
 from thalweg.evaluation.estimates.intervals import over_seeds
+from thalweg.evaluation.measures.cost import known_value
 from thalweg.evaluation.statistics.ranks import aupr
 
 
@@ -149,3 +150,8 @@ def test_seeds_with_equal_values_keep_the_interval_over_examples():
     assert both.method["trainings"] == "2, of equal values"
     other = over_seeds([one, dataclasses.replace(one, value=2.5)])
     assert other.varies == "training seeds"
+
+
+def test_counts_are_written_in_full():
+    assert str(known_value("MACs", 555_422_720)) == "555,422,720"
+    assert str(known_value("MACs", 3_858_000_001)) == "3,858,000,001"

@@ -109,3 +109,12 @@ def test_it_learns_and_filters_keep_their_norms():
     for conv in (m for m in run.model.modules() if isinstance(m, nn.Conv2d)):
         assert float(conv.weight.detach().norm()) == pytest.approx(conv.out_channels**0.5, rel=1e-5)
     assert float((run.model.eval().logits(x).argmax(1) == y).float().mean()) > 0.9
+
+
+def test_the_shortcut_of_a_block_of_three_convolutions_is_added():
+    block = Airbench((3, 32, 32), 10, widths=(32, 32, 32), depth=3).features[2]
+    shortcut = next(layer for layer in block if hasattr(layer, "layers"))
+    shortcut.layers[-1].weight.data.zero_()  # f is constant
+    shortcut.layers[-1].bias.data.fill_(3.0)
+    x = torch.randn(2, 32, 4, 4)
+    torch.testing.assert_close(shortcut(x), x + 3)

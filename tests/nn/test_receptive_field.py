@@ -21,6 +21,17 @@ class Padded(nn.Module):
         return self.last(self.conv(F.pad(x, (1, 2, 3, 0)))[:, :, ::2, 1:])
 
 
+class Pooled(nn.Module):
+    """Pooling by function, with the stride that it has by default, and a slice from the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        return self.last(F.avg_pool2d(self.conv(x), 3)[:, :, -4:])
+
+
 class Branches(nn.Module):
     """A sum of branches with different fields."""
 
@@ -37,6 +48,7 @@ CASES = {
     "dilation": (nn.Sequential(nn.Conv2d(1, 2, 3, dilation=2, padding=2), nn.AvgPool2d(3, 2, 1)), "1"),
     "rectangular kernels": (nn.Sequential(nn.Conv2d(1, 1, (3, 5), (1, 2), (0, 2)), nn.Conv2d(1, 1, (1, 3))), "1"),
     "padding and slices by function": (Padded(), "last"),
+    "pooling by function and a slice from the end": (Pooled(), "last"),
     "branches": (Branches(), "last"),
 }
 
@@ -66,3 +78,10 @@ def test_what_reads_everything_has_no_field():
     """Linear layers, global pooling and transposed convolutions."""
     network = nn.Sequential(nn.ConvTranspose2d(1, 1, 2, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1))
     assert set(receptive_fields(network, torch.zeros(1, 1, 8, 8)).values()) == {None}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_modes_of_the_modules_are_not_changed(training):
+    network = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)).train(training)
+    receptive_fields(network, torch.zeros(1, 1, 8, 8))
+    assert {module.training for module in network.modules()} == {training}

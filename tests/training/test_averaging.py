@@ -9,6 +9,7 @@ import torch
 
 from thalweg.config import OptimizerConfig
 from thalweg.training import Interrupted, Loss, Problem, Run, Stage
+from thalweg.training.averaging import SWA
 from toy_problems import KINDS, Scalar, regression_run, train_run
 
 RATE, CURVATURE, START = 0.1, 2.0, 3.0
@@ -98,3 +99,7 @@ def test_a_run_that_ends_before_its_average_begins_says_so(capsys):
     train_run(run_of(problem, 100, validate_every=2, patience=3))
     assert problem.model.value.item() == pytest.approx(iterates(2, 2).item())
     assert "no weights are averaged: the model is that of step 2, before the average began" in capsys.readouterr().err
+
+
+def test_a_share_of_less_than_a_step_is_the_last_step():
+    assert SWA.of_share(0.01, steps=10) == SWA(9)

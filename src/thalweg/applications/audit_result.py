@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AuditResult"]
 
 COLUMNS, MAX_IMAGES, TOP = 8, 40, 10  # of the picture; rows of the document
+LONGEST = 10  # characters of the name of a class in the picture
 SCORE = "self-confidence: the probability of the label, by a model that was trained on the other folds"
 
 
@@ -99,7 +101,8 @@ class AuditResult:
         with atomic_path(folder / "audit.csv") as temporary:
             write_rows(temporary, list(rows[0]), (list(row.values()) for row in rows))
         if self.dataset.spec.kind == "image" and self.found.suspect.any():
-            with atomic_path(folder / "audit.png") as temporary:
+            with atomic_path(folder / "audit.png") as temporary, warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in scripts that the font lacks
                 self.figure().savefig(temporary, dpi=120)
         write_atomic(folder / "audit.json", (json.dumps(self.document(), indent=1, allow_nan=False) + "\n").encode())
 
@@ -119,6 +122,13 @@ class AuditResult:
         for ax, i in zip(axes, first, strict=False):
             image = np.asarray(self.split.x[i]).transpose(1, 2, 0) / ((spec.levels or 2) - 1)
             ax.imshow(image[..., 0] if image.shape[2] < 3 else image[..., :3], cmap="gray", vmin=0, vmax=1)
-            label, suggested = (spec.classes[c] for c in (self.split.y[i], found.suggested[i]))
-            ax.set_title(f"{label} → {suggested}\np = {found.confidence[i]:.2g}", fontsize=8)
+            label, suggested = (_short(spec.classes[c]) for c in (self.split.y[i], found.suggested[i]))
+            title = f"{label} → {suggested}\np = {found.confidence[i]:.2g}"
+            ax.set_title(title, fontsize=8, parse_math=False)  # names may contain $
         return figure
+
+
+def _short(name: str) -> str:
+    """Return the name of a class on one line, at most `LONGEST` characters."""
+    name = " ".join(name.split())
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

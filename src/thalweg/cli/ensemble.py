@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def show(document: dict[str, Any]) -> None:
     how = "" if "fitted" not in document else ", the mixture with "
     how += "" if not how else "fitted weights" if document["weights"] == document["fitted"] else "equal weights"
     print(f"run: {document['run']}{how}")
-    print(f"  thalweg evaluate {document['run']}")
+    print(f"  {shlex.join(['thalweg', 'evaluate', document['run']])}")
 
 
 def _rows(document: dict[str, Any]) -> list[dict[str, Any]]:

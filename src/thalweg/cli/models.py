@@ -39,7 +39,8 @@ def parser(arguments: list[str]) -> Parser:
         Option("out", str, None, "picture of the layers to write: .png, .svg or .pdf"),
     ]
     result.group("layers", options)
-    result.group(f"options of {name}", options_of_function(function))
+    taken = {option.name for option in options}  # a flow has an option layers as well, but no table of them
+    result.group(f"options of {name}", [o for o in options_of_function(function) if o.name not in taken])
     return result
 
 
@@ -63,12 +64,13 @@ def layers(arguments: dict[str, Any]) -> dict[str, Any]:
 
     import torch
 
-    from thalweg.abilities import Classifies, has_ability
     from thalweg.cli.shared import out_file
     from thalweg.data import Spec, class_target
     from thalweg.nn.layer_table import layer_table
 
     function, name = recipe(arguments["recipe"]), arguments["recipe"]
+    if name not in FAMILIES["classifiers"]:
+        raise ValueError(f"layers: got {name}, wanted a classifier: {', '.join(FAMILIES['classifiers'])}")
     out = out_file(arguments["out"], (".png", ".svg", ".pdf")) if "out" in arguments else None
     shape = _shape(arguments.get("shape", "3,32,32"))
     classes = tuple(map(str, range(positive("classes", arguments.get("classes", 10)))))
@@ -78,8 +80,6 @@ def layers(arguments: dict[str, Any]) -> dict[str, Any]:
     )
     own = [option.name for option in options_of_function(function)]
     model = function(spec, **{option: arguments[option] for option in own if option in arguments}).model
-    if not has_ability(model, Classifies):
-        raise ValueError(f"layers: got {name}, wanted a classifier: {', '.join(FAMILIES['classifiers'])}")
     x = torch.zeros(positive("batch", arguments.get("batch", 1)), *shape, dtype=torch.uint8)
     table = layer_table(model, x)
     if out:

@@ -118,7 +118,8 @@ def _after(name: str, args: Any, inputs: list[Field | None]) -> Field | None:
     elif name == "slice" and len(args) > 1 and args[1] in (2, 3, -1, -2):
         i = args[1] - 2 if args[1] > 0 else args[1] + 2
         first, every = (args[2] or 0) if len(args) > 2 else 0, args[4] if len(args) > 4 else 1
-        axes[i] = axes[i]._replace(start=axes[i].start + max(first, 0) * axes[i].step, step=axes[i].step * every)
+        first = max(first + args[0].shape[args[1]], 0) if first < 0 else first  # counted from the end
+        axes[i] = axes[i]._replace(start=axes[i].start + first * axes[i].step, step=axes[i].step * every)
     return Field(*axes)
 
 

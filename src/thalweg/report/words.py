@@ -195,7 +195,6 @@ def _caveat(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     )
     cells = [cell for measure in ranked for cell in estimated(measure).values()]
     alone, together = (sum(bool(cell.get(key)) for cell in cells) for key in ("separated", "separated_holm"))
-    text.append(
-        f"Of {counted(alone, 'separated difference')}, {together} remain separated after Holm's adjustment within rows."
-    )
+    remaining = f"{together} remain{'s' * (together == 1)} separated"
+    text.append(f"Of {counted(alone, 'separated difference')}, {remaining} after Holm's adjustment within rows.")
     return tag("p", Markup(" ".join(rich(line) for line in text)), class_="small")

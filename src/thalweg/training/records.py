@@ -207,10 +207,13 @@ class RunFolder:
 
 def verified(folder: Path, name: str) -> bytes:
     """Return the bytes of a file of the run. Raises ValueError if they do not have the checksum in `run.json`."""
-    files = RunFolder.read(folder).get("files", {})
+    header = RunFolder.read(folder)
+    files = header.get("files", {})
     data = (folder / name).read_bytes()
     if digest(data) != files.get(name, digest(data)):
         repair = f"`thalweg resume {shlex.quote(str(folder))}` writes it again from the last checkpoint"
+        if "combined" in header:  # it has no checkpoint
+            repair = f"the command that combined it writes it again: {header['combined'].get('command')}"
         raise ValueError(
             f"run: got {folder / name}, which is damaged: it does not have its checksum in run.json; "
             + (repair if name == MODEL else "remove the file to use the run without its history")

@@ -65,7 +65,7 @@ class Estimate:
         '99.10 [98.30, 99.53]'
         """
         width, ends = (self.high - self.low) / 2, (self.value, self.low, self.high)
-        if all(0 <= end < 1e9 and end == round(end) for end in ends) and self.kind == "exact":  # a count
+        if all(0 <= end < 1e15 and end == round(end) for end in ends) and self.kind == "exact":  # a count
             return f"{self.value:,.0f}" + (f" [{self.low:,.0f}, {self.high:,.0f}]" if width else "")
         if width == 0 or not math.isfinite(width):
             known = f"{self.value:.6g}"
