@@ -200,10 +200,11 @@ def test_an_average_that_is_worse_than_every_member_is_warned_of(hits, warned):
         (["a", "vae"], [], "vae, a run of vae, wanted a classifier"),
         (["a", "other-split"], [], "trained on digits with fingerprint"),
         (["no-validation", "no-validation-1"], [], "data: got digits without validation examples"),
-        (["a", "linear"], ["--average-weights"], "a softmax-regression, wanted mlp, as the first run is"),
+        (["a", "linear"], ["--average-weights"], "of the recipe softmax-regression, wanted mlp, that of the first run"),
         (["a", "wide"], ["--average-weights"], "with hidden 17, wanted 16, as the first run has"),
         (["a", "b"], ["--average-weights", "--uniform"], "--uniform: got it beside --average-weights"),
         (["a", "b"], ["--out", "{runs}/a", "--overwrite"], "which is one of the runs to combine"),
+        (["a", "b"], ["--out", "{runs}/a/sub"], "one of the runs to combine or within one"),
         (["a", "b"], ["--out", "{runs}/linear"], "which holds a run"),
     ],
 )

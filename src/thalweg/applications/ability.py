@@ -14,5 +14,7 @@ def require(opened: Opened, *abilities: type) -> Any:
     """Return the model of an opened run; raise ValueError if it lacks one of the abilities."""
     if not all(has_ability(opened.model, ability) for ability in abilities):
         wanted = " and ".join(names_of(abilities))
-        raise ValueError(f"dir: got {opened.path}, a {opened.config.recipe}, wanted a model that can {wanted}")
+        raise ValueError(
+            f"dir: got {opened.path} of the recipe {opened.config.recipe}, wanted a model that can {wanted}"
+        )
     return opened.model

@@ -71,13 +71,20 @@ def average(
     Reference: *Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
     inference time*, Mitchell Wortsman et al., 2022, arXiv:2203.05482.
     """
+    from thalweg.recipes import COMBINATIONS
     from thalweg.recipes.runs import build
 
     members = read_members(folders, out := Path(out), device=device, overwrite=overwrite)
     first = members.runs[0].config
     for run in members.runs:
+        if run.config.recipe in COMBINATIONS:
+            raise ValueError(
+                f"run: got {run.path}, which is an ensemble; wanted single models to average the weights of"
+            )
         if run.config.recipe != first.recipe:
-            raise ValueError(f"run: got {run.path}, a {run.config.recipe}, wanted {first.recipe}, as the first run is")
+            raise ValueError(
+                f"run: got {run.path} of the recipe {run.config.recipe}, wanted {first.recipe}, that of the first run"
+            )
         for name, value in first.options.items():
             if (got := run.config.options.get(name)) != value:
                 raise ValueError(f"run: got {run.path} with {name} {got}, wanted {value}, as the first run has")

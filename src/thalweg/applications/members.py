@@ -114,8 +114,8 @@ def read_members(folders: Sequence[Path | str], out: Path, *, device: str, overw
     for folder, path in zip(folders, places, strict=True):
         if places.count(path) > 1:
             raise ValueError(f"run: got {folder} twice, wanted different run folders")
-    if out.resolve() in places:
-        raise ValueError(f"out: got {out}, which is one of the runs to combine; wanted a new folder")
+    if any(place in (out.resolve(), *out.resolve().parents) for place in places):
+        raise ValueError(f"out: got {out}, which is one of the runs to combine or within one; wanted a new folder")
     RunFolder.check(out, overwrite=overwrite)
     place = resolve_device(device)
     runs = tuple(open_run(folder, device=str(place)) for folder in folders)

@@ -90,7 +90,9 @@ def score(
     split = split or ("test" if data is None else "all")
     place = resolve_device(device)
     if not any(all(isinstance(opened.model, ability) for ability in abilities) for abilities in SCORED_BY):
-        raise ValueError(f"dir: got {opened.path}, a {opened.config.recipe}, wanted a model that has an anomaly score")
+        raise ValueError(
+            f"dir: got {opened.path} of the recipe {opened.config.recipe}, wanted a model that has an anomaly score"
+        )
     by = score_of(opened.model, opened.spec)
     dataset = opened.data(data)
     part, own = dataset.split(split), _own_test(opened, warn)
