@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.interpretability.adversary import adversary
 from thalweg.interpretability.ascent import ascend
+from thalweg.interpretability.embed import embed
 from thalweg.interpretability.filters import activations, filters, top_patches
 from thalweg.interpretability.gradients import backpropagated, saliency
 from thalweg.interpretability.neighbors import neighbors
@@ -84,6 +85,10 @@ class Probe(Network):
     def neighbors(self, x: Tensor, images: Tensor, layer: str, **settings: Any) -> Explanation:
         """Return the nearest images in feature space; see `thalweg.interpretability.neighbors.neighbors`."""
         return neighbors(self, x, images, layer, **settings)
+
+    def embed(self, images: Tensor, layer: str, **settings: Any) -> Explanation:
+        """Return a layer's images in the plane by t-SNE, (n, 2); see `thalweg.interpretability.embed.embed`."""
+        return embed(self, images, layer, **settings)
 
     def ascend(self, target: int | str, shape: tuple[int, ...] | None = None, **settings: Any) -> Explanation:
         """Return the image that a class or unit responds to most; see `thalweg.interpretability.ascent.ascend`."""
