@@ -16,6 +16,7 @@ from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
+from thalweg.interpretability.segmentation import segment
 
 __all__ = ["Probe"]
 
@@ -69,6 +70,10 @@ class Probe(Network):
     def occlusion(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return Zeiler's maps of a covered square; see `thalweg.interpretability.occlusion.occlusion`."""
         return occlusion(self, x, target, **settings)
+
+    def segment(self, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
+        """Return the pixels of the object, (B, H, W); see `thalweg.interpretability.segmentation.segment`."""
+        return segment(self, x, target, progress=progress)
 
     def filters(self, layer: str) -> Explanation:
         """Return the filters of a convolution, (K, C, h, w); see `thalweg.interpretability.filters.filters`."""
