@@ -16,6 +16,7 @@ from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
+from thalweg.interpretability.sanity import sanity
 from thalweg.interpretability.segmentation import segment
 
 __all__ = ["Probe"]
@@ -114,3 +115,7 @@ class Probe(Network):
     def deconv(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return the DeconvNet's projection; see `thalweg.interpretability.gradients.backpropagated`."""
         return backpropagated(self, x, "deconv", target, **settings)
+
+    def sanity(self, x: Tensor, method: Any = "gradient", target: Target = None, **settings: Any) -> Explanation:
+        """Return whether maps depend on the weights, (layers, 2); see `thalweg.interpretability.sanity.sanity`."""
+        return sanity(self, x, method, target, **settings)
