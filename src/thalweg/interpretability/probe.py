@@ -9,9 +9,11 @@ from torch import Tensor
 
 from thalweg.interpretability.adversary import adversary
 from thalweg.interpretability.ascent import ascend
+from thalweg.interpretability.dynamics import activation_statistics
 from thalweg.interpretability.embed import embed
 from thalweg.interpretability.filters import activations, filters, top_patches
 from thalweg.interpretability.gradients import backpropagated, saliency
+from thalweg.interpretability.landscape import landscape
 from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
@@ -119,3 +121,13 @@ class Probe(Network):
     def sanity(self, x: Tensor, method: Any = "gradient", target: Target = None, **settings: Any) -> Explanation:
         """Return whether maps depend on the weights, (layers, 2); see `thalweg.interpretability.sanity.sanity`."""
         return sanity(self, x, method, target, **settings)
+
+    def activation_statistics(self, x: Tensor, *, progress: Progress | None = None) -> Explanation:
+        """Return mean, std and share of zeros by layer; see `thalweg.interpretability.dynamics`."""
+        return activation_statistics(self, x, progress=progress)
+
+    def landscape(
+        self, x: Tensor, labels: Target, directions: Any = ("random", "random"), **settings: Any
+    ) -> Explanation:
+        """Return the loss on a slice of the weights; see `thalweg.interpretability.landscape.landscape`."""
+        return landscape(self, x, labels, directions, **settings)

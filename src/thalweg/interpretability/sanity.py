@@ -99,8 +99,8 @@ def _chart(layers: Sequence[str], values: Tensor, extra: dict[str, Tensor], titl
     axes = figure.add_subplot(title=title, ylabel="rank correlation", xlabel="layers with random weights", ylim=(-1, 1))
     places = range(len(layers))
     for rows, style, name in ((values, "-", "all pixels"), (extra["foreground"], "--", "foreground")):
-        axes.plot(places, rows[:, 0], "o" + style, color="tab:blue", label=f"signed, {name}")
-        axes.plot(places, rows[:, 1], "s" + style, color="tab:orange", label=f"absolute, {name}")
+        axes.plot(places, rows[:, 0].numpy(), "o" + style, color="tab:blue", label=f"signed, {name}")
+        axes.plot(places, rows[:, 1].numpy(), "s" + style, color="tab:orange", label=f"absolute, {name}")
     axes.axhline(float(extra["versus input"][0]), color="gray", linestyle=":", label="absolute map and image")
     axes.set_xticks(list(places), layers, rotation=30, ha="right")
     axes.legend(fontsize="small")
