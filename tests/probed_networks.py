@@ -42,3 +42,24 @@ RELUS = {
     "clamp_": lambda x: x.clamp_(min=0),
     "clamp_min": lambda x: x.clamp_min(0),
 }
+
+
+def state(model: nn.Module) -> tuple:
+    """Return the tensors, modes, gradients and numbers of hooks of a model."""
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules()]
+    return (
+        {name: t.clone() for name, t in model.state_dict().items()},
+        [m.training for m in model.modules()],
+        [(p.requires_grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()],
+        hooks,
+    )
+
+
+def same(a: tuple, b: tuple) -> None:
+    """Assert that two states are equal."""
+    assert all(torch.equal(a[0][name], b[0][name]) for name in a[0])
+    assert a[1] == b[1]
+    for (needed, one), (wanted, other) in zip(a[2], b[2], strict=True):
+        assert needed == wanted
+        assert one is other is None or torch.equal(one, other)
+    assert a[3] == b[3]

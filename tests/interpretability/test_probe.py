@@ -6,32 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from probed_networks import Net, images
+from probed_networks import Net, images, same, state
 from thalweg.config import DataConfig, RunConfig, TrainConfig
 from thalweg.interpretability import Probe
 from thalweg.interpretability.layers import parse
 from thalweg.recipes.runs import open_run, train
 
 pytestmark = pytest.mark.system("S105")
-
-
-def state(model):
-    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules()]
-    return (
-        {name: t.clone() for name, t in model.state_dict().items()},
-        [m.training for m in model.modules()],
-        [(p.requires_grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()],
-        hooks,
-    )
-
-
-def same(a, b):
-    assert all(torch.equal(a[0][name], b[0][name]) for name in a[0])
-    assert a[1] == b[1]
-    for (needed, one), (wanted, other) in zip(a[2], b[2], strict=True):
-        assert needed == wanted
-        assert one is other is None or torch.equal(one, other)
-    assert a[3] == b[3]
 
 
 @pytest.mark.parametrize("method", ["saliency", "guided", "deconv"])

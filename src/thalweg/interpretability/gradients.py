@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.interpretability.layers import activations_of
+from thalweg.interpretability.randomization import random_weights, rank_correlations, weighted_layers
 from thalweg.interpretability.relu import ReluRule, Rule
 from thalweg.interpretability.state import frozen
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from thalweg.interpretability.network import Network, Progress, Target
     from thalweg.interpretability.result import Explanation
 
-__all__ = ["backpropagated", "saliency"]
+__all__ = ["backpropagated", "maps", "saliency"]
+
+CAUTION_IMAGES = 8  # on which the similarity to maps of random weights is measured
 
 
 def saliency(probe: Network, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
@@ -50,6 +53,9 @@ def backpropagated(
     the gradients over the positions, or 1 at the selected position; with the rule deconv, the activation itself at
     the selected position, or at that of the channel's largest activation.
 
+    Results of guided and deconv have a warning with the similarity of their maps to those of the same network with
+    random weights in all layers but the first; see `Probe.sanity`.
+
     Raises ValueError for a network without rectifiers, and for one with other nonlinearities unless `other` is
     "gradient", with which their derivative is used; both only for the rules guided and deconv.
     """
@@ -57,6 +63,27 @@ def backpropagated(
         raise ValueError(f"other: got '{other}', wanted refuse or gradient")
     x = probe.images(x)
     selector = probe.selector(layer) if layer else None
+    values, targets, probabilities = maps(probe, x, rule, target, selector=selector, other=other, progress=progress)
+    warnings = [] if values.any() else ["The signal is 0 everywhere: nothing that was selected is active."]
+    if rule != "gradient":
+        warnings += _caution(probe, x, rule, other, None if selector else (values, targets))
+    settings: dict[str, Any] = {"rule": rule} | ({"layer": layer} if layer else {})
+    return probe.result(rule, values, x, target=tuple(targets) if not selector else None,
+                        probability=tuple(probabilities) if not selector else None, settings=settings,
+                        warnings=tuple(warnings))  # fmt: skip
+
+
+def maps(
+    probe: Network,
+    x: Tensor,
+    rule: Rule,
+    target: Target,
+    *,
+    selector: Selector | None = None,
+    other: str = "gradient",
+    progress: Progress | None = None,
+) -> tuple[Tensor, list[int], list[float]]:
+    """Return the signal at the images, and for classes their numbers and probabilities; see `backpropagated`."""
     targets, probabilities = list[int](), list[float]()
     with frozen(probe.model), nullcontext() if selector else probe.fast():
         values = torch.empty_like(x)
@@ -69,16 +96,35 @@ def backpropagated(
             if selector:
                 start, weight = _start(selector, kept[selector.layer], rule)
             else:
-                chosen = probe.targets(scores, target)
+                chosen = probe.targets(scores, probe.part(target, rows, len(x)))
                 start, weight = scores.gather(1, chosen[:, None])[:, 0], torch.ones(len(part), device=part.device)
                 targets += chosen.tolist()
                 probabilities += scores.detach().softmax(1).gather(1, chosen[:, None])[:, 0].tolist()
             (values[rows],) = torch.autograd.grad(start, part, weight.to(start))
-    warnings = () if values.any() else ("The signal is 0 everywhere: nothing that was selected is active.",)
-    settings: dict[str, Any] = {"rule": rule} | ({"layer": layer} if layer else {})
-    return probe.result(rule, values, x, target=tuple(targets) if not selector else None,
-                        probability=tuple(probabilities) if not selector else None, settings=settings,
-                        warnings=warnings)  # fmt: skip
+    return values, targets, probabilities
+
+
+def _caution(probe: Network, x: Tensor, rule: Rule, other: str, known: tuple[Tensor, list[int]] | None) -> list[str]:
+    """Return a sentence that says how little the maps of classes change if all layers but the first are random.
+
+    It is measured once for each probe and rule, on the first images, with one further pass; with a second one where
+    the maps of classes are not yet known.
+    """
+    if rule not in probe.cautions:
+        layers, x = weighted_layers(probe, x), x[:CAUTION_IMAGES]
+        values, targets = known or maps(probe, x, rule, None, other=other)[:2]
+        values, targets = values[: len(x)], targets[: len(x)]
+        if len(layers) < 2 or not values.any():
+            return []
+        with random_weights(probe.model, layers[1:], seed=0):
+            found, _, _ = maps(probe, x, rule, targets, other=other)
+        number = float(rank_correlations(values.abs(), found.abs()).mean())
+        probe.cautions[rule] = (
+            f"With random weights in all layers but the first, the absolute maps of {rule} have a rank correlation of"
+            f" {number:.2f} with those of this network; a value near 1 means that they do not depend on what it has"
+            " learned."
+        )
+    return [probe.cautions[rule]]
 
 
 def _start(selector: Selector, activation: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,7 @@ class Network:
         self._selectable = modules if layers == "auto" else self._layers
         self._chunk: int | None = None
         self._copy: tuple[object, nn.Module] | None = None  # the state of the model, and its folded copy
+        self.cautions: dict[str, str] = {}  # of methods, with this network's numbers
 
     def layers(self) -> list[str]:
         """Return the names of the layers that can be selected, in the order of the model's definition."""
@@ -131,6 +132,14 @@ class Network:
             raise ValueError(f"target: got {len(given)} classes for {len(scores)} images, wanted one or as many")
         numbers = [self._class(one, scores.shape[1]) for one in given]
         return torch.tensor(numbers, device=scores.device).expand(len(scores))
+
+    def part(self, target: Target, rows: slice, n: int) -> Target:
+        """Return what is given of the classes for some of n images; raise ValueError for another number of them."""
+        if target is None or isinstance(target, int | str) or len(target) == 1:
+            return target
+        if len(target) != n:
+            raise ValueError(f"target: got {len(target)} classes for {n} images, wanted one or as many")
+        return target[rows]
 
     def _class(self, name: int | str, number: int) -> int:
         if isinstance(name, str) and self.classes and name in self.classes:

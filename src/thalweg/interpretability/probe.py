@@ -9,12 +9,17 @@ from torch import Tensor
 
 from thalweg.interpretability.adversary import adversary
 from thalweg.interpretability.ascent import ascend
+from thalweg.interpretability.dynamics import activation_statistics
+from thalweg.interpretability.embed import embed
 from thalweg.interpretability.filters import activations, filters, top_patches
 from thalweg.interpretability.gradients import backpropagated, saliency
+from thalweg.interpretability.landscape import landscape
 from thalweg.interpretability.neighbors import neighbors
 from thalweg.interpretability.network import Network, Progress, Target
 from thalweg.interpretability.occlusion import occlusion
 from thalweg.interpretability.result import Explanation
+from thalweg.interpretability.sanity import sanity
+from thalweg.interpretability.segmentation import segment
 
 if TYPE_CHECKING:
     from thalweg.recipes.runs import Opened
@@ -74,6 +79,10 @@ class Probe(Network):
         """Return Zeiler's maps of a covered square; see `thalweg.interpretability.occlusion.occlusion`."""
         return occlusion(self, x, target, **settings)
 
+    def segment(self, x: Tensor, target: Target = None, *, progress: Progress | None = None) -> Explanation:
+        """Return the pixels of the object, (B, H, W); see `thalweg.interpretability.segmentation.segment`."""
+        return segment(self, x, target, progress=progress)
+
     def filters(self, layer: str) -> Explanation:
         """Return the filters of a convolution, (K, C, h, w); see `thalweg.interpretability.filters.filters`."""
         return filters(self, layer)
@@ -89,6 +98,10 @@ class Probe(Network):
     def neighbors(self, x: Tensor, images: Tensor, layer: str, **settings: Any) -> Explanation:
         """Return the nearest images in feature space; see `thalweg.interpretability.neighbors.neighbors`."""
         return neighbors(self, x, images, layer, **settings)
+
+    def embed(self, images: Tensor, layer: str, **settings: Any) -> Explanation:
+        """Return a layer's images in the plane by t-SNE, (n, 2); see `thalweg.interpretability.embed.embed`."""
+        return embed(self, images, layer, **settings)
 
     def ascend(self, target: int | str, shape: tuple[int, ...] | None = None, **settings: Any) -> Explanation:
         """Return the image that a class or unit responds to most; see `thalweg.interpretability.ascent.ascend`."""
@@ -109,3 +122,17 @@ class Probe(Network):
     def deconv(self, x: Tensor, target: Target = None, **settings: Any) -> Explanation:
         """Return the DeconvNet's projection; see `thalweg.interpretability.gradients.backpropagated`."""
         return backpropagated(self, x, "deconv", target, **settings)
+
+    def sanity(self, x: Tensor, method: Any = "gradient", target: Target = None, **settings: Any) -> Explanation:
+        """Return whether maps depend on the weights, (layers, 2); see `thalweg.interpretability.sanity.sanity`."""
+        return sanity(self, x, method, target, **settings)
+
+    def activation_statistics(self, x: Tensor, *, progress: Progress | None = None) -> Explanation:
+        """Return mean, std and share of zeros by layer; see `thalweg.interpretability.dynamics`."""
+        return activation_statistics(self, x, progress=progress)
+
+    def landscape(
+        self, x: Tensor, labels: Target, directions: Any = ("random", "random"), **settings: Any
+    ) -> Explanation:
+        """Return the loss on a slice of the weights; see `thalweg.interpretability.landscape.landscape`."""
+        return landscape(self, x, labels, directions, **settings)
