@@ -117,7 +117,7 @@ def test_a_page_without_readable_data_has_the_other_methods(runs, here, capsys, 
     capsys.readouterr()
     (tmp_path / "gone.npz").unlink()
     document = explained(capsys, "run", "all", "--image", "gray.png")
-    assert set(document["failed_methods"]) == {"top-patches", "neighbors"}
+    assert set(document["failed_methods"]) == {"top-patches", "neighbors", "embed"}
     assert all("gone.npz" in reason for reason in document["failed_methods"].values())
 
 
@@ -138,7 +138,7 @@ def test_all_methods_are_on_one_page_without_network(runs, here, capsys):
 def test_the_page_has_reasons_for_methods_that_do_not_apply(runs, here, capsys):
     """A network without rectifiers, convolutions and training images."""
     failed = explained(capsys, "mine:one_layer", "all", "--image", "gray.png")["failed_methods"]
-    assert {"guided", "deconv", "filters", "top-patches", "neighbors", "activations"} == set(failed)
+    assert {"guided", "deconv", "filters", "top-patches", "neighbors", "activations", "embed"} == set(failed)
     page = (here / "one_layer-all.html").read_text()
     assert "Not available: model: got no rectifier" in page
 

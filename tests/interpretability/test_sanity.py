@@ -105,10 +105,10 @@ def test_the_foreground_is_what_differs_from_the_most_frequent_value():
 @pytest.mark.parametrize("mode", ["cascading", "independent"])
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_model_is_as_before(mode, fails):
-    """The same tensors, also after an error, and where the score is a function that calls the model."""
+    """The same tensors, also after an error."""
     net = Net(nn.ReLU()).eval()
     own, before = [p.data_ptr() for p in net.parameters()], state(net)
-    probe = Probe(net, score=lambda x: net(x))
+    probe = Probe(net)
     if fails:
         with pytest.raises(RuntimeError, match="stop"), random_weights(net, weighted_layers(probe, images(1)), 0):
             raise RuntimeError("stop")

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 HELP = "look inside a trained classifier of images: maps, filters, neighbors, adversarial images"
 ABOUT = f"""{HELP}
 
-METHOD is saliency, gradient, guided, deconv, occlusion, activations, filters, top-patches, neighbors, ascend or
-adversary; or all, which writes one page of everything for one image. RUN is a run folder, or package.module:factory, a
-function without arguments that returns a torch.nn.Module, whose attributes `classes` (names), `normalize` (mean and
-standard deviation per channel, or a function; images are in [0, 1]) and `shape` (C, H, W) are used if it has them.
+METHOD is saliency, gradient, guided, deconv, occlusion, activations, filters, top-patches, neighbors, ascend,
+adversary, segment, embed or sanity; or all, which writes one page of everything for one image. RUN is a run folder, or
+package.module:factory, a function without arguments that returns a torch.nn.Module, whose attributes `classes` (names),
+`normalize` (mean and standard deviation per channel, or a function; images are in [0, 1]) and `shape` (C, H, W) are
+used if it has them.
 Without --image and --index, the first six test examples are explained, or the first by all methods."""
 LISTED = 64  # numbers of a result that are written out at most
 

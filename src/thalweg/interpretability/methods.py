@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Method", "Subject", "explain", "last_hidden", "searched"]
 
+EMBEDDED = 500  # images at most in the plane
 SEARCHED = 2000  # images at most, among which patches and neighbors are searched
 
 
@@ -149,6 +150,13 @@ def _backpropagated(name: str) -> Callable[[Probe, Subject], Explanation]:
     return call
 
 
+def _embedded(probe: Probe, subject: Subject) -> Explanation:
+    """Return the embedding of at most 500 of the searched images."""
+    images = subject.images()[:EMBEDDED]
+    layer = subject.layer or last_hidden(probe, images)
+    return probe.embed(images, layer, perplexity=min(30, max(2, len(images) // 4)))
+
+
 BOTH = ("layer", "target")
 METHODS = {
     "saliency": Method(
@@ -185,4 +193,14 @@ METHODS = {
     "adversary": Method(
         "Adversarial images", "The image, a change of at most 8/255 per pixel (magnified), and their sum, with the "
         "class that the network then gives it.", ("target",), lambda p, s: p.adversary(s.x, s.target)),
+    "segment": Method(
+        "Segmentation", "The object of the class: a cut between the colors of salient and of other pixels.",
+        ("target",), lambda p, s: p.segment(s.x, s.target)),
+    "embed": Method(
+        "Embedding", "The searched images in the plane, by t-SNE of the activations of a layer: near images are similar"
+        " to the network.", ("layer",), _embedded),
+    "sanity": Method(
+        "Sanity check", "The rank correlation of the gradient with that of the network with random weights, from the "
+        "last layer to the first: a map that depends on what was learned loses it.", ("target",),
+        lambda p, s: p.sanity(s.x, target=s.target)),
 }  # fmt: skip
