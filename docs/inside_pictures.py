@@ -110,6 +110,18 @@ def draw(folder: Path) -> None:
         ("change, magnified", tiles(attacked.tiles[1])),
         (f"sum, at most 32/255 per pixel: now {names_after}", tiles(attacked.tiles[2])),
     ])  # fmt: skip
+    rows("segment", [first, ("the object of the class", tiles(probe.segment(x).values[:, None].float()))])
+    embedded = probe.embed(images[:500], last_hidden(probe, x))
+    print("embed", embedded.settings)
+    embedded.save(IMAGES / "inside-embed.png")
+    for method in ("gradient", "guided"):
+        checked = probe.sanity(x, method)
+        print(method, checked.settings, checked.values.numpy().round(2).tolist())
+        checked.save(IMAGES / f"inside-sanity-{method}.png")
+    known = torch.from_numpy(data.train.x[:256].astype(np.float32)) / 255
+    slices = probe.landscape(known, torch.from_numpy(data.train.y[:256]))
+    print("landscape", float(slices.values.min()), float(slices.values.max()))
+    slices.save(IMAGES / "inside-landscape.png")
     for name in ("fgsm", "pgd", "lbfgs"):
         result = probe.adversary(x, method=name)
         print(name, int(result.extra["success"].sum()), "of", len(x), "rms", result.extra["rms"].numpy().round(4))

@@ -138,12 +138,12 @@ def landscape(
 def _chart(values: Tensor, distances: Tensor, names: Sequence[str]) -> Tensor:
     """Return the curve, or the contours, as the only tile."""
     figure = new_figure(6.0, 4.8)
-    axes = figure.add_subplot(xlabel=f"distance along the direction: {names[0]}")
+    axes = figure.add_subplot(xlabel=f"distance, {names[0]} direction")
     if values.ndim == 1:
         axes.plot(distances.numpy(), values.numpy())
         axes.set(ylabel="cross-entropy")
     else:
-        axes.set(ylabel=f"distance along the direction: {names[1]}", aspect="equal")
+        axes.set(ylabel=f"distance, {names[1]} direction")
         figure.colorbar(axes.contourf(*[distances.numpy()] * 2, values.T.numpy(), levels=20), label="cross-entropy")
         axes.plot(0, 0, "r+")
     return as_tiles(figure)

@@ -18,7 +18,7 @@ from thalweg.nn.folding import NORMS, folded
 
 __all__ = ["Network", "Progress", "Target"]
 
-Target = int | str | Sequence[int | str] | None
+Target = int | str | Sequence[int | str] | Tensor | None
 Progress = Callable[[int, int], None]  # called with the images that are done and their number
 Normalize = tuple[Sequence[float], Sequence[float]] | Callable[[Tensor], Tensor] | None
 MEMORY_SHARE, MAX_CHUNK = 0.25, 64  # of the free memory, for the activations of a chunk
@@ -127,6 +127,7 @@ class Network:
         """
         if target is None:
             return scores.argmax(1)
+        target = target.tolist() if isinstance(target, Tensor) else target
         given = [target] if isinstance(target, int | str) else list(target)
         if len(given) not in (1, len(scores)):
             raise ValueError(f"target: got {len(given)} classes for {len(scores)} images, wanted one or as many")
