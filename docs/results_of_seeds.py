@@ -35,7 +35,8 @@ def comparisons(files: dict[str, Any]) -> list[str]:
         if "measures" not in file:
             continue
         models = list(dict.fromkeys(model for row in file["measures"] for model in row["cells"]))
-        counts = sorted({cell["estimate"]["n"] for row in file["measures"] if row["varies"] == "samples"
+        over = "samples" if any(row["varies"] == "samples" for row in file["measures"]) else "test examples"
+        counts = sorted({cell["estimate"]["n"] for row in file["measures"] if row["varies"] == over
                          for cell in row["cells"].values() if "estimate" in cell})  # fmt: skip
         rows = [
             (row["name"], *(text(cell["estimate"]) if "estimate" in cell else "–" for cell in cells))
@@ -43,7 +44,7 @@ def comparisons(files: dict[str, Any]) -> list[str]:
             for cells in [[row["cells"].get(model, {}) for model in models]]
         ]
         lines += [f"## Comparison: {name}", "", f"Command: `{file['command']}`. One training of each model, seed 0;"]
-        lines += [f"intervals are over samples, n = {', '.join(map(str, counts))}.", ""]
+        lines += [f"intervals are over {over}, n = {', '.join(map(str, counts))}.", ""]
         lines += table(("measure", *models), rows)
     return lines
 
