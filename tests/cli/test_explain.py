@@ -177,7 +177,7 @@ MISTAKES = {
     "no rectifier": ("mine:one_layer", "guided", ("--image", "gray.png"), "model: got no rectifier in the forward pas"),
     "sigmoid": ("mine:sigmoid", "deconv", ("--image", "gray.png"), "model: got no rectifier"),
     "no hidden layer": ("mine:one_layer", "neighbors", ("--image", "gray.png", "--data", "digits"), "--layer: got a n"),
-    "no gradient": ("mine:no_gradient", "saliency", ("--image", "gray.png"), "METHOD: got saliency, with which the ne"),
+    "no gradient": ("mine:no_gradient", "saliency", ("--image", "gray.png"), "model: got scores without a gradient in"),
     "no data": ("mine:network", "saliency", (), "--data: got nothing with mine:network, wanted the data"),
     "not images": ("mine:network", "saliency", ("--data", "moons"), "--data: got moons of kind vector, wanted images"),
     "wrong size": ("mine:sized", "saliency", ("--image", "color.png"), "--image: got images of shape .1, 12, 20., wit"),

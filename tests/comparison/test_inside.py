@@ -93,7 +93,7 @@ class Steps(nn.Module):
     ("model", "reasons", "shown"),
     [
         (Breaks(), {"saliency": "no memory", "occlusion": "no memory", "nearest training images": "no memory"}, []),
-        (Steps(), {"saliency": "element 0 of tensors does not require grad", "nearest training images": "layer: "}, 1),
+        (Steps(), {"saliency": "got scores without a gradient in the images", "nearest training images": "layer: "}, 1),
         (nn.BatchNorm2d(1), None, []),
     ],
 )

@@ -7,6 +7,7 @@ from torch import nn
 from probed_networks import Net, images
 from thalweg.interpretability import Probe
 from thalweg.interpretability.adversary import transfer
+from thalweg.randomness import generator
 
 pytestmark = pytest.mark.system("S110")
 
@@ -126,8 +127,28 @@ def test_settings_are_checked():
 
 
 def test_it_does_not_depend_on_the_batch():
-    """PGD's random start is that of the image's place, in any chunks."""
-    probe, x = Probe(sharp()), images(5)
+    """PGD's random start is the same for every image, in any batch and any chunks."""
+    probe, x = Probe(Net(nn.ReLU()).eval()), images(5)
     together = probe.adversary(x).values
+    torch.testing.assert_close(torch.cat([probe.adversary(one).values for one in x]), together)
     probe._chunk = 2
     torch.testing.assert_close(probe.adversary(x).values, together)
+
+
+def test_pgd_step_by_step():
+    """A start within ±ε, then steps of ε/4 along the sign of the gradient, projected on |r| ≤ ε and on [0, 1]."""
+    net, x, epsilon = sharp(), images(2), 0.2
+    found = Probe(net).adversary(x, method="pgd", epsilon=epsilon, steps=1).values
+    labels = net(x).argmax(1)
+    start = torch.rand(x.shape[1:], generator=generator(0, "adversary"))
+    y = (x + epsilon * (2 * start - 1)).clamp(0, 1).requires_grad_()
+    loss = nn.functional.cross_entropy(net(y), labels, reduction="sum")
+    moved = y + epsilon / 4 * torch.autograd.grad(loss, y)[0].sign()
+    expected = torch.minimum(torch.maximum(moved, x - epsilon), x + epsilon).clamp(0, 1)
+    torch.testing.assert_close(found, expected.detach())
+
+
+def test_one_class_has_no_adversaries():
+    """In one line."""
+    with pytest.raises(ValueError, match="got 1 class, wanted at least 2"):
+        Probe(nn.Sequential(nn.Flatten(), nn.Linear(144, 1))).adversary(images(1), method="lbfgs")

@@ -110,3 +110,14 @@ def test_saturation_is_said_and_settings_are_checked():
         probe.ascend(0)
     with pytest.raises(ValueError, match="target: got '7'"):
         probe.ascend(7, SHAPE)
+
+
+def test_the_blur_is_that_of_every_nth_step():
+    """With more steps between blurs than there are, nothing is blurred; with a blur in the last step, the image is."""
+    probe = Probe(Net(nn.ReLU()).eval())
+    plain, never, last = (
+        probe.ascend(0, (1, 12, 12), steps=5, l2=0.0, **settings).input
+        for settings in ({}, {"blur": 2.0, "blur_every": 6}, {"blur": 2.0, "blur_every": 5})
+    )
+    assert torch.equal(plain, never)
+    torch.testing.assert_close(last, blurred(plain[0], 2.0)[None].clamp(0, 1))

@@ -69,7 +69,7 @@ def test_the_smallest_case(channels):
 BAD = {
     "few": (lambda p: p.embed(images(9), "fc1"), "images: got 9, wanted at least 10"),
     "perplexity": (
-        lambda p: p.embed(images(12), "fc1"),
+        lambda p: p.embed(images(12), "fc1", perplexity=30),
         "perplexity: got 30 for 12 images, wanted more than 0 and less than 12",
     ),
     "labels": (

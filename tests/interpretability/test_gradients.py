@@ -182,3 +182,17 @@ def test_folded_batch_normalization_changes_nothing_but_rounding(method):
         torch.testing.assert_close(got, plain, atol=1e-5, rtol=1e-4)
     assert probe._copy[1] is not net
     assert isinstance(probe._copy[1][1], nn.Identity)
+
+
+def test_what_counts_as_a_rectifier():
+    """clamp(0, 6) does not; a rectifier in place changes its input."""
+    x = torch.tensor([-1.0, 7.0])
+    with ReluRule("guided") as hits:
+        torch.clamp(x, 0, 6)
+        assert hits.hits == 0
+        y = x.clone()
+        F.relu(y, inplace=True)
+        z = x.clone()
+        z.clamp_(min=0)
+    assert hits.hits == 2
+    assert y.tolist() == z.tolist() == [0, 7]

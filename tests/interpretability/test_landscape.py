@@ -129,3 +129,12 @@ def test_bad_arguments(case):
     directions, settings, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         Probe(Net(nn.ReLU()).eval()).landscape(images(), directions=directions, **{"labels": [0, 1, 2]} | settings)
+
+
+def test_labels_and_two_points_at_least_are_wanted():
+    """The most probable classes change along the slice, so there is no default."""
+    probe = Probe(Net(nn.ReLU()).eval())
+    with pytest.raises(ValueError, match="labels: got none"):
+        probe.landscape(images(2), None)
+    with pytest.raises(ValueError, match="points: got 1"):
+        probe.landscape(images(2), [0, 1], points=1)

@@ -96,3 +96,18 @@ def test_the_picture():
     found = Probe(Net(nn.ReLU()).eval()).occlusion(images(2), size=4, stride=4)
     assert found.values.shape == (2, 3, 3)
     assert found.image().size == (2 * 96 + 2, 2 * 96 + 2)
+
+
+def test_layers_without_height_and_width_and_numbers_of_classes():
+    """The activation of a linear unit is the map; another number of classes than images is refused."""
+    net, x = Net(nn.ReLU()).eval(), images(3)
+    found = Probe(net).occlusion(x, size=6, stride=6, layer="fc1:2")
+    masks, grid = windows((12, 12), 6, 6)
+    with torch.no_grad():
+        hidden = torch.relu(net.conv2(net.pool(torch.relu(net.conv1(torch.where(masks[:, None], 0.5, x[0]))))))
+        expected = net.fc1(hidden.flatten(1))[:, 2].clamp(min=0).view(grid)
+    torch.testing.assert_close(found.extra["feature map"][0], expected)
+    assert Probe(net).occlusion(x, layer="fc1").extra["channel"].shape == (3,)
+    for target in ([0, 1], [0, 1, 2, 3], []):
+        with pytest.raises(ValueError, match="classes for 3 images, wanted one or as many"):
+            Probe(net).occlusion(x, target)

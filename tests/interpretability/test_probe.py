@@ -95,7 +95,7 @@ def test_bad_models_are_refused():
         Probe(Returns(lambda x: (x, x))).saliency(images())
     with pytest.raises(ValueError, match="model: got shape"):
         Probe(Returns(lambda x: x)).saliency(images())
-    with pytest.raises(FloatingPointError, match="NaN among the scores"):
+    with pytest.raises(FloatingPointError, match="NaN or infinity among the scores"):
         Probe(Returns(lambda x: x.flatten(1) * torch.nan)).saliency(images())
     with pytest.raises(ValueError, match="batch normalization '0' in training mode"):
         Probe(nn.Sequential(nn.BatchNorm2d(1)))
@@ -135,3 +135,57 @@ def test_progress_counts_images():
     probe._chunk = 2
     probe.saliency(images(5), progress=lambda done, n: seen.append((done, n)))
     assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+FIELDS = {
+    "a name twice": ({"classes": ("a", "a", "b", "c")}, "classes: got the same name twice"),
+    "numbers": ({"classes": (1, 2, 3, 4)}, "wanted a sequence of names"),
+    "one number": ({"classes": 5}, "classes: got 5"),
+    "a flat shape": ({"shape": (12, 12)}, "shape: got"),
+    "an empty shape": ({"shape": (1, 0, 12)}, "shape: got"),
+    "a number": ({"normalize": 3}, "normalize: got 3"),
+    "a negative std": ({"normalize": ((0.5,), (-0.1,))}, "normalize: got"),
+    "a zero std": ({"normalize": ((0.5,), (0.0,))}, "normalize: got"),
+    "two lengths": ({"normalize": ((0.5,), (0.1, 0.2))}, "normalize: got"),
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_fields_that_cannot_be_used_are_refused(case):
+    """When the probe is made."""
+    fields, message = FIELDS[case]
+    with pytest.raises(ValueError, match=message):
+        Probe(Net(nn.ReLU()).eval(), **fields)
+
+
+def test_scores_that_cannot_be_explained_are_refused():
+    """Without a gradient, of integers, infinite, and more or fewer than the names of the classes."""
+    linear = nn.Linear(144, 4)
+    for output, error, message in (
+        (lambda x: linear(x.flatten(1)).detach(), ValueError, "without a gradient in the images"),
+        (lambda x: linear(x.flatten(1)).long(), ValueError, "scores of type torch.int64"),
+        (lambda x: linear(x.flatten(1)) / 0, FloatingPointError, "NaN or infinity"),
+    ):
+        with pytest.raises(error, match=message):
+            Probe(Returns(output)).saliency(images())
+    with pytest.raises(ValueError, match="classes: got 2 names for 4 scores"):
+        Probe(Net(nn.ReLU()).eval(), classes=("a", "b")).saliency(images())
+
+
+def test_layers_that_return_tuples_are_no_obstacle_where_they_are_not_selected():
+    """A recurrent layer within the network."""
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(12, 5, batch_first=True), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.out(self.lstm(x[:, 0])[0][:, -1])
+
+    probe = Probe(Recurrent().eval())
+    assert probe.saliency(images()).values.any()
+    assert probe.occlusion(images()).values.shape[0] == 3
+    assert probe.activations(images(), "out").values.shape == (3, 3)
+    with pytest.raises(ValueError, match="got 'lstm', which returns tuple"):
+        probe.activations(images(), "lstm")

@@ -102,3 +102,13 @@ def test_images_without_an_object():
     assert found.warnings[-1] == "No pixel belongs to the object in the images 0, 1."
     with pytest.raises(ValueError, match=r"saliency: got shape \(8, 9\) for an image of shape \(3, 9, 9\)"):
         graph_cut(torch.zeros(3, 9, 9), torch.zeros(8, 9))
+
+
+def test_one_salient_pixel_and_the_smallest_images():
+    """A mixture is fitted to the colors even where one pixel alone is salient."""
+    saliency = torch.zeros(28, 28)
+    saliency[5, 5] = 1.0
+    image = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert graph_cut(image, saliency).shape == (28, 28)
+    for height, width in ((2, 2), (1, 20), (4, 5)):
+        assert graph_cut(torch.rand(3, height, width), torch.rand(height, width)).shape == (height, width)

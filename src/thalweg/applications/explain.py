@@ -192,7 +192,9 @@ def _scores(probe: Probe, x: Tensor) -> Tensor:
     try:
         with frozen(probe.model), torch.no_grad():
             return torch.cat([probe.scores(one[None]) for one in x]).cpu()
-    except RuntimeError as error:
+    except (ValueError, FloatingPointError):
+        raise
+    except Exception as error:  # a user's network may raise any exception
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise ValueError(
             f"image: got images of shape {tuple(x.shape[1:])}, with which the network fails ({reason}); wanted those of"

@@ -58,6 +58,8 @@ def adversary(
     with frozen(probe.model):
         with torch.no_grad():
             scores = torch.cat([probe.scores(part) for _, part in probe.chunks(x)])
+        if scores.shape[1] < 2:
+            raise ValueError("model: got 1 class, wanted at least 2 for adversarial images")
         before = scores.argmax(1)
         aim = probe.targets(scores, target) if target is not None else None
         if method == "lbfgs":
@@ -73,7 +75,7 @@ def adversary(
             ascends = aim is None
             parts = [
                 _signed(probe, part, wanted[rows], ascends, epsilon, 1 if method == "fgsm" else steps, method == "pgd",
-                        seed, rows.start)
+                        seed)
                 for rows, part in probe.chunks(x, progress)
             ]  # fmt: skip
             moved, evaluations = torch.cat(parts), [1 if method == "fgsm" else steps] * len(x)
@@ -94,13 +96,13 @@ def adversary(
 
 
 def _signed(probe: Network, x: Tensor, classes: Tensor, ascends: bool, epsilon: float, steps: int, random: bool,
-            seed: int, first: int) -> Tensor:  # fmt: skip
+            seed: int) -> Tensor:  # fmt: skip
     """Return x after signed steps of the gradient of the loss, within ε."""
     size = epsilon if not random else epsilon / 4
     moved = x.clone()
     if random:
-        starts = [torch.rand(x.shape[1:], generator=generator(seed, "adversary", first + i)) for i in range(len(x))]
-        moved = (x + epsilon * (2 * torch.stack(starts).to(x) - 1)).clamp(0, 1)
+        start = torch.rand(x.shape[1:], generator=generator(seed, "adversary"))  # of all images, in any batch
+        moved = (x + epsilon * (2 * start.to(x) - 1)).clamp(0, 1)
     for _ in range(steps):
         moved.requires_grad_()
         loss = F.cross_entropy(probe.scores(moved), classes, reduction="sum")

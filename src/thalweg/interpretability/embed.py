@@ -30,7 +30,7 @@ def embed(
     layer: str,
     *,
     labels: Sequence[int] | Tensor | None = None,
-    perplexity: float = 30.0,
+    perplexity: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -40,6 +40,8 @@ def embed(
     first two of them. Distances between groups, and their sizes, have no meaning. In `extra` is "trustworthiness", in
     [0, 1], which decreases with each of the 5 nearest points of an image that is not near it in the layer, and "labels"
     (n,), if given, the colors of the points. The picture has thumbnails of at most 150 images that do not overlap.
+
+    The perplexity is by default 30, or (n − 1)/3 for fewer than 91 images.
 
     Raises ValueError for fewer than 10 images, a perplexity that is not below their number, another number of labels,
     and activations that are equal for all images.
@@ -54,6 +56,7 @@ def embed(
     n = len(x)
     if n < MIN_IMAGES:
         raise ValueError(f"images: got {n}, wanted at least {MIN_IMAGES}")
+    perplexity = min(30.0, (n - 1) / 3) if perplexity is None else perplexity
     if not 0 < perplexity < n:
         raise ValueError(f"perplexity: got {perplexity:g} for {n} images, wanted more than 0 and less than {n}")
     classes = None if labels is None else torch.as_tensor(labels).cpu()

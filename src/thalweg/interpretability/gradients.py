@@ -93,6 +93,8 @@ def maps(
                 scores = probe.scores(part)
             if rule != "gradient":
                 _check(hits, other)
+            if not selector and not scores.requires_grad:
+                raise ValueError("model: got scores without a gradient in the images, wanted a differentiable network")
             if selector:
                 start, weight = _start(selector, kept[selector.layer], rule)
             else:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from thalweg.checks import choice, positive
+from thalweg.checks import at_least, choice, positive
 from thalweg.interpretability.figures import as_tiles, new_figure
 from thalweg.interpretability.state import frozen
 from thalweg.randomness import generator
@@ -114,8 +114,10 @@ def landscape(
         raise ValueError(f"directions: got {directions!r}, wanted one or two of gradient and random")
     for one in directions:
         choice("directions", one, ("gradient", "random"))
-    positive("points", points)
+    at_least("points", points, 2)
     positive("reach", reach)
+    if labels is None:
+        raise ValueError("labels: got none, wanted the classes of the images")
     x = probe.images(x)
 
     def loss() -> Tensor:

@@ -154,7 +154,7 @@ def _embedded(probe: Probe, subject: Subject) -> Explanation:
     """Return the embedding of at most 500 of the searched images."""
     images = subject.images()[:EMBEDDED]
     layer = subject.layer or last_hidden(probe, images)
-    return probe.embed(images, layer, perplexity=min(30, max(2, len(images) // 4)))
+    return probe.embed(images, layer)
 
 
 BOTH = ("layer", "target")

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from thalweg.checks import suggestion
 from thalweg.devices import free_memory
-from thalweg.interpretability.layers import Selector, activations_of, parse
+from thalweg.interpretability.layers import Selector, parse
 from thalweg.interpretability.result import Explanation
 from thalweg.interpretability.state import check_normalization, frozen
 from thalweg.nn.folding import NORMS, folded
@@ -40,6 +41,7 @@ class Network:
         if not isinstance(model, nn.Module):
             raise ValueError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
         check_normalization(model)
+        _check_fields(normalize, classes, shape)
         self.model, self.classes, self.shape = model, tuple(classes) if classes else None, shape and tuple(shape)
         self.score, self._active = score, model
         self._normalize = normalize
@@ -96,8 +98,12 @@ class Network:
         if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(x):
             got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(f"model: got {got} for {len(x)} images, wanted one tensor of scores (B, K)")
-        if scores.isnan().any():
-            raise FloatingPointError("model: got NaN among the scores, wanted numbers")
+        if not scores.is_floating_point():
+            raise ValueError(f"model: got scores of type {scores.dtype}, wanted floats")
+        if not scores.isfinite().all():
+            raise FloatingPointError("model: got NaN or infinity among the scores, wanted finite numbers")
+        if self.classes and len(self.classes) != scores.shape[1]:
+            raise ValueError(f"classes: got {len(self.classes)} names for {scores.shape[1]} scores, wanted as many")
         return scores
 
     @contextmanager
@@ -164,14 +170,11 @@ class Network:
     def chunk_size(self, x: Tensor) -> int:
         """Return how many images are processed at once."""
         if self._chunk is None:
-            with frozen(self.model), torch.no_grad(), activations_of(self.model, self._leaves(x)) as kept:
+            with frozen(self.model), torch.no_grad(), _counted(self.model) as sizes:
                 self.scores(x[:1])
-            values = 4 * (x[0].numel() + sum(output.numel() for output in kept.values()))  # with their gradients
+            values = 4 * (x[0].numel() + sum(sizes))  # with their gradients
             self._chunk = int(min(MAX_CHUNK, max(1, MEMORY_SHARE * free_memory() / (4 * values))))
         return self._chunk
-
-    def _leaves(self, x: Tensor) -> list[str]:
-        return [name for name, module in self.model.named_modules() if name and not any(module.children())]
 
     def result(self, method: str, values: Tensor, x: Tensor, **fields: Any) -> Explanation:
         """Return the result of a method, with everything on the CPU."""
@@ -185,3 +188,42 @@ def _fingerprint(model: nn.Module) -> tuple[float, ...]:
         return ()
     sums, norms = [t.sum() for t in tensors], torch._foreach_norm(tensors)
     return tuple(torch.stack([*sums, *norms]).tolist())
+
+
+def _check_fields(normalize: Normalize, classes: Sequence[str] | None, shape: Sequence[int] | None) -> None:
+    """Raise ValueError for arguments that cannot be used."""
+    if classes is not None and not (isinstance(classes, Sequence) and all(isinstance(name, str) for name in classes)):
+        raise ValueError(f"classes: got {classes!r}, wanted a sequence of names")
+    if classes is not None and len(set(classes)) < len(classes):
+        raise ValueError("classes: got the same name twice, wanted different names")
+    if shape is not None and not (
+        isinstance(shape, Sequence) and len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape)
+    ):
+        raise ValueError(f"shape: got {shape!r}, wanted that of one image, (C, H, W)")
+    if normalize is None or callable(normalize):
+        return
+    try:
+        mean, std = (torch.tensor(values, dtype=torch.float64) for values in normalize)
+    except (TypeError, ValueError):
+        mean = std = torch.zeros(0)
+    if not len(mean) or mean.ndim != 1 or mean.shape != std.shape or not bool((mean.isfinite() & (std > 0)).all()):
+        raise ValueError(
+            f"normalize: got {normalize!r}, wanted a mean and a positive standard deviation per channel, or a function"
+        )
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[list[int]]:
+    """Yield a list to which each forward pass adds the number of values of every layer's output."""
+    sizes: list[int] = []
+    hooks = [
+        module.register_forward_hook(lambda _module, _arguments, output: sizes.extend(
+            leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor)))
+        for module in model.modules()
+        if not any(module.children())
+    ]  # fmt: skip
+    try:
+        yield sizes
+    finally:
+        for hook in hooks:
+            hook.remove()

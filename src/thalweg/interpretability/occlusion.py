@@ -65,7 +65,7 @@ def occlusion(
         chunk = probe.chunk_size(x)
         for i, image in enumerate(x):
             scores = probe.scores(image[None])
-            chosen = probe.targets(scores, target if _single(target) else target[i])[0]  # type: ignore[index]
+            chosen = probe.targets(scores, probe.part(target, slice(i, i + 1), len(x)))[0]
             channel = None
             if selector:
                 channel = _channel(kept[selector.layer]) if selector.channel is None else selector.channel
@@ -77,7 +77,7 @@ def occlusion(
                     probe.scores(torch.where(part[:, None], covered, image).to(memory_format=torch.channels_last))
                 )
                 if selector:
-                    feature.append(kept[selector.layer][:, channel].clamp(min=0).flatten(1).sum(1))
+                    feature.append(kept[selector.layer][:, channel].clamp(min=0).reshape(len(part), -1).sum(1))
             if progress:
                 progress(i + 1, len(x))
             out = torch.cat(rows)
@@ -111,13 +111,9 @@ def windows(shape: tuple[int, ...], size: int, stride: int) -> tuple[Tensor, tup
     return masks.flatten(0, 1), (len(starts[0]), len(starts[1]))
 
 
-def _single(target: Target) -> bool:
-    return target is None or isinstance(target, int | str)
-
-
 def _channel(activation: Tensor) -> int:
     """Return the channel of one image with the largest sum of positive activations."""
-    return int(activation[0].clamp(min=0).flatten(1).sum(1).argmax())
+    return int(activation[0].clamp(min=0).reshape(activation.shape[1], -1).sum(1).argmax())
 
 
 def _fill(image: Tensor, fill: str | float) -> Tensor:

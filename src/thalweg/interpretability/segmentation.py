@@ -78,6 +78,7 @@ def _log_ratio(colors: NDArray[Any], saliency: NDArray[Any]) -> NDArray[Any]:
     log_density = []
     for seeds in (salient, saliency <= low):
         known = colors[seeds]
+        known = known if len(known) > 1 else known.repeat(2, axis=0)  # as many as a mixture is fitted to
         components = min(COMPONENTS, len(np.unique(known, axis=0)))
         model = GaussianMixture(components, reg_covar=1e-4, random_state=0, max_iter=500).fit(known)
         log_density.append(model.score_samples(colors.reshape(-1, colors.shape[2])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -23,8 +24,9 @@ def made_by(option: str, choice: str) -> Any:
     here = os.getcwd()
     sys.path.append(here)
     try:
-        return getattr(importlib.import_module(module), factory)()
-    except Exception as error:  # a user's code may raise any exception
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the document of --json
+            return getattr(importlib.import_module(module), factory)()
+    except (Exception, SystemExit) as error:  # a user's code may raise any exception
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
             f"{option}: got '{choice}', wanted a factory that can be imported and called ({reason})"
