@@ -41,9 +41,8 @@ def network() -> ResNet:
 def maps(method: str, name: str, model: ResNet, x: Tensor) -> Tensor:
     """Return the maps of a method by one contender."""
     if name == "thalweg":
-        found = getattr(Probe(model), method)(
-            x, 7, **({"size": SIZE, "stride": STRIDE} if method == "occlusion" else {})
-        )
+        windows = {"size": SIZE, "stride": STRIDE} if method == "occlusion" else {}
+        found = getattr(PROBES.setdefault(model, Probe(model)), method)(x, 7, **windows)
         return found.extra["attribution"] if method == "occlusion" else found.values
     if method == "saliency":
         return Saliency(model).attribute(x, target=7).amax(1)

@@ -53,7 +53,7 @@ class Network:
                 raise ValueError(f"layers: got '{name}', wanted modules of the model{suggestion(name, modules)}")
         self._selectable = modules if layers == "auto" else self._layers
         self._chunk: int | None = None
-        self._copy: tuple[object, nn.Module] | None = None  # the state of the model, and its folded copy
+        self._copies: dict[object, nn.Module] = {}  # by the state of the model, at most two, its folded copies
         self.cautions: dict[str, str] = {}  # of methods, with this network's numbers
 
     def layers(self) -> list[str]:
@@ -114,13 +114,13 @@ class Network:
         changed. A network whose calls cannot be traced is used as it is.
         """
         state = _fingerprint(self.model)
-        if self._copy is None or self._copy[0] != state:
+        if state not in self._copies:
             copy = self.model
             if any(isinstance(module, NORMS) for module in self.model.modules()):
                 with suppress(ValueError):
                     copy = folded(self.model).requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._copy = state, copy
-        self._active = self._copy[1]
+            self._copies = dict([*self._copies.items(), (state, copy)][-2:])
+        self._active = self._copies[state]
         try:
             yield
         finally:
