@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("startup", "engine", "vae", "flows", "pixelcnn", "measures", "dcgan", "spectral", "transport")
+SCRIPTS = ("startup", "engine", "vae", "flows", "pixelcnn", "measures", "dcgan", "spectral", "transport",
+           "augment", "classifiers", "inside")  # fmt: skip
 
 if __name__ == "__main__":
     commands = {name: [sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]] for name in SCRIPTS}

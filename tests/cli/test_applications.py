@@ -104,7 +104,7 @@ def test_data_without_labels_are_clustered_without_measures(trained, tmp_path, c
 
 @pytest.mark.system("S72")
 def test_data_that_cannot_be_clustered_are_refused(run, trained, tmp_path, capsys):
-    assert "a wgan, wanted a model that can encode" in refusal(capsys, "cluster", trained["wgan"])
+    assert "of the recipe wgan, wanted a model that can encode" in refusal(capsys, "cluster", trained["wgan"])
     assert "--clusters: got 0" in refusal(capsys, "cluster", run, "--clusters", 0)
     assert "--clusters: got 500, wanted a number from 1 to 180" in refusal(capsys, "cluster", run, "--clusters", 500)
     assert "--out: got 'c.txt', wanted" in refusal(capsys, "cluster", run, "--out", "c.txt")
@@ -157,7 +157,9 @@ def test_curves_are_written_and_printed(run, trained, tmp_path, capsys):
 @pytest.mark.system("S72")
 def test_data_that_cannot_be_compressed_are_refused(run, trained, capsys):
     assert "a real-nvp of vectors, wanted one of images" in refusal(capsys, "compress", trained["real-nvp"])
-    assert "a wgan, wanted a model that can encode and decode" in refusal(capsys, "compress", trained["wgan"])
+    assert "of the recipe wgan, wanted a model that can encode and decode" in refusal(
+        capsys, "compress", trained["wgan"]
+    )
     assert "--points: got 0" in refusal(capsys, "compress", run, "--points", 0)
     assert "--out: got 'r.pdf'" in refusal(capsys, "compress", run, "--out", "r.pdf")
 
