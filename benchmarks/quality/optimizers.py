@@ -5,8 +5,8 @@
 Trial i is a pair of a learning rate and a weight decay that is a function of i only, so every optimizer is tried with
 the same 16 pairs: rates log-uniform in [1e-4, 1], decays log-uniform in [1e-6, 1e-1]. Each trial is a training of 600
 steps of 128 images with a cosine schedule and seed 0. The pair with the highest accuracy on the 5,000 validation images
-is trained with five other seeds, which are judged on the test images; the interval is over these seeds. A trial whose
-loss is no longer finite counts as a trial with accuracy 0.
+is trained with five other seeds, which are evaluated on the test images; the interval is over these seeds. If the loss
+is no longer finite, the trial counts as one with accuracy 0.
 
 Writes results/optimizers.json after every training, and continues there when it is called again.
 """
@@ -74,7 +74,7 @@ def correct(model: nn.Module, x: np.ndarray, y: np.ndarray) -> int:
 
 
 def main() -> None:
-    """Search, choose on the validation images, and judge on the test images."""
+    """Search, choose on the validation images, and evaluate on the test images."""
     dataset = load(DATA)
     document = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     document |= {"command": "python benchmarks/quality/optimizers.py", "recipe": "lenet5", "data": DATA.source,

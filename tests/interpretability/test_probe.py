@@ -187,5 +187,6 @@ def test_layers_that_return_tuples_are_no_obstacle_where_they_are_not_selected()
     assert probe.saliency(images()).values.any()
     assert probe.occlusion(images()).values.shape[0] == 3
     assert probe.activations(images(), "out").values.shape == (3, 3)
+    assert probe.activation_statistics(images()).settings["layers"] == ["out"]
     with pytest.raises(ValueError, match="got 'lstm', which returns tuple"):
         probe.activations(images(), "lstm")

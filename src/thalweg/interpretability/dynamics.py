@@ -93,11 +93,13 @@ def activation_statistics(probe: Network, x: Tensor, *, progress: Progress | Non
     """Return the mean, the standard deviation and the share of zeros of the outputs of each layer, (layers, 3).
 
     They are taken over the images and all units of a layer, in the order in which the network uses the layers, whose
-    names are in `settings`; of a layer that is used several times it is the last output.
+    names are in `settings`; of a layer that is used several times it is the last output. Layers that return something
+    else than a tensor are left out.
     """
     x = probe.images(x)
     parts: dict[str, list[tuple[int, Tensor]]] = {}
-    with frozen(probe.model), torch.no_grad(), activations_of(probe.model, probe.layers()) as kept:
+    layers = activations_of(probe.model, probe.layers(), tensors_only=False)
+    with frozen(probe.model), torch.no_grad(), layers as kept:
         for _, part in probe.chunks(x, progress):
             kept.clear()
             probe.scores(part)

@@ -71,11 +71,14 @@ def _some(names: Sequence[str]) -> str:
 
 
 @contextmanager
-def activations_of(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def activations_of(model: nn.Module, names: Sequence[str], *, tensors_only: bool = True) -> Iterator[dict[str, Tensor]]:
     """Yield a mapping that holds, after each forward pass, the outputs of the named layers.
 
     Of a layer that is used several times it is the last output. Outputs keep their history, so that gradients in them,
     or from them, can be computed; those that a later layer changes in place are copied before.
+
+    Raises ValueError in the forward pass for a layer that returns something else than a tensor; with `tensors_only`
+    false such a layer is left out.
 
     >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     >>> with activations_of(network, ["0"]) as kept:
@@ -88,6 +91,8 @@ def activations_of(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str,
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(module: nn.Module, arguments: Any, output: Any) -> Any:
+            if not isinstance(output, Tensor) and not tensors_only:
+                return output
             if not isinstance(output, Tensor):
                 raise ValueError(f"layer: got '{name}', which returns {type(output).__name__}, wanted a tensor")
             kept[name] = output
